@@ -1,0 +1,249 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Change is what is to be another way in a key pair; what is nil stays as it is.
+type Change struct {
+	ID          []byte
+	Label       *string
+	Usage       *Usage
+	Extractable *bool // only to false: no token takes it back
+}
+
+// ChangeKeyPair changes both halves of the pair that ref means, in place. Where the second half cannot be
+// changed, the first is put back. Errors: as of KeyPair where the pair is not found, *DifferentKeyError,
+// *ExistsError where the new ID is taken, each in an *OperationError that says what the token holds now.
+func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, error) {
+	failed := func(err error, holds Holding, label string) (KeyPair, error) {
+		return KeyPair{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
+	}
+	ids := [][]byte{ref.ID}
+	if c.ID != nil && !bytes.Equal(c.ID, ref.ID) {
+		ids = append(ids, c.ID)
+	}
+	unlock, err := t.locks.lock(ctx, ids...)
+	if err != nil {
+		return failed(err, HoldsUntouched, "")
+	}
+	defer unlock()
+	pair, err := t.pairUnder(ctx, ref, ids[:1])
+	if err != nil {
+		return failed(err, HoldsUntouched, "")
+	}
+	if ref.Fingerprint != "" && pair.Fingerprint() != ref.Fingerprint {
+		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}, HoldsUntouched, pair.Label)
+	}
+	want := c.wanted(typeOf(pair.private.ckk))
+	if want.heldBy(pair) {
+		return pair, nil
+	}
+	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
+		return failed(ErrReadOnly, HoldsUntouched, pair.Label)
+	}
+	if len(ids) > 1 {
+		if err := t.free(ctx, c.ID); err != nil {
+			return failed(err, HoldsUntouched, pair.Label)
+		}
+	}
+	settle, cancel := settling(ctx)
+	defer cancel()
+	ref.Fingerprint = pair.Fingerprint()
+	m := mutation{token: t, ref: ref, ids: ids, before: pair}
+	changed, holds, err := m.run(ctx, settle, want)
+	if err != nil {
+		t.snapshot.drop()
+		return failed(err, holds, pair.Label)
+	}
+	t.snapshot.wrote([]object{pair.private, pair.public}, []object{changed.private, changed.public})
+	return changed, nil
+}
+
+// pairUnder finds the pair that ref means, its halves under any of the IDs.
+func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (KeyPair, error) {
+	var objects []object
+	for _, id := range ids {
+		found, err := t.find(ctx, id)
+		if err != nil {
+			return KeyPair{}, err
+		}
+		objects = append(objects, found...)
+	}
+	return choose(objects, ref)
+}
+
+// attributes are those to give to a pair: of the private and of the public half.
+type attributes struct{ private, public []cryptoki.Attribute }
+
+// heldBy says that both halves of the pair have all of the attributes.
+func (a attributes) heldBy(pair KeyPair) bool {
+	return len(pair.private.lacking(a.private)) == 0 && len(pair.public.lacking(a.public)) == 0
+}
+
+// wanted are the attributes that the change asks for.
+func (c Change) wanted(kt *keyType) (a attributes) {
+	both := func(at cryptoki.Attribute) {
+		a.private, a.public = append(a.private, at), append(a.public, at)
+	}
+	if c.ID != nil {
+		both(cryptoki.Bytes(cryptoki.CKA_ID, c.ID))
+	}
+	if c.Label != nil {
+		both(cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(*c.Label)))
+	}
+	if c.Usage != nil {
+		a.private = append(a.private, c.Usage.privateAttributes(kt.usages)...)
+		a.public = append(a.public, c.Usage.publicAttributes(kt.usages)...)
+	}
+	if c.Extractable != nil {
+		a.private = append(a.private, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, *c.Extractable))
+	}
+	return a
+}
+
+// lacking are those of the attributes that the object does not have.
+func (o object) lacking(wanted []cryptoki.Attribute) (missing []cryptoki.Attribute) {
+	for _, a := range wanted {
+		if !bytes.Equal(o.encoded(a.Type), a.Value) {
+			missing = append(missing, a)
+		}
+	}
+	return missing
+}
+
+// encoded is a changeable attribute as PKCS#11 writes it. A flag that the token does not tell reads as false.
+func (o object) encoded(t cryptoki.AttributeType) []byte {
+	switch t {
+	case cryptoki.CKA_ID:
+		return o.id
+	case cryptoki.CKA_LABEL:
+		return []byte(o.label)
+	}
+	return cryptoki.Bool(t, o.is(t)).Value
+}
+
+// as gives the object's own values of the attributes, to put them back.
+func (o object) as(changed []cryptoki.Attribute) []cryptoki.Attribute {
+	own := make([]cryptoki.Attribute, len(changed))
+	for i, a := range changed {
+		own[i] = cryptoki.Attribute{Type: a.Type, Value: o.encoded(a.Type)}
+	}
+	return own
+}
+
+// mutation is the change of one pair.
+type mutation struct {
+	token  *Token
+	ref    Ref
+	ids    [][]byte // the old ID and, where it changes, the new one
+	before KeyPair
+}
+
+// run changes the pair to what is wanted, or puts it back. Whether a call took effect is never guessed from its
+// code, but read from the token.
+func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Holding, error) {
+	old := attributes{private: m.before.private.as(want.private), public: m.before.public.as(want.public)}
+	pair := m.before
+	var cause error
+	for range 2 {
+		cause = m.set(ctx, pair, want)
+		now, holds, err := m.look(settle, cause)
+		if err != nil {
+			return KeyPair{}, holds, err
+		}
+		if pair = now; want.heldBy(pair) {
+			return pair, HoldsKey, nil
+		}
+		if cause == nil {
+			cause = &VerifyError{Problems: []string{"the token says that it changed the key, and still shows it as it was"}}
+		}
+		if !repeatable(ctx, cause) || cryptoki.Refused(cause) {
+			break
+		}
+	}
+	for range 2 {
+		if old.heldBy(pair) {
+			return KeyPair{}, HoldsAsBefore, cause
+		}
+		failure := m.set(settle, pair, old)
+		now, holds, err := m.look(settle, failure)
+		if err != nil {
+			return KeyPair{}, holds, errors.Join(cause, err)
+		}
+		pair = now
+	}
+	if old.heldBy(pair) {
+		return KeyPair{}, HoldsAsBefore, cause
+	}
+	return KeyPair{}, HoldsMixed, cause
+}
+
+// look reads the pair anew, after an attempt that ended with the given failure.
+func (m mutation) look(ctx context.Context, failure error) (KeyPair, Holding, error) {
+	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
+		return KeyPair{}, HoldsKeyAtLeast, failure // it may still take effect
+	}
+	pair, err := m.token.pairUnder(ctx, m.ref, m.ids)
+	if err != nil {
+		return KeyPair{}, HoldsKeyAtLeast, errors.Join(failure, err)
+	}
+	return pair, HoldsKey, nil
+}
+
+// set gives both halves those of the attributes that they lack: the private one first, so that the pair is
+// still found by its public half; what cannot be put back comes last.
+func (m mutation) set(ctx context.Context, pair KeyPair, want attributes) error {
+	reversible, final := split(pair.private.lacking(want.private))
+	for _, step := range []struct {
+		half    object
+		missing []cryptoki.Attribute
+	}{
+		{pair.private, reversible},
+		{pair.public, pair.public.lacking(want.public)},
+		{pair.private, final},
+	} {
+		if len(step.missing) == 0 {
+			continue
+		}
+		if err := m.setHalf(ctx, step.half, step.missing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split takes out what no token takes back.
+func split(all []cryptoki.Attribute) (reversible, final []cryptoki.Attribute) {
+	for _, a := range all {
+		if a.Type == cryptoki.CKA_EXTRACTABLE {
+			final = append(final, a)
+			continue
+		}
+		reversible = append(reversible, a)
+	}
+	return reversible, final
+}
+
+// setHalf changes one object. That the handle means it is made sure of in the same session.
+func (m mutation) setHalf(ctx context.Context, half object, missing []cryptoki.Attribute) error {
+	return m.token.pool.use(ctx, func(s *cryptoki.Session) error {
+		now, err := readObject(ctx, s, half.handle)
+		if err != nil {
+			return err
+		}
+		if !sameKey(half, now) {
+			return s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+		}
+		return s.SetAttributeValue(ctx, half.handle, missing)
+	})
+}
+
+// sameKey says that two readings show the same object, whatever it is called by now.
+func sameKey(a, b object) bool {
+	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.point, b.point)
+}

@@ -1,0 +1,76 @@
+package cryptoki
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Call is one call into a module, as a Hook sees it.
+type Call struct {
+	Function string // the C function: "C_GenerateKeyPair"
+	Session  uint   // the session's handle, 0 where the function has none
+	Object   Object // the object's handle, 0 where the function has none
+	// Result points to what the call gives back once it has returned, for a hook that stands in for a token
+	// that lies: *Attributes for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
+	Result any
+}
+
+// Hook stands around a call: it may watch it, delay it, leave it out (not calling next), or change what it
+// answers. It runs in the call's own goroutine and may be called by many at once. Tracing is a hook, and so
+// is every fault that a test injects.
+type Hook func(ctx context.Context, c *Call, next func() error) error
+
+// invoke makes one call, through the module's hooks, in a goroutine of its own, and waits for it no longer
+// than the context lasts. Everything that reaches the module passes here.
+func invoke[T any](ctx context.Context, m *Module, c Call, f func() (T, error)) (T, error) {
+	var zero T
+	if ctx.Err() != nil {
+		return zero, fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx))
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	start := time.Now()
+	m.inflight.Add(1)
+	go func() {
+		defer m.inflight.Add(-1)
+		var a answer
+		defer func() {
+			// The binding trusts the lengths that a module reports; a lie in one panics in Go.
+			if p := recover(); p != nil {
+				a.value, a.err = zero, &AnswerError{Function: c.Function, Object: c.Object, Problem: fmt.Sprint(p)}
+			}
+			answers <- a
+		}()
+		c.Result = &a.value
+		call := func() (err error) {
+			a.value, err = f()
+			return functionError(c.Function, err)
+		}
+		for _, hook := range m.hooks {
+			next := call
+			call = func() error { return hook(ctx, &c, next) }
+		}
+		a.err = call()
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		select {
+		case a := <-answers: // it came at the last moment
+			return a.value, a.err
+		default:
+		}
+		return zero, &HangError{Function: c.Function, After: time.Since(start), Err: context.Cause(ctx)}
+	}
+}
+
+// run is invoke for a function that gives nothing back.
+func run(ctx context.Context, m *Module, c Call, f func() error) error {
+	_, err := invoke(ctx, m, c, func() (struct{}, error) { return struct{}{}, f() })
+	return err
+}

@@ -1,0 +1,165 @@
+package cryptoki
+
+/*
+#cgo linux LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stdlib.h>
+
+// What of PKCS#11 v2.40 is called without the binding: declared here as the specification has it, for the
+// platforms where CK_ULONG is unsigned long and structures are not packed (all but Windows).
+typedef unsigned long ulong_t;
+typedef struct { ulong_t type; void *value; ulong_t length; } attribute_t;
+typedef struct { unsigned char major, minor; } version_t;
+typedef ulong_t (*function_t)(void);
+
+// CK_FUNCTION_LIST: its version, then the functions in the order of section 6.
+typedef struct { version_t version; function_t functions[68]; } function_list_t;
+enum { LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS = 27 };
+
+static void *load(const char *path, function_list_t **list, const char **problem) {
+	void *library = dlopen(path, RTLD_LAZY);
+	if (library == NULL) {
+		*problem = dlerror();
+		return NULL;
+	}
+	ulong_t (*get)(function_list_t **) = (ulong_t (*)(function_list_t **))dlsym(library, "C_GetFunctionList");
+	if (get == NULL) {
+		*problem = "it has no C_GetFunctionList: a shared library, but no PKCS#11 module";
+		dlclose(library);
+		return NULL;
+	}
+	if (get(list) != 0 || *list == NULL) {
+		*problem = "its C_GetFunctionList fails";
+		return NULL;
+	}
+	return library;
+}
+
+static ulong_t login(function_list_t *l, ulong_t session, ulong_t user, void *pin, ulong_t length) {
+	return ((ulong_t (*)(ulong_t, ulong_t, void *, ulong_t))l->functions[LOGIN])(session, user, pin, length);
+}
+
+static ulong_t getAttributeValue(function_list_t *l, ulong_t session, ulong_t object, attribute_t *a, ulong_t n) {
+	return ((ulong_t (*)(ulong_t, ulong_t, attribute_t *, ulong_t))l->functions[GET_ATTRIBUTE_VALUE])(session, object, a, n);
+}
+
+static ulong_t findObjects(function_list_t *l, ulong_t session, ulong_t *objects, ulong_t max, ulong_t *count) {
+	return ((ulong_t (*)(ulong_t, ulong_t *, ulong_t, ulong_t *))l->functions[FIND_OBJECTS])(session, objects, max, count);
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"github.com/miekg/pkcs11"
+)
+
+// functionList calls the three functions for which the binding will not do: its attribute reader makes two
+// calls and loses all where one attribute is missing, its C_FindObjects trusts the count that comes back,
+// and its C_Login has no way to say "no PIN: the token has a keypad of its own".
+type functionList struct{ list *C.function_list_t }
+
+func loadFunctionList(path string) (functionList, error) {
+	cpath := C.CString(path)
+	defer C.free(unsafe.Pointer(cpath))
+	var list *C.function_list_t
+	var problem *C.char
+	if C.load(cpath, &list, &problem) == nil {
+		return functionList{}, errors.New(C.GoString(problem))
+	}
+	return functionList{list}, nil
+}
+
+func rvError(rv C.ulong_t) error {
+	if rv == 0 {
+		return nil
+	}
+	return pkcs11.Error(rv)
+}
+
+// login calls C_Login. The PIN's copy in C memory is wiped. A nil PIN becomes a NULL pointer.
+func (f functionList) login(session, user uint, pin []byte) error {
+	var p unsafe.Pointer
+	if pin != nil {
+		p = C.CBytes(append(slices.Clip(pin), 0))
+		defer func() {
+			clear(unsafe.Slice((*byte)(p), len(pin)))
+			C.free(p)
+		}()
+	}
+	return rvError(C.login(f.list, C.ulong_t(session), C.ulong_t(user), p, C.ulong_t(len(pin))))
+}
+
+// findObjects calls C_FindObjects once, for at most max handles.
+func (f functionList) findObjects(session uint, max int) ([]Object, error) {
+	// One more than the module is told of, so that it may write one too many and harm nothing.
+	buffer := (*C.ulong_t)(C.calloc(C.size_t(max+1), C.size_t(unsafe.Sizeof(C.ulong_t(0)))))
+	defer C.free(unsafe.Pointer(buffer))
+	var count C.ulong_t
+	if err := rvError(C.findObjects(f.list, C.ulong_t(session), buffer, C.ulong_t(max), &count)); err != nil {
+		return nil, err
+	}
+	if uint64(count) > uint64(max) {
+		return nil, &AnswerError{Function: "C_FindObjects", Problem: fmt.Sprintf("%d objects where at most %d were asked for", count, max)}
+	}
+	objects := make([]Object, count)
+	for i, handle := range unsafe.Slice(buffer, int(count)) {
+		objects[i] = Object(handle)
+	}
+	return objects, nil
+}
+
+// unavailable is CK_UNAVAILABLE_INFORMATION, the length of an attribute that did not come back.
+const unavailable = ^C.ulong_t(0)
+
+// request is one attribute asked for: the room given to its value (0: only its length is asked), and what
+// came back. length is -1 where the attribute is not available.
+type request struct {
+	attribute AttributeType
+	room      int
+	value     []byte
+	length    int
+}
+
+// getAttributeValue calls C_GetAttributeValue once, for all of the requests. It fills them in whatever the
+// code: some of the attributes may be there where others are not.
+func (f functionList) getAttributeValue(session uint, object Object, requests []request) error {
+	n, room := len(requests), 0
+	for _, r := range requests {
+		room += r.room
+	}
+	size := n * int(unsafe.Sizeof(C.attribute_t{}))
+	memory := C.calloc(1, C.size_t(size+room+1)) // the template, then the values
+	defer func() {
+		clear(unsafe.Slice((*byte)(memory), size+room))
+		C.free(memory)
+	}()
+	template := unsafe.Slice((*C.attribute_t)(memory), n)
+	at := size
+	for i, r := range requests {
+		template[i]._type = C.ulong_t(r.attribute)
+		template[i].length = C.ulong_t(r.room)
+		if r.room > 0 {
+			template[i].value = unsafe.Add(memory, at)
+		}
+		at += r.room
+	}
+	rv := C.getAttributeValue(f.list, C.ulong_t(session), C.ulong_t(object), &template[0], C.ulong_t(n))
+	at = size
+	for i := range requests {
+		r, length := &requests[i], template[i].length
+		r.length, r.value = -1, nil
+		if length != unavailable && uint64(length) <= maxAttribute {
+			r.length = int(length)
+			if r.room > 0 && r.length <= r.room {
+				r.value = append([]byte{}, unsafe.Slice((*byte)(unsafe.Add(memory, at)), r.length)...)
+			}
+		}
+		at += r.room
+	}
+	return rvError(rv)
+}

@@ -1,0 +1,158 @@
+package cryptoki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Module is a reference to a loaded and initialised PKCS#11 library, with hooks of its own. It is safe for
+// concurrent use.
+type Module struct {
+	*library
+	hooks  []Hook
+	closed bool // guarded by the registry
+}
+
+// library is what all who opened the same file share: C_Initialize and C_Finalize belong to the process.
+type library struct {
+	path string
+	ctx  *pkcs11.Ctx
+	fn   functionList
+
+	inflight    atomic.Int64 // calls that are inside it
+	refs        int          // Open less Close; guarded by the registry, as is all below
+	initialized bool         // by this process's Open, so that it is Close's to finalize
+}
+
+// registry holds every library that was ever loaded, by real path. None is unloaded: many crash when they are.
+var registry = struct {
+	sync.Mutex
+	libraries map[string]*library
+}{libraries: map[string]*library{}}
+
+// DrainTime is how long Close and CloseAll wait for calls that are inside a module before they leave it
+// unfinalized: C_Finalize while a thread is in the module is undefined (PKCS#11 v2.40, 5.4).
+const DrainTime = 2 * time.Second
+
+// Open loads the module of that path, or takes another reference to it where the process has it already,
+// and initialises it. The hooks stand around each call that is made through this reference, the first
+// innermost. Errors are a *LoadError, or C_Initialize's *Error.
+func Open(ctx context.Context, path string, hooks ...Hook) (*Module, error) {
+	real, err := realPath(path)
+	if err != nil {
+		return nil, err
+	}
+	registry.Lock()
+	defer registry.Unlock()
+	l, err := load(real)
+	if err != nil {
+		return nil, err
+	}
+	m := &Module{library: l, hooks: hooks}
+	if l.refs == 0 && !l.initialized {
+		err := run(ctx, m, Call{Function: "C_Initialize"}, func() error { return l.ctx.Initialize() })
+		// Where someone else in the process has initialised the library, it is theirs to finalize.
+		if err != nil && !errors.Is(err, CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+			return nil, err
+		}
+		l.initialized = err == nil
+	}
+	l.refs++
+	return m, nil
+}
+
+// realPath follows links, so that two names of one library are one module.
+func realPath(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		if pe, ok := errors.AsType[*os.PathError](err); ok {
+			err = pe.Err
+		}
+		return "", &LoadError{Path: path, Err: err}
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return "", &LoadError{Path: path, Err: err}
+	}
+	if !info.Mode().IsRegular() {
+		return "", &LoadError{Path: path, Err: fmt.Errorf("%s is not a file", real)}
+	}
+	if real, err = filepath.Abs(real); err != nil {
+		return "", &LoadError{Path: path, Err: err}
+	}
+	return real, nil
+}
+
+// load gives the registry's library of that real path, loading it where it is new.
+func load(real string) (*library, error) {
+	if l, ok := registry.libraries[real]; ok {
+		return l, nil
+	}
+	fn, err := loadFunctionList(real)
+	if err != nil {
+		return nil, &LoadError{Path: real, Err: err}
+	}
+	l := &library{path: real, ctx: pkcs11.New(real), fn: fn}
+	if l.ctx == nil {
+		return nil, &LoadError{Path: real, Err: errors.New("the binding could not load it")}
+	}
+	registry.libraries[real] = l
+	return l, nil
+}
+
+// Path is the module's real path.
+func (m *Module) Path() string { return m.path }
+
+// Close gives the reference back. The last one finalizes the module, unless a call is still inside it after
+// DrainTime; then the module stays as it is, and the error says so.
+func (m *Module) Close() error {
+	registry.Lock()
+	defer registry.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	if m.refs == 0 { // after CloseAll
+		return nil
+	}
+	if m.refs--; m.refs > 0 {
+		return nil
+	}
+	return m.finalize()
+}
+
+// CloseAll ends the process's use of every module, whatever references are left: the last thing that a
+// program does. Nothing depends on its success.
+func CloseAll() {
+	registry.Lock()
+	defer registry.Unlock()
+	for _, l := range registry.libraries {
+		if l.refs > 0 {
+			l.refs = 0
+			_ = (&Module{library: l}).finalize()
+		}
+	}
+}
+
+func (m *Module) finalize() error {
+	if !m.initialized {
+		return nil
+	}
+	for end := time.Now().Add(DrainTime); m.inflight.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("cryptoki: %s is not finalized: %d calls have not returned", m.path, m.inflight.Load())
+		}
+	}
+	m.initialized = false
+	ctx, cancel := context.WithTimeout(context.Background(), DrainTime)
+	defer cancel()
+	return run(ctx, m, Call{Function: "C_Finalize"}, m.ctx.Finalize)
+}

@@ -1,0 +1,170 @@
+package cryptoki
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Object is an object's handle. It is good for as long as its session's application is logged in.
+type Object uint
+
+// MaxObjects is how many objects a search may bring before it is taken for one that never ends.
+const MaxObjects = 1 << 20
+
+// batch is how many handles one C_FindObjects asks for.
+const batch = 4096
+
+// FindObjects gives the handles of all objects that have the template's attributes, of all objects for an
+// empty template. It makes the three calls of a search, and ends the search on every path.
+func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Object, error) {
+	init := func() error { return s.module.ctx.FindObjectsInit(s.sh(), bindingTemplate(template)) }
+	if err := s.run(ctx, "C_FindObjectsInit", 0, init); err != nil {
+		return nil, err
+	}
+	objects, err := s.collectObjects(ctx)
+	if s.Lost() {
+		return nil, err
+	}
+	final := s.run(ctx, "C_FindObjectsFinal", 0, func() error { return s.module.ctx.FindObjectsFinal(s.sh()) })
+	if err == nil {
+		err = final
+	}
+	return objects, err
+}
+
+func (s *Session) collectObjects(ctx context.Context) ([]Object, error) {
+	var objects []Object
+	seen := map[Object]bool{}
+	for {
+		call := Call{Function: "C_FindObjects", Session: s.handle}
+		found, err := invoke(ctx, s.module, call, func() ([]Object, error) { return s.module.fn.findObjects(s.handle, batch) })
+		if err = s.check(err); err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return objects, nil
+		}
+		for _, o := range found {
+			if seen[o] {
+				return nil, s.nonsense("C_FindObjects", o, "the same object comes twice in one search")
+			}
+			seen[o] = true
+		}
+		if objects = append(objects, found...); len(objects) > MaxObjects {
+			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has brought %d objects and does not end", len(objects)))
+		}
+	}
+}
+
+func (s *Session) nonsense(function string, o Object, problem string) error {
+	return s.check(&AnswerError{Function: function, Object: o, Problem: problem})
+}
+
+// SetAttributeValue changes attributes of one object.
+func (s *Session) SetAttributeValue(ctx context.Context, object Object, attributes []Attribute) error {
+	return s.run(ctx, "C_SetAttributeValue", object, func() error {
+		return s.module.ctx.SetAttributeValue(s.sh(), pkcs11.ObjectHandle(object), bindingTemplate(attributes))
+	})
+}
+
+// DestroyObject destroys one object.
+func (s *Session) DestroyObject(ctx context.Context, object Object) error {
+	return s.run(ctx, "C_DestroyObject", object, func() error {
+		return s.module.ctx.DestroyObject(s.sh(), pkcs11.ObjectHandle(object))
+	})
+}
+
+// Pair are the handles of a new key pair.
+type Pair struct{ Public, Private Object }
+
+// GenerateKeyPair makes a key pair in the token.
+func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, private []Attribute) (Pair, error) {
+	pair, err := invoke(ctx, s.module, Call{Function: "C_GenerateKeyPair", Session: s.handle}, func() (Pair, error) {
+		pub, priv, err := s.module.ctx.GenerateKeyPair(s.sh(), m.binding(), bindingTemplate(public), bindingTemplate(private))
+		return Pair{Public: Object(pub), Private: Object(priv)}, err
+	})
+	return pair, s.check(err)
+}
+
+// GenerateKey makes a secret key in the token.
+func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
+	object, err := invoke(ctx, s.module, Call{Function: "C_GenerateKey", Session: s.handle}, func() (Object, error) {
+		o, err := s.module.ctx.GenerateKey(s.sh(), m.binding(), bindingTemplate(template))
+		return Object(o), err
+	})
+	return object, s.check(err)
+}
+
+// Sign signs with a private or secret key (C_SignInit, C_Sign).
+func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
+	init := func() error { return s.module.ctx.SignInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
+	return s.transform(ctx, "C_Sign", key, init, func() ([]byte, error) { return s.module.ctx.Sign(s.sh(), data) })
+}
+
+// Encrypt encrypts with a secret key (C_EncryptInit, C_Encrypt).
+func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
+	init := func() error { return s.module.ctx.EncryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
+	return s.transform(ctx, "C_Encrypt", key, init, func() ([]byte, error) { return s.module.ctx.Encrypt(s.sh(), data) })
+}
+
+// Decrypt decrypts with a private or secret key (C_DecryptInit, C_Decrypt).
+func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
+	init := func() error { return s.module.ctx.DecryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
+	return s.transform(ctx, "C_Decrypt", key, init, func() ([]byte, error) { return s.module.ctx.Decrypt(s.sh(), data) })
+}
+
+// DeriveKey derives a key (C_DeriveKey).
+func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, template []Attribute) (Object, error) {
+	call := Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
+	object, err := invoke(ctx, s.module, call, func() (Object, error) {
+		o, err := s.module.ctx.DeriveKey(s.sh(), m.binding(), pkcs11.ObjectHandle(base), bindingTemplate(template))
+		return Object(o), err
+	})
+	return object, s.check(err)
+}
+
+// transform makes the two calls of a one-part operation. An operation whose second call failed may still be
+// active, so its session is lost whatever the code.
+func (s *Session) transform(ctx context.Context, function string, key Object, init func() error, do func() ([]byte, error)) ([]byte, error) {
+	if err := s.run(ctx, function+"Init", key, init); err != nil {
+		return nil, err
+	}
+	out, err := invoke(ctx, s.module, Call{Function: function, Session: s.handle, Object: key}, do)
+	if s.check(err) != nil {
+		s.lost.Store(true)
+	}
+	return out, err
+}
+
+// Mechanism is a mechanism with its parameter.
+type Mechanism struct {
+	Type      MechanismType
+	parameter any // what the binding takes: nil, *pkcs11.OAEPParams, *pkcs11.ECDH1DeriveParams
+}
+
+// OAEP is CKM_RSA_PKCS_OAEP with SHA-1 and MGF1-SHA-1 and no label: the set of parameters that every token
+// with OAEP has.
+func OAEP() Mechanism {
+	params := pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
+	return Mechanism{CKM_RSA_PKCS_OAEP, params}
+}
+
+// ECDH1 is CKM_ECDH1_DERIVE without a key derivation function, with the other side's public point as
+// PKCS#11 v2.40 wants it: raw.
+func ECDH1(point []byte) Mechanism {
+	return Mechanism{CKM_ECDH1_DERIVE, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point)}
+}
+
+func (m Mechanism) binding() []*pkcs11.Mechanism {
+	return []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(m.Type), m.parameter)}
+}
+
+func bindingTemplate(attributes []Attribute) []*pkcs11.Attribute {
+	template := make([]*pkcs11.Attribute, len(attributes))
+	for i, a := range attributes {
+		template[i] = &pkcs11.Attribute{Type: uint(a.Type), Value: a.Value}
+	}
+	return template
+}

@@ -1,0 +1,109 @@
+package cryptoki
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Session is an open session. It is one goroutine's at a time.
+type Session struct {
+	module *Module
+	handle uint
+	lost   atomic.Bool
+	hangs  atomic.Bool
+}
+
+// States of a session (CK_SESSION_INFO).
+const (
+	CKS_RO_USER_FUNCTIONS uint = pkcs11.CKS_RO_USER_FUNCTIONS
+	CKS_RW_USER_FUNCTIONS uint = pkcs11.CKS_RW_USER_FUNCTIONS
+)
+
+// OpenSession opens a session, read/write unless the token takes no writes at all: a read-only one would stand
+// in the way of a security officer.
+func (m *Module) OpenSession(ctx context.Context, slot uint, readOnly bool) (*Session, error) {
+	var flags uint = pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION
+	if readOnly {
+		flags = pkcs11.CKF_SERIAL_SESSION
+	}
+	handle, err := invoke(ctx, m, Call{Function: "C_OpenSession"}, func() (uint, error) {
+		h, err := m.ctx.OpenSession(slot, flags)
+		if err == nil && ctx.Err() != nil {
+			// Nobody waits for it any more, and nobody else knows of it.
+			_ = m.ctx.CloseSession(h)
+		}
+		return uint(h), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Session{module: m, handle: handle}, nil
+}
+
+// CloseSession closes the session. One in which a call hangs is left alone.
+func (s *Session) CloseSession(ctx context.Context) error {
+	if s.hangs.Load() {
+		return nil
+	}
+	return s.run(ctx, "C_CloseSession", 0, func() error { return s.module.ctx.CloseSession(s.sh()) })
+}
+
+// GetSessionInfo gives the session's state, CKS_...
+func (s *Session) GetSessionInfo(ctx context.Context) (state uint, err error) {
+	state, err = invoke(ctx, s.module, Call{Function: "C_GetSessionInfo", Session: s.handle}, func() (uint, error) {
+		info, err := s.module.ctx.GetSessionInfo(s.sh())
+		return info.State, err
+	})
+	return state, s.check(err)
+}
+
+// Login logs the process into the session's token as its normal user. A nil PIN leaves the asking to the
+// token (CKF_PROTECTED_AUTHENTICATION_PATH).
+func (s *Session) Login(ctx context.Context, pin []byte) error {
+	return s.run(ctx, "C_Login", 0, func() error { return s.module.fn.login(s.handle, pkcs11.CKU_USER, pin) })
+}
+
+// Lost says that the session is not to be used again: a call in it hangs, or a call failed in a way that
+// leaves its state in doubt.
+func (s *Session) Lost() bool { return s.lost.Load() }
+
+// answers are the codes that a function gives about the request, leaving the session as good as it was.
+// Every other code, and every other failure, makes the session lost.
+var answers = map[RV]bool{
+	CKR_ACTION_PROHIBITED: true, CKR_ATTRIBUTE_READ_ONLY: true, CKR_ATTRIBUTE_SENSITIVE: true,
+	CKR_ATTRIBUTE_TYPE_INVALID: true, CKR_ATTRIBUTE_VALUE_INVALID: true, CKR_FUNCTION_NOT_SUPPORTED: true,
+	CKR_KEY_FUNCTION_NOT_PERMITTED: true, CKR_KEY_SIZE_RANGE: true, CKR_KEY_TYPE_INCONSISTENT: true,
+	CKR_MECHANISM_INVALID: true, CKR_MECHANISM_PARAM_INVALID: true, CKR_TEMPLATE_INCOMPLETE: true,
+	CKR_SESSION_READ_ONLY: true, CKR_TEMPLATE_INCONSISTENT: true, CKR_TOKEN_WRITE_PROTECTED: true, CKR_USER_ALREADY_LOGGED_IN: true,
+}
+
+// Refused says that a function answered about the request itself, so that the same request would get the same
+// answer, and nothing was changed by it.
+func Refused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && answers[e.Code]
+}
+
+// check notes what an error says of the session, and passes it on.
+func (s *Session) check(err error) error {
+	if _, ok := errors.AsType[*HangError](err); ok {
+		s.hangs.Store(true)
+	}
+	var e *Error
+	if err != nil && (!errors.As(err, &e) || !answers[e.Code]) {
+		s.lost.Store(true)
+	}
+	return err
+}
+
+func (s *Session) run(ctx context.Context, function string, object Object, f func() error) error {
+	return s.check(run(ctx, s.module, Call{Function: function, Session: s.handle, Object: object}, f))
+}
+
+func (s *Session) sh() pkcs11.SessionHandle { return pkcs11.SessionHandle(s.handle) }
+
+// Abandon marks the session as lost for a reason that no call told, and gives the reason back.
+func (s *Session) Abandon(reason error) error { return s.check(reason) }

@@ -1,0 +1,107 @@
+package cryptoki
+
+import (
+	"context"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Flags of a token (CK_TOKEN_INFO, PKCS#11 v2.40, section 3.2).
+const (
+	CKF_RNG                           uint = pkcs11.CKF_RNG
+	CKF_WRITE_PROTECTED               uint = pkcs11.CKF_WRITE_PROTECTED
+	CKF_LOGIN_REQUIRED                uint = pkcs11.CKF_LOGIN_REQUIRED
+	CKF_USER_PIN_INITIALIZED          uint = pkcs11.CKF_USER_PIN_INITIALIZED
+	CKF_PROTECTED_AUTHENTICATION_PATH uint = pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH
+	CKF_TOKEN_INITIALIZED             uint = pkcs11.CKF_TOKEN_INITIALIZED
+	CKF_USER_PIN_COUNT_LOW            uint = pkcs11.CKF_USER_PIN_COUNT_LOW
+	CKF_USER_PIN_FINAL_TRY            uint = pkcs11.CKF_USER_PIN_FINAL_TRY
+	CKF_USER_PIN_LOCKED               uint = pkcs11.CKF_USER_PIN_LOCKED
+	CKF_USER_PIN_TO_BE_CHANGED        uint = pkcs11.CKF_USER_PIN_TO_BE_CHANGED
+)
+
+// Unknown is CK_UNAVAILABLE_INFORMATION: a number that the token does not tell.
+const Unknown = ^uint(0)
+
+// TokenInfo is CK_TOKEN_INFO, its padding taken off.
+type TokenInfo struct {
+	Slot                                       uint // the slot's ID, which is no identity: it may change
+	Label, Serial, Model, Manufacturer         string
+	Flags                                      uint // CKF_...
+	MaxSessions, Sessions                      uint // 0: no limit; Unknown
+	MaxRWSessions, RWSessions                  uint // 0: no limit; Unknown
+	MinPINLength, MaxPINLength                 uint // bytes
+	TotalPublicMemory, FreePublicMemory        uint // bytes; Unknown
+	TotalPrivateMemory, FreePrivateMemory      uint // bytes; Unknown
+	HardwareVersionMajor, HardwareVersionMinor byte
+	FirmwareVersionMajor, FirmwareVersionMinor byte
+}
+
+// Has says whether all of the flags are set.
+func (i TokenInfo) Has(flags uint) bool { return i.Flags&flags == flags }
+
+// GetSlotList gives the IDs of the slots that hold a token, or of all.
+func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, error) {
+	return invoke(ctx, m, Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.ctx.GetSlotList(tokenPresent) })
+}
+
+// GetTokenInfo describes the token in a slot.
+func (m *Module) GetTokenInfo(ctx context.Context, slot uint) (TokenInfo, error) {
+	return invoke(ctx, m, Call{Function: "C_GetTokenInfo"}, func() (TokenInfo, error) {
+		i, err := m.ctx.GetTokenInfo(slot)
+		return TokenInfo{
+			Slot: slot, Label: i.Label, Serial: i.SerialNumber, Model: i.Model, Manufacturer: i.ManufacturerID, Flags: i.Flags,
+			MaxSessions: i.MaxSessionCount, Sessions: i.SessionCount, MaxRWSessions: i.MaxRwSessionCount, RWSessions: i.RwSessionCount,
+			MinPINLength: i.MinPinLen, MaxPINLength: i.MaxPinLen,
+			TotalPublicMemory: i.TotalPublicMemory, FreePublicMemory: i.FreePublicMemory,
+			TotalPrivateMemory: i.TotalPrivateMemory, FreePrivateMemory: i.FreePrivateMemory,
+			HardwareVersionMajor: i.HardwareVersion.Major, HardwareVersionMinor: i.HardwareVersion.Minor,
+			FirmwareVersionMajor: i.FirmwareVersion.Major, FirmwareVersionMinor: i.FirmwareVersion.Minor,
+		}, err
+	})
+}
+
+// MechanismType is a CK_MECHANISM_TYPE.
+type MechanismType uint
+
+// The mechanisms that this project uses.
+const (
+	CKM_RSA_PKCS_KEY_PAIR_GEN   MechanismType = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
+	CKM_RSA_PKCS                MechanismType = pkcs11.CKM_RSA_PKCS
+	CKM_RSA_PKCS_OAEP           MechanismType = pkcs11.CKM_RSA_PKCS_OAEP
+	CKM_EC_KEY_PAIR_GEN         MechanismType = pkcs11.CKM_EC_KEY_PAIR_GEN
+	CKM_EC_EDWARDS_KEY_PAIR_GEN MechanismType = 0x1055
+	CKM_ECDSA                   MechanismType = pkcs11.CKM_ECDSA
+	CKM_EDDSA                   MechanismType = 0x1057
+	CKM_ECDH1_DERIVE            MechanismType = pkcs11.CKM_ECDH1_DERIVE
+	CKM_AES_KEY_GEN             MechanismType = pkcs11.CKM_AES_KEY_GEN
+	CKM_AES_ECB                 MechanismType = pkcs11.CKM_AES_ECB
+	CKM_GENERIC_SECRET_KEY_GEN  MechanismType = pkcs11.CKM_GENERIC_SECRET_KEY_GEN
+	CKM_SHA256_HMAC             MechanismType = pkcs11.CKM_SHA256_HMAC
+)
+
+// MechanismInfo is CK_MECHANISM_INFO. Its bounds are hints: some tokens refuse what lies within.
+type MechanismInfo struct {
+	MinKeySize, MaxKeySize uint // bits, or bytes where the mechanism's page says so; 0 where it has none
+	Flags                  uint
+}
+
+// GetMechanismList gives the mechanisms of the token in a slot.
+func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismType, error) {
+	return invoke(ctx, m, Call{Function: "C_GetMechanismList"}, func() ([]MechanismType, error) {
+		list, err := m.ctx.GetMechanismList(slot)
+		types := make([]MechanismType, len(list))
+		for i, l := range list {
+			types[i] = MechanismType(l.Mechanism)
+		}
+		return types, err
+	})
+}
+
+// GetMechanismInfo describes one mechanism of the token in a slot.
+func (m *Module) GetMechanismInfo(ctx context.Context, slot uint, t MechanismType) (MechanismInfo, error) {
+	return invoke(ctx, m, Call{Function: "C_GetMechanismInfo"}, func() (MechanismInfo, error) {
+		i, err := m.ctx.GetMechanismInfo(slot, []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(t), nil)})
+		return MechanismInfo{MinKeySize: i.MinKeySize, MaxKeySize: i.MaxKeySize, Flags: i.Flags}, err
+	})
+}

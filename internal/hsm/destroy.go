@@ -1,0 +1,240 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// DestroyKeyPair destroys the pair that ref means, the private half first, and looks again at the end. What is
+// gone already is no failure, and nor is half a pair of which nothing else is left. The other key objects that
+// still bear the ID come back as left: they are somebody else's. Errors: *AmbiguousError, *DifferentKeyError
+// where the key behind the ID is not the one that ref's fingerprint means, or an *OperationError that says
+// what the token holds now.
+func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err error) {
+	failed := func(err error, holds Holding, label string) ([]Object, error) {
+		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
+	}
+	unlock, err := t.locks.lock(ctx, ref.ID)
+	if err != nil {
+		return failed(err, HoldsUntouched, "")
+	}
+	defer unlock()
+	objects, err := t.find(ctx, ref.ID)
+	if err != nil {
+		return failed(err, HoldsUntouched, "")
+	}
+	doomed, err := victims(objects, ref)
+	if err != nil {
+		return failed(err, HoldsUntouched, "")
+	}
+	if len(doomed) > 0 && t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
+		return failed(ErrReadOnly, HoldsUntouched, doomed[0].label)
+	}
+	settle, cancel := settling(ctx)
+	defer cancel()
+	if len(doomed) > 0 {
+		remaining, err := t.destroy(settle, doomed)
+		if err != nil {
+			return failed(err, HoldsUnknown, doomed[0].label)
+		}
+		if len(remaining.objects) > 0 {
+			return failed(remaining.cause, remaining.holds(doomed), doomed[0].label)
+		}
+		objects = remaining.others
+	}
+	return namesOf(objects), nil
+}
+
+// DifferentKeyError says that the key behind an ID is not the one that is meant.
+type DifferentKeyError struct {
+	ID          []byte
+	Want, Found string // fingerprints
+}
+
+func (e *DifferentKeyError) Error() string {
+	return fmt.Sprintf("the key behind key ID %s is another one: its public key has the fingerprint %s, the one that is meant has %s", FormatID(e.ID), e.Found, e.Want)
+}
+
+// victims are the objects to destroy: the two halves of the pair that ref means, or what is left of it.
+func victims(objects []object, ref Ref) ([]object, error) {
+	candidates := ofType(objects, ref.Type)
+	for _, o := range objects {
+		if o.err != nil {
+			return nil, o.err
+		}
+	}
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	pair, err := choose(objects, ref)
+	var half *HalfPairError
+	switch {
+	case errors.As(err, &half):
+		if len(candidates) > 1 {
+			return nil, err
+		}
+		o := candidates[0]
+		if kt := typeOf(o.ckk); o.class == cryptoki.CKO_PUBLIC_KEY && ref.Fingerprint != "" && fingerprintOf(kt, o) != ref.Fingerprint {
+			return nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: fingerprintOf(kt, o)}
+		}
+		return candidates, nil
+	case err != nil:
+		return nil, err
+	case ref.Fingerprint != "" && pair.Fingerprint() != ref.Fingerprint:
+		return nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}
+	}
+	return []object{pair.private, pair.public}, nil
+}
+
+// fingerprintOf is the fingerprint of what a half shows of its key, "" where that is too little.
+func fingerprintOf(kt *keyType, o object) string {
+	key, err := kt.parse(o)
+	if err != nil {
+		return ""
+	}
+	fingerprint, _ := publickey.Fingerprint(key) // what parses has one
+	return fingerprint
+}
+
+// discard destroys objects that this process has made and does not keep, and says what the token holds then.
+func (t *Token) discard(ctx context.Context, made []object) Holding {
+	remaining, err := t.destroy(ctx, made)
+	if err != nil {
+		return HoldsUnknown
+	}
+	return remaining.holds(made)
+}
+
+// remains are what a destruction left.
+type remains struct {
+	objects []object // of those to be destroyed
+	others  []object // of the same ID
+	cause   error    // why any of objects are left
+}
+
+// holds tells remains in words.
+func (r remains) holds(doomed []object) Holding {
+	private, public, whole := halves(r.objects)
+	switch {
+	case len(r.objects) == 0 && len(r.others) > 0:
+		return HoldsOther
+	case len(r.objects) == 0:
+		return HoldsNothing
+	case whole && len(doomed) == len(r.objects):
+		return HoldsKey
+	case private.class != 0:
+		return HoldsPrivate
+	case public.class != 0:
+		return HoldsPublic
+	}
+	return HoldsUnknown
+}
+
+// destroy destroys key objects, in the order given, and looks what is left. Destroying is repeated once on what
+// is left, on fresh sessions and with fresh handles. err says that the token could not be looked at in the end.
+func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
+	defer t.snapshot.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
+	r := remains{objects: doomed}
+	for range 2 {
+		r.cause = nil
+		for _, o := range r.objects {
+			if r.cause = t.destroyObject(ctx, o); r.cause != nil {
+				break // never the public half while the private one may be there
+			}
+		}
+		if _, ok := errors.AsType[*cryptoki.HangError](r.cause); ok {
+			return r, r.cause // it may still take effect
+		}
+		found, err := t.findAll(ctx, doomed)
+		if err != nil {
+			return r, errors.Join(r.cause, err)
+		}
+		r.objects, r.others = nil, nil
+		for _, o := range found {
+			if isOneOf(doomed, o, found) {
+				r.objects = append(r.objects, o)
+				continue
+			}
+			r.others = append(r.others, o)
+		}
+		slices.SortStableFunc(r.objects, privateFirst)
+		if len(r.objects) == 0 || r.cause != nil && cryptoki.Refused(r.cause) {
+			return r, nil
+		}
+	}
+	if r.cause == nil {
+		r.cause = errors.New("the token says that it destroyed them, and still shows them")
+	}
+	return r, nil
+}
+
+// destroyObject destroys one object. That the handle means it is made sure of in the same session: a handle is
+// good for one session, and after a new login the same number may be another key's.
+func (t *Token) destroyObject(ctx context.Context, o object) error {
+	err := t.pool.use(ctx, func(s *cryptoki.Session) error {
+		now, err := readObject(ctx, s, o.handle)
+		if err != nil || !sameObject(o, now) {
+			return err // what is there under another handle is found afterwards
+		}
+		return s.DestroyObject(ctx, o.handle)
+	})
+	if errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID) {
+		return nil
+	}
+	return err
+}
+
+// findAll finds the objects of all the IDs that the given ones bear.
+func (t *Token) findAll(ctx context.Context, objects []object) (found []object, err error) {
+	var seen [][]byte
+	for _, o := range objects {
+		if slices.ContainsFunc(seen, func(id []byte) bool { return bytes.Equal(id, o.id) }) {
+			continue
+		}
+		seen = append(seen, o.id)
+		more, err := t.find(ctx, o.id)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return found, nil
+}
+
+// sameObject says that two readings show the same object, its handle aside.
+func sameObject(a, b object) bool {
+	return a.class == b.class && a.ckk == b.ckk && a.label == b.label && bytes.Equal(a.id, b.id) &&
+		bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.point, b.point)
+}
+
+// isOneOf says that o is one of the known objects, be it under another handle by now. One that shows nothing
+// of its key is known by its handle, or by being the only one of its kind among the found.
+func isOneOf(known []object, o object, found []object) bool {
+	alone := len(o.modulus)+len(o.point) > 0
+	if !alone {
+		twins := 0
+		for _, other := range found {
+			if sameObject(o, other) {
+				twins++
+			}
+		}
+		alone = twins == 1
+	}
+	return slices.ContainsFunc(known, func(k object) bool { return sameObject(k, o) && (alone || k.handle == o.handle) })
+}
+
+func privateFirst(a, b object) int {
+	rank := func(o object) int {
+		if o.class == cryptoki.CKO_PRIVATE_KEY {
+			return 0
+		}
+		return 1
+	}
+	return rank(a) - rank(b)
+}

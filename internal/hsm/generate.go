@@ -1,0 +1,277 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// everyone is the weight of a generation that runs with no other beside it.
+const everyone = math.MaxInt64
+
+// GenerateKeyPair makes a key pair in the token, reads it back, holds it against the template, and proves that
+// its halves belong together. What does not pass is destroyed again. Errors: *ExistsError where a key object
+// bears the ID already, *MechanismError, or an *OperationError that says what the token holds now.
+func (t *Token) GenerateKeyPair(ctx context.Context, tmpl Template) (KeyPair, error) {
+	kt, err := tmpl.row()
+	if err != nil {
+		return KeyPair{}, err
+	}
+	chosen := len(tmpl.ID) > 0
+	if !chosen {
+		tmpl.ID = []byte(uuid.NewString())
+	}
+	g := generation{token: t, row: kt, template: tmpl, chosen: chosen}
+	pair, holds, err := g.run(ctx)
+	if err != nil {
+		return KeyPair{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
+	}
+	return pair, nil
+}
+
+// generation is the making of one key pair.
+type generation struct {
+	token    *Token
+	row      *keyType
+	template Template
+	chosen   bool // the ID is somebody's choice, so that others may choose the same
+}
+
+func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
+	t := g.token
+	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
+		return KeyPair{}, HoldsUntouched, ErrReadOnly
+	}
+	if err := t.Check(ctx, g.template); err != nil {
+		return KeyPair{}, HoldsUntouched, err
+	}
+	unlock, err := t.locks.lock(ctx, g.template.ID)
+	if err != nil {
+		return KeyPair{}, HoldsUntouched, err
+	}
+	defer unlock()
+	if g.chosen { // nobody else makes the same random UUID
+		if err := t.free(ctx, g.template.ID); err != nil {
+			return KeyPair{}, HoldsUntouched, err
+		}
+	}
+	// From here on the token may hold something that is not in order yet.
+	settle, cancel := settling(ctx)
+	defer cancel()
+	made, holds, err := g.generate(ctx, settle)
+	if err != nil {
+		return KeyPair{}, holds, err
+	}
+	pair, err := g.accept(settle, made)
+	if err != nil {
+		return KeyPair{}, t.discard(settle, made), err
+	}
+	t.snapshot.wrote(nil, []object{pair.private, pair.public})
+	return pair, HoldsKey, nil
+}
+
+// free is an *ExistsError where a key object of any type bears the ID. Once the snapshot is there it costs no
+// call: thousands of keys are made without a search through the token for each.
+func (t *Token) free(ctx context.Context, id []byte) error {
+	objects, ok := t.snapshot.lookup(ctx, t, id)
+	if !ok || len(objects) > 0 { // what stands in the way is looked at as it is now
+		var err error
+		if objects, err = t.find(ctx, id); err != nil {
+			return err
+		}
+	}
+	if len(objects) > 0 {
+		return &ExistsError{ID: id, Objects: namesOf(objects)}
+	}
+	return nil
+}
+
+// generate calls C_GenerateKeyPair, and where that fails looks what came of it: a whole pair is adopted, half
+// of one is cleared away; only where nothing is there, and the failure was not about the request, is the call
+// repeated once, with no other generation beside it. It gives the two halves as they were read back.
+func (g generation) generate(ctx, settle context.Context) ([]object, Holding, error) {
+	made, err := g.call(ctx, 1)
+	if err == nil {
+		return g.readBack(settle, made)
+	}
+	again := repeatable(ctx, err) && !cryptoki.Refused(err)
+	for ; ; again = false {
+		objects, holds := g.aftermath(settle, err)
+		if holds == HoldsKey {
+			return objects, holds, nil
+		}
+		if holds != HoldsNothing || !again {
+			return nil, holds, err
+		}
+		made, second := g.call(ctx, everyone)
+		if second == nil {
+			return g.readBack(settle, made)
+		}
+		err = second
+	}
+}
+
+func (g generation) call(ctx context.Context, weight int64) (made cryptoki.Pair, err error) {
+	public, private, err := g.template.attributes(g.row)
+	if err != nil {
+		return made, err
+	}
+	if err := g.token.generating.Acquire(ctx, weight); err != nil {
+		return made, err
+	}
+	defer g.token.generating.Release(weight)
+	err = g.token.pool.use(ctx, func(s *cryptoki.Session) error {
+		made, err = s.GenerateKeyPair(ctx, cryptoki.Mechanism{Type: g.row.generate}, public, private)
+		return err
+	})
+	return made, err
+}
+
+// aftermath looks what a failed C_GenerateKeyPair left, and clears away half a pair. objects are the halves of
+// a whole pair that fits the template, for HoldsKey.
+func (g generation) aftermath(ctx context.Context, cause error) (objects []object, holds Holding) {
+	if _, ok := errors.AsType[*cryptoki.HangError](cause); ok {
+		return nil, HoldsUnknown // the call may still take effect
+	}
+	objects, err := g.token.find(ctx, g.template.ID)
+	if err != nil {
+		return nil, HoldsUnknown
+	}
+	if len(objects) == 1 { // perhaps someone is just about to make the other half
+		time.Sleep(min(100*time.Millisecond, settleTime/4))
+		if objects, err = g.token.find(ctx, g.template.ID); err != nil {
+			return nil, HoldsUnknown
+		}
+	}
+	switch {
+	case len(objects) == 0:
+		return nil, HoldsNothing
+	case g.isOurs(objects):
+		return objects, HoldsKey
+	case len(objects) == 1 && objects[0].err == nil && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:
+		return nil, g.token.discard(ctx, objects)
+	}
+	return nil, HoldsOther
+}
+
+// isOurs says that the objects are the two halves of just the pair that was asked for.
+func (g generation) isOurs(objects []object) bool {
+	private, public, ok := halves(objects)
+	return ok && len(objects) == 2 && len(g.template.verify(g.row, private, public)) == 0
+}
+
+// halves picks the private and the public half out of objects.
+func halves(objects []object) (private, public object, ok bool) {
+	var found [2]bool
+	for _, o := range objects {
+		switch o.class {
+		case cryptoki.CKO_PRIVATE_KEY:
+			private, found[0] = o, o.err == nil
+		case cryptoki.CKO_PUBLIC_KEY:
+			public, found[1] = o, o.err == nil
+		}
+	}
+	return private, public, found[0] && found[1]
+}
+
+// readBack reads the new halves by their handles, and by their ID where the handles died with a session.
+func (g generation) readBack(ctx context.Context, made cryptoki.Pair) ([]object, Holding, error) {
+	handles := []cryptoki.Object{made.Private, made.Public}
+	objects := []object{}
+	err := g.token.read(ctx, func(s *cryptoki.Session) error {
+		objects = objects[:0]
+		var broken error
+		for _, handle := range handles {
+			o, err := readObject(ctx, s, handle)
+			if err != nil {
+				return err
+			}
+			broken = errors.Join(broken, o.err)
+			objects = append(objects, o)
+		}
+		return broken
+	})
+	if err == nil {
+		return objects, HoldsKey, nil
+	}
+	found, findErr := g.token.find(ctx, g.template.ID)
+	if findErr == nil && g.isOurs(found) {
+		return found, HoldsKey, nil
+	}
+	if findErr != nil {
+		return nil, HoldsUnknown, err
+	}
+	// What is ours among them is not kept: all of a random ID, else what bears the new handles.
+	ours := slices.DeleteFunc(found, func(o object) bool { return g.chosen && !slices.Contains(handles, o.handle) })
+	return nil, g.token.discard(ctx, ours), err
+}
+
+// accept makes a KeyPair of the new halves, if they are what was asked for and nobody else's stand beside them.
+func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) {
+	private, public, ok := halves(made)
+	if !ok {
+		return KeyPair{}, &VerifyError{Problems: []string{"what was made is not a private and a public key: " + list(namesOf(made))}}
+	}
+	if g.chosen {
+		if err := g.contend(ctx, private, public); err != nil {
+			return KeyPair{}, err
+		}
+	}
+	if problems := g.template.verify(g.row, private, public); len(problems) > 0 {
+		return KeyPair{}, &VerifyError{Problems: problems}
+	}
+	pair, err := newKeyPair(g.row, private, public)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	return pair, g.token.prove(ctx, g.row, pair)
+}
+
+// Two who make the same ID at the same time both find it free: a token has no way to reserve an ID. But each
+// looks again once its own pair is there, so that at least the later one sees the other's. Whoever sees a
+// pair of a greater fingerprint beside its own gives way at once. Whoever sees a lesser one waits for it to
+// give way, and gives way itself where it does not: the other has looked before, and has kept its pair.
+// So never do both keep theirs, and both lose only where one of them stood still for raceTime.
+const (
+	raceTime = 3 * time.Second
+	racePoll = 50 * time.Millisecond
+)
+
+func (g generation) contend(ctx context.Context, private, public object) error {
+	id := g.template.ID
+	mine := fingerprintOf(g.row, public)
+	for end := time.Now().Add(raceTime); ; {
+		objects, err := g.token.find(ctx, id)
+		if err != nil {
+			return err
+		}
+		var rivals []object
+		giveWay := false
+		for _, o := range objects {
+			if o.handle == private.handle || o.handle == public.handle {
+				continue
+			}
+			rivals = append(rivals, o)
+			giveWay = giveWay || o.ckk != g.row.ckk || o.class == cryptoki.CKO_SECRET_KEY ||
+				o.class == cryptoki.CKO_PUBLIC_KEY && strings.Compare(fingerprintOf(g.row, o), mine) > 0
+		}
+		if len(rivals) == 0 {
+			return nil
+		}
+		if giveWay || time.Now().After(end) {
+			return &ExistsError{ID: id, Objects: namesOf(rivals), Raced: true}
+		}
+		select {
+		case <-time.After(racePoll):
+		case <-ctx.Done():
+			return &ExistsError{ID: id, Objects: namesOf(rivals), Raced: true}
+		}
+	}
+}

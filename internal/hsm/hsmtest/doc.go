@@ -1,0 +1,14 @@
+// Package hsmtest gives tests real tokens, independent witnesses and injected faults.
+//
+//	func TestMain(m *testing.M) { os.Exit(hsmtest.Main(m)) }
+//
+//	func TestX(t *testing.T) {
+//		token := hsmtest.New(t) // a fresh SoftHSM token of its own
+//		faults := &hsmtest.Faults{}
+//		faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR, After: true})
+//		... open the token with faults.Hook ...
+//		token.Tool(t, "--list-objects") // what pkcs11-tool sees
+//	}
+//
+// Faults are injected between cryptoki and the real module, so that what is on the token is always real.
+package hsmtest

@@ -1,0 +1,134 @@
+package hsmtest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// Token is a token for one test.
+type Token struct {
+	Library string // path of the PKCS#11 module
+	Label   string
+	PIN     string
+	SOPIN   string
+}
+
+// batch is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
+// initialise the module after it was made, and other tests of the process may hold the module open.
+const batch = 48
+
+// softHSM is the process's token folder: SoftHSM has one configuration a process.
+var softHSM struct {
+	sync.Mutex
+	folder  string
+	library string
+	pin     string
+	next    int
+	err     error
+}
+
+// Main runs the package's tests and clears their tokens away.
+func Main(m *testing.M) int {
+	defer func() {
+		if softHSM.folder != "" {
+			_ = os.RemoveAll(softHSM.folder)
+		}
+	}()
+	return m.Run()
+}
+
+// Library is the path of SoftHSM's module.
+func Library(t testing.TB) string {
+	t.Helper()
+	for _, path := range hsm.FindModules() {
+		if strings.Contains(filepath.Base(path), "softhsm") {
+			return path
+		}
+	}
+	t.Fatal("SoftHSM is missing: make deps installs it")
+	return ""
+}
+
+// New gives a fresh, empty SoftHSM token with a PIN.
+func New(t testing.TB) *Token {
+	t.Helper()
+	softHSM.Lock()
+	defer softHSM.Unlock()
+	if softHSM.folder == "" {
+		softHSM.library = Library(t)
+		softHSM.err = makeTokens()
+	}
+	if softHSM.err != nil {
+		t.Fatal(softHSM.err)
+	}
+	if softHSM.next == batch {
+		t.Fatalf("the tests of this package need more than %d tokens: raise hsmtest's batch", batch)
+	}
+	softHSM.next++
+	return &Token{Library: softHSM.library, Label: label(softHSM.next), PIN: softHSM.pin, SOPIN: softHSM.pin}
+}
+
+func label(n int) string { return fmt.Sprintf("hsmtest-%02d", n) }
+
+func makeTokens() error {
+	folder, err := os.MkdirTemp("", "hsmtest-")
+	if err != nil {
+		return err
+	}
+	softHSM.folder = folder
+	conf := filepath.Join(folder, "softhsm2.conf")
+	if err := os.Mkdir(filepath.Join(folder, "tokens"), 0o700); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", filepath.Join(folder, "tokens"))
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if err := os.Setenv("SOFTHSM2_CONF", conf); err != nil {
+		return err
+	}
+	softHSM.pin = RandomPIN()
+	for n := 1; n <= batch; n++ {
+		out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label(n), "--so-pin", softHSM.pin, "--pin", softHSM.pin).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("softhsm2-util: %w: %s", err, out)
+		}
+	}
+	return nil
+}
+
+// RandomPIN is eight digits, the first not zero: the form that every make of token takes.
+func RandomPIN() string {
+	n, err := rand.Int(rand.Reader, big.NewInt(90_000_000))
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprint(10_000_000 + n.Int64())
+}
+
+// Tool runs pkcs11-tool on the token, logged in: a witness that shares no code with this project.
+func (k *Token) Tool(t testing.TB, args ...string) string {
+	t.Helper()
+	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.Library, "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
+}
+
+// Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed.
+func (k *Token) Command(t testing.TB, command ...string) string {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+	}
+	return string(out)
+}

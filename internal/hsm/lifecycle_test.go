@@ -1,0 +1,187 @@
+package hsm_test
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// open opens a test's token, with faults between it and the module.
+func open(t testing.TB, k *hsmtest.Token, faults *hsmtest.Faults) *hsm.Token {
+	t.Helper()
+	c := hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN)}
+	if faults != nil {
+		c.Hooks = []cryptoki.Hook{faults.Hook}
+	}
+	token, err := hsm.Open(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := token.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return token
+}
+
+// small is the template of a pair that is quickly made.
+func small(id, label string) hsm.Template {
+	return hsm.Template{Type: hsm.RSA, ID: []byte(id), Label: label, ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign}
+}
+
+func generate(t testing.TB, token *hsm.Token, tmpl hsm.Template) hsm.KeyPair {
+	t.Helper()
+	pair, err := token.GenerateKeyPair(context.Background(), tmpl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+func TestGenerateKeyPair(t *testing.T) {
+	for name, tmpl := range map[string]hsm.Template{
+		"a signing pair":               {Label: "a", ID: []byte("1"), ModulusBits: 2048, PublicExponent: 65537, Usage: hsm.Sign},
+		"a random ID":                  {Label: "b", ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign},
+		"a decrypting pair":            {Label: "c", ID: []byte{0, 255}, ModulusBits: 1024, PublicExponent: 65539, Usage: hsm.Decrypt},
+		"a pair that only unwraps":     {Label: "d", ID: []byte("4"), ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Unwrap},
+		"every usage, and extractable": {Label: "e ü", ID: []byte("5"), ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign | hsm.Decrypt | hsm.Unwrap, Extractable: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			token := open(t, k, nil)
+			tmpl.Type = hsm.RSA
+			made := generate(t, token, tmpl)
+			pair, err := token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: made.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tmpl.ID == nil && len(pair.ID) != 36 {
+				t.Errorf("the random ID %q is no UUID's text", pair.ID)
+			}
+			if tmpl.ID != nil && string(pair.ID) != string(tmpl.ID) {
+				t.Errorf("ID %x, want %x", pair.ID, tmpl.ID)
+			}
+			if pair.Label != tmpl.Label || pair.PublicLabel != tmpl.Label {
+				t.Errorf("labels %q and %q, want %q", pair.Label, pair.PublicLabel, tmpl.Label)
+			}
+			if pair.Usage != tmpl.Usage || pair.PublicUsage != tmpl.Usage {
+				t.Errorf("usages %s and %s, want %s", pair.Usage, pair.PublicUsage, tmpl.Usage)
+			}
+			if !pair.Sensitive || pair.Extractable != tmpl.Extractable {
+				t.Errorf("sensitive %t, extractable %t", pair.Sensitive, pair.Extractable)
+			}
+			pub := pair.PublicKey.(*rsa.PublicKey)
+			if pub.N.BitLen() != tmpl.ModulusBits || int64(pub.E) != tmpl.PublicExponent {
+				t.Errorf("%d bits and exponent %d", pub.N.BitLen(), pub.E)
+			}
+			if made.Fingerprint() != pair.Fingerprint() {
+				t.Error("what was made and what is found have different fingerprints")
+			}
+			seen := k.Tool(t, "--list-objects", "--id", hsm.FormatID(pair.ID))
+			if strings.Count(seen, "Key Object") != 2 || !strings.Contains(seen, "label:      "+tmpl.Label) {
+				t.Errorf("pkcs11-tool sees\n%s", seen)
+			}
+		})
+	}
+}
+
+func TestGenerateRefusesATakenID(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k, nil)
+	first := generate(t, token, small("taken", "first"))
+	_, err := token.GenerateKeyPair(context.Background(), small("taken", "second"))
+	var exists *hsm.ExistsError
+	if !errors.As(err, &exists) || len(exists.Objects) != 2 {
+		t.Fatalf("got %v", err)
+	}
+	k.Tool(t, "--keygen", "--key-type", "aes:16", "--id", "5345", "--label", "secret")
+	if _, err := open(t, k, nil).GenerateKeyPair(context.Background(), small("SE", "third")); !errors.Is(err, hsm.ErrExists) {
+		t.Errorf("an ID that a secret key bears: got %v", err)
+	}
+	pair, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("taken")})
+	if err != nil || pair.Fingerprint() != first.Fingerprint() {
+		t.Errorf("the first key is not what it was: %v", err)
+	}
+}
+
+func TestChangeKeyPair(t *testing.T) {
+	token := open(t, hsmtest.New(t), nil)
+	ctx := context.Background()
+	label, usage, no := "new", hsm.Decrypt|hsm.Sign, false
+	for name, change := range map[string]hsm.Change{
+		"the label": {Label: &label}, "the usage": {Usage: &usage}, "the ID": {ID: []byte("another")},
+		"extractable to false": {Extractable: &no}, "nothing": {},
+		"everything": {Label: &label, Usage: &usage, ID: []byte("x"), Extractable: &no},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmpl := small("change "+name, "old")
+			tmpl.Extractable = true
+			before := generate(t, token, tmpl)
+			after, err := token.ChangeKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: before.ID, Fingerprint: before.Fingerprint()}, change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := token.KeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: after.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := before
+			if change.Label != nil {
+				want.Label, want.PublicLabel = label, label
+			}
+			if change.Usage != nil {
+				want.Usage, want.PublicUsage = usage, usage
+			}
+			if change.ID != nil {
+				want.ID = change.ID
+			}
+			if change.Extractable != nil {
+				want.Extractable = no
+			}
+			for _, got := range []hsm.KeyPair{after, found} {
+				if describe(got) != describe(want) {
+					t.Errorf("got  %s\nwant %s", describe(got), describe(want))
+				}
+			}
+			if _, err := token.KeyPair(ctx, hsm.Ref{ID: before.ID}); change.ID != nil && !errors.Is(err, hsm.ErrNotFound) {
+				t.Errorf("something is left under the old ID: %v", err)
+			}
+		})
+	}
+}
+
+// describe is all that a test compares of a pair.
+func describe(k hsm.KeyPair) string {
+	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t %s", k.Type, k.ID, k.Label, k.PublicLabel, k.Usage, k.PublicUsage, k.Extractable, k.Fingerprint())
+}
+
+func TestDestroyKeyPair(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k, nil)
+	ctx := context.Background()
+	kept := generate(t, token, small("kept", "kept"))
+	gone := generate(t, token, small("gone", "gone"))
+	if _, err := token.DestroyKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: kept.Fingerprint()}); err == nil {
+		t.Fatal("a key of another fingerprint was destroyed")
+	}
+	for range 2 { // gone already is fine
+		left, err := token.DestroyKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: gone.Fingerprint()})
+		if err != nil || len(left) != 0 {
+			t.Fatalf("left %v, %v", left, err)
+		}
+	}
+	if _, err := token.KeyPair(ctx, hsm.Ref{ID: gone.ID}); !errors.Is(err, hsm.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if n := strings.Count(k.Tool(t, "--list-objects"), "Key Object"); n != 2 {
+		t.Errorf("%d objects are left, not 2", n)
+	}
+}

@@ -1,0 +1,142 @@
+package hsm
+
+import (
+	"fmt"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Object names a key object on the token, for messages.
+type Object struct {
+	Class string // "public key", "private key" or "secret key"
+	Type  string // "RSA", "EC", ...; or the number of CKA_KEY_TYPE
+	ID    []byte
+	Label string
+}
+
+// String is such as `RSA private key "web" (ID 6b31)`.
+func (o Object) String() string {
+	return fmt.Sprintf("%s %s %q (ID %s)", o.Type, o.Class, o.Label, FormatID(o.ID))
+}
+
+var classes = map[uint]string{
+	cryptoki.CKO_PUBLIC_KEY: "public key", cryptoki.CKO_PRIVATE_KEY: "private key", cryptoki.CKO_SECRET_KEY: "secret key",
+}
+
+// object is a key object as it was read from the token: everything that is ever asked of it, in the least
+// room, since a token may hold tens of thousands.
+type object struct {
+	handle   cryptoki.Object
+	class    uint // CKO_...
+	ckk      uint // CKK_...
+	id       []byte
+	label    string
+	flags    flags // what is true
+	known    flags // what came back at all
+	modulus  []byte
+	exponent []byte
+	params   []byte
+	point    []byte
+	valueLen uint  // bytes, of a secret key
+	err      error // a *MalformedError: an attribute that makes no sense
+}
+
+// flags are the object's boolean attributes, a bit each in the order of flagAttributes.
+type flags uint32
+
+var flagAttributes = []cryptoki.AttributeType{
+	cryptoki.CKA_TOKEN, cryptoki.CKA_PRIVATE, cryptoki.CKA_SENSITIVE, cryptoki.CKA_EXTRACTABLE, cryptoki.CKA_LOCAL,
+	cryptoki.CKA_ALWAYS_SENSITIVE, cryptoki.CKA_NEVER_EXTRACTABLE, cryptoki.CKA_SIGN, cryptoki.CKA_VERIFY,
+	cryptoki.CKA_ENCRYPT, cryptoki.CKA_DECRYPT, cryptoki.CKA_WRAP, cryptoki.CKA_UNWRAP, cryptoki.CKA_DERIVE,
+}
+
+var flagBits = func() map[cryptoki.AttributeType]flags {
+	bits := map[cryptoki.AttributeType]flags{}
+	for i, a := range flagAttributes {
+		bits[a] = 1 << i
+	}
+	return bits
+}()
+
+// objectAttributes are read from every object, in one call: an object answers with what it has.
+var objectAttributes = append([]cryptoki.AttributeType{
+	cryptoki.CKA_CLASS, cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_MODULUS,
+	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN,
+}, flagAttributes...)
+
+// decode makes an object of what came back. What makes no sense is noted in err, which names the attribute:
+// one broken object must not hide the others, and must not be taken for something it is not.
+func decode(handle cryptoki.Object, a cryptoki.Attributes) object {
+	o := object{
+		handle: handle, id: a[cryptoki.CKA_ID], label: string(a[cryptoki.CKA_LABEL]), modulus: a[cryptoki.CKA_MODULUS],
+		exponent: a[cryptoki.CKA_PUBLIC_EXPONENT], params: a[cryptoki.CKA_EC_PARAMS], point: a[cryptoki.CKA_EC_POINT],
+	}
+	note := func(err error) {
+		if err != nil && o.err == nil {
+			o.err = err
+		}
+	}
+	number := func(t cryptoki.AttributeType, needed bool) uint {
+		v, known, err := a.ULong(t)
+		note(err)
+		if needed && !known {
+			note(fmt.Errorf("%s did not come back", t))
+		}
+		return v
+	}
+	o.class = number(cryptoki.CKA_CLASS, true)
+	o.valueLen = number(cryptoki.CKA_VALUE_LEN, false)
+	if o.err != nil || o.isKey() {
+		o.ckk = number(cryptoki.CKA_KEY_TYPE, true)
+		if _, ok := a[cryptoki.CKA_ID]; !ok {
+			note(fmt.Errorf("%s did not come back", cryptoki.CKA_ID))
+		}
+	}
+	for _, t := range flagAttributes {
+		v, known, err := a.Bool(t)
+		note(err)
+		if known {
+			o.known |= flagBits[t]
+		}
+		if v {
+			o.flags |= flagBits[t]
+		}
+	}
+	if o.err != nil {
+		o.err = &MalformedError{Object: o.name(), Err: fmt.Errorf("%w (object handle %d)", o.err, handle)}
+	}
+	return o
+}
+
+func (o object) isKey() bool { return classes[o.class] != "" }
+
+// onToken is false for session objects, which die with their session and are nobody's keys.
+func (o object) onToken() bool { return !o.knows(cryptoki.CKA_TOKEN) || o.is(cryptoki.CKA_TOKEN) }
+
+func (o object) is(t cryptoki.AttributeType) bool    { return o.flags&flagBits[t] != 0 }
+func (o object) knows(t cryptoki.AttributeType) bool { return o.known&flagBits[t] != 0 }
+
+// claim is what the token says of a flag: nil where it says nothing.
+func (o object) claim(t cryptoki.AttributeType) *bool {
+	if !o.knows(t) {
+		return nil
+	}
+	v := o.is(t)
+	return &v
+}
+
+func (o object) name() Object {
+	class := classes[o.class]
+	if class == "" {
+		class = fmt.Sprintf("object of class 0x%X", o.class)
+	}
+	return Object{Class: class, Type: keyTypeName(o.ckk), ID: o.id, Label: o.label}
+}
+
+func namesOf(objects []object) []Object {
+	names := make([]Object, len(objects))
+	for i, o := range objects {
+		names[i] = o.name()
+	}
+	return names
+}

@@ -1,0 +1,186 @@
+package hsm
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// snapshot is every key object of the token, by ID, as it was read in one go, kept up to date by the
+// process's own writes. Reads begin with direct searches; the snapshot is taken when those have cost what it
+// would (see rental). Concurrent readers share one.
+type snapshot struct {
+	turnOnce sync.Once
+	turn     chan struct{} // holds one value: whoever has it may search for the first time, count, or take
+
+	mu      sync.Mutex
+	objects map[string][]object // by CKA_ID; nil where none is taken
+	taking  bool
+	writes  []func() // own writes since the taking began, to be made up afterwards
+	rental  rental
+}
+
+// lookup gives the objects of an ID from the snapshot, taking it where that is due. ok is false where the
+// caller has to search directly, be it that a search is cheaper, or that the snapshot could not be had.
+func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []object, ok bool) {
+	if objects, ok = s.serve(id); ok {
+		return objects, true
+	}
+	s.wait(1)
+	defer s.wait(-1)
+	if s.takeTurn(ctx) != nil {
+		return nil, false
+	}
+	defer s.giveTurn()
+	if objects, ok = s.serve(id); ok {
+		return objects, true
+	}
+	switch s.next() {
+	case search:
+		// Nothing is known yet of what a search costs: the first is made before anyone decides.
+		objects, err := t.find(ctx, id)
+		return objects, err == nil
+	case count:
+		start := time.Now()
+		handles, err := t.handles(ctx)
+		if err != nil {
+			return nil, false
+		}
+		s.counted(len(handles), time.Since(start))
+		if s.next() != take {
+			return nil, false
+		}
+	case direct:
+		return nil, false
+	}
+	if s.fill(ctx, t) != nil {
+		return nil, false
+	}
+	return s.serve(id)
+}
+
+// all gives every key object on the token.
+func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
+	if err := s.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer s.giveTurn()
+	if _, ok := s.serve(nil); !ok {
+		if err := s.fill(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []object
+	for _, objects := range s.objects {
+		all = append(all, objects...)
+	}
+	return all, nil
+}
+
+// fill takes the snapshot. The caller has the turn.
+func (s *snapshot) fill(ctx context.Context, t *Token) error {
+	s.mu.Lock()
+	s.taking, s.writes = true, nil
+	s.mu.Unlock()
+	objects, err := t.readAll(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking = false
+	if err != nil {
+		s.rental = rental{waiting: s.rental.waiting}
+		return err
+	}
+	s.objects = make(map[string][]object, len(objects)/2)
+	for _, o := range objects {
+		s.objects[string(o.id)] = append(s.objects[string(o.id)], o)
+	}
+	for _, write := range s.writes {
+		write()
+	}
+	s.writes = nil
+	if s.objects == nil { // a failed write dropped it; what was read is still as good as a search made then
+		s.objects = map[string][]object{}
+		defer func() { s.objects = nil }()
+	}
+	return nil
+}
+
+func (s *snapshot) serve(id []byte) ([]object, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.objects == nil {
+		return nil, false
+	}
+	return slices.Clone(s.objects[string(id)]), true
+}
+
+// wrote notes a write of our own: the objects of old are no more, those of now are there.
+func (s *snapshot) wrote(old, now []object) {
+	s.apply(func() {
+		for _, o := range old {
+			s.objects[string(o.id)] = slices.DeleteFunc(s.objects[string(o.id)], func(have object) bool { return have.handle == o.handle })
+		}
+		for _, o := range now {
+			s.objects[string(o.id)] = append(s.objects[string(o.id)], o)
+		}
+	})
+}
+
+// drop forgets everything, after a write that failed: what it touched is not known here.
+func (s *snapshot) drop() {
+	s.apply(func() { s.objects = nil })
+}
+
+func (s *snapshot) apply(write func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taking {
+		s.writes = append(s.writes, write)
+	}
+	if s.objects != nil {
+		write()
+	}
+}
+
+func (s *snapshot) takeTurn(ctx context.Context) error {
+	s.turnOnce.Do(func() { s.turn = make(chan struct{}, 1) })
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *snapshot) giveTurn() { <-s.turn }
+
+func (s *snapshot) wait(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rental.waiting += n
+}
+
+func (s *snapshot) next() step {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rental.next()
+}
+
+func (s *snapshot) counted(objects int, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rental.counted(objects, took)
+}
+
+// measure times a direct search, which the rule weighs.
+func (s *snapshot) measure() func() {
+	start := time.Now()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.rental.searched(time.Since(start))
+	}
+}

@@ -1,0 +1,125 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Template says what key pair to make.
+type Template struct {
+	Type           KeyType
+	ID             []byte // CKA_ID; nil: the text of a random UUID, as Ory Hydra makes them
+	Label          string // CKA_LABEL of both halves
+	ModulusBits    int    // RSA only
+	PublicExponent int64  // RSA only
+	Usage          Usage
+	Extractable    bool
+}
+
+// row is the template's row of keyTypes.
+func (t Template) row() (*keyType, error) {
+	for i := range keyTypes {
+		if keyTypes[i].name == t.Type {
+			return &keyTypes[i], nil
+		}
+	}
+	return nil, fmt.Errorf("%q is no type of key pair", t.Type)
+}
+
+// attributes are the two halves' templates: all that matters and nothing more, since tokens differ in what
+// they take for granted, and some of that is unsafe.
+func (t Template) attributes(kt *keyType) (public, private []cryptoki.Attribute, err error) {
+	kind, err := kt.public(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	name := []cryptoki.Attribute{
+		cryptoki.Bool(cryptoki.CKA_TOKEN, true),
+		cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(t.Label)),
+		cryptoki.Bytes(cryptoki.CKA_ID, t.ID),
+	}
+	public = append(append([]cryptoki.Attribute{}, name...), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
+	public = append(append(public, kind...), t.Usage.publicAttributes(kt.usages)...)
+	private = append(append([]cryptoki.Attribute{}, name...),
+		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
+		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
+		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
+	return public, append(private, t.Usage.privateAttributes(kt.usages)...), nil
+}
+
+// verify says in what the two halves, as they were read back, differ from the template.
+func (t Template) verify(kt *keyType, private, public object) (problems []string) {
+	for _, half := range []object{private, public} {
+		class := classes[half.class]
+		if string(half.id) != string(t.ID) {
+			problems = append(problems, fmt.Sprintf("CKA_ID of the %s is %s, not %s", class, FormatID(half.id), FormatID(t.ID)))
+		}
+		if half.label != t.Label {
+			problems = append(problems, fmt.Sprintf("CKA_LABEL of the %s is %q, not %q", class, half.label, t.Label))
+		}
+		if !half.is(cryptoki.CKA_TOKEN) {
+			problems = append(problems, fmt.Sprintf("the %s is a session object, not on the token", class))
+		}
+	}
+	want := func(half object, needed bool, attributes ...cryptoki.Attribute) {
+		for _, a := range attributes {
+			yes := a.Value[0] != 0
+			switch {
+			case !half.knows(a.Type) && needed:
+				problems = append(problems, fmt.Sprintf("%s of the %s is not told", a.Type, classes[half.class]))
+			case half.knows(a.Type) && half.is(a.Type) != yes:
+				problems = append(problems, fmt.Sprintf("%s of the %s is %t, not %t", a.Type, classes[half.class], !yes, yes))
+			}
+		}
+	}
+	want(private, true,
+		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
+		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
+		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
+	want(private, true, t.Usage.privateAttributes(kt.usages)...)
+	want(public, false, t.Usage.publicAttributes(kt.usages)...)
+
+	key, err := kt.parse(public)
+	if err != nil {
+		return append(problems, fmt.Sprintf("the public key makes no sense: %v", err))
+	}
+	if same, known := kt.twins(private, public); known && !same {
+		problems = append(problems, "the two halves show different keys")
+	}
+	return append(problems, kt.differs(t, key)...)
+}
+
+// mechanismAnswer is what the token says of a mechanism.
+type mechanismAnswer struct {
+	info cryptoki.MechanismInfo
+	err  error
+}
+
+// Check holds a template against what the token says of its mechanisms, as far as it says anything: no
+// login is needed, and a token that does not answer is no error. It gives a *MechanismError.
+func (t *Token) Check(ctx context.Context, tmpl Template) error {
+	kt, err := tmpl.row()
+	if err != nil {
+		return err
+	}
+	known, ok := t.mechanisms.Load(kt.generate)
+	if !ok {
+		info, err := t.module.GetMechanismInfo(ctx, t.info.Slot, kt.generate)
+		if err != nil && !errors.Is(err, cryptoki.CKR_MECHANISM_INVALID) {
+			return nil
+		}
+		known = mechanismAnswer{info, err}
+		t.mechanisms.Store(kt.generate, known)
+	}
+	answer := known.(mechanismAnswer)
+	if answer.err != nil {
+		return &MechanismError{Wanted: string(kt.name) + " key pairs", Offers: "no generation of this type of key"}
+	}
+	return kt.size(tmpl, answer.info)
+}
+
+// unproven is the problem of halves that cannot be shown to be one key.
+const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"

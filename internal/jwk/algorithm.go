@@ -1,0 +1,82 @@
+package jwk
+
+import (
+	"crypto"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// The values of use (RFC 7517, 4.2).
+const (
+	Sig = "sig"
+	Enc = "enc"
+)
+
+// algorithms are the algs of JOSE that go with a kind of key and a use; the first of a row is its default
+// (RFC 7518, 3.1 and 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864). secp256k1 and Ed25519 are for signatures alone.
+var algorithms = []struct {
+	kty, crv, use string // crv is "" for RSA
+	algs          []string
+}{
+	{ktyRSA, "", Sig, []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}},
+	{ktyRSA, "", Enc, []string{"RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512", "RSA1_5"}},
+	{ktyEC, publickey.P256, Sig, []string{"ES256"}},
+	{ktyEC, publickey.P256, Enc, ecdhES},
+	{ktyEC, publickey.P384, Sig, []string{"ES384"}},
+	{ktyEC, publickey.P384, Enc, ecdhES},
+	{ktyEC, publickey.P521, Sig, []string{"ES512"}},
+	{ktyEC, publickey.P521, Enc, ecdhES},
+	{ktyEC, publickey.Secp256k1, Sig, []string{"ES256K"}},
+	{ktyOKP, publickey.Ed25519, Sig, []string{"EdDSA", "Ed25519"}},
+}
+
+var ecdhES = []string{"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"}
+
+// Algorithms are the values of alg that fit a key, those of signatures first; the first of all is its default. There
+// are none for what is no public key of package publickey.
+func Algorithms(pub crypto.PublicKey) []string { return algs(pub, "") }
+
+// DefaultAlg is the alg of a key where none is asked for, by its use; use "" is [Sig]. RS256 and RSA-OAEP are RSA's:
+// of their kinds they are what most readers know (RFC 7518, 3.1 and 4.1). It is "" where no alg fits.
+//
+// Ory Hydra names RS256 for a key whose use is enc as well; that is no encryption algorithm, and not repeated here.
+func DefaultAlg(pub crypto.PublicKey, use string) string {
+	if fitting := algs(pub, use); len(fitting) > 0 {
+		return fitting[0]
+	}
+	return ""
+}
+
+// ValidAlg is an error where an alg does not fit a key and its use; use "" is any. The error lists those that do.
+func ValidAlg(pub crypto.PublicKey, use, alg string) error {
+	fitting := algs(pub, use)
+	if slices.Contains(fitting, alg) {
+		return nil
+	}
+	key := strings.TrimSpace(Kty(pub) + " " + publickey.Curve(pub))
+	switch {
+	case key == "":
+		return fmt.Errorf("%T is no public key that has a JWK", pub)
+	case use != "" && use != Sig && use != Enc:
+		return fmt.Errorf("the use %q is neither %s nor %s", use, Sig, Enc)
+	case len(fitting) == 0:
+		return fmt.Errorf("no alg fits an %s key of use %s", key, use)
+	case use == "":
+		return fmt.Errorf("the alg %q does not fit an %s key; these do: %s", alg, key, strings.Join(fitting, ", "))
+	}
+	return fmt.Errorf("the alg %q does not fit an %s key of use %s; these do: %s", alg, key, use, strings.Join(fitting, ", "))
+}
+
+// algs are those that fit a key and a use, or any use where it is "".
+func algs(pub crypto.PublicKey, use string) (fitting []string) {
+	kty, crv := Kty(pub), publickey.Curve(pub)
+	for _, a := range algorithms {
+		if a.kty == kty && a.crv == crv && (use == "" || a.use == use) {
+			fitting = append(fitting, a.algs...)
+		}
+	}
+	return fitting
+}

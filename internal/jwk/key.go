@@ -1,0 +1,121 @@
+// Package jwk is public keys as JSON Web Keys (RFC 7517) and back. It is pure: it knows neither tokens nor
+// Terraform, and the same input gives the same bytes.
+//
+//	text, err := jwk.Key{PublicKey: pub, KID: "web", Use: "sig", Alg: jwk.DefaultAlg(pub, "sig")}.JSON()
+//	key, err := jwk.Parse(text)
+//	set, err := jwk.Merge([]string{text, otherSet})
+//
+// The keys are those of package publickey. A JWK that bears a private or symmetric member is refused wherever one is
+// read, and none is ever written. No error repeats key material.
+package jwk
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"unicode/utf8"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// Key is a public key and what its JWK says of it. An empty KID, Use or Alg is left out.
+type Key struct {
+	PublicKey crypto.PublicKey
+	KID       string // kid: any text (RFC 7517, 4.5)
+	Use       string // use: "sig" or "enc" (RFC 7517, 4.2)
+	Alg       string // alg: see Algorithms (RFC 7517, 4.4)
+}
+
+// The values of kty (RFC 7518, 6.1; RFC 8037, 2).
+const (
+	ktyRSA = "RSA"
+	ktyEC  = "EC"
+	ktyOKP = "OKP"
+)
+
+// members are a JWK's, in the order in which Ory Hydra writes them.
+type members struct {
+	Use string `json:"use,omitempty"`
+	Kty string `json:"kty"`
+	KID string `json:"kid,omitempty"`
+	Crv string `json:"crv,omitempty"`
+	Alg string `json:"alg,omitempty"`
+	N   string `json:"n,omitempty"`
+	E   string `json:"e,omitempty"`
+	X   string `json:"x,omitempty"`
+	Y   string `json:"y,omitempty"`
+}
+
+// JSON is the JWK as compact JSON, its members in the order use, kty, kid, crv, alg, then n and e, or x and y.
+// Characters that mean something in HTML are not escaped. It fails for what is no public key of package publickey,
+// and for text that is not UTF-8, which JSON cannot carry.
+func (k Key) JSON() (string, error) {
+	m, err := keyMembers(k.PublicKey)
+	if err != nil {
+		return "", err
+	}
+	if !utf8.ValidString(k.KID) || !utf8.ValidString(k.Use) || !utf8.ValidString(k.Alg) {
+		return "", errors.New("kid, use or alg is not UTF-8")
+	}
+	m.KID, m.Use, m.Alg = k.KID, k.Use, k.Alg
+	return marshal(m)
+}
+
+// MarshalJSON is [Key.JSON] for encoding/json, which may escape more when it puts the key into something larger.
+func (k Key) MarshalJSON() ([]byte, error) {
+	text, err := k.JSON()
+	return []byte(text), err
+}
+
+// Kty is the kty of a key's JWK: "RSA", "EC" or "OKP"; "" for what is no public key of package publickey.
+func Kty(pub crypto.PublicKey) string {
+	if key, ok := pub.(*rsa.PublicKey); ok && key != nil {
+		return ktyRSA
+	}
+	switch publickey.Curve(pub) {
+	case "":
+		return ""
+	case publickey.Ed25519:
+		return ktyOKP
+	}
+	return ktyEC
+}
+
+// keyMembers are the members that make the key: kty, and n and e (RFC 7518, 6.3.1), or crv, x and y at full width
+// (RFC 7518, 6.2.1; RFC 8812, 3.1), or crv and x (RFC 8037, 2).
+func keyMembers(pub crypto.PublicKey) (members, error) {
+	if _, err := publickey.MarshalSPKI(pub); err != nil {
+		return members{}, err
+	}
+	m := members{Kty: Kty(pub), Crv: publickey.Curve(pub)}
+	if key, ok := pub.(*rsa.PublicKey); ok {
+		m.N, m.E = encode(key.N.Bytes()), encode(big.NewInt(int64(key.E)).Bytes())
+		return m, nil
+	}
+	point := publickey.Point(pub)
+	if m.Kty == ktyOKP {
+		m.X = encode(point)
+		return m, nil
+	}
+	xy := point[1:] // behind the octet that says uncompressed
+	m.X, m.Y = encode(xy[:len(xy)/2]), encode(xy[len(xy)/2:])
+	return m, nil
+}
+
+func encode(octets []byte) string { return base64.RawURLEncoding.EncodeToString(octets) }
+
+// marshal is compact JSON without HTML's escapes and without a newline.
+func marshal(v any) (string, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return "", fmt.Errorf("the JWK cannot be written: %w", err)
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}

@@ -1,0 +1,232 @@
+package jwk
+
+import (
+	"crypto"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// Members that hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
+// refused whatever the kty, and in capital letters too, since some readers (encoding/json) take D for d.
+var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
+
+// keyTypes says by kty which members make the key, and how.
+var keyTypes = map[string]struct {
+	members []string
+	read    func(object) (crypto.PublicKey, error)
+}{
+	ktyRSA: {[]string{"n", "e"}, readRSA},
+	ktyEC:  {[]string{"crv", "x", "y"}, readEC},
+	ktyOKP: {[]string{"crv", "x"}, readOKP},
+}
+
+// Members that make a key of any kty, and those that any JWK may have, as far as Key has them.
+var (
+	keyMaterial   = []string{"n", "e", "crv", "x", "y"}
+	commonMembers = []string{"use", "kty", "kid", "alg"}
+)
+
+// Parse reads a public JWK. The JSON must be one object with no member named twice and nothing behind it; base64url
+// is unpadded, coordinates are of full width, points lie on their curve. Members that Key does not have are passed
+// over; a private or symmetric member is refused.
+func Parse(text string) (Key, error) {
+	o, err := parseObject(text)
+	if err != nil {
+		return Key{}, err
+	}
+	if _, ok := o["keys"]; ok {
+		return Key{}, errors.New("it is a JWK Set, not a JWK")
+	}
+	return o.key()
+}
+
+// object is a JSON object, its members' values as they were written.
+type object map[string]json.RawMessage
+
+// parseObject reads a text that is one JSON object, no object in which names a member twice.
+func parseObject(text string) (object, error) {
+	if !utf8.ValidString(text) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	var o object
+	err := json.Unmarshal([]byte(text), &o)
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &wrongType), err == nil && o == nil: // null
+		return nil, errors.New("it is not a JSON object")
+	case errors.As(err, &syntax):
+		return nil, fmt.Errorf("it is not one JSON value: it goes wrong at byte %d", syntax.Offset)
+	case err != nil:
+		return nil, errors.New("it is not one JSON value")
+	}
+	return o, uniqueMembers(text)
+}
+
+// uniqueMembers goes through valid JSON and refuses an object that names a member twice. What readers make of such a
+// one differs, and with it the key that they see.
+func uniqueMembers(text string) error {
+	type level struct {
+		names map[string]bool // nil in an array
+		value bool            // the next token is a value, not a name
+	}
+	levels := []level{{}} // the outermost is no object
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // without it a number too large for a float64 ends the walk
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return errors.New("it is not JSON")
+		}
+		top := &levels[len(levels)-1]
+		switch token {
+		case json.Delim('}'), json.Delim(']'):
+			levels = levels[:len(levels)-1]
+			continue
+		}
+		if name, ok := token.(string); ok && top.names != nil && !top.value {
+			if top.names[name] {
+				return errors.New("an object in it names a member twice")
+			}
+			top.names[name], top.value = true, true
+			continue
+		}
+		top.value = false
+		switch token {
+		case json.Delim('{'):
+			levels = append(levels, level{names: map[string]bool{}})
+		case json.Delim('['):
+			levels = append(levels, level{})
+		}
+	}
+}
+
+// key reads a JWK.
+func (o object) key() (Key, error) {
+	for name := range o {
+		lower := strings.ToLower(name)
+		switch known := slices.Contains(keyMaterial, lower) || slices.Contains(commonMembers, lower); {
+		case slices.Contains(secretMembers, lower):
+			return Key{}, errors.New("it has a member of a private or symmetric key; only public keys belong here")
+		case known && name != lower:
+			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers take for %s", lower, lower)
+		}
+	}
+	kty, err := o.text("kty")
+	if err != nil {
+		return Key{}, err
+	}
+	keyType, ok := keyTypes[kty]
+	switch {
+	case o["kty"] == nil:
+		return Key{}, errors.New("it has no kty")
+	case kty == "oct":
+		return Key{}, errors.New("it is a symmetric key; only public keys belong here")
+	case !ok:
+		return Key{}, errors.New("its kty is none of RSA, EC and OKP")
+	}
+	for _, name := range keyMaterial {
+		if _, has := o[name]; has != slices.Contains(keyType.members, name) {
+			return Key{}, fmt.Errorf("it is of kty %s, whose members are %s", kty, strings.Join(keyType.members, ", "))
+		}
+	}
+	pub, err := keyType.read(o)
+	if err != nil {
+		return Key{}, err
+	}
+	key := Key{PublicKey: pub}
+	for name, value := range map[string]*string{"kid": &key.KID, "use": &key.Use, "alg": &key.Alg} {
+		*value, err = o.text(name)
+		if err != nil {
+			return Key{}, err
+		}
+	}
+	return key, nil
+}
+
+// text is a member that is a string, "" where it is absent.
+func (o object) text(name string) (string, error) {
+	value, ok := o[name]
+	if !ok {
+		return "", nil
+	}
+	var text *string
+	if err := json.Unmarshal(value, &text); err != nil || text == nil {
+		return "", fmt.Errorf("its %s is not a string", name)
+	}
+	return *text, nil
+}
+
+// octets is a member that is unpadded base64url.
+func (o object) octets(name string) ([]byte, error) {
+	text, err := o.text(name)
+	if err != nil {
+		return nil, err
+	}
+	octets, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
+		return nil, fmt.Errorf("its %s is not unpadded base64url", name)
+	}
+	return octets, nil
+}
+
+func readRSA(o object) (crypto.PublicKey, error) {
+	n, err := o.octets("n")
+	if err != nil {
+		return nil, err
+	}
+	e, err := o.octets("e")
+	if err != nil {
+		return nil, err
+	}
+	pub, err := publickey.NewRSA(n, e)
+	if err != nil {
+		return nil, err
+	}
+	return pub, nil
+}
+
+func readEC(o object) (crypto.PublicKey, error) {
+	crv, err := o.text("crv")
+	if err != nil {
+		return nil, err
+	}
+	x, err := o.octets("x")
+	if err != nil {
+		return nil, err
+	}
+	y, err := o.octets("y")
+	if err != nil {
+		return nil, err
+	}
+	if len(x) != len(y) {
+		return nil, errors.New("its x and y are not of the same width")
+	}
+	return publickey.NewEC(crv, slices.Concat([]byte{4}, x, y))
+}
+
+func readOKP(o object) (crypto.PublicKey, error) {
+	crv, err := o.text("crv")
+	if err != nil {
+		return nil, err
+	}
+	x, err := o.octets("x")
+	if err != nil {
+		return nil, err
+	}
+	if crv != publickey.Ed25519 {
+		return nil, errors.New("its crv is not Ed25519, the only one of kty OKP that is known")
+	}
+	return publickey.NewEC(crv, x)
+}

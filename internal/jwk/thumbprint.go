@@ -1,0 +1,37 @@
+package jwk
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"fmt"
+)
+
+// thumbprints are the members that a thumbprint is over, in the order of their names, without white space
+// (RFC 7638, 3.2; RFC 8037, 2).
+var thumbprints = map[string]func(members) string{
+	ktyRSA: func(m members) string { return fmt.Sprintf(`{"e":"%s","kty":"RSA","n":"%s"}`, m.E, m.N) },
+	ktyEC: func(m members) string {
+		return fmt.Sprintf(`{"crv":"%s","kty":"EC","x":"%s","y":"%s"}`, m.Crv, m.X, m.Y)
+	},
+	ktyOKP: func(m members) string { return fmt.Sprintf(`{"crv":"%s","kty":"OKP","x":"%s"}`, m.Crv, m.X) },
+}
+
+// Thumbprint is the SHA-256 JWK thumbprint (RFC 7638) of a key, in base64url. It is the key's alone: kid, use and alg
+// have no part in it.
+func Thumbprint(pub crypto.PublicKey) (string, error) {
+	m, err := keyMembers(pub)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(thumbprints[m.Kty](m)))
+	return encode(sum[:]), nil
+}
+
+// ThumbprintJSON is [Thumbprint] of a JWK's text.
+func ThumbprintJSON(jwk string) (string, error) {
+	key, err := Parse(jwk)
+	if err != nil {
+		return "", err
+	}
+	return Thumbprint(key.PublicKey)
+}

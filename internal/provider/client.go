@@ -1,0 +1,150 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// Errors of the configuration itself, met where the token is needed.
+var (
+	errNotConfigured = errors.New("the provider has not been configured")
+	errDisabled      = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
+	errNoLibrary     = errors.New("no PKCS#11 module is configured")
+)
+
+// unknownError says that the token is needed while part of the provider's configuration is not known yet.
+type unknownError struct{ attributes []string }
+
+func (e *unknownError) Error() string {
+	return fmt.Sprintf("the provider's configuration is not known yet: %s", strings.Join(e.attributes, ", "))
+}
+
+// client is what every resource and data source of one configured provider shares: the way to the token, which
+// is opened at the first need.
+type client struct {
+	configuration
+
+	opening chan struct{} // held by who opens the token; a channel, so that waiting for it ends with the context
+	opened  *hsm.Token
+
+	sight plannedSight
+}
+
+func newClient(c configuration) *client {
+	return &client{configuration: c, opening: make(chan struct{}, 1)}
+}
+
+// token opens the token at the first call and gives the same one ever after. One caller opens, the others wait.
+// A failure is not remembered here: what must not be tried twice, a refused PIN, is remembered by package hsm.
+func (c *client) token(ctx context.Context) (*hsm.Token, error) {
+	if c == nil {
+		return nil, errNotConfigured
+	}
+	if c.disabled {
+		return nil, errDisabled
+	}
+	if len(c.unknown) > 0 {
+		return nil, &unknownError{attributes: c.unknown}
+	}
+	if c.configuration.token.Library == "" {
+		return nil, errNoLibrary
+	}
+	select {
+	case c.opening <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the token to be opened: %w", context.Cause(ctx))
+	}
+	defer func() { <-c.opening }()
+	if c.opened != nil {
+		return c.opened, nil
+	}
+	token, err := hsm.Open(ctx, c.configuration.token)
+	if err != nil {
+		return nil, err
+	}
+	c.opened = token
+	return token, nil
+}
+
+// known says whether the configuration is complete enough to look at the token in a plan.
+func (c *client) known() bool {
+	return c != nil && len(c.unknown) == 0
+}
+
+// close gives the token back. The next need opens it anew.
+func (c *client) close() error {
+	c.opening <- struct{}{}
+	defer func() { <-c.opening }()
+	if c.opened == nil {
+		return nil
+	}
+	err := c.opened.Close()
+	c.opened = nil
+	return err
+}
+
+// plannedSight is what a plan has seen of the token: the pairs that were there when the first new one was
+// planned, and which of them this state manages. It serves warnings only, so it may be a little old, and one
+// look serves a plan of a thousand new keys.
+type plannedSight struct {
+	once    sync.Once
+	pairs   map[string][]hsm.KeyPair // by label
+	err     error
+	mu      sync.Mutex
+	managed map[string]bool // by formatted key ID
+	warned  bool
+}
+
+// manages notes that a key ID is in the state, so that no plan calls it a stranger.
+func (s *plannedSight) manages(keyID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.managed == nil {
+		s.managed = map[string]bool{}
+	}
+	s.managed[strings.ToLower(keyID)] = true
+}
+
+// manages notes that a key ID is in the state; a client that was never configured has no sight of anything.
+func (c *client) manages(keyID string) {
+	if c != nil {
+		c.sight.manages(keyID)
+	}
+}
+
+// strangers gives the pairs of this type and label that are on the token and, as far as this run has seen, in no
+// state.
+func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, label string) ([]hsm.KeyPair, error) {
+	s := &c.sight
+	s.once.Do(func() {
+		var pairs []hsm.KeyPair
+		pairs, s.err = t.KeyPairs(ctx)
+		s.pairs = map[string][]hsm.KeyPair{}
+		for _, k := range pairs {
+			s.pairs[k.Label] = append(s.pairs[k.Label], k)
+		}
+	})
+	if s.err != nil {
+		return nil, s.err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.pairs[label]), func(k hsm.KeyPair) bool {
+		return k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
+	}), nil
+}
+
+// firstWarning is true once: what every one of a thousand planned keys would say is said by the first.
+func (s *plannedSight) firstWarning() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.warned
+	s.warned = true
+	return first
+}

@@ -1,0 +1,188 @@
+package provider
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// The environment variables that stand in for what the provider block leaves out. They are Hydra's own, so that
+// one environment configures both; HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
+const (
+	envEnabled     = "HSM_ENABLED"
+	envLibrary     = "HSM_LIBRARY"
+	envTokenLabel  = "HSM_TOKEN_LABEL"
+	envTokenSerial = "HSM_TOKEN_SERIAL"
+	envSlot        = "HSM_SLOT"
+	envPIN         = "HSM_PIN"
+	envPINFile     = "HSM_PIN_FILE"
+)
+
+// providerModel is the provider block.
+type providerModel struct {
+	Library     types.String `tfsdk:"library"`
+	TokenLabel  types.String `tfsdk:"token_label"`
+	TokenSerial types.String `tfsdk:"token_serial"`
+	Slot        types.String `tfsdk:"slot"`
+	PIN         types.String `tfsdk:"pin"`
+	MaxSessions types.Int64  `tfsdk:"max_sessions"`
+}
+
+// environment is what the configuration is completed from, apart so that tests can be tables.
+type environment struct {
+	getenv   func(string) string
+	readFile func(string) ([]byte, error)
+}
+
+// configuration is the provider block completed from the environment. It may lack things (values that are
+// unknown in this plan, a library, a PIN): those fail where the token is needed, not before.
+type configuration struct {
+	token    hsm.Config
+	secret   string   // the PIN once more, for masking the logs only
+	disabled bool     // HSM_ENABLED=false
+	unknown  []string // attributes of the provider block whose value is not known yet
+	selected []string // what selects the token, and where each came from, for messages
+}
+
+// setting is one value and where it came from.
+type setting struct {
+	value   string
+	given   bool
+	unknown bool
+	fromEnv bool
+	origin  string // "token_label" or "HSM_TOKEN_LABEL"
+}
+
+// resolveConfiguration completes the provider block from the environment. The block wins, an empty variable is
+// an unset one. It reads no module and no token.
+func resolveConfiguration(model providerModel, env environment) (configuration, diag.Diagnostics) {
+	r := resolver{env: env}
+	var c configuration
+	c.disabled = r.disabled()
+
+	library := r.setting("library", model.Library, envLibrary)
+	label := r.setting("token_label", model.TokenLabel, envTokenLabel)
+	serial := r.setting("token_serial", model.TokenSerial, envTokenSerial)
+	slot := r.setting("slot", model.Slot, envSlot)
+	pin := r.pin(model.PIN)
+
+	// Hydra's rule for its own variables. What the configuration gives is always meant.
+	if label.fromEnv && slot.fromEnv {
+		slot = setting{}
+	}
+
+	c.token.Library = library.value
+	if label.given {
+		c.token.Selector.Label = &label.value
+		c.selected = append(c.selected, fmt.Sprintf("label %q (from %s)", label.value, label.origin))
+	}
+	if serial.given {
+		c.token.Selector.Serial = &serial.value
+		c.selected = append(c.selected, fmt.Sprintf("serial number %q (from %s)", serial.value, serial.origin))
+	}
+	if slot.given {
+		c.token.Selector.Slot = r.slot(slot)
+		c.selected = append(c.selected, fmt.Sprintf("slot ID %s (from %s)", slot.value, slot.origin))
+	}
+	c.token.PIN, c.secret = hsm.NewPIN(pin.value), pin.value
+	c.token.MaxSessions = int(model.MaxSessions.ValueInt64())
+
+	for _, s := range []setting{library, label, serial, slot, pin} {
+		if s.unknown {
+			c.unknown = append(c.unknown, s.origin)
+		}
+	}
+	if model.MaxSessions.IsUnknown() {
+		c.unknown = append(c.unknown, "max_sessions")
+	}
+	slices.Sort(c.unknown)
+	return c, r.diags
+}
+
+type resolver struct {
+	env   environment
+	diags diag.Diagnostics
+}
+
+// setting takes the attribute, else the variable. Unknown is asked before null: an unknown value reads as "",
+// and taking the environment's instead would use a token that nobody meant.
+func (r *resolver) setting(attribute string, value types.String, variable string) setting {
+	if value.IsUnknown() {
+		return setting{unknown: true, origin: attribute}
+	}
+	if !value.IsNull() {
+		if value.ValueString() == "" {
+			r.diags.Append(emptyAttribute(path.Root(attribute), variable))
+		}
+		return setting{value: value.ValueString(), given: true, origin: attribute}
+	}
+	if v := r.env.getenv(variable); v != "" {
+		return setting{value: v, given: true, fromEnv: true, origin: variable}
+	}
+	return setting{}
+}
+
+// emptyAttribute is the error for "", which is more often a variable that was never filled than a wish.
+func emptyAttribute(p path.Path, variable string) diag.Diagnostic {
+	return diag.NewAttributeErrorDiagnostic(p, "Empty Provider Setting",
+		fmt.Sprintf("%s is an empty string. Give it a value, or leave it out (null) to take it from the environment variable %s.", p, variable))
+}
+
+func (r *resolver) pin(value types.String) setting {
+	file := r.env.getenv(envPINFile)
+	s := r.setting("pin", value, envPIN)
+	if file == "" || s.unknown || (s.given && !s.fromEnv) {
+		return s
+	}
+	if s.fromEnv {
+		r.diags.AddError("Two PINs In The Environment",
+			"HSM_PIN and HSM_PIN_FILE are both set, and they may differ. A token locks after a few wrong PINs, so this "+
+				"provider does not guess which one is meant. Unset one of them.")
+		return setting{}
+	}
+	text, err := r.env.readFile(file)
+	if err != nil {
+		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf("HSM_PIN_FILE names a file that cannot be read: %v.", err))
+		return setting{}
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	if line == "" {
+		r.diags.AddError("Empty PIN File", fmt.Sprintf("The first line of %s (HSM_PIN_FILE) is empty. It must be the PIN.", file))
+		return setting{}
+	}
+	return setting{value: line, given: true, fromEnv: true, origin: envPINFile}
+}
+
+func (r *resolver) slot(s setting) *uint {
+	id, err := hsm.ParseSlot(s.value)
+	if err == nil {
+		return &id
+	}
+	detail := fmt.Sprintf("%s: %v. A slot ID is a number, decimal or hexadecimal with 0x in front. It is an ID, not a position in the list of slots.", s.origin, err)
+	if s.fromEnv {
+		r.diags.AddError("Invalid Slot ID", detail)
+		return nil
+	}
+	r.diags.AddAttributeError(path.Root("slot"), "Invalid Slot ID", detail)
+	return nil
+}
+
+func (r *resolver) disabled() bool {
+	v := r.env.getenv(envEnabled)
+	if v == "" {
+		return false
+	}
+	enabled, err := strconv.ParseBool(v)
+	if err != nil {
+		r.diags.AddError("Invalid HSM_ENABLED", fmt.Sprintf("The environment variable HSM_ENABLED is %q. It must be true or false.", v))
+	}
+	return err == nil && !enabled
+}

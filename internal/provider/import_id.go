@@ -1,0 +1,38 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// importID is what a key is imported by: its ID, with or without the label it is expected to bear, or a PKCS#11 URI.
+type importID struct {
+	id    []byte
+	label *string
+	uri   *hsm.URI
+	text  string // as it was given
+}
+
+// parseImportID reads `<hex key id>`, `<label>/<hex key id>` or a `pkcs11:` URI (RFC 7512). A label may hold slashes,
+// a key ID none, so the last slash divides.
+func parseImportID(s string) (importID, error) {
+	if scheme, _, ok := strings.Cut(s, ":"); ok && strings.EqualFold(scheme, "pkcs11") {
+		uri, err := hsm.ParseURI(s)
+		if err != nil {
+			return importID{}, err
+		}
+		return importID{id: uri.ID, uri: &uri, text: s}, nil
+	}
+	i := strings.LastIndexByte(s, '/')
+	id, err := hsm.ParseID(s[i+1:])
+	if err != nil {
+		return importID{}, fmt.Errorf("%q is none of <hex key id>, <label>/<hex key id> and pkcs11: URI: %w", s, err)
+	}
+	if i < 0 {
+		return importID{id: id, text: s}, nil
+	}
+	label := s[:i]
+	return importID{id: id, label: &label, text: s}, nil
+}

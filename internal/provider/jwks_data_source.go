@@ -1,0 +1,403 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/jwk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+var _ datasource.DataSourceWithConfigure = (*jwksDataSource)(nil)
+
+func newJWKSDataSource() datasource.DataSource { return &jwksDataSource{} }
+
+// jwksDataSource renders the public keys of pairs on the token as a JSON Web Key Set.
+type jwksDataSource struct{ client *client }
+
+type jwksModel struct {
+	Labels      []types.String `tfsdk:"labels"`
+	LabelPrefix types.String   `tfsdk:"label_prefix"`
+	KeyIDs      []types.String `tfsdk:"key_ids"`
+	URIs        []types.String `tfsdk:"uris"`
+	Use         types.String   `tfsdk:"use"`
+	KIDFormat   types.String   `tfsdk:"kid_format"`
+	Algorithms  types.Map      `tfsdk:"algorithms"`
+	AllowEmpty  types.Bool     `tfsdk:"allow_empty"`
+	JSON        types.String   `tfsdk:"json"`
+	Keys        []jwksKeyModel `tfsdk:"keys"`
+}
+
+// jwksKeyModel is one key of the set: a JWK's public members, null where the key has none of that name.
+type jwksKeyModel struct {
+	Label types.String `tfsdk:"label"`
+	KeyID types.String `tfsdk:"key_id"`
+	KID   types.String `tfsdk:"kid"`
+	Kty   types.String `tfsdk:"kty"`
+	Use   types.String `tfsdk:"use"`
+	Alg   types.String `tfsdk:"alg"`
+	N     types.String `tfsdk:"n"`
+	E     types.String `tfsdk:"e"`
+	Crv   types.String `tfsdk:"crv"`
+	X     types.String `tfsdk:"x"`
+	Y     types.String `tfsdk:"y"`
+}
+
+// kidFormats are the ways to name a key in the set.
+var kidFormats = map[string]func(hsm.KeyPair) (string, error){
+	"text":       func(k hsm.KeyPair) (string, error) { return hsm.KID(k.ID), nil },
+	"hex":        func(k hsm.KeyPair) (string, error) { return hsm.FormatID(k.ID), nil },
+	"thumbprint": func(k hsm.KeyPair) (string, error) { return jwk.Thumbprint(k.PublicKey) },
+}
+
+func (d *jwksDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = "hsm_jwks"
+}
+
+func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	member := func(description string) schema.StringAttribute {
+		return schema.StringAttribute{MarkdownDescription: description, Computed: true}
+	}
+	selection := func(description string, each ...validator.String) schema.ListAttribute {
+		return schema.ListAttribute{
+			MarkdownDescription: description, Optional: true, ElementType: types.StringType,
+			Validators: []validator.List{listvalidator.NoNullValues(), listvalidator.ValueStringsAre(each...)},
+		}
+	}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Only pairs whose two halves are on the " +
+			"token are in it, and never a private member. What is given of `labels`, `label_prefix`, `key_ids` and `uris` must all match; none of them selects every pair.\n\n" +
+			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist. Select keys of the same configuration by their `uri`: it is unknown until the " +
+			"key exists, so that the set is read after it. For `labels` and `label_prefix`, say so by `depends_on`.",
+		Attributes: map[string]schema.Attribute{
+			"labels":  selection("Labels of the pairs. Several pairs may bear one label; a label that no pair bears is an error.", stringvalidator.LengthAtLeast(1)),
+			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair bears is an error.", keyID{}),
+			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute `uri` of a key pair's resource. A URI that matches no pair is an "+
+				"error.", pkcs11URI{}),
+			"label_prefix": schema.StringAttribute{
+				MarkdownDescription: "What the labels of the pairs begin with.",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"use": schema.StringAttribute{
+				MarkdownDescription: "`use` of every key in the set, `sig` or `enc`. Defaults to each key's own: `sig` where it may sign, else `enc`.",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.OneOf("sig", "enc")},
+			},
+			"kid_format": schema.StringAttribute{
+				MarkdownDescription: "How keys are named in the set: `text` (the default), the bytes of the key's ID as text, as the resource's `kid` and as Hydra has it; `hex`, the ID in hexadecimal; " +
+					"`thumbprint`, the JWK's SHA-256 thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).",
+				Optional:   true,
+				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint")},
+			},
+			"algorithms": schema.MapAttribute{
+				MarkdownDescription: "`alg` by the key's `kty` or, which goes before, its `crv`: `{ RSA = \"PS256\" }`. Defaults to `RS256` for RSA keys that sign.",
+				Optional:            true,
+				ElementType:         types.StringType,
+				Validators: []validator.Map{
+					mapvalidator.NoNullValues(), mapvalidator.KeysAre(stringvalidator.OneOf(append([]string{"RSA", "EC", "OKP"}, publickey.Curves()...)...)),
+				},
+			},
+			"allow_empty": schema.BoolAttribute{
+				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
+				Optional:            true,
+			},
+			"json": member("The JSON Web Key Set: compact, its members in a fixed order, its keys ordered by label, then ID, so that it is the same to the byte from run to run."),
+			"keys": schema.ListNestedAttribute{
+				MarkdownDescription: "The keys of the set, in its order.",
+				Computed:            true,
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"label":  member("Label of the key pair."),
+					"key_id": member("ID of the key pair in hexadecimal."),
+					"kid":    member("Key ID in the set."),
+					"kty":    member("Key type."),
+					"use":    member("`sig` or `enc`."),
+					"alg":    member("Algorithm."),
+					"n":      member("RSA modulus, base64url."),
+					"e":      member("RSA public exponent, base64url."),
+					"crv":    member("Curve."),
+					"x":      member("X coordinate, or the public key of an Edwards curve, base64url."),
+					"y":      member("Y coordinate, base64url."),
+				}},
+			},
+		},
+	}
+}
+
+func (d *jwksDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
+	if c, ok := req.ProviderData.(*client); ok {
+		d.client = c
+	}
+}
+
+func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m jwksModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	algorithms := map[string]string{}
+	if !m.Algorithms.IsNull() {
+		resp.Diagnostics.Append(m.Algorithms.ElementsAs(ctx, &algorithms, false)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	const doing = "Read JSON Web Key Set"
+	d.client.run(ctx, &resp.Diagnostics, doing, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		token, err := d.client.token(ctx)
+		var pairs []hsm.KeyPair
+		if err == nil {
+			pairs, err = m.candidates(ctx, token)
+		}
+		if err != nil {
+			resp.Diagnostics.Append(problem{doing: doing, err: err, token: token, client: d.client}.diagnostic())
+			return
+		}
+		pairs, diags := m.selectFrom(pairs, token)
+		resp.Diagnostics.Append(diags...)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		resp.Diagnostics.Append(m.render(pairs, algorithms)...)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	})
+}
+
+// candidates reads the pairs that may be selected: only those of the IDs that the selection names, where it
+// names any, so that three keys cost no reading of fifty thousand.
+func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) ([]hsm.KeyPair, error) {
+	ids, narrow := m.ids()
+	if !narrow {
+		return token.KeyPairs(ctx)
+	}
+	var pairs []hsm.KeyPair
+	for _, id := range ids {
+		pair, err := token.KeyPair(ctx, hsm.Ref{ID: id})
+		if errors.Is(err, hsm.ErrNotFound) {
+			continue // selectFrom says so, with what asked for it
+		}
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, pair)
+	}
+	hsm.SortKeyPairs(pairs)
+	return pairs, nil
+}
+
+// ids are the key IDs that a pair must have one of; narrow is false where any ID will do.
+func (m *jwksModel) ids() (ids [][]byte, narrow bool) {
+	if m.Labels != nil || !m.LabelPrefix.IsNull() {
+		return nil, false // a label is an error only if no pair at all bears it
+	}
+	add := func(id []byte) {
+		if !slices.ContainsFunc(ids, func(have []byte) bool { return string(have) == string(id) }) {
+			ids = append(ids, id)
+		}
+	}
+	for _, s := range m.KeyIDs {
+		id, _ := hsm.ParseID(s.ValueString()) // validated
+		add(id)
+	}
+	for _, s := range m.URIs {
+		uri, _ := hsm.ParseURI(s.ValueString()) // validated
+		if uri.ID == nil {
+			return nil, false
+		}
+		add(uri.ID)
+	}
+	return ids, len(ids) > 0
+}
+
+// index finds pairs by what selections name.
+type index struct {
+	pairs   []hsm.KeyPair
+	byLabel map[string][]int
+	byID    map[string][]int
+}
+
+func indexOf(pairs []hsm.KeyPair) index {
+	x := index{pairs: pairs, byLabel: map[string][]int{}, byID: map[string][]int{}}
+	for i, pair := range pairs {
+		x.byLabel[pair.Label] = append(x.byLabel[pair.Label], i)
+		x.byID[string(pair.ID)] = append(x.byID[string(pair.ID)], i)
+	}
+	return x
+}
+
+func (x index) labelled(label string, _ hsm.TokenInfo) []int { return x.byLabel[label] }
+
+func (x index) identified(text string, _ hsm.TokenInfo) []int {
+	id, _ := hsm.ParseID(text) // validated
+	return x.byID[string(id)]
+}
+
+func (x index) located(text string, token hsm.TokenInfo) (found []int) {
+	uri, _ := hsm.ParseURI(text) // validated
+	among := x.byID[string(uri.ID)]
+	if uri.ID == nil {
+		among = make([]int, len(x.pairs))
+		for i := range among {
+			among[i] = i
+		}
+	}
+	for _, i := range among {
+		if uri.Matches(token, x.pairs[i].Label, x.pairs[i].ID) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+// selectFrom keeps the pairs that every given argument matches. A label, ID or URI that no pair matches is an
+// error, and so is an empty whole.
+func (m *jwksModel) selectFrom(pairs []hsm.KeyPair, token *hsm.Token) (selected []hsm.KeyPair, diags diag.Diagnostics) {
+	all := indexOf(pairs)
+	misses := make([]bool, len(pairs)) // some argument does not match
+	for _, argument := range []struct {
+		name   string
+		values []types.String
+		find   func(string, hsm.TokenInfo) []int
+	}{
+		{"labels", m.Labels, all.labelled},
+		{"key_ids", m.KeyIDs, all.identified},
+		{"uris", m.URIs, all.located},
+	} {
+		if argument.values == nil {
+			continue
+		}
+		matched := make([]bool, len(pairs))
+		for i, v := range argument.values {
+			found := argument.find(v.ValueString(), token.Info())
+			for _, j := range found {
+				matched[j] = true
+			}
+			if len(found) == 0 {
+				diags.AddAttributeError(path.Root(argument.name).AtListIndex(i), "No Such Key Pair", fmt.Sprintf(
+					"No key pair on %s matches %q.\n\nWhat to do: correct it, or, where the key is made by the same configuration, refer to the resource's uri, or add "+
+						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", token.Info(), v.ValueString(), token.Command("--list-objects")))
+			}
+		}
+		for j := range pairs {
+			misses[j] = misses[j] || !matched[j]
+		}
+	}
+	for j, pair := range pairs {
+		if !misses[j] && strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()) {
+			selected = append(selected, pair)
+		}
+	}
+	if len(selected) == 0 && !diags.HasError() && !m.AllowEmpty.ValueBool() {
+		diags.AddError("Empty JSON Web Key Set", fmt.Sprintf(
+			"No key pair on %s is selected. An empty set that is published by accident stops every verifier, so it is an error.\n\n"+
+				"What to do: correct the selection, add depends_on where the keys are made by the same configuration, or set allow_empty = true if an empty set is meant.", token.Info()))
+	}
+	return selected, diags
+}
+
+// render fills in json and keys.
+func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (diags diag.Diagnostics) {
+	keys := make([]jwk.Key, 0, len(pairs))
+	m.Keys = make([]jwksKeyModel, 0, len(pairs))
+	named := map[string]hsm.KeyPair{}
+	format := "text"
+	if !m.KIDFormat.IsNull() {
+		format = m.KIDFormat.ValueString()
+	}
+	for _, pair := range pairs {
+		kid, err := kidFormats[format](pair)
+		if err != nil {
+			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+			continue
+		}
+		if other, taken := named[kid]; taken {
+			diags.AddError("Two Keys Of One Key ID", fmt.Sprintf(
+				"The key pairs %q (key_id %s) and %q (key_id %s) would both have the kid %q in the set, and a verifier could not tell them apart.\n\n"+
+					"What to do: select just one of them, or take another kid_format.", other.Label, hsm.FormatID(other.ID), pair.Label, hsm.FormatID(pair.ID), kid))
+			continue
+		}
+		named[kid] = pair
+		key, problem := m.key(pair, kid, algorithms)
+		if problem != nil {
+			diags.Append(problem)
+			continue
+		}
+		row, err := keyModel(key, pair)
+		if err != nil {
+			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+			continue
+		}
+		keys, m.Keys = append(keys, key), append(m.Keys, row)
+	}
+	text, err := jwk.SetJSON(keys)
+	if err != nil {
+		diags.AddError("Unable to Render the JSON Web Key Set", sentence(err.Error()))
+	}
+	m.JSON = types.StringValue(text)
+	return diags
+}
+
+func (m *jwksModel) key(pair hsm.KeyPair, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
+	key := jwk.Key{PublicKey: pair.PublicKey, KID: kid, Use: use(pair.Usage)}
+	if !m.Use.IsNull() {
+		key.Use = m.Use.ValueString()
+	}
+	for _, kind := range []string{publickey.Curve(pair.PublicKey), jwk.Kty(pair.PublicKey)} {
+		alg, ok := algorithms[kind]
+		if !ok {
+			continue
+		}
+		if err := jwk.ValidAlg(pair.PublicKey, key.Use, alg); err != nil {
+			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Does Not Fit",
+				fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+		}
+		key.Alg = alg
+		return key, nil
+	}
+	key.Alg = jwk.DefaultAlg(pair.PublicKey, key.Use)
+	return key, nil
+}
+
+// keyModel takes the members out of the JWK itself, so that they cannot differ from it.
+func keyModel(key jwk.Key, pair hsm.KeyPair) (jwksKeyModel, error) {
+	text, err := key.JSON()
+	if err != nil {
+		return jwksKeyModel{}, err
+	}
+	members := map[string]string{}
+	if err := json.Unmarshal([]byte(text), &members); err != nil {
+		return jwksKeyModel{}, err
+	}
+	member := func(name string) types.String {
+		if v, ok := members[name]; ok {
+			return types.StringValue(v)
+		}
+		return types.StringNull()
+	}
+	return jwksKeyModel{
+		Label: types.StringValue(printable(pair.Label)), KeyID: types.StringValue(hsm.FormatID(pair.ID)),
+		KID: member("kid"), Kty: member("kty"), Use: member("use"), Alg: member("alg"),
+		N: member("n"), E: member("e"), Crv: member("crv"), X: member("x"), Y: member("y"),
+	}, nil
+}
+
+// printable makes a label that others wrote fit for Terraform, whose strings are UTF-8.
+func printable(label string) string { return strings.ToValidUTF8(label, "\uFFFD") }

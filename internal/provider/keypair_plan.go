@@ -1,0 +1,178 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
+// replace the key, and makes unknown what an update in place changes besides.
+func (r *keyPairResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan, state, config keyPairModel
+	if !req.Plan.Raw.IsNull() {
+		plan, config = r.kind.newModel(), r.kind.newModel()
+		resp.Diagnostics.Append(req.Plan.Get(ctx, plan)...)
+		resp.Diagnostics.Append(req.Config.Get(ctx, config)...)
+	}
+	if !req.State.Raw.IsNull() {
+		state = r.kind.newModel()
+		resp.Diagnostics.Append(req.State.Get(ctx, state)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if state != nil {
+		r.client.manages(state.common().KeyID.ValueString())
+	}
+	switch {
+	case plan == nil:
+		if policyOf(state) == policyPrevent {
+			resp.Diagnostics.Append(prevented(removal{key: keyName(state.common())}))
+		}
+	case state == nil:
+		r.planNew(ctx, plan, resp)
+	default:
+		if paths := replaced(plan, state); len(paths) > 0 {
+			r.planReplacement(ctx, config, plan, state, paths, resp)
+			return
+		}
+		r.planUpdate(ctx, req, plan, state, resp)
+	}
+}
+
+func policyOf(state keyPairModel) string {
+	policy := state.common().DeletionPolicy.ValueString()
+	if policy == "" {
+		return policyPrevent
+	}
+	return policy
+}
+
+// replaced are the attributes whose planned change no token makes in place.
+func replaced(plan, state keyPairModel) []path.Path {
+	paths := plan.replacing(state)
+	was, is := state.common().Extractable, plan.common().Extractable
+	if !was.ValueBool() && (is.IsUnknown() || is.ValueBool()) && !was.Equal(is) {
+		paths = append(paths, path.Root("extractable"))
+	}
+	return paths
+}
+
+func (r *keyPairResource) planReplacement(ctx context.Context, config, plan, state keyPairModel, paths []path.Path, resp *resource.ModifyPlanResponse) {
+	configured := config.common()
+	switch policyOf(state) {
+	case policyPrevent:
+		resp.Diagnostics.Append(prevented(removal{key: keyName(state.common()), replacedBy: paths, configured: configured.DeletionPolicy.ValueString()}))
+		return
+	case policyAbandon:
+		if id := configured.id(); id != nil && bytes.Equal(id, state.common().id()) {
+			resp.Diagnostics.AddAttributeError(path.Root("key_id"), "Key ID Stays Taken", fmt.Sprintf(
+				"The change of %s makes a new key in the place of %s. By deletion_policy = \"abandon\" the old key stays on the token, and its key_id with it, so the new one "+
+					"cannot have the same.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the new key another key_id, or leave key_id out to get a random one.",
+				names(paths), keyName(state.common())))
+			return
+		}
+	}
+	r.check(ctx, plan, &resp.Diagnostics)
+	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
+}
+
+// planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. What
+// refers to the key, a JWKS above all, is then read after the change and not before.
+func (r *keyPairResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyPairModel, resp *resource.ModifyPlanResponse) {
+	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
+	resp.Diagnostics.Append(diags...)
+	p, s := plan.common(), state.common()
+	newID := p.KeyID.IsUnknown() || !bytes.Equal(p.id(), s.id())
+	if p.Label.Equal(s.Label) && p.Usage.Equal(s.Usage) && !newID && string(differ) != "true" {
+		return
+	}
+	p.forget(newID)
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+}
+
+// check holds a new key against what the token offers, where that can be had at plan time. A token that cannot
+// be reached yet is a warning: it may be made in the same apply. A PIN that is refused is an error, lest it is
+// sent again.
+func (r *keyPairResource) check(ctx context.Context, plan keyPairModel, diags *diag.Diagnostics) (token *hsm.Token) {
+	if !r.client.known() {
+		return nil
+	}
+	r.client.run(ctx, diags, doingPlan, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		opened, err := r.client.token(ctx)
+		if err != nil {
+			r.unchecked(plan, nil, err, diags)
+			return
+		}
+		tmpl, ok := r.kind.template(ctx, plan)
+		if !ok {
+			return
+		}
+		if err := opened.Check(ctx, tmpl); err != nil {
+			diags.Append(r.problem(doingPlan, plan, opened, err))
+			return
+		}
+		token = opened
+	})
+	return token
+}
+
+// unchecked tells of a token that could not be looked at: once a run, since every new key would say the same.
+func (r *keyPairResource) unchecked(plan keyPairModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
+	failure := r.problem(doingPlan, plan, token, err)
+	if hsm.IsPINError(err) {
+		diags.Append(failure)
+		return
+	}
+	if r.client.sight.firstWarning() {
+		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on, and the same will fail the apply unless the cause is gone by then.\n\n"+failure.Detail())
+	}
+}
+
+// planNew looks whether the token has what the configuration asks for already: a run that was killed right after
+// it made a key leaves one that no state knows.
+func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *resource.ModifyPlanResponse) {
+	token := r.check(ctx, plan, &resp.Diagnostics)
+	a := plan.common()
+	if token == nil || a.Label.IsUnknown() {
+		return
+	}
+	r.client.run(ctx, &resp.Diagnostics, doingPlan, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.Label.ValueString())
+		if err != nil {
+			r.unchecked(plan, token, err, &resp.Diagnostics)
+			return
+		}
+		if len(strangers) > 0 {
+			resp.Diagnostics.Append(strangersWarning(r.kind.typeName(), a, strangers))
+		}
+	})
+}
+
+func strangersWarning(typeName string, a *keyPairAttributes, strangers []hsm.KeyPair) diag.Diagnostic {
+	var lines []string
+	for _, pair := range strangers {
+		lines = append(lines, fmt.Sprintf("  - key_id %s, SHA-256 fingerprint %s", hsm.FormatID(pair.ID), pair.Fingerprint()))
+	}
+	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
+		"A new key %q is planned, and the token holds a key pair of that label which, as far as this run has seen, no resource of this state manages:\n\n%s\n\n"+
+			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
+			"If a further key of this label is meant, as for a rotation, go on.",
+		a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))
+}
+
+// errUnknownAtApply cannot happen with a Terraform that keeps to its protocol.
+var errUnknownAtApply = errors.New("part of the plan is unknown at apply time")

@@ -1,0 +1,312 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+var (
+	_ resource.ResourceWithConfigure   = (*keyPairResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*keyPairResource)(nil)
+	_ resource.ResourceWithImportState = (*keyPairResource)(nil)
+)
+
+// keyPairResource is every resource of key pairs; what differs between them is in their kind.
+type keyPairResource struct {
+	kind   keyPairKind
+	client *client
+}
+
+// What is being done, for diagnostics.
+const (
+	doingCreate = "Create Key Pair"
+	doingRead   = "Read Key Pair"
+	doingUpdate = "Update Key Pair"
+	doingDelete = "Delete Key Pair"
+	doingImport = "Import Key Pair"
+	doingPlan   = "Plan Key Pair"
+)
+
+// How long operations may take where the configuration does not say. Generating a large RSA key on a small token
+// takes minutes.
+const (
+	createTime = 20 * time.Minute
+	readTime   = 5 * time.Minute
+	changeTime = 5 * time.Minute
+)
+
+func (r *keyPairResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = r.kind.typeName()
+}
+
+func (r *keyPairResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{MarkdownDescription: r.kind.description, Attributes: r.kind.schemaAttributes(ctx)}
+}
+
+func (r *keyPairResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	if c, ok := req.ProviderData.(*client); ok {
+		r.client = c
+	}
+}
+
+// problem describes a failure of an operation on the key of a model.
+func (r *keyPairResource) problem(doing string, m keyPairModel, token *hsm.Token, err error) diag.Diagnostic {
+	a := m.common()
+	return problem{
+		doing: doing, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
+		keyID: a.KeyID.ValueString(), label: a.Label.ValueString(),
+	}.diagnostic()
+}
+
+// within runs an operation with a time limit, on the open token.
+func (r *keyPairResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m keyPairModel,
+	timeout func(context.Context, time.Duration) (time.Duration, diag.Diagnostics), otherwise time.Duration,
+	operation func(context.Context, *hsm.Token) error,
+) {
+	limit, ds := timeout(ctx, otherwise)
+	diags.Append(ds...)
+	if diags.HasError() {
+		return
+	}
+	r.client.run(ctx, diags, doing, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		token, err := r.client.token(ctx)
+		if err == nil {
+			err = operation(ctx, token)
+		}
+		if err != nil {
+			diags.Append(r.problem(doing, m, token, err))
+		}
+	})
+}
+
+func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	m := r.kind.newModel()
+	resp.Diagnostics.Append(req.Plan.Get(ctx, m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	r.within(ctx, &resp.Diagnostics, doingCreate, m, m.common().Timeouts.Create, createTime, func(ctx context.Context, token *hsm.Token) error {
+		tmpl, ok := r.kind.template(ctx, m)
+		if !ok {
+			return errUnknownAtApply
+		}
+		pair, err := token.GenerateKeyPair(ctx, tmpl)
+		if err != nil {
+			return err
+		}
+		r.client.manages(hsm.FormatID(pair.ID))
+		if err := r.kind.read(m, pair, token.Info()); err != nil {
+			return err
+		}
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		return nil
+	})
+}
+
+// halvesDiffer is the key of private state that says that the public half lacks the label or usage of the private.
+const halvesDiffer = "halves_differ"
+
+func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	m := r.kind.newModel()
+	resp.Diagnostics.Append(req.State.Get(ctx, m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	a := m.common()
+	r.client.manages(a.KeyID.ValueString())
+	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
+		pair, err := token.KeyPair(ctx, r.kind.ref(m))
+		if errors.Is(err, hsm.ErrNotFound) {
+			return r.gone(ctx, m, token, resp, err)
+		}
+		if err != nil {
+			return err
+		}
+		was := a.PublicKeyFingerprintSHA256.ValueString()
+		if now := pair.Fingerprint(); was != "" && was != now {
+			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
+				"The key %q (key_id %s) on the token is not the one in the state: its public key has the SHA-256 fingerprint\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
+					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
+					"apply anything that publishes the new key before it is cleared up.", pair.Label, hsm.FormatID(pair.ID), now, was))
+		}
+		differ := []byte("false")
+		if !halvesAgree(pair) {
+			differ = []byte("true")
+			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
+				"Of the key %q (key_id %s), the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
+					"terraform apply writes both as they are configured.", pair.Label, hsm.FormatID(pair.ID), pair.Usage, pair.PublicLabel, pair.PublicUsage))
+		}
+		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
+		if err := r.kind.read(m, pair, token.Info()); err != nil {
+			return err
+		}
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		return nil
+	})
+}
+
+// gone decides what becomes of the state of a key that is proven not to be on the token.
+func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
+	a := m.common()
+	if was := a.PublicKeyFingerprintSHA256.ValueString(); was != "" {
+		pairs, err := token.KeyPairs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, pair := range pairs {
+			if pair.Fingerprint() == was {
+				return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
+			}
+		}
+	}
+	policy := a.DeletionPolicy.ValueString()
+	if policy != policyAbandon && policy != policyDelete {
+		return absence
+	}
+	resp.Diagnostics.AddWarning("Key Not On The Token", fmt.Sprintf(
+		"The key %q (key_id %s) is not on %s. Its deletion_policy is %q, so it leaves the state, and a new key is planned in its place. "+
+			"If this is the wrong token, do not apply, and correct the provider's configuration.",
+		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy))
+	resp.State.RemoveResource(ctx)
+	return nil
+}
+
+func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	m, state := r.kind.newModel(), r.kind.newModel()
+	resp.Diagnostics.Append(req.Plan.Get(ctx, m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	plan, prior := m.common(), state.common()
+	if !plan.URI.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // deletion_policy or timeouts: the token has no part in it
+		return
+	}
+	r.within(ctx, &resp.Diagnostics, doingUpdate, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
+		label, usage := plan.Label.ValueString(), plan.usage(ctx)
+		change := hsm.Change{Label: &label, Usage: &usage}
+		if id := plan.id(); !bytes.Equal(id, prior.id()) {
+			change.ID = id
+		}
+		if !plan.Extractable.Equal(prior.Extractable) {
+			extractable := plan.Extractable.ValueBool()
+			change.Extractable = &extractable
+		}
+		pair, err := token.ChangeKeyPair(ctx, r.kind.ref(state), change)
+		if err != nil {
+			return err
+		}
+		r.client.manages(hsm.FormatID(pair.ID))
+		if err := r.kind.read(m, pair, token.Info()); err != nil {
+			return err
+		}
+		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, []byte("false"))...)
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		return nil
+	})
+}
+
+func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	m := r.kind.newModel()
+	resp.Diagnostics.Append(req.State.Get(ctx, m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	a := m.common()
+	switch a.DeletionPolicy.ValueString() {
+	case policyAbandon:
+		return
+	case policyDelete:
+	default: // -replace and a tainted resource come by no plan of ours
+		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
+		return
+	}
+	r.within(ctx, &resp.Diagnostics, doingDelete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
+		left, err := token.DestroyKeyPair(ctx, r.kind.ref(m))
+		if err == nil && len(left) > 0 {
+			var lines []string
+			for _, o := range left {
+				lines = append(lines, "  - "+o.String())
+			}
+			resp.Diagnostics.AddWarning("Others Bear The Key ID", fmt.Sprintf(
+				"The key %s is destroyed. The token still holds key objects of the same ID, which this resource did not manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
+		}
+		return err
+	})
+}
+
+func keyName(a *keyPairAttributes) string {
+	return fmt.Sprintf("%q (key_id %s)", a.Label.ValueString(), a.KeyID.ValueString())
+}
+
+func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	asked, err := parseImportID(req.ID)
+	if err != nil {
+		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a key pair by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
+			sentence(err.Error()), importAdvice(r.kind.typeName(), "6b65792d31")))
+		return
+	}
+	m := r.kind.newModel()
+	a := m.common()
+	a.KeyID = types.StringNull()
+	if asked.id != nil {
+		a.KeyID = types.StringValue(hsm.FormatID(asked.id))
+	}
+	r.client.run(ctx, &resp.Diagnostics, doingImport, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		token, err := r.client.token(ctx)
+		var pair hsm.KeyPair
+		if err == nil {
+			pair, err = r.find(ctx, token, asked)
+		}
+		if err != nil {
+			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
+			return
+		}
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(pair.ID))...)
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
+		// Where others made two pairs of this ID, the label or the fingerprint has said which is meant.
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("public_key_fingerprint_sha256"), pair.Fingerprint())...)
+	})
+}
+
+// find looks up what an import asks for.
+func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.KeyPair, error) {
+	if asked.uri == nil {
+		pair, err := token.KeyPair(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
+		if err == nil && asked.label != nil && *asked.label != pair.Label {
+			err = &labelError{asked: *asked.label, found: pair.Label}
+		}
+		return pair, err
+	}
+	pairs, err := token.KeyPairs(ctx)
+	if err != nil {
+		return hsm.KeyPair{}, err
+	}
+	var found []hsm.KeyPair
+	for _, pair := range pairs {
+		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.Label, pair.ID) {
+			found = append(found, pair)
+		}
+	}
+	if len(found) != 1 {
+		return hsm.KeyPair{}, &selectionError{uri: asked.text, found: found}
+	}
+	return found[0], nil
+}

@@ -1,0 +1,67 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// traceCalls logs every call into the module at TRACE. It names the function and never an argument: arguments
+// carry PINs and key material.
+func traceCalls(ctx context.Context, c *cryptoki.Call, next func() error) error {
+	start := time.Now()
+	err := next()
+	fields := map[string]any{
+		"function":    c.Function,
+		"duration_us": time.Since(start).Microseconds(),
+	}
+	if err != nil {
+		fields["error"] = err.Error()
+	}
+	tflog.Trace(ctx, "PKCS#11 call", fields)
+	return err
+}
+
+// run does one operation of a resource or data source. It masks the PIN in what this operation logs (masks live in
+// the context, so each operation sets its own), and it turns a panic of ours into a diagnostic: the state stays
+// as the framework set it out before the operation, and other resources go on.
+func (c *client) run(ctx context.Context, diags *diag.Diagnostics, doing string, operation func(ctx context.Context)) {
+	ctx = c.mask(ctx)
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		text, stack := c.redact(fmt.Sprint(p)), c.redact(string(debug.Stack()))
+		tflog.Error(ctx, "panic in "+doing, map[string]any{"panic": text, "stack": stack})
+		diags.AddError("Provider Panic: "+doing, fmt.Sprintf(
+			"This is a bug in the hsm provider: %s\n\n"+
+				"What was being done may or may not have taken effect on the token: compare the token with the state before "+
+				"the next apply (terraform plan does).\n\n"+
+				"Please report it with the configuration of this resource and the following trace.\n\n%s", text, stack))
+	}()
+	operation(ctx)
+}
+
+// mask hides the PIN, should it ever come by, in everything that is logged with the context.
+func (c *client) mask(ctx context.Context) context.Context {
+	if c == nil || c.secret == "" {
+		return ctx
+	}
+	ctx = tflog.MaskAllFieldValuesStrings(ctx, c.secret)
+	return tflog.MaskMessageStrings(ctx, c.secret)
+}
+
+func (c *client) redact(text string) string {
+	if c == nil || c.secret == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, c.secret, "(sensitive)")
+}

@@ -1,0 +1,154 @@
+// Package provider is the Terraform side of the hsm provider: schemas, models, plans and diagnostics. What a token
+// holds and what can be done to it is package hsm; what a public key looks like as a JWK is package jwk.
+//
+// A provider is made by New. Each resource, data source and function has a file of its name, noun first:
+// rsa_keypair_resource.go, jwks_data_source.go. What is common to the key pair resources is one mechanism in
+// keypair_*.go, and a resource's own file says only what differs.
+package provider
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+var _ provider.Provider = (*hsmProvider)(nil)
+
+// hsmProvider is one provider instance. A process has several: one for each alias, and in tests one for each
+// Terraform command.
+type hsmProvider struct {
+	version string
+	hooks   []cryptoki.Hook
+
+	mu      sync.Mutex
+	clients []*client
+}
+
+// Option changes how providers are made.
+type Option func(*hsmProvider)
+
+// WithHooks stands hooks between this provider and the PKCS#11 module. Tests count calls and inject faults so.
+func WithHooks(hooks ...cryptoki.Hook) Option {
+	return func(p *hsmProvider) { p.hooks = append(p.hooks, hooks...) }
+}
+
+// New gives the function that the plugin server makes provider instances with. An instance has a method
+// Close() error, which gives its tokens back; serving ends with hsm.CloseAll instead.
+func New(version string, options ...Option) func() provider.Provider {
+	return func() provider.Provider {
+		p := &hsmProvider{version: version, hooks: []cryptoki.Hook{traceCalls}}
+		for _, option := range options {
+			option(p)
+		}
+		return p
+	}
+}
+
+// Close gives back every token that this instance opened.
+func (p *hsmProvider) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, c := range p.clients {
+		errs = append(errs, c.close())
+	}
+	p.clients = nil
+	return errors.Join(errs...)
+}
+
+func (p *hsmProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "hsm"
+	resp.Version = p.version
+}
+
+func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through PKCS#11, and " +
+			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token and never leave it.",
+		Attributes: map[string]schema.Attribute{
+			"library": schema.StringAttribute{
+				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`). Defaults to the environment variable `HSM_LIBRARY`.",
+				Optional:            true,
+				Validators:          []validator.String{notEmpty{envLibrary}},
+			},
+			"token_label": schema.StringAttribute{
+				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. What is given of `token_label`, `token_serial` and `slot` must all match, " +
+					"and must match exactly one token.",
+				Optional:   true,
+				Validators: []validator.String{notEmpty{envTokenLabel}},
+			},
+			"token_serial": schema.StringAttribute{
+				MarkdownDescription: "Serial number of the token. Defaults to `HSM_TOKEN_SERIAL`.",
+				Optional:            true,
+				Validators:          []validator.String{notEmpty{envTokenSerial}},
+			},
+			"slot": schema.StringAttribute{
+				MarkdownDescription: "ID of the slot that the token is in, decimal or hexadecimal (`0x1a`): the ID that the module gives it, not its position in " +
+					"a list. Some modules renumber their slots: a label or serial number is the steadier choice. Defaults to `HSM_SLOT`, unless " +
+					"`HSM_TOKEN_LABEL` is taken from the environment too (then the label wins, as in Hydra).",
+				Optional:   true,
+				Validators: []validator.String{notEmpty{envSlot}, slotID{}},
+			},
+			"pin": schema.StringAttribute{
+				MarkdownDescription: "PIN of the token's user. Defaults to `HSM_PIN`, or to the first line of the file that `HSM_PIN_FILE` names (setting both is an " +
+					"error). It is in no state and no log. A PIN that the token refused is sent only once in a run, since tokens lock after a few wrong ones.",
+				Optional:   true,
+				Sensitive:  true,
+				Validators: []validator.String{notEmpty{envPIN}},
+			},
+			"max_sessions": schema.Int64Attribute{
+				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8; never more than the token allows.",
+				Optional:            true,
+				Validators:          []validator.Int64{int64validator.AtLeast(1)},
+			},
+		},
+	}
+}
+
+// Configure resolves the configuration. It opens nothing: the token is opened by the first operation that needs it.
+func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var model providerModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	config, diags := resolveConfiguration(model, environment{getenv: os.Getenv, readFile: os.ReadFile})
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	config.token.Hooks = p.hooks
+
+	c := newClient(config)
+	p.mu.Lock()
+	p.clients = append(p.clients, c)
+	p.mu.Unlock()
+
+	resp.ResourceData = c
+	resp.DataSourceData = c
+	resp.EphemeralResourceData = c
+	resp.ListResourceData = c
+	resp.ActionData = c
+}
+
+func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{
+		newRSAKeyPairResource,
+	}
+}
+
+func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{
+		newJWKSDataSource,
+	}
+}

@@ -1,0 +1,49 @@
+package publickey
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"math/big"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// ErrNoOpenSSH is the answer to a key of a kind that OpenSSH has no name for: one on secp256k1.
+var ErrNoOpenSSH = errors.New("OpenSSH has no keys of this kind")
+
+// OpenSSH is the key as a line of authorized_keys (sshd(8); RFC 4253, 6.6; RFC 5656, 3.1; RFC 8709, 4), without a
+// comment and without a newline. It is [ErrNoOpenSSH] for a key on secp256k1.
+func OpenSSH(pub crypto.PublicKey) (string, error) {
+	if _, err := MarshalSPKI(pub); err != nil {
+		return "", err
+	}
+	if key, ok := pub.(*rsa.PublicKey); ok {
+		return sshLine("ssh-rsa", mpint(big.NewInt(int64(key.E))), mpint(key.N)), nil
+	}
+	c := curveOf(pub)
+	switch {
+	case c.name == Ed25519:
+		return sshLine("ssh-ed25519", Point(pub)), nil
+	case c.ssh != "":
+		return sshLine("ecdsa-sha2-"+c.ssh, []byte(c.ssh), Point(pub)), nil
+	}
+	return "", ErrNoOpenSSH
+}
+
+// mpint is a positive number in the form of RFC 4251, 5: big-endian, and never with the sign bit set.
+func mpint(n *big.Int) []byte {
+	if n.BitLen()%8 == 0 {
+		return append([]byte{0}, n.Bytes()...)
+	}
+	return n.Bytes()
+}
+
+func sshLine(name string, fields ...[]byte) string {
+	var b cryptobyte.Builder
+	for _, field := range append([][]byte{[]byte(name)}, fields...) {
+		b.AddUint32LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(field) })
+	}
+	return name + " " + base64.StdEncoding.EncodeToString(b.BytesOrPanic())
+}
