@@ -232,7 +232,7 @@ func split(all []cryptoki.Attribute) (reversible, final []cryptoki.Attribute) {
 // setHalf changes one object. That the handle means it is made sure of in the same session.
 func (m mutation) setHalf(ctx context.Context, half object, missing []cryptoki.Attribute) error {
 	return m.token.pool.use(ctx, func(s *cryptoki.Session) error {
-		now, err := readObject(ctx, s, half.handle)
+		now, err := m.token.readObject(ctx, s, half.handle)
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,11 @@ func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err
 		return failed(err, HoldsUntouched, "")
 	}
 	defer unlock()
+	leave, err := t.write(ctx)
+	if err != nil {
+		return failed(err, HoldsUntouched, "")
+	}
+	defer leave()
 	objects, err := t.find(ctx, ref.ID)
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
@@ -111,6 +116,56 @@ func (t *Token) discard(ctx context.Context, made []object) Holding {
 	return remaining.holds(made)
 }
 
+// wipe destroys all key objects of an ID that this process has made up, so that nobody else's can bear it: what
+// is there need not even be readable. It says what the token holds then.
+func (t *Token) wipe(ctx context.Context, id []byte) Holding {
+	var private, public []cryptoki.Object
+	find := func(s *cryptoki.Session, class uint) (handles []cryptoki.Object, err error) {
+		return s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id), cryptoki.ULong(cryptoki.CKA_CLASS, class)})
+	}
+	for range 2 {
+		err := t.pool.use(ctx, func(s *cryptoki.Session) error {
+			for _, class := range []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY} {
+				handles, err := find(s, class)
+				if err != nil {
+					return err
+				}
+				for _, handle := range handles {
+					if err := s.DestroyObject(ctx, handle); err != nil && !errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID) {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+			return HoldsUnknown
+		}
+		err = t.read(ctx, func(s *cryptoki.Session) (err error) {
+			if private, err = find(s, cryptoki.CKO_PRIVATE_KEY); err != nil {
+				return err
+			}
+			if public, err = find(s, cryptoki.CKO_PUBLIC_KEY); err != nil || len(private) > 0 {
+				return err
+			}
+			return loggedIn(ctx, s, t.info)
+		})
+		switch {
+		case err != nil:
+			return HoldsUnknown
+		case len(private)+len(public) == 0:
+			return HoldsNothing
+		}
+	}
+	switch {
+	case len(public) == 0:
+		return HoldsPrivate
+	case len(private) == 0:
+		return HoldsPublic
+	}
+	return HoldsKey
+}
+
 // remains are what a destruction left.
 type remains struct {
 	objects []object // of those to be destroyed
@@ -178,7 +233,7 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 // good for one session, and after a new login the same number may be another key's.
 func (t *Token) destroyObject(ctx context.Context, o object) error {
 	err := t.pool.use(ctx, func(s *cryptoki.Session) error {
-		now, err := readObject(ctx, s, o.handle)
+		now, err := t.readObject(ctx, s, o.handle)
 		if err != nil || !sameObject(o, now) {
 			return err // what is there under another handle is found afterwards
 		}

@@ -57,6 +57,11 @@ func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
 		return KeyPair{}, HoldsUntouched, err
 	}
 	defer unlock()
+	leave, err := t.write(ctx)
+	if err != nil {
+		return KeyPair{}, HoldsUntouched, err
+	}
+	defer leave()
 	if g.chosen { // nobody else makes the same random UUID
 		if err := t.free(ctx, g.template.ID); err != nil {
 			return KeyPair{}, HoldsUntouched, err
@@ -65,24 +70,69 @@ func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
 	// From here on the token may hold something that is not in order yet.
 	settle, cancel := settling(ctx)
 	defer cancel()
-	made, holds, err := g.generate(ctx, settle)
+	for try := 1; ; try++ {
+		pair, holds, err := g.attempt(ctx, settle, try)
+		if err == nil {
+			t.snapshot.wrote(nil, []object{pair.private, pair.public})
+			return pair, HoldsKey, nil
+		}
+		if holds != HoldsNothing || try == generateTries || !g.worthRepeating(ctx, err) {
+			return KeyPair{}, holds, err
+		}
+	}
+}
+
+// generateTries is how often C_GenerateKeyPair is called at most. Before each call but the first, it is made sure
+// that nothing is left of the one before.
+const generateTries = 3
+
+// worthRepeating says whether another attempt, with no other generation beside it, may go well.
+func (g generation) worthRepeating(ctx context.Context, err error) bool {
+	if _, unfit := errors.AsType[*VerifyError](err); unfit {
+		return true
+	}
+	return repeatable(ctx, err) && (!cryptoki.Refused(err) || isAny(err, crowded))
+}
+
+// crowded are answers about the template which are not always about it: SoftHSM 2.6.1 gives them now and then to
+// one of several who generate at the same time. Alone, the same template gets its true answer.
+var crowded = []error{
+	cryptoki.CKR_TEMPLATE_INCONSISTENT, cryptoki.CKR_TEMPLATE_INCOMPLETE,
+	cryptoki.CKR_ATTRIBUTE_TYPE_INVALID, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID,
+}
+
+func isAny(err error, codes []error) bool {
+	return slices.ContainsFunc(codes, func(code error) bool { return errors.Is(err, code) })
+}
+
+// attempt makes the pair once, the first time beside others, then alone. What is not accepted is destroyed.
+func (g generation) attempt(ctx, settle context.Context, try int) (KeyPair, Holding, error) {
+	weight := int64(1)
+	if try > 1 {
+		weight = everyone
+	}
+	made, holds, err := g.generate(ctx, settle, weight)
 	if err != nil {
 		return KeyPair{}, holds, err
 	}
 	pair, err := g.accept(settle, made)
-	if err != nil {
-		return KeyPair{}, t.discard(settle, made), err
+	switch {
+	case err == nil:
+		return pair, HoldsKey, nil
+	case g.chosen:
+		return KeyPair{}, g.token.discard(settle, made), err
 	}
-	t.snapshot.wrote(nil, []object{pair.private, pair.public})
-	return pair, HoldsKey, nil
+	return KeyPair{}, g.token.wipe(settle, g.template.ID), err
 }
 
 // free is an *ExistsError where a key object of any type bears the ID. Once the snapshot is there it costs no
 // call: thousands of keys are made without a search through the token for each.
 func (t *Token) free(ctx context.Context, id []byte) error {
-	objects, ok := t.snapshot.lookup(ctx, t, id)
+	objects, ok, err := t.snapshot.lookup(ctx, t, id)
+	if err != nil {
+		return err
+	}
 	if !ok || len(objects) > 0 { // what stands in the way is looked at as it is now
-		var err error
 		if objects, err = t.find(ctx, id); err != nil {
 			return err
 		}
@@ -94,28 +144,17 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 }
 
 // generate calls C_GenerateKeyPair, and where that fails looks what came of it: a whole pair is adopted, half
-// of one is cleared away; only where nothing is there, and the failure was not about the request, is the call
-// repeated once, with no other generation beside it. It gives the two halves as they were read back.
-func (g generation) generate(ctx, settle context.Context) ([]object, Holding, error) {
-	made, err := g.call(ctx, 1)
+// of one is cleared away. It gives the two halves as they were read back.
+func (g generation) generate(ctx, settle context.Context, weight int64) ([]object, Holding, error) {
+	made, err := g.call(ctx, weight)
 	if err == nil {
 		return g.readBack(settle, made)
 	}
-	again := repeatable(ctx, err) && !cryptoki.Refused(err)
-	for ; ; again = false {
-		objects, holds := g.aftermath(settle, err)
-		if holds == HoldsKey {
-			return objects, holds, nil
-		}
-		if holds != HoldsNothing || !again {
-			return nil, holds, err
-		}
-		made, second := g.call(ctx, everyone)
-		if second == nil {
-			return g.readBack(settle, made)
-		}
-		err = second
+	objects, holds := g.aftermath(settle, err)
+	if holds == HoldsKey {
+		return objects, holds, nil
 	}
+	return nil, holds, err
 }
 
 func (g generation) call(ctx context.Context, weight int64) (made cryptoki.Pair, err error) {
@@ -181,35 +220,50 @@ func halves(objects []object) (private, public object, ok bool) {
 	return private, public, found[0] && found[1]
 }
 
+// readBackTries is how often the new halves are read back where that fails: a key that is whole is destroyed
+// for it, and some modules (SoftHSM 2.6.1) fail to read an object now and then while others are made.
+const readBackTries = 3
+
 // readBack reads the new halves by their handles, and by their ID where the handles died with a session.
 func (g generation) readBack(ctx context.Context, made cryptoki.Pair) ([]object, Holding, error) {
 	handles := []cryptoki.Object{made.Private, made.Public}
-	objects := []object{}
-	err := g.token.read(ctx, func(s *cryptoki.Session) error {
-		objects = objects[:0]
-		var broken error
-		for _, handle := range handles {
-			o, err := readObject(ctx, s, handle)
-			if err != nil {
-				return err
+	var objects, found []object
+	var err, findErr error
+	for range readBackTries {
+		err = g.token.read(ctx, func(s *cryptoki.Session) error {
+			objects = objects[:0]
+			var broken error
+			for _, handle := range handles {
+				o, err := g.token.readObject(ctx, s, handle)
+				if err != nil {
+					return err
+				}
+				broken = errors.Join(broken, o.err)
+				objects = append(objects, o)
 			}
-			broken = errors.Join(broken, o.err)
-			objects = append(objects, o)
+			return broken
+		})
+		if err == nil {
+			return objects, HoldsKey, nil
 		}
-		return broken
-	})
-	if err == nil {
-		return objects, HoldsKey, nil
+		if !repeatable(ctx, err) {
+			return nil, HoldsUnknown, err
+		}
+		if found, findErr = g.token.find(ctx, g.template.ID); findErr == nil && g.isOurs(found) {
+			return found, HoldsKey, nil
+		}
 	}
-	found, findErr := g.token.find(ctx, g.template.ID)
-	if findErr == nil && g.isOurs(found) {
-		return found, HoldsKey, nil
+	if !g.chosen {
+		return nil, g.token.wipe(ctx, g.template.ID), err
 	}
-	if findErr != nil {
+	// Of an ID that others may have chosen too, what bears the new handles is ours for certain.
+	ours := slices.DeleteFunc(slices.Clone(found), func(o object) bool { return !slices.Contains(handles, o.handle) })
+	switch {
+	case findErr != nil || len(ours) == 0 && len(found) > 0:
 		return nil, HoldsUnknown, err
+	case len(ours) == 0:
+		return nil, HoldsNothing, err
 	}
-	// What is ours among them is not kept: all of a random ID, else what bears the new handles.
-	ours := slices.DeleteFunc(found, func(o object) bool { return g.chosen && !slices.Contains(handles, o.handle) })
 	return nil, g.token.discard(ctx, ours), err
 }
 
@@ -224,11 +278,33 @@ func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) 
 			return KeyPair{}, err
 		}
 	}
-	if problems := g.template.verify(g.row, private, public); len(problems) > 0 {
+	problems := g.template.verify(g.row, private, public)
+	for try := 1; len(problems) > 0 && try < readBackTries; try++ {
+		found, err := g.token.find(ctx, g.template.ID) // a key is not destroyed for one look at it
+		if err != nil || !g.isOurs(found) {
+			continue
+		}
+		private, public, _ = halves(found)
+		problems = nil
+	}
+	if len(problems) > 0 {
 		return KeyPair{}, &VerifyError{Problems: problems}
 	}
 	pair, err := newKeyPair(g.row, private, public)
 	if err != nil {
+		return KeyPair{}, err
+	}
+	err = g.token.prove(ctx, g.row, pair)
+	if err == nil || !errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID) {
+		return pair, err
+	}
+	// The handles died with the sessions that were lost: the pair is looked up again.
+	found, findErr := g.token.find(ctx, g.template.ID)
+	private, public, ok = halves(found)
+	if findErr != nil || !ok || len(found) != 2 || !sameObject(private, pair.private) || !sameObject(public, pair.public) {
+		return KeyPair{}, errors.Join(err, findErr)
+	}
+	if pair, err = newKeyPair(g.row, private, public); err != nil {
 		return KeyPair{}, err
 	}
 	return pair, g.token.prove(ctx, g.row, pair)
@@ -255,7 +331,7 @@ func (g generation) contend(ctx context.Context, private, public object) error {
 		var rivals []object
 		giveWay := false
 		for _, o := range objects {
-			if o.handle == private.handle || o.handle == public.handle {
+			if isOneOf([]object{private, public}, o, objects) {
 				continue
 			}
 			rivals = append(rivals, o)

@@ -44,14 +44,17 @@ type Ref struct {
 // KeyPair finds a pair by its ID. Errors: ErrNotFound where no half of that ID and type is there (proven by a
 // search while logged in), a *HalfPairError, an *AmbiguousError, a *MalformedError, or the token's failure.
 func (t *Token) KeyPair(ctx context.Context, ref Ref) (KeyPair, error) {
-	if objects, ok := t.snapshot.lookup(ctx, t, ref.ID); ok {
+	objects, ok, err := t.snapshot.lookup(ctx, t, ref.ID)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	if ok {
 		// What is not a plain success is looked at again, directly: others may have changed the token.
 		if pair, err := choose(objects, ref); err == nil {
 			return pair, nil
 		}
 	}
-	objects, err := t.find(ctx, ref.ID)
-	if err != nil {
+	if objects, err = t.find(ctx, ref.ID); err != nil {
 		return KeyPair{}, err
 	}
 	pair, err := choose(objects, ref)
@@ -88,8 +91,8 @@ func (t *Token) strayTwin(ctx context.Context, objects []object, ref Ref) *Objec
 }
 
 // KeyPairs gives every whole pair on the token, ordered by label, then ID. Halves without a twin, and pairs
-// of types that are not known here, are left out; a malformed half is an error, since a set without its key
-// would be taken for whole.
+// of types that are not known here, are left out, and so is what Unreadable counts; a malformed half is an
+// error, since a set without its key would be taken for whole.
 func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 	objects, err := t.snapshot.all(ctx, t)
 	if err != nil {
@@ -97,6 +100,9 @@ func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 	}
 	byID := map[string][]object{}
 	for _, o := range objects {
+		if o.debris {
+			continue
+		}
 		if o.err != nil {
 			return nil, o.err
 		}
@@ -190,6 +196,10 @@ func match(objects []object) (pairs []KeyPair, halves []object, err error) {
 			privates = append(privates, o)
 			continue
 		}
+		// A half that makes no sense is no stray: a set that leaves it out would be taken for whole.
+		if _, err := typeOf(o.ckk).parse(o); err != nil {
+			return nil, nil, &MalformedError{Object: o.name(), Err: err}
+		}
 		publics = append(publics, o)
 	}
 	for _, private := range privates {
@@ -250,4 +260,26 @@ func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
 		}
 	}
 	return pair, nil
+}
+
+// Objects lists every key object on the token, pairs and others.
+func (t *Token) Objects(ctx context.Context) ([]Object, error) {
+	objects, err := t.snapshot.all(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return namesOf(slices.DeleteFunc(objects, func(o object) bool { return o.debris })), nil
+}
+
+// Unreadable counts the objects of which not even the class can be read, so that nobody can use them. SoftHSM
+// 2.6.1 leaves such when a creation is interrupted, or now and then when several run at the same time.
+func (t *Token) Unreadable(ctx context.Context) (int, error) {
+	objects, err := t.snapshot.all(ctx, t)
+	n := 0
+	for _, o := range objects {
+		if o.debris {
+			n++
+		}
+	}
+	return n, err
 }

@@ -9,17 +9,13 @@ import (
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-// open opens a test's token, with faults between it and the module.
-func open(t testing.TB, k *hsmtest.Token, faults *hsmtest.Faults) *hsm.Token {
+// open opens a test's token, with no fault between it and the module.
+func open(t testing.TB, k *hsmtest.Token) *hsm.Token {
 	t.Helper()
 	c := hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN)}
-	if faults != nil {
-		c.Hooks = []cryptoki.Hook{faults.Hook}
-	}
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +52,7 @@ func TestGenerateKeyPair(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
-			token := open(t, k, nil)
+			token := open(t, k)
 			tmpl.Type = hsm.RSA
 			made := generate(t, token, tmpl)
 			pair, err := token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: made.ID})
@@ -95,7 +91,7 @@ func TestGenerateKeyPair(t *testing.T) {
 
 func TestGenerateRefusesATakenID(t *testing.T) {
 	k := hsmtest.New(t)
-	token := open(t, k, nil)
+	token := open(t, k)
 	first := generate(t, token, small("taken", "first"))
 	_, err := token.GenerateKeyPair(context.Background(), small("taken", "second"))
 	var exists *hsm.ExistsError
@@ -103,7 +99,7 @@ func TestGenerateRefusesATakenID(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	k.Tool(t, "--keygen", "--key-type", "aes:16", "--id", "5345", "--label", "secret")
-	if _, err := open(t, k, nil).GenerateKeyPair(context.Background(), small("SE", "third")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := open(t, k).GenerateKeyPair(context.Background(), small("SE", "third")); !errors.Is(err, hsm.ErrExists) {
 		t.Errorf("an ID that a secret key bears: got %v", err)
 	}
 	pair, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("taken")})
@@ -113,7 +109,7 @@ func TestGenerateRefusesATakenID(t *testing.T) {
 }
 
 func TestChangeKeyPair(t *testing.T) {
-	token := open(t, hsmtest.New(t), nil)
+	token := open(t, hsmtest.New(t))
 	ctx := context.Background()
 	label, usage, no := "new", hsm.Decrypt|hsm.Sign, false
 	for name, change := range map[string]hsm.Change{
@@ -165,7 +161,7 @@ func describe(k hsm.KeyPair) string {
 
 func TestDestroyKeyPair(t *testing.T) {
 	k := hsmtest.New(t)
-	token := open(t, k, nil)
+	token := open(t, k)
 	ctx := context.Background()
 	kept := generate(t, token, small("kept", "kept"))
 	gone := generate(t, token, small("gone", "gone"))

@@ -7,4 +7,10 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(hsmtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if order := os.Getenv("HSMTEST_ORDER"); order != "" {
+		os.Exit(obey(order))
+	}
+	hsmtest.Tokens = 40 // each is a slot to look at, for each opening of a token
+	os.Exit(hsmtest.Main(m))
+}

@@ -27,18 +27,21 @@ var classes = map[uint]string{
 // room, since a token may hold tens of thousands.
 type object struct {
 	handle   cryptoki.Object
+	read     bool // false for the zero object
 	class    uint // CKO_...
 	ckk      uint // CKK_...
 	id       []byte
 	label    string
 	flags    flags // what is true
 	known    flags // what came back at all
+	absent   flags // what did not come back, and should have: a bit for each of objectAttributes
 	modulus  []byte
 	exponent []byte
 	params   []byte
 	point    []byte
 	valueLen uint  // bytes, of a secret key
 	err      error // a *MalformedError: an attribute that makes no sense
+	debris   bool  // not even its class can be read, so that it is no key: what an interrupted creation leaves
 }
 
 // flags are the object's boolean attributes, a bit each in the order of flagAttributes.
@@ -68,7 +71,7 @@ var objectAttributes = append([]cryptoki.AttributeType{
 // one broken object must not hide the others, and must not be taken for something it is not.
 func decode(handle cryptoki.Object, a cryptoki.Attributes) object {
 	o := object{
-		handle: handle, id: a[cryptoki.CKA_ID], label: string(a[cryptoki.CKA_LABEL]), modulus: a[cryptoki.CKA_MODULUS],
+		handle: handle, read: true, id: a[cryptoki.CKA_ID], label: string(a[cryptoki.CKA_LABEL]), modulus: a[cryptoki.CKA_MODULUS],
 		exponent: a[cryptoki.CKA_PUBLIC_EXPONENT], params: a[cryptoki.CKA_EC_PARAMS], point: a[cryptoki.CKA_EC_POINT],
 	}
 	note := func(err error) {
@@ -102,10 +105,46 @@ func decode(handle cryptoki.Object, a cryptoki.Attributes) object {
 			o.flags |= flagBits[t]
 		}
 	}
+	_, classified := a[cryptoki.CKA_CLASS]
+	o.debris = !classified
+	for i, t := range objectAttributes {
+		if _, came := a[t]; !came && o.shouldHave(t) {
+			o.absent |= 1 << i
+		}
+	}
 	if o.err != nil {
 		o.err = &MalformedError{Object: o.name(), Err: fmt.Errorf("%w (object handle %d)", o.err, handle)}
 	}
 	return o
+}
+
+// kind is what objects have in common that have the same attributes.
+type kind struct{ class, ckk uint }
+
+func (o object) kind() kind { return kind{o.class, o.ckk} }
+
+// shouldHave says that every object of this kind has the attribute and shows it (PKCS#11 v2.40, 4.7 to 4.9 and the
+// pages of RSA and EC).
+func (o object) shouldHave(t cryptoki.AttributeType) bool {
+	switch t {
+	case cryptoki.CKA_CLASS:
+		return true
+	case cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_TOKEN, cryptoki.CKA_PRIVATE:
+		return o.isKey()
+	case cryptoki.CKA_SENSITIVE, cryptoki.CKA_EXTRACTABLE:
+		return o.isKey() && o.class != cryptoki.CKO_PUBLIC_KEY
+	case cryptoki.CKA_MODULUS, cryptoki.CKA_PUBLIC_EXPONENT:
+		return o.class == cryptoki.CKO_PUBLIC_KEY && o.ckk == cryptoki.CKK_RSA
+	case cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT:
+		return o.class == cryptoki.CKO_PUBLIC_KEY && (o.ckk == cryptoki.CKK_EC || o.ckk == cryptoki.CKK_EC_EDWARDS)
+	}
+	kt := typeOf(o.ckk)
+	for _, row := range usages {
+		if kt != nil && kt.usages.Has(row.usage) && (o.class == cryptoki.CKO_PRIVATE_KEY && t == row.private || o.class == cryptoki.CKO_PUBLIC_KEY && t == row.public) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o object) isKey() bool { return classes[o.class] != "" }

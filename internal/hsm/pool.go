@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -13,12 +12,22 @@ import (
 // pool hands out sessions, each to one goroutine at a time, opening at most size of them. A session that was
 // lost is never handed out again; one in which a call hangs keeps its place, since the token counts it too.
 type pool struct {
-	open   func(context.Context) (*cryptoki.Session, error)
-	places chan struct{} // holds a value for each session that may be taken
+	sessions sessions
+	places   chan struct{} // holds a value for each session that may be taken
 
 	mu    sync.Mutex
 	idle  []pooled
-	epoch int // counts the times that all sessions were found lost
+	epoch int // counts the times that a session was found ended, which puts all that are older in doubt
+}
+
+// sessions is where a pool has its sessions from.
+type sessions interface {
+	open(context.Context) (*cryptoki.Session, error)
+	// valid says whether a session that may have been lost with others is still good.
+	valid(context.Context, *cryptoki.Session) bool
+	// close closes one that was lost, end one that is not needed any more.
+	close(context.Context, *cryptoki.Session)
+	end(*cryptoki.Session)
 }
 
 type pooled struct {
@@ -26,8 +35,8 @@ type pooled struct {
 	epoch int
 }
 
-func newPool(size int, open func(context.Context) (*cryptoki.Session, error)) *pool {
-	p := &pool{open: open, places: make(chan struct{}, size)}
+func newPool(size int, sessions sessions) *pool {
+	p := &pool{sessions: sessions, places: make(chan struct{}, size)}
 	for range size {
 		p.places <- struct{}{}
 	}
@@ -41,8 +50,12 @@ func (p *pool) size() int { return cap(p.places) }
 func (p *pool) use(ctx context.Context, f func(*cryptoki.Session) error) error {
 	select {
 	case <-p.places:
-	case <-ctx.Done():
-		return fmt.Errorf("no session became free: all %d are in use, or hang in the module: %w", p.size(), context.Cause(ctx))
+	default: // asked first, so that an ended context is told of by the call that it stops, where a place is free
+		select {
+		case <-p.places:
+		case <-ctx.Done():
+			return fmt.Errorf("no session became free: all %d are in use, or hang in the module: %w", p.size(), context.Cause(ctx))
+		}
 	}
 	s, err := p.take(ctx)
 	if err == nil {
@@ -57,53 +70,44 @@ func (p *pool) use(ctx context.Context, f func(*cryptoki.Session) error) error {
 }
 
 func (p *pool) take(ctx context.Context) (pooled, error) {
-	p.mu.Lock()
-	if n := len(p.idle); n > 0 {
+	for {
+		p.mu.Lock()
+		epoch, n := p.epoch, len(p.idle)
+		if n == 0 {
+			p.mu.Unlock()
+			s, err := p.sessions.open(ctx)
+			return pooled{s, epoch}, err
+		}
 		s := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		return s, nil
+		if s.epoch == epoch || p.sessions.valid(ctx, s.Session) {
+			return pooled{s.Session, epoch}, nil
+		}
+		p.sessions.close(ctx, s.Session)
 	}
-	epoch := p.epoch
-	p.mu.Unlock()
-	s, err := p.open(ctx)
-	return pooled{s, epoch}, err
 }
 
 // ended are the codes that say a session is no more. Others of its age are then in doubt too.
 var ended = []error{
 	cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_SESSION_CLOSED, cryptoki.CKR_USER_NOT_LOGGED_IN,
 	cryptoki.CKR_DEVICE_REMOVED, cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_CRYPTOKI_NOT_INITIALIZED,
+	cryptoki.CKR_OBJECT_HANDLE_INVALID,
 }
 
 func (p *pool) put(ctx context.Context, s pooled, err error) {
-	var drop []pooled
 	p.mu.Lock()
-	for _, code := range ended {
-		if errors.Is(err, code) && s.Lost() && s.epoch == p.epoch {
-			p.epoch++
-			drop, p.idle = p.idle, nil
-			break
-		}
+	if s.epoch == p.epoch && isAny(err, ended) {
+		p.epoch++
 	}
-	if !s.Lost() && s.epoch == p.epoch {
+	keep := !s.Lost()
+	if keep {
 		p.idle = append(p.idle, s)
-	} else {
-		drop = append(drop, s)
 	}
 	p.mu.Unlock()
-	for _, d := range drop {
-		closeSession(ctx, d.Session)
+	if !keep {
+		p.sessions.close(ctx, s.Session)
 	}
-}
-
-// closeTime is how long the closing of a session may take that nobody needs any more.
-const closeTime = 500 * time.Millisecond
-
-func closeSession(ctx context.Context, s *cryptoki.Session) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-	defer cancel()
-	_ = s.CloseSession(ctx) // a session that cannot be closed is the token's to clear away
 }
 
 func (p *pool) close() {
@@ -112,6 +116,6 @@ func (p *pool) close() {
 	p.idle = nil
 	p.mu.Unlock()
 	for _, d := range drop {
-		closeSession(context.Background(), d.Session)
+		p.sessions.end(d.Session)
 	}
 }

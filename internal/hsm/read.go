@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -51,7 +53,7 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 		secret := false
 		var broken error
 		for _, handle := range handles {
-			o, err := readObject(ctx, s, handle)
+			o, err := t.readObject(ctx, s, handle)
 			if err != nil {
 				return err
 			}
@@ -66,7 +68,7 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 			secret = secret || o.class != cryptoki.CKO_PUBLIC_KEY
 		}
 		if !secret {
-			return t.loggedIn(ctx, s)
+			return loggedIn(ctx, s, t.info)
 		}
 		return broken
 	})
@@ -76,45 +78,101 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 	return objects, err
 }
 
-// loggedIn is an error where the session has lost its login, so that what it did not find is not gone.
-func (t *Token) loggedIn(ctx context.Context, s *cryptoki.Session) error {
-	if !t.info.Has(cryptoki.CKF_LOGIN_REQUIRED) {
-		return nil
+// An object that someone else writes at this moment can read as one that lacks attributes, or as none at all:
+// SoftHSM 2.6.1 does so when it reloads an object's file. A reading that lacks what such an object always has is
+// made again, up to slips times; what is lacking even then is what this token does not tell, and is not waited for
+// any more.
+const (
+	slips    = 3
+	slipTime = 5 * time.Millisecond
+)
+
+func (t *Token) readObject(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object, error) {
+	for try := 1; ; try++ {
+		attributes, err := s.GetAttributeValue(ctx, handle, objectAttributes)
+		o := object{}
+		if err == nil {
+			o = decode(handle, attributes)
+		}
+		switch {
+		case err == nil && t.tellsNoMore(o):
+			return o, nil
+		case err != nil && !errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID), try > slips && err != nil:
+			return object{}, err
+		case try > slips:
+			t.untold.Store(o.kind(), t.untoldOf(o)|o.absent)
+			return o, nil
+		}
+		time.Sleep(slipTime)
 	}
-	in, err := isLoggedIn(ctx, s)
-	if err == nil && !in {
-		return s.Abandon(&cryptoki.Error{Function: "C_GetSessionInfo", Code: cryptoki.CKR_USER_NOT_LOGGED_IN})
-	}
-	return err
 }
 
-func readObject(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object, error) {
-	attributes, err := s.GetAttributeValue(ctx, handle, objectAttributes)
-	if err != nil {
-		return object{}, err
-	}
-	return decode(handle, attributes), nil
+// tellsNoMore says that the reading lacks nothing that this token tells of such an object.
+func (t *Token) tellsNoMore(o object) bool { return o.absent&^t.untoldOf(o) == 0 }
+
+func (t *Token) untoldOf(o object) flags {
+	untold, _ := t.untold.Load(o.kind())
+	mask, _ := untold.(flags)
+	return mask
 }
 
 // readAll reads every key object on the token: one search, then one read an object, fanned out over the
-// sessions.
+// sessions. An object that vanishes in between is gone only if another search does not bring it either: when
+// sessions are lost, every handle becomes invalid, and nothing is gone.
 func (t *Token) readAll(ctx context.Context) ([]object, error) {
 	handles, err := t.handles(ctx)
 	if err != nil {
 		return nil, err
 	}
-	objects := make([]object, len(handles))
+	for range 3 {
+		objects, vanished, err := t.readEach(ctx, handles)
+		if err != nil {
+			return nil, err
+		}
+		if !vanished {
+			return keysAmong(objects), nil
+		}
+		if handles, err = t.handles(ctx); err != nil {
+			return nil, err
+		}
+		read := map[cryptoki.Object]bool{}
+		for _, o := range objects {
+			read[o.handle] = o.read
+		}
+		if !slices.ContainsFunc(handles, func(h cryptoki.Object) bool { return !read[h] }) {
+			return keysAmong(objects), nil
+		}
+	}
+	return nil, errors.New("the objects on the token come and go while they are read")
+}
+
+// keysAmong keeps what was read and is a key, or makes too little sense to tell.
+func keysAmong(objects []object) []object {
+	return slices.DeleteFunc(objects, func(o object) bool { return !o.read || o.err == nil && !o.debris && (!o.isKey() || !o.onToken()) })
+}
+
+// readEach reads the objects of the handles. vanished says that some of the handles are not valid any more.
+func (t *Token) readEach(ctx context.Context, handles []cryptoki.Object) (objects []object, vanished bool, err error) {
+	objects = make([]object, len(handles))
 	var claimed atomic.Int64
 	claim := func() int { return int(claimed.Add(1)) - 1 }
+	var gone atomic.Bool
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(t.pool.size(), len(handles)/16+1) {
 		group.Go(func() error {
-			i, again := claim(), false
-			for i < len(handles) {
+			for i, again := claim(), false; i < len(handles); again = true {
+				// As many as there are, for as long as the session does: taking one for each costs more.
 				err := t.pool.use(ctx, func(s *cryptoki.Session) error {
 					for ; i < len(handles); i, again = claim(), false {
-						o, err := readObject(ctx, s, handles[i])
-						if err == nil && o.err != nil && !again {
+						o, err := t.readObject(ctx, s, handles[i])
+						t.snapshot.progress.Add(1)
+						switch {
+						case errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID):
+							gone.Store(true)
+							continue
+						case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) && again:
+							o, err = object{handle: handles[i], read: true, debris: true}, nil
+						case err == nil && !again:
 							err = o.err // a second look tells a slip from a broken object
 						}
 						if err != nil {
@@ -124,30 +182,15 @@ func (t *Token) readAll(ctx context.Context) ([]object, error) {
 					}
 					return nil
 				})
-				switch {
-				case err == nil:
-					return nil
-				case again && errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID):
-					i, again = claim(), false // destroyed by someone since the search
-				case again || !repeatable(ctx, err):
+				if err != nil && (again || !repeatable(ctx, err)) {
 					return err
-				default:
-					again = true
 				}
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	keys := objects[:0]
-	for _, o := range objects {
-		if o.err != nil || o.isKey() && o.onToken() {
-			keys = append(keys, o)
-		}
-	}
-	return keys, nil
+	err = group.Wait()
+	return objects, gone.Load(), err
 }
 
 // handles lists all objects of the token, and makes sure that the private ones were not hidden.
@@ -156,7 +199,7 @@ func (t *Token) handles(ctx context.Context) (handles []cryptoki.Object, err err
 		if handles, err = s.FindObjects(ctx, nil); err != nil {
 			return err
 		}
-		return t.loggedIn(ctx, s)
+		return loggedIn(ctx, s, t.info)
 	})
 	return handles, err
 }

@@ -2,8 +2,10 @@ package hsm
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +15,8 @@ import (
 type snapshot struct {
 	turnOnce sync.Once
 	turn     chan struct{} // holds one value: whoever has it may search for the first time, count, or take
+	progress atomic.Int64  // counts what those whose turn it is get done
+	stalled  atomic.Int64  // the progress at which one was found to hang
 
 	mu      sync.Mutex
 	objects map[string][]object // by CKA_ID; nil where none is taken
@@ -23,46 +27,58 @@ type snapshot struct {
 
 // lookup gives the objects of an ID from the snapshot, taking it where that is due. ok is false where the
 // caller has to search directly, be it that a search is cheaper, or that the snapshot could not be had.
-func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []object, ok bool) {
+func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []object, ok bool, err error) {
 	if objects, ok = s.serve(id); ok {
-		return objects, true
+		return objects, true, nil
 	}
 	s.wait(1)
 	defer s.wait(-1)
-	if s.takeTurn(ctx) != nil {
-		return nil, false
+	if err := s.takeTurn(ctx); err != nil {
+		return nil, false, context.Cause(ctx) // nil where the one whose turn it is hangs, and ctx lasts
 	}
 	defer s.giveTurn()
 	if objects, ok = s.serve(id); ok {
-		return objects, true
+		return objects, true, nil
 	}
 	switch s.next() {
 	case search:
 		// Nothing is known yet of what a search costs: the first is made before anyone decides.
 		objects, err := t.find(ctx, id)
-		return objects, err == nil
+		return objects, err == nil, err
 	case count:
 		start := time.Now()
 		handles, err := t.handles(ctx)
 		if err != nil {
-			return nil, false
+			return nil, false, whereEnded(ctx, err)
 		}
 		s.counted(len(handles), time.Since(start))
 		if s.next() != take {
-			return nil, false
+			return nil, false, nil
 		}
 	case direct:
-		return nil, false
+		return nil, false, nil
 	}
-	if s.fill(ctx, t) != nil {
-		return nil, false
+	if err := s.fill(ctx, t); err != nil {
+		return nil, false, whereEnded(ctx, err)
 	}
-	return s.serve(id)
+	objects, ok = s.serve(id)
+	return objects, ok, nil
+}
+
+// whereEnded is the error, if the context has ended: then the caller need not try another way.
+func whereEnded(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // all gives every key object on the token.
 func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
-	if err := s.takeTurn(ctx); err != nil {
+	switch err := s.takeTurn(ctx); {
+	case errors.Is(err, errStalled):
+		return t.readAll(ctx)
+	case err != nil:
 		return nil, err
 	}
 	defer s.giveTurn()
@@ -145,13 +161,35 @@ func (s *snapshot) apply(write func()) {
 	}
 }
 
+// patience is how long the one whose turn it is may get nothing done before the others go their own way: it
+// hangs in the module, and nobody else is to hang with it.
+const patience = 3 * time.Second
+
+var errStalled = errors.New("another read of the token hangs")
+
 func (s *snapshot) takeTurn(ctx context.Context) error {
-	s.turnOnce.Do(func() { s.turn = make(chan struct{}, 1) })
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	s.turnOnce.Do(func() {
+		s.turn = make(chan struct{}, 1)
+		s.stalled.Store(-1)
+	})
+	for {
+		before := s.progress.Load()
+		wait := patience
+		if s.stalled.Load() == before {
+			wait = 0 // others have waited already
+		}
+		select {
+		case s.turn <- struct{}{}:
+			s.progress.Add(1)
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+			if s.progress.Load() == before {
+				s.stalled.Store(before)
+				return errStalled
+			}
+		}
 	}
 }
 

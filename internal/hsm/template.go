@@ -108,6 +108,9 @@ func (t *Token) Check(ctx context.Context, tmpl Template) error {
 	known, ok := t.mechanisms.Load(kt.generate)
 	if !ok {
 		info, err := t.module.GetMechanismInfo(ctx, t.info.Slot, kt.generate)
+		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+			return err
+		}
 		if err != nil && !errors.Is(err, cryptoki.CKR_MECHANISM_INVALID) {
 			return nil
 		}

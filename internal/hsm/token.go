@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
@@ -95,8 +96,12 @@ type Token struct {
 	snapshot *snapshot
 	// mechanisms keeps what the token said: cryptoki.MechanismType -> mechanismAnswer.
 	mechanisms sync.Map
+	untold     sync.Map // kind -> flags: what the token does not tell of its objects
 	locks      idLocks
-	generating *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
+	writers    *writers
+	// othersWrote is the entry.others of the last write.
+	othersWrote atomic.Int64
+	generating  *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
 }
 
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in:
@@ -117,25 +122,14 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
-	t := &Token{library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone)}
+	t := &Token{library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
 	size := cmp.Or(c.MaxSessions, DefaultMaxSessions)
 	for _, limit := range []uint{info.MaxSessions, info.MaxRWSessions} {
 		if limit != 0 && limit != cryptoki.Unknown && limit < uint(size) {
 			size = int(limit)
 		}
 	}
-	login := loginOf(module, info, c.PIN)
-	t.pool = newPool(size, func(ctx context.Context) (*cryptoki.Session, error) {
-		s, err := module.OpenSession(ctx, info.Slot, info.Has(cryptoki.CKF_WRITE_PROTECTED))
-		if err != nil {
-			return nil, err
-		}
-		if err := login.ensure(ctx, s); err != nil {
-			closeSession(ctx, s)
-			return nil, err
-		}
-		return s, nil
-	})
+	t.pool = newPool(size, loginOf(module, info, c.PIN))
 	return t, nil
 }
 

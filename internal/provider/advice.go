@@ -170,9 +170,9 @@ func (e *selectionError) Error() string {
 		return fmt.Sprintf("%s names no key pair of this type on this token", e.uri)
 	}
 	var text strings.Builder
-	text.WriteString(fmt.Sprintf("%s names %d key pairs:", e.uri, len(e.found)))
+	fmt.Fprintf(&text, "%s names %d key pairs:", e.uri, len(e.found))
 	for _, k := range e.found {
-		text.WriteString(fmt.Sprintf("\n  - %q, key_id %s", k.Label, hsm.FormatID(k.ID)))
+		fmt.Fprintf(&text, "\n  - %q, key_id %s", k.Label, hsm.FormatID(k.ID))
 	}
 	return text.String()
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -109,11 +111,10 @@ func sentence(text string) string {
 	if text == "" {
 		return text
 	}
-	first := text[:1]
 	if !strings.HasPrefix(text, "key_") && !strings.HasPrefix(text, "pkcs11:") {
-		first = strings.ToUpper(first)
+		first, size := utf8.DecodeRuneInString(text)
+		text = string(unicode.ToUpper(first)) + text[size:]
 	}
-	text = first + text[1:]
 	if strings.HasSuffix(text, ".") || strings.Contains(text, "\n  - ") {
 		return text
 	}

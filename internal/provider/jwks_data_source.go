@@ -106,9 +106,10 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint")},
 			},
 			"algorithms": schema.MapAttribute{
-				MarkdownDescription: "`alg` by the key's `kty` or, which goes before, its `crv`: `{ RSA = \"PS256\" }`. Defaults to `RS256` for RSA keys that sign.",
-				Optional:            true,
-				ElementType:         types.StringType,
+				MarkdownDescription: "`alg` by the key's `kty` or, which goes before, its `crv`: `{ RSA = \"PS256\" }`. It must fit every key of that kind in the set. " +
+					"Defaults to `RS256` for RSA keys whose `use` is `sig`, and to `RSA-OAEP` where it is `enc`.",
+				Optional:    true,
+				ElementType: types.StringType,
 				Validators: []validator.Map{
 					mapvalidator.NoNullValues(), mapvalidator.KeysAre(stringvalidator.OneOf(append([]string{"RSA", "EC", "OKP"}, publickey.Curves()...)...)),
 				},

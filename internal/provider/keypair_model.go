@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
@@ -93,7 +94,8 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 		},
 		"key_id": schema.StringAttribute{
 			MarkdownDescription: "ID (`CKA_ID`) of both halves in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Left out, it is the text of a " +
-				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused. It changes in place where the token allows that.",
+				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused: with an ID of your choice, a key is never made twice, even if a run is killed or a state " +
+				"is lost. It changes in place where the token allows that.",
 			Optional:      true,
 			Computed:      true,
 			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown(), sameKeyID{}},
@@ -119,7 +121,7 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 			Default:  booldefault.StaticBool(false),
 		},
 		"deletion_policy": deletionPolicyAttribute(),
-		"timeouts":        timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true}),
+		"timeouts":        timeoutsAttribute(ctx),
 
 		"kid": computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text where they are printable UTF-8, as Hydra has it, else `key_id` in lower case."),
 		"uri": computed("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key pair: the token's label, the key's label and its ID. It holds no PIN. It is " +
@@ -134,6 +136,19 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 	}
 	maps.Copy(all, k.attributes)
 	return all
+}
+
+// timeoutsAttribute says what the times are where none are given.
+func timeoutsAttribute(ctx context.Context) schema.Attribute {
+	description := func(doing string, otherwise time.Duration) string {
+		return fmt.Sprintf("How long %s may take, such as `30s` or `1h30m`. Defaults to `%.0fm`.", doing, otherwise.Minutes())
+	}
+	return timeouts.Attributes(ctx, timeouts.Opts{
+		Create: true, CreateDescription: description("making the key", createTime),
+		Read: true, ReadDescription: description("reading the key", readTime),
+		Update: true, UpdateDescription: description("changing the key", changeTime),
+		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " It counts once it is applied.",
+	})
 }
 
 func quotedWords(u hsm.Usage) string { return "`" + strings.Join(u.Words(), "`, `") + "`" }

@@ -18,14 +18,12 @@ import (
 func traceCalls(ctx context.Context, c *cryptoki.Call, next func() error) error {
 	start := time.Now()
 	err := next()
-	fields := map[string]any{
-		"function":    c.Function,
-		"duration_us": time.Since(start).Microseconds(),
-	}
+	fields := map[string]any{"duration_us": time.Since(start).Microseconds()}
 	if err != nil {
 		fields["error"] = err.Error()
 	}
-	tflog.Trace(ctx, "PKCS#11 call", fields)
+	// Masking writes to the context's own fields, which parallel calls share: SetField gives this call a copy.
+	tflog.Trace(tflog.SetField(ctx, "function", c.Function), "PKCS#11 call", fields)
 	return err
 }
 

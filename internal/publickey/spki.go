@@ -142,8 +142,8 @@ func PEM(pub crypto.PublicKey) (string, error) {
 }
 
 // ParsePEM reads the one PEM block that a text is, white space around it aside: PUBLIC KEY, RSA PUBLIC KEY, or
-// CERTIFICATE for the key in it; of a certificate nothing else is looked at. A private key is refused. Errors
-// repeat nothing of the text.
+// CERTIFICATE for the key in it; of a certificate nothing else is looked at (one of a key on secp256k1 is not read,
+// crypto/x509 does not know the curve). A private key is refused. Errors repeat nothing of the text.
 func ParsePEM(text string) (crypto.PublicKey, error) {
 	if strings.Contains(text, "PRIVATE KEY-----") {
 		return nil, errors.New("the text holds a private key; only its public half belongs here")

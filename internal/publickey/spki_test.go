@@ -2,9 +2,9 @@ package publickey
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -135,7 +135,7 @@ func TestParseSPKIRefuses(t *testing.T) {
 		{"Ed25519 with parameters", "302c300706032b65700500" + ed[18:], "the key is Ed25519, which has no parameters, and has some"},
 		{"X25519", strings.Replace(ed, "2b6570", "2b656e", 1), "the key is of the algorithm 1.3.101.110; those that are known are RSA, EC and Ed25519"},
 		{"a P-224 key", "300f300b06072a8648ce3d02010601010000", "the key is no SubjectPublicKeyInfo"},
-		{"EC without a curve", "301b301106072a8648ce3d020106052b8104002100030600040102030405"[:0] + "3010300906072a8648ce3d0201030300" + "0402", "the key is on a curve that is not named by its OID"},
+		{"EC without a curve", "3010300906072a8648ce3d0201030300" + "0402", "the key is on a curve that is not named by its OID"},
 		{"EC on P-224", "3017301006072a8648ce3d020106052b81040021030300" + "0402", "the key is on the curve 1.3.132.0.33, which is none of P-256, P-384, P-521, secp256k1, Ed25519"},
 		{"EC on Ed25519's OID", "3015300e06072a8648ce3d020106032b6570030300" + "0402", "the key is on the curve 1.3.101.112, which is none of P-256, P-384, P-521, secp256k1, Ed25519"},
 		{"RSA without NULL", "3012300b06092a864886f70d010101030300" + "3000", "the key is RSA, and its parameters are not NULL"},
@@ -240,7 +240,10 @@ func TestOpenSSHReadsBackAnEd25519KeyOfSSHKeygen(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.TrimSpace(string(text))
-	blob := command(t, "sh", "-c", "cut -d' ' -f2 "+file+".pub | base64 -d")
+	blob, err := base64.StdEncoding.DecodeString(strings.Fields(want)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
 	key, err := NewEC(Ed25519, blob[len(blob)-32:])
 	if err != nil {
 		t.Fatal(err)
@@ -258,9 +261,7 @@ func FuzzParseSPKI(f *testing.F) {
 		}
 		f.Add(der)
 	}
-	noise := make([]byte, 64)
-	_, _ = rand.Read(noise)
-	f.Add(noise)
+	f.Add(unhex("3014300d06092a864886f70d01010105000303003000"))
 	f.Fuzz(func(t *testing.T, der []byte) {
 		key, err := ParseSPKI(der)
 		if err != nil {

@@ -20,14 +20,14 @@ const batch = 4096
 // empty template. It makes the three calls of a search, and ends the search on every path.
 func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Object, error) {
 	init := func() error { return s.module.ctx.FindObjectsInit(s.sh(), bindingTemplate(template)) }
-	if err := s.run(ctx, "C_FindObjectsInit", 0, init); err != nil {
+	if err := s.operation(s.run(ctx, "C_FindObjectsInit", 0, init)); err != nil {
 		return nil, err
 	}
 	objects, err := s.collectObjects(ctx)
 	if s.Lost() {
 		return nil, err
 	}
-	final := s.run(ctx, "C_FindObjectsFinal", 0, func() error { return s.module.ctx.FindObjectsFinal(s.sh()) })
+	final := s.operation(s.run(ctx, "C_FindObjectsFinal", 0, func() error { return s.module.ctx.FindObjectsFinal(s.sh()) }))
 	if err == nil {
 		err = final
 	}
@@ -125,17 +125,22 @@ func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, templ
 	return object, s.check(err)
 }
 
-// transform makes the two calls of a one-part operation. An operation whose second call failed may still be
-// active, so its session is lost whatever the code.
+// transform makes the two calls of a one-part operation.
 func (s *Session) transform(ctx context.Context, function string, key Object, init func() error, do func() ([]byte, error)) ([]byte, error) {
-	if err := s.run(ctx, function+"Init", key, init); err != nil {
+	if err := s.operation(s.run(ctx, function+"Init", key, init)); err != nil {
 		return nil, err
 	}
 	out, err := invoke(ctx, s.module, Call{Function: function, Session: s.handle, Object: key}, do)
-	if s.check(err) != nil {
+	return out, s.operation(s.check(err))
+}
+
+// operation notes a failure within an operation of several calls: whatever its code, the operation may still be
+// active, and stands in the way of the session's next one.
+func (s *Session) operation(err error) error {
+	if err != nil {
 		s.lost.Store(true)
 	}
-	return out, err
+	return err
 }
 
 // Mechanism is a mechanism with its parameter.

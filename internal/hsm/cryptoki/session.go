@@ -92,8 +92,7 @@ func (s *Session) check(err error) error {
 	if _, ok := errors.AsType[*HangError](err); ok {
 		s.hangs.Store(true)
 	}
-	var e *Error
-	if err != nil && (!errors.As(err, &e) || !answers[e.Code]) {
+	if e, ok := errors.AsType[*Error](err); err != nil && (!ok || !answers[e.Code] && e.Code != CKR_OBJECT_HANDLE_INVALID) {
 		s.lost.Store(true)
 	}
 	return err

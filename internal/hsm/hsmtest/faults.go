@@ -12,6 +12,7 @@ import (
 type Fault struct {
 	Function string      // the C function; "": any
 	Nth      int         // the first, second ... call of that function since Inject; 0: every call
+	Onwards  bool        // and each call after the Nth
 	Code     cryptoki.RV // what the call answers
 	After    bool        // the real call is made first, and takes effect
 	// Do stands in for the call, for faults that are more than a code.
@@ -97,7 +98,7 @@ func (f *Faults) hit(function string) *injected {
 			continue
 		}
 		fault.seen++
-		if hit == nil && (fault.Nth == 0 || fault.Nth == fault.seen) {
+		if hit == nil && (fault.Nth == 0 || fault.Nth == fault.seen || fault.Onwards && fault.seen > fault.Nth) {
 			hit = fault
 		}
 	}

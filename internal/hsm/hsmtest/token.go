@@ -22,9 +22,9 @@ type Token struct {
 	SOPIN   string
 }
 
-// batch is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
+// Tokens is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
 // initialise the module after it was made, and other tests of the process may hold the module open.
-const batch = 48
+var Tokens = 48
 
 // softHSM is the process's token folder: SoftHSM has one configuration a process.
 var softHSM struct {
@@ -70,8 +70,8 @@ func New(t testing.TB) *Token {
 	if softHSM.err != nil {
 		t.Fatal(softHSM.err)
 	}
-	if softHSM.next == batch {
-		t.Fatalf("the tests of this package need more than %d tokens: raise hsmtest's batch", batch)
+	if softHSM.next == Tokens {
+		t.Fatalf("the tests of this package need more than %d tokens: raise hsmtest.Tokens", Tokens)
 	}
 	softHSM.next++
 	return &Token{Library: softHSM.library, Label: label(softHSM.next), PIN: softHSM.pin, SOPIN: softHSM.pin}
@@ -80,7 +80,11 @@ func New(t testing.TB) *Token {
 func label(n int) string { return fmt.Sprintf("hsmtest-%02d", n) }
 
 func makeTokens() error {
-	folder, err := os.MkdirTemp("", "hsmtest-")
+	memory := "/dev/shm" // SoftHSM syncs each write, which a disk makes slow
+	if _, err := os.Stat(memory); err != nil {
+		memory = ""
+	}
+	folder, err := os.MkdirTemp(memory, "hsmtest-")
 	if err != nil {
 		return err
 	}
@@ -97,7 +101,7 @@ func makeTokens() error {
 		return err
 	}
 	softHSM.pin = RandomPIN()
-	for n := 1; n <= batch; n++ {
+	for n := 1; n <= Tokens; n++ {
 		out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label(n), "--so-pin", softHSM.pin, "--pin", softHSM.pin).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("softhsm2-util: %w: %s", err, out)

@@ -1,0 +1,44 @@
+# The two keys that Ory Hydra signs with, made before Hydra starts, and their public halves handed on
+# to whoever verifies. Hydra and Terraform take the token from the same environment: HSM_LIBRARY,
+# HSM_TOKEN_LABEL and HSM_PIN.
+
+terraform {
+  required_version = ">= 1.4" # for terraform_data
+
+  required_providers {
+    hsm = {
+      source = "terraform-provider-hsm/hsm"
+    }
+  }
+}
+
+provider "hsm" {}
+
+# A label is the name of a key set in Hydra. A key_id of your own choice keeps a second key from being
+# made should the state be lost; its text is the kid by which verifiers find the key.
+resource "hsm_rsa_keypair" "id_token" {
+  label  = "hydra.openid.id-token"
+  key_id = "69642d746f6b656e2d31" # "id-token-1"
+}
+
+resource "hsm_rsa_keypair" "access_token" {
+  label  = "hydra.jwt.access-token"
+  key_id = "6163636573732d746f6b656e2d31" # "access-token-1"
+}
+
+data "hsm_jwks" "hydra" {
+  uris = [
+    hsm_rsa_keypair.id_token.uri,
+    hsm_rsa_keypair.access_token.uri,
+  ]
+}
+
+# Stands for what verifies tokens: an API gateway, a config map, an object in a bucket.
+resource "terraform_data" "verifier" {
+  input = data.hsm_jwks.hydra.json
+}
+
+output "jwks" {
+  description = "The JSON Web Key Set of both keys."
+  value       = data.hsm_jwks.hydra.json
+}

@@ -1,0 +1,391 @@
+package hsm_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// codes are what calls are made to answer.
+var codes = []cryptoki.RV{
+	cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_DEVICE_REMOVED, cryptoki.CKR_DEVICE_MEMORY, cryptoki.CKR_FUNCTION_FAILED,
+	cryptoki.CKR_GENERAL_ERROR, cryptoki.CKR_HOST_MEMORY, cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_SESSION_CLOSED,
+	cryptoki.CKR_SESSION_COUNT, cryptoki.CKR_OBJECT_HANDLE_INVALID, cryptoki.CKR_TOKEN_NOT_PRESENT,
+	cryptoki.CKR_USER_NOT_LOGGED_IN, cryptoki.CKR_OPERATION_ACTIVE, cryptoki.CKR_FUNCTION_NOT_SUPPORTED,
+	cryptoki.CKR_ATTRIBUTE_READ_ONLY, cryptoki.CKR_ACTION_PROHIBITED, cryptoki.CKR_BUFFER_TOO_SMALL,
+}
+
+// operation is something that Terraform has done to a token.
+type operation struct {
+	name string
+	// prepare brings the token into the state that the operation starts from.
+	prepare func(*world)
+	// run is the operation. What it gives is kept for the check.
+	run func(context.Context, *world, *hsm.Token) error
+	// converge is what the next run does, without a fault, and the check of what the token holds in the end.
+	converge func(*world, *hsm.Token)
+}
+
+// world is a token with one key that an operation is about, seen by a witness that no fault is injected in.
+type world struct {
+	t       *testing.T
+	token   *hsmtest.Token
+	witness *hsm.Token
+	id      []byte
+	key     hsm.KeyPair // before the operation; zero where there is none
+	made    hsm.KeyPair // by the operation
+	err     error       // of the operation
+}
+
+const oldLabel, newLabel = "old", "new"
+
+var newID = []byte("another ID")
+
+func (w *world) ref() hsm.Ref {
+	return hsm.Ref{Type: hsm.RSA, ID: w.id, Fingerprint: w.key.Fingerprint()}
+}
+
+// withKey prepares a key as it was before.
+func withKey(w *world) {
+	w.id = []byte("the ID")
+	pairs := w.pairs()
+	if len(pairs) == 1 && string(pairs[0].ID) == string(w.id) && pairs[0].Label == oldLabel && pairs[0].Usage == hsm.Sign && pairs[0].PublicUsage == hsm.Sign {
+		w.key = pairs[0]
+		return
+	}
+	w.clear()
+	w.key = generate(w.t, w.witness, small(string(w.id), oldLabel))
+}
+
+func withoutKey(w *world) {
+	w.id, w.key = []byte("the ID"), hsm.KeyPair{}
+	w.clear()
+}
+
+// fresh is a look at the token with no memory of what was there before.
+func (w *world) fresh() *hsm.Token {
+	token, err := hsm.Open(context.Background(), hsm.Config{Library: w.token.Library, Selector: hsm.Selector{Label: &w.token.Label}, PIN: hsm.NewPIN(w.token.PIN)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// pairs are the whole pairs on the token; anything else on it fails the test.
+func (w *world) pairs() []hsm.KeyPair {
+	token := w.fresh()
+	defer token.Close()
+	pairs, err := token.KeyPairs(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	objects, err := token.Objects(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(objects) != 2*len(pairs) {
+		w.t.Fatalf("strays: %d pairs among %v", len(pairs), objects)
+	}
+	return pairs
+}
+
+func (w *world) clear() {
+	for _, pair := range w.pairs() {
+		if _, err := w.witness.DestroyKeyPair(context.Background(), hsm.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func change(c hsm.Change) func(context.Context, *world, *hsm.Token) error {
+	return func(ctx context.Context, w *world, token *hsm.Token) (err error) {
+		w.made, err = token.ChangeKeyPair(ctx, w.ref(), c)
+		return err
+	}
+}
+
+func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) error {
+	return func(ctx context.Context, w *world, token *hsm.Token) error {
+		pair, err := token.KeyPair(ctx, ref(w))
+		if err == nil && pair.Fingerprint() != w.key.Fingerprint() {
+			w.t.Errorf("another key was found: %s", describe(pair))
+		}
+		if errors.Is(err, hsm.ErrNotFound) {
+			w.t.Errorf("a key that is there was taken for gone: %v", err)
+		}
+		return err
+	}
+}
+
+var operations = []operation{
+	{name: "refresh", prepare: withKey, run: look((*world).ref), converge: unchanged},
+	{name: "import", prepare: withKey, run: look(func(w *world) hsm.Ref { return hsm.Ref{Type: hsm.RSA, ID: w.id} }), converge: unchanged},
+	{name: "JWKS", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+		pairs, err := token.KeyPairs(ctx)
+		if err == nil && (len(pairs) != 1 || pairs[0].Fingerprint() != w.key.Fingerprint()) {
+			w.t.Errorf("the set has %d keys", len(pairs))
+		}
+		return err
+	}},
+	{name: "create", prepare: withoutKey, converge: created, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
+		w.made, err = token.GenerateKeyPair(ctx, small(string(w.id), oldLabel))
+		return err
+	}},
+	{name: "create with a random ID", prepare: withoutKey, converge: createdAtRandom, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
+		w.made, err = token.GenerateKeyPair(ctx, small("", oldLabel))
+		return err
+	}},
+	{name: "relabel", prepare: withKey, converge: changed(hsm.Change{Label: new(newLabel)}), run: change(hsm.Change{Label: new(newLabel)})},
+	{name: "change the usage", prepare: withKey, converge: changed(hsm.Change{Usage: new(hsm.Decrypt)}), run: change(hsm.Change{Usage: new(hsm.Decrypt)})},
+	{name: "change the ID", prepare: withKey, converge: changed(hsm.Change{ID: newID}), run: change(hsm.Change{ID: newID})},
+	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+		_, err := token.DestroyKeyPair(ctx, w.ref())
+		return err
+	}},
+}
+
+func unchanged(w *world, _ *hsm.Token) {
+	pairs := w.pairs()
+	if len(pairs) != 1 || describe(pairs[0]) != describe(w.key) {
+		w.t.Errorf("reading has changed the key: %v", pairs)
+	}
+}
+
+// created does what the next apply does: it makes the key, or adopts by the command that the error carries.
+func created(w *world, token *hsm.Token) {
+	ctx := context.Background()
+	pair, err := token.GenerateKeyPair(ctx, small(string(w.id), oldLabel))
+	if errors.Is(err, hsm.ErrExists) {
+		pair, err = token.KeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: w.id})
+	}
+	if err != nil {
+		w.t.Errorf("the next run does not converge: %v", err)
+		return
+	}
+	if w.made.ID != nil && w.made.Fingerprint() != pair.Fingerprint() {
+		w.t.Errorf("a second key was made")
+	}
+	if pairs := w.pairs(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
+		w.t.Errorf("the token holds %d pairs", len(pairs))
+	}
+}
+
+// createdAtRandom wants the one key of a creation that went well, and none of one that failed, once what its error
+// says may be left is cleared away by the ID that the error names.
+func createdAtRandom(w *world, token *hsm.Token) {
+	if failed, ok := errors.AsType[*hsm.OperationError](w.err); ok && failed.Holds != hsm.HoldsNothing && failed.Holds != hsm.HoldsUntouched {
+		if _, err := token.DestroyKeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: failed.ID}); err != nil {
+			w.t.Error(err)
+		}
+	}
+	pairs := w.pairs()
+	if w.made.ID == nil && len(pairs) > 0 {
+		w.t.Errorf("a creation that failed has left %d pairs", len(pairs))
+	}
+	if w.made.ID != nil && (len(pairs) != 1 || describe(pairs[0]) != describe(w.made)) {
+		w.t.Errorf("the token holds %d pairs", len(pairs))
+	}
+}
+
+func changed(c hsm.Change) func(*world, *hsm.Token) {
+	return func(w *world, token *hsm.Token) {
+		ref := w.ref()
+		if w.made.ID != nil {
+			ref.ID = w.made.ID
+		}
+		_, err := token.KeyPair(context.Background(), ref)                              // the refresh before it
+		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil { // as the error advises
+			kind := map[string]string{"private key": "privkey", "public key": "pubkey"}[half.Twin.Class]
+			w.token.Tool(w.t, "--id", hsm.FormatID(half.Twin.ID), "--type", kind, "--set-id", hsm.FormatID(ref.ID))
+		}
+		pair, err := token.ChangeKeyPair(context.Background(), ref, c)
+		if errors.Is(err, hsm.ErrNotFound) && c.ID != nil && w.made.ID == nil { // the state follows the key, as the error advises
+			ref.ID = c.ID
+			pair, err = token.ChangeKeyPair(context.Background(), ref, c)
+		}
+		if err != nil {
+			w.t.Errorf("the next run does not converge: %v", err)
+			return
+		}
+		if pair.Fingerprint() != w.key.Fingerprint() {
+			w.t.Error("the key is another one")
+		}
+		if pairs := w.pairs(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
+			w.t.Errorf("the token holds %v", pairs)
+		}
+	}
+}
+
+func deleted(w *world, token *hsm.Token) {
+	if left, err := token.DestroyKeyPair(context.Background(), w.ref()); err != nil || len(left) > 0 {
+		w.t.Errorf("the next run does not converge: %v %v", left, err)
+	}
+	if pairs := w.pairs(); len(pairs) != 0 {
+		w.t.Errorf("the token holds %d pairs", len(pairs))
+	}
+}
+
+// holdsAsSaid checks what an error says of the token against what is there.
+func (w *world) holdsAsSaid(err error) {
+	token := w.fresh()
+	defer token.Close()
+	objects, lookErr := token.Objects(context.Background())
+	if lookErr != nil {
+		w.t.Fatal(lookErr)
+	}
+	count := map[string]int{}
+	for _, o := range objects {
+		count[o.Class]++
+	}
+	private, public := count["private key"], count["public key"]
+	whole := private == 1 && public == 1
+	before := w.key.ID != nil
+	var failed *hsm.OperationError
+	if !errors.As(err, &failed) {
+		if whole != before {
+			w.t.Errorf("the error says nothing of the token, which holds %v", objects)
+		}
+		return
+	}
+	var is bool
+	switch failed.Holds {
+	case hsm.HoldsUntouched:
+		is = whole == before
+	case hsm.HoldsNothing:
+		is = len(objects) == 0
+	case hsm.HoldsAsBefore:
+		is = whole
+		pairs, _ := token.KeyPairs(context.Background())
+		is = is && len(pairs) == 1 && describe(pairs[0]) == describe(w.key)
+	case hsm.HoldsKey, hsm.HoldsMixed, hsm.HoldsKeyAtLeast:
+		is = whole
+	case hsm.HoldsPrivate:
+		is = private == 1 && public == 0
+	case hsm.HoldsPublic:
+		is = private == 0 && public == 1
+	case hsm.HoldsUnknown:
+		is = true
+	}
+	if !is {
+		w.t.Errorf("the error says: %v\nbut the token holds %v", err, objects)
+	}
+}
+
+// TestEveryCallFails is the matrix: each operation, each call that it makes, each code, before and after the
+// real call took effect, once and for good. It grows by itself with the calls that operations make.
+// HSMTEST_FAULTS=all takes every code at
+// every position, where a third of the codes will do for all but the first, and positions but the first ones and
+// the last are left out.
+func TestEveryCallFails(t *testing.T) {
+	full := os.Getenv("HSMTEST_FAULTS") == "all"
+	var total tally
+	t.Run("in", func(t *testing.T) {
+		for _, op := range operations {
+			t.Run(op.name, func(t *testing.T) {
+				t.Parallel()
+				k := hsmtest.New(t)
+				m := matrix{world: &world{t: t, token: k, witness: open(t, k)}, tally: &total, op: op}
+				m.run(full)
+			})
+		}
+	})
+	t.Logf("%d faults injected; %d operations recovered by themselves, %d failed clearly; no key lost, none doubled",
+		total.injected.Load(), total.recovered.Load(), total.failed.Load())
+}
+
+// tally is what came of faults.
+type tally struct{ injected, recovered, failed atomic.Int64 }
+
+// matrix are the faults of one operation.
+type matrix struct {
+	*world
+	*tally
+	op     operation
+	faults hsmtest.Faults
+}
+
+func (m *matrix) run(full bool) {
+	m.op.prepare(m.world)
+	if err := m.attempt(); err != nil {
+		m.t.Fatalf("without a fault: %v", err)
+	}
+	counts := map[string]int{}
+	for _, function := range m.faults.Calls() {
+		counts[function]++
+	}
+	for _, function := range slices.Sorted(maps.Keys(counts)) {
+		for _, position := range positions(counts[function], full) {
+			for i, code := range codes {
+				if !full && position > 1 && (i+position)%3 != 0 {
+					continue
+				}
+				for _, after := range []bool{false, true} {
+					m.one(hsmtest.Fault{Function: function, Nth: position, Code: code, After: after})
+					if full || (i+position)%4 == 0 {
+						m.one(hsmtest.Fault{Function: function, Nth: position, Code: code, After: after, Onwards: true})
+					}
+				}
+			}
+		}
+	}
+}
+
+// attempt runs the operation as a process of its own would: with a token that it opens and closes.
+func (m *matrix) attempt() error {
+	c := hsm.Config{Library: m.token.Library, Selector: hsm.Selector{Label: &m.token.Label}, PIN: hsm.NewPIN(m.token.PIN), Hooks: []cryptoki.Hook{m.faults.Hook}}
+	token, err := hsm.Open(context.Background(), c)
+	if err != nil {
+		return err
+	}
+	defer token.Close()
+	return m.op.run(context.Background(), m.world, token)
+}
+
+func (m *matrix) one(fault hsmtest.Fault) {
+	m.op.prepare(m.world)
+	m.made = hsm.KeyPair{}
+	m.faults.Clear()
+	m.faults.Inject(fault)
+	m.err = m.attempt()
+	m.injected.Add(int64(m.faults.Injected()))
+	if m.err == nil {
+		m.recovered.Add(1)
+	} else {
+		m.failed.Add(1)
+		m.made = hsm.KeyPair{}
+		if text := m.err.Error(); !strings.Contains(text, fault.Function) || !strings.Contains(text, fault.Code.Error()) {
+			m.t.Errorf("the error does not name the function and the code: %v", m.err)
+		}
+		m.holdsAsSaid(m.err)
+	}
+	token := m.fresh()
+	m.op.converge(m.world, token)
+	if err := token.Close(); err != nil {
+		m.t.Error(err)
+	}
+	if m.t.Failed() {
+		m.t.Fatalf("in the case: %s number %d answers %s (after the call: %t, and so from then on: %t)\nwhich gave: %v\nafter the calls %v",
+			fault.Function, fault.Nth, fault.Code, fault.After, fault.Onwards, m.err, m.faults.Calls())
+	}
+}
+
+// positions are those of a function's n calls at which it is made to fail.
+func positions(n int, full bool) []int {
+	if full || n <= 3 {
+		all := make([]int, n)
+		for i := range all {
+			all[i] = i + 1
+		}
+		return all
+	}
+	return []int{1, 2, n}
+}

@@ -1,0 +1,212 @@
+package hsm_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// order is what a child process is told to do to a token, in the environment variable HSMTEST_ORDER.
+type order struct {
+	Library, Label, PIN string
+	Operation           string // the name of one of operations, or "race"
+	ID, Fingerprint     []byte
+	Nth                 int  // the call at which the process kills itself; 0: none
+	After               bool // once the call has taken effect
+}
+
+// obey runs in a child process.
+func obey(text string) int {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	calls := 0
+	var mu sync.Mutex
+	c := hsm.Config{Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: []cryptoki.Hook{
+		func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			mu.Lock()
+			if c.Function != "C_GetTokenInfo" || calls != 2 { // of the looks at all the slots, the first counts
+				calls++
+			}
+			die := calls == o.Nth
+			mu.Unlock()
+			if die && !o.After {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+			err := next()
+			if die {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+			return err
+		},
+	}}
+	token, err := hsm.Open(context.Background(), c)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if o.Operation == "race" {
+		return race(token)
+	}
+	w := &world{id: o.ID}
+	for _, op := range operations {
+		if op.name == o.Operation {
+			if len(o.Fingerprint) > 0 {
+				w.key, err = token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: o.ID})
+			}
+			if err == nil {
+				err = op.run(context.Background(), w, token)
+			}
+		}
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("calls", calls)
+	return 0
+}
+
+// command is the child process for an order.
+func command(o order) *exec.Cmd {
+	text, _ := json.Marshal(o) // of strings and numbers
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), "HSMTEST_ORDER="+string(text))
+	return cmd
+}
+
+// TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete.
+func TestAProcessIsKilledAtEveryCall(t *testing.T) {
+	k := hsmtest.New(t)
+	w := &world{t: t, token: k, witness: open(t, k)}
+	crashes, clean, advised := 0, 0, 0
+	for _, op := range operations {
+		if op.name == "refresh" || op.name == "import" || op.name == "JWKS" || op.name == "create with a random ID" {
+			continue // nothing is made; the last is the provider's test, since it takes a plan to tell of the orphan
+		}
+		for nth := 1; ; nth++ {
+			ended := false
+			for _, after := range []bool{false, true} {
+				op.prepare(w)
+				w.made = hsm.KeyPair{}
+				out, err := command(order{
+					Library: k.Library, Label: k.Label, PIN: k.PIN, Operation: op.name, ID: w.id,
+					Fingerprint: []byte(w.key.Fingerprint()), Nth: nth, After: after,
+				}).CombinedOutput()
+				if err == nil {
+					ended = true
+					continue
+				}
+				exit, ok := errors.AsType[*exec.ExitError](err)
+				if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+					t.Fatalf("%s, call %d: %v: %s", op.name, nth, err, out)
+				}
+				crashes++
+				token := w.fresh()
+				if op.run(context.Background(), w, token) == nil {
+					clean++
+				} else {
+					advised++
+				}
+				op.converge(w, token)
+				_ = token.Close()
+				if t.Failed() {
+					t.Fatalf("%s, killed at call %d, after it took effect: %t", op.name, nth, after)
+				}
+			}
+			if ended {
+				break
+			}
+		}
+	}
+	t.Logf("%d crashes: the next run went well by itself after %d, and as its error advises after %d", crashes, clean, advised)
+}
+
+// race makes each ID that it reads, at the moment that it reads it, and says what came of it.
+func race(token *hsm.Token) int {
+	lines := bufio.NewScanner(os.Stdin)
+	_, _ = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("warm")})
+	fmt.Println("ready")
+	for lines.Scan() {
+		_, err := token.GenerateKeyPair(context.Background(), small(lines.Text(), "race"))
+		switch {
+		case err == nil:
+			fmt.Println("made")
+		case errors.Is(err, hsm.ErrExists):
+			fmt.Println("exists")
+		default:
+			fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))
+		}
+	}
+	return 0
+}
+
+// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times.
+func TestTwoProcessesMakeTheSameID(t *testing.T) {
+	k := hsmtest.New(t)
+	w := &world{t: t, token: k, witness: open(t, k)}
+	type racer struct {
+		start func(string)
+		next  func() string
+	}
+	var racers []racer
+	for range 2 {
+		cmd := command(order{Library: k.Library, Label: k.Label, PIN: k.PIN, Operation: "race"})
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = in.Close()
+			_ = cmd.Wait()
+		})
+		lines := bufio.NewScanner(out)
+		racers = append(racers, racer{
+			func(id string) { _, _ = fmt.Fprintln(in, id) },
+			func() string { lines.Scan(); return lines.Text() },
+		})
+	}
+	for _, r := range racers {
+		if ready := r.next(); ready != "ready" {
+			t.Fatal(ready)
+		}
+	}
+	outcomes := map[string]int{}
+	for i := range 100 {
+		id := "race " + strconv.Itoa(i)
+		for _, r := range racers {
+			r.start(id)
+		}
+		a, b := racers[0].next(), racers[1].next()
+		outcomes[a+", "+b]++
+		made := strings.Count(a+" "+b, "made")
+		pairs := w.pairs()
+		if len(pairs) != 1 || made != 1 {
+			t.Fatalf("race %d: %q and %q, and %d pairs", i, a, b, len(pairs))
+		}
+		w.clear()
+	}
+	t.Logf("outcomes: %v", outcomes)
+}

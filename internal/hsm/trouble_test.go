@@ -1,0 +1,573 @@
+package hsm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+func config(k *hsmtest.Token, pin string, faults *hsmtest.Faults) hsm.Config {
+	return hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(pin), Hooks: []cryptoki.Hook{faults.Hook}}
+}
+
+// openWith opens a token with another PIN, and sees it closed.
+func openWith(t *testing.T, k *hsmtest.Token, pin string, faults *hsmtest.Faults) *hsm.Token {
+	t.Helper()
+	token, err := hsm.Open(context.Background(), config(k, pin, faults))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = token.Close() })
+	return token
+}
+
+func TestAWrongPINIsSentOnce(t *testing.T) {
+	k := hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, "wrong", faults)
+	another := openWith(t, k, "wrong", faults) // as by a provider alias
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			_, err := []*hsm.Token{token, another}[i%2].KeyPair(context.Background(), hsm.Ref{ID: []byte{byte(i)}})
+			if !errors.Is(err, hsm.ErrPINIncorrect) || !errors.Is(err, cryptoki.CKR_PIN_INCORRECT) {
+				t.Errorf("got %v", err)
+			}
+			if strings.Contains(fmt.Sprint(err), "wrong,") {
+				t.Errorf("the PIN is in the error: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	if n := faults.Count("C_Login"); n != 1 {
+		t.Errorf("%d calls of C_Login, want 1", n)
+	}
+	_, err := openWith(t, k, k.PIN, faults).KeyPair(context.Background(), hsm.Ref{ID: []byte("x")})
+	if !errors.Is(err, hsm.ErrNotFound) {
+		t.Errorf("the right PIN after the wrong one: %v", err)
+	}
+	_, err = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")})
+	if !errors.Is(err, hsm.ErrPINIncorrect) || faults.Count("C_Login") != 2 {
+		t.Errorf("the wrong PIN once more, with %d logins: %v", faults.Count("C_Login"), err)
+	}
+}
+
+func TestOneLoginForAll(t *testing.T) {
+	k := hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	tokens := []*hsm.Token{openWith(t, k, k.PIN, faults), openWith(t, k, k.PIN, faults)}
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			if _, err := tokens[i%2].KeyPair(context.Background(), hsm.Ref{ID: []byte{byte(i)}}); !errors.Is(err, hsm.ErrNotFound) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	group.Wait()
+	if n := faults.Count("C_Login"); n != 1 {
+		t.Errorf("%d calls of C_Login, want 1", n)
+	}
+}
+
+func TestStatesOfThePIN(t *testing.T) {
+	for name, c := range map[string]struct {
+		set, unset uint // flags of the token
+		login      cryptoki.RV
+		want       error
+		logins     int
+	}{
+		"locked":                         {set: cryptoki.CKF_USER_PIN_LOCKED, want: hsm.ErrPINLocked},
+		"final try":                      {set: cryptoki.CKF_USER_PIN_FINAL_TRY, want: hsm.ErrPINFinalTry},
+		"to be changed":                  {set: cryptoki.CKF_USER_PIN_TO_BE_CHANGED, want: hsm.ErrPINExpired},
+		"not set":                        {unset: cryptoki.CKF_USER_PIN_INITIALIZED, want: hsm.ErrPINNotSet},
+		"locked, says C_Login":           {login: cryptoki.CKR_PIN_LOCKED, want: hsm.ErrPINLocked, logins: 1},
+		"expired, says C_Login":          {login: cryptoki.CKR_PIN_EXPIRED, want: hsm.ErrPINExpired, logins: 1},
+		"wrong, and few tries left":      {set: cryptoki.CKF_USER_PIN_COUNT_LOW, login: cryptoki.CKR_PIN_INCORRECT, want: hsm.ErrPINIncorrect, logins: 1},
+		"too long":                       {login: cryptoki.CKR_PIN_LEN_RANGE, want: hsm.ErrPINIncorrect, logins: 1},
+		"refused without a word of PINs": {login: cryptoki.CKR_GENERAL_ERROR, want: cryptoki.CKR_GENERAL_ERROR, logins: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			faults := &hsmtest.Faults{}
+			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
+				err := next()
+				info := call.Result.(*cryptoki.TokenInfo)
+				info.Flags = info.Flags&^c.unset | c.set
+				return err
+			}})
+			if c.login != 0 {
+				faults.Inject(hsmtest.Fault{Function: "C_Login", Code: c.login})
+			}
+			token := openWith(t, k, k.PIN, faults)
+			for range 3 {
+				if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
+					t.Errorf("got %v, want %v", err, c.want)
+				}
+			}
+			if n := faults.Count("C_Login"); n != c.logins {
+				t.Errorf("%d calls of C_Login, want %d", n, c.logins)
+			}
+		})
+	}
+}
+
+func TestNoPIN(t *testing.T) {
+	faults := &hsmtest.Faults{}
+	token := openWith(t, hsmtest.New(t), "", faults)
+	if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, hsm.ErrNoPIN) || faults.Count("C_Login") != 0 {
+		t.Errorf("got %v after %d logins", err, faults.Count("C_Login"))
+	}
+}
+
+// lossy opens a token whose module can be made to lose all of its sessions, for real. SoftHSM does not stand that
+// while it is at work, so the loss waits until no call is inside it.
+func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
+	t.Helper()
+	var inside sync.RWMutex
+	faults = &hsmtest.Faults{}
+	c := config(k, k.PIN, faults)
+	c.Hooks = append([]cryptoki.Hook{func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+		inside.RLock()
+		defer inside.RUnlock()
+		return next()
+	}}, c.Hooks...)
+	token, err := hsm.Open(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = token.Close() })
+	closeAll := func() error {
+		inside.Lock()
+		defer inside.Unlock()
+		return cryptokitest.CloseAllSessions(k.Library, k.Label)
+	}
+	return token, faults, func(nth int, after bool) {
+		faults.Inject(hsmtest.Fault{Nth: nth, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+			if after {
+				return errors.Join(next(), closeAll())
+			}
+			return errors.Join(closeAll(), next())
+		}})
+	}
+}
+
+func TestSessionsAreLostAmongReads(t *testing.T) {
+	k := hsmtest.New(t)
+	maker := open(t, k)
+	var pairs []hsm.KeyPair
+	for i := range 50 {
+		pairs = append(pairs, generate(t, maker, small(fmt.Sprint("key ", i), "label")))
+	}
+	for nth := 5; nth < 200; nth += 13 {
+		token, faults, lose := lossy(t, k)
+		if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: pairs[0].ID}); err != nil {
+			t.Fatal(err)
+		}
+		before := faults.Count("C_Login")
+		lose(nth, nth%2 == 0)
+		group, ctx := errgroup.WithContext(context.Background())
+		group.SetLimit(10)
+		for _, pair := range pairs {
+			group.Go(func() error {
+				found, err := token.KeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+				if err == nil && describe(found) != describe(pair) {
+					t.Errorf("found %s", describe(found))
+				}
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Errorf("sessions lost at call %d: %v", nth, err)
+		}
+		if n := faults.Count("C_Login") - before; n > 1 {
+			t.Errorf("sessions lost at call %d: %d logins more", nth, n)
+		}
+	}
+}
+
+func TestSessionsAreLostAmongCreations(t *testing.T) {
+	k := hsmtest.New(t)
+	w := &world{t: t, token: k, witness: open(t, k)}
+	for nth := 8; nth < 180; nth += 17 {
+		w.clear()
+		token, faults, lose := lossy(t, k)
+		_, _ = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("first")}) // logs in
+		before := faults.Count("C_Login")
+		lose(nth, nth%2 == 0)
+		group, ctx := errgroup.WithContext(context.Background())
+		group.SetLimit(10)
+		for i := range 20 {
+			group.Go(func() error {
+				_, err := token.GenerateKeyPair(ctx, small(fmt.Sprint("key ", i), "label"))
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Errorf("sessions lost at call %d: %v", nth, err)
+		}
+		if n := faults.Count("C_Login") - before; n > 1 {
+			t.Errorf("sessions lost at call %d: %d logins more", nth, n)
+		}
+		if pairs := w.pairs(); len(pairs) != 20 {
+			t.Errorf("sessions lost at call %d: %d pairs", nth, len(pairs))
+		}
+	}
+}
+
+// hang makes a call never return until the test ends.
+func hang(t *testing.T, function string, nth int, entered chan<- string) hsmtest.Fault {
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	return hsmtest.Fault{Function: function, Nth: nth, Do: func(_ context.Context, c *cryptoki.Call, _ func() error) error {
+		entered <- c.Function
+		<-release
+		return &cryptoki.Error{Function: function, Code: cryptoki.CKR_GENERAL_ERROR}
+	}}
+}
+
+// TestAModuleThatHangs hangs each call of each operation in turn, and interrupts the operation.
+func TestAModuleThatHangs(t *testing.T) {
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			k := hsmtest.New(t)
+			w := &world{t: t, token: k, witness: open(t, k)}
+			recorded := &hsmtest.Faults{}
+			op.prepare(w)
+			token := openWith(t, k, k.PIN, recorded)
+			recorded.Clear()
+			if err := op.run(context.Background(), w, token); err != nil {
+				t.Fatal(err)
+			}
+			calls := recorded.Calls()
+			for nth, function := range calls {
+				if function == "C_CloseSession" {
+					continue
+				}
+				op.prepare(w)
+				w.made = hsm.KeyPair{}
+				faults := &hsmtest.Faults{}
+				token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
+				if err != nil {
+					t.Fatal(err)
+				}
+				entered := make(chan string, 100)
+				faults.Inject(hang(t, "", nth+1, entered))
+				ctx, cancel := context.WithCancel(context.Background())
+				interrupted := make(chan time.Time, 1)
+				go func() {
+					select {
+					case function = <-entered:
+						interrupted <- time.Now()
+						cancel()
+					case <-ctx.Done():
+						close(interrupted)
+					}
+				}()
+				err = op.run(ctx, w, token)
+				w.err = err
+				cancel()
+				at, hung := <-interrupted
+				if !hung { // with a login at hand it makes fewer calls
+					continue
+				}
+				took := time.Since(at)
+				switch {
+				case took > time.Second:
+					t.Errorf("%s hangs, and the operation goes on for %s", function, took)
+				case err != nil && !strings.Contains(err.Error(), function):
+					t.Errorf("%s hangs, and the error does not name it: %v", function, err)
+				case err == nil && w.made.ID == nil && op.name != "delete":
+					t.Errorf("%s hangs, and the operation ends well", function)
+				}
+				if err != nil {
+					w.holdsAsSaid(err)
+				}
+				// The rest of the process is as if the hanging call were not there.
+				other := w.fresh()
+				op.converge(w, other)
+				_ = other.Close()
+				if t.Failed() {
+					t.Fatalf("call %d of %v", nth+1, calls)
+				}
+			}
+		})
+	}
+}
+
+func TestOthersGoOnBesideAHangingCall(t *testing.T) {
+	k := hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	pair := generate(t, token, small("a", "a"))
+	entered := make(chan string, 1)
+	faults.Inject(hang(t, "C_FindObjectsInit", 1, entered))
+	ctx := t.Context()
+	go func() { _, _ = token.KeyPair(ctx, hsm.Ref{ID: []byte("b")}) }()
+	<-entered
+	soon, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	defer stop()
+	if _, err := token.KeyPair(soon, hsm.Ref{ID: pair.ID}); err != nil {
+		t.Errorf("another read: %v", err)
+	}
+	if _, err := token.GenerateKeyPair(soon, small("c", "c")); err != nil {
+		t.Errorf("a creation: %v", err)
+	}
+}
+
+// lie changes what C_GetAttributeValue gives for one class of object.
+func lie(class uint, change func(cryptoki.Attributes)) hsmtest.Fault {
+	return hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if reading, ok := c.Result.(*cryptoki.Reading); ok {
+			if have, _, _ := reading.Attributes.ULong(cryptoki.CKA_CLASS); have == class {
+				change(reading.Attributes)
+			}
+		}
+		return err
+	}}
+}
+
+func set(attribute cryptoki.AttributeType, value []byte) func(cryptoki.Attributes) {
+	return func(a cryptoki.Attributes) { a[attribute] = value }
+}
+
+func without(attribute cryptoki.AttributeType) func(cryptoki.Attributes) {
+	return func(a cryptoki.Attributes) { delete(a, attribute) }
+}
+
+// TestAModuleThatLies reads a good pair through a module that changes its answers.
+func TestAModuleThatLies(t *testing.T) {
+	k := hsmtest.New(t)
+	witness := open(t, k)
+	pair := generate(t, witness, small("a", "a"))
+	foreign := generate(t, witness, small("b", "b"))
+	_ = foreign
+	even := func(a cryptoki.Attributes) {
+		n := append([]byte{}, a[cryptoki.CKA_MODULUS]...)
+		if len(n) > 0 {
+			n[len(n)-1] &^= 1
+			a[cryptoki.CKA_MODULUS] = n
+		}
+	}
+	const public, private = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY
+	for name, c := range map[string]struct {
+		class  uint
+		change func(cryptoki.Attributes)
+		names  string // what the error names
+	}{
+		"an even modulus":                     {public, even, "CKA_MODULUS"},
+		"a modulus of three bytes":            {public, set(cryptoki.CKA_MODULUS, []byte{7, 7, 7}), "CKA_MODULUS"},
+		"no modulus":                          {public, without(cryptoki.CKA_MODULUS), "CKA_MODULUS"},
+		"an endless modulus":                  {public, set(cryptoki.CKA_MODULUS, make([]byte, 1<<20)), "CKA_MODULUS"},
+		"exponent 1":                          {public, set(cryptoki.CKA_PUBLIC_EXPONENT, []byte{1}), "CKA_PUBLIC_EXPONENT"},
+		"an even exponent":                    {public, set(cryptoki.CKA_PUBLIC_EXPONENT, []byte{4}), "CKA_PUBLIC_EXPONENT"},
+		"no exponent":                         {public, without(cryptoki.CKA_PUBLIC_EXPONENT), "CKA_PUBLIC_EXPONENT"},
+		"a huge exponent":                     {public, set(cryptoki.CKA_PUBLIC_EXPONENT, new(big.Int).Lsh(big.NewInt(1), 90).Bytes()), "CKA_PUBLIC_EXPONENT"},
+		"a flag of two bytes":                 {private, set(cryptoki.CKA_SIGN, []byte{1, 0}), "CKA_SIGN"},
+		"an empty flag":                       {private, set(cryptoki.CKA_EXTRACTABLE, []byte{}), "CKA_EXTRACTABLE"},
+		"a class of four bytes":               {private, set(cryptoki.CKA_CLASS, []byte{3, 0, 0, 0}), "CKA_CLASS"},
+		"no class":                            {private, without(cryptoki.CKA_CLASS), "CKA_CLASS"},
+		"no key type":                         {public, without(cryptoki.CKA_KEY_TYPE), "CKA_KEY_TYPE"},
+		"a key type of nine bytes":            {public, set(cryptoki.CKA_KEY_TYPE, make([]byte, 9)), "CKA_KEY_TYPE"},
+		"no ID":                               {public, without(cryptoki.CKA_ID), "CKA_ID"},
+		"another ID than was searched":        {public, set(cryptoki.CKA_ID, []byte("zzz")), "CKA_ID"},
+		"the private half of someone else":    {private, set(cryptoki.CKA_MODULUS, append([]byte{1}, make([]byte, 127)...)), "belong together"},
+		"both halves of one class":            {private, set(cryptoki.CKA_CLASS, cryptoki.ULong(cryptoki.CKA_CLASS, public).Value), "missing"},
+		"a public half that is no key at all": {public, set(cryptoki.CKA_CLASS, cryptoki.ULong(cryptoki.CKA_CLASS, 0).Value), "missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults := &hsmtest.Faults{}
+			token := openWith(t, k, k.PIN, faults)
+			faults.Inject(lie(c.class, c.change))
+			got, err := token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+			if err == nil {
+				t.Fatalf("it was taken for %s", describe(got))
+			}
+			if errors.Is(err, hsm.ErrNotFound) {
+				t.Errorf("it was taken for gone: %v", err)
+			}
+			if !strings.Contains(err.Error(), c.names) {
+				t.Errorf("the error does not name %s: %v", c.names, err)
+			}
+			unreadable, _ := token.Unreadable(context.Background())
+			if _, err := token.KeyPairs(context.Background()); err == nil && unreadable == 0 && c.names != "missing" && c.names != "belong together" && name != "another ID than was searched" {
+				t.Error("the set of all keys leaves it out silently")
+			}
+		})
+	}
+}
+
+func TestAModuleThatLiesAboutSearches(t *testing.T) {
+	k := hsmtest.New(t)
+	witness := open(t, k)
+	pair := generate(t, witness, small("a", "a"))
+	var endless atomic.Uint64
+	for name, c := range map[string]struct {
+		function string
+		answer   func(*cryptoki.Call)
+	}{
+		"the same object twice": {"C_FindObjects", func(c *cryptoki.Call) {
+			found := c.Result.(*[]cryptoki.Object)
+			*found = append(*found, *found...)
+		}},
+		"a search that never ends": {"C_FindObjects", func(c *cryptoki.Call) {
+			many := make([]cryptoki.Object, 4096)
+			for i := range many {
+				many[i] = cryptoki.Object(endless.Add(1))
+			}
+			*c.Result.(*[]cryptoki.Object) = many
+		}},
+		"objects that are not there": {"C_FindObjects", func(c *cryptoki.Call) {
+			if found := c.Result.(*[]cryptoki.Object); len(*found) > 0 {
+				*found = []cryptoki.Object{1 << 40}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults := &hsmtest.Faults{}
+			token := openWith(t, k, k.PIN, faults)
+			faults.Inject(hsmtest.Fault{Function: c.function, Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
+				err := next()
+				c.answer(call)
+				return err
+			}})
+			_, err := token.KeyPair(context.Background(), hsm.Ref{ID: pair.ID})
+			if err == nil || errors.Is(err, hsm.ErrNotFound) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestWhatDoesNotVerifyIsDestroyed makes keys through a module that lies about them just once they are made.
+func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
+	k := hsmtest.New(t)
+	w := &world{t: t, token: k, witness: open(t, k)}
+	for name, fault := range map[string]hsmtest.Fault{
+		"extractable":              lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_EXTRACTABLE, []byte{1})),
+		"not sensitive":            lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_SENSITIVE, []byte{0})),
+		"sensitivity is not told":  lie(cryptoki.CKO_PRIVATE_KEY, without(cryptoki.CKA_SENSITIVE)),
+		"may decrypt":              lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_DECRYPT, []byte{1})),
+		"another label":            lie(cryptoki.CKO_PUBLIC_KEY, set(cryptoki.CKA_LABEL, []byte("another"))),
+		"another exponent":         lie(cryptoki.CKO_PUBLIC_KEY, set(cryptoki.CKA_PUBLIC_EXPONENT, []byte{3})),
+		"a malformed private half": lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_SIGN, []byte{})),
+		"a wrong signature": {Function: "C_Sign", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			err := next()
+			if s := *c.Result.(*[]byte); len(s) > 0 {
+				s[0] ^= 1
+			}
+			return err
+		}},
+	} {
+		for _, id := range []string{"chosen", ""} {
+			t.Run(name+", ID "+id, func(t *testing.T) {
+				w.t = t
+				w.clear()
+				faults := &hsmtest.Faults{}
+				token := openWith(t, k, k.PIN, faults)
+				faults.Inject(fault)
+				_, err := token.GenerateKeyPair(context.Background(), small(id, "label"))
+				failed, ok := errors.AsType[*hsm.OperationError](err)
+				if !ok {
+					t.Fatalf("got %v", err)
+				}
+				w.holdsAsSaid(err)
+				if failed.Holds != hsm.HoldsNothing && name != "another label" && name != "a malformed private half" && name != "another exponent" {
+					t.Errorf("holds: %s", failed.Holds)
+				}
+			})
+		}
+	}
+}
+
+func TestGeneratingInParallel(t *testing.T) {
+	rounds := 5
+	if testing.Short() {
+		rounds = 1
+	}
+	k := hsmtest.New(t)
+	w := &world{t: t, token: k, witness: open(t, k)}
+	for range rounds {
+		w.clear()
+		token := open(t, k)
+		group, ctx := errgroup.WithContext(context.Background())
+		group.SetLimit(10)
+		for i := range 200 {
+			group.Go(func() error {
+				_, err := token.GenerateKeyPair(ctx, small(fmt.Sprint("key ", i), "label"))
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		pairs := w.pairs()
+		fingerprints := map[string]bool{}
+		for _, pair := range pairs {
+			fingerprints[pair.Fingerprint()] = true
+		}
+		if len(pairs) != 200 || len(fingerprints) != 200 {
+			t.Errorf("%d pairs, %d keys", len(pairs), len(fingerprints))
+		}
+	}
+}
+
+func TestAReadOnlyToken(t *testing.T) {
+	k := hsmtest.New(t)
+	witness := open(t, k)
+	pair := generate(t, witness, small("a", "a"))
+	faults := &hsmtest.Faults{}
+	faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		c.Result.(*cryptoki.TokenInfo).Flags |= cryptoki.CKF_WRITE_PROTECTED
+		return err
+	}})
+	token := openWith(t, k, k.PIN, faults)
+	ctx := context.Background()
+	ref := hsm.Ref{ID: pair.ID}
+	if _, err := token.KeyPair(ctx, ref); err != nil {
+		t.Errorf("reading: %v", err)
+	}
+	label := "b"
+	_, made := token.GenerateKeyPair(ctx, small("b", "b"))
+	_, changed := token.ChangeKeyPair(ctx, ref, hsm.Change{Label: &label})
+	_, destroyed := token.DestroyKeyPair(ctx, ref)
+	for _, err := range []error{made, changed, destroyed} {
+		if !errors.Is(err, hsm.ErrReadOnly) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if found, err := witness.KeyPair(ctx, ref); err != nil || describe(found) != describe(pair) {
+		t.Errorf("the key has changed: %v", err)
+	}
+}
+
+func TestATokenThatIsExchanged(t *testing.T) {
+	k, other := hsmtest.New(t), hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		c.Result.(*cryptoki.TokenInfo).Label = other.Label
+		return err
+	}})
+	_, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("a")})
+	if !errors.Is(err, hsm.ErrNoToken) || faults.Count("C_Login") != 0 {
+		t.Errorf("after %d logins: %v", faults.Count("C_Login"), err)
+	}
+}

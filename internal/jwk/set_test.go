@@ -1,0 +1,140 @@
+package jwk
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// withKID is a JWK's text as it is written, with a kid.
+func withKID(t testing.TB, text, kid string) string {
+	t.Helper()
+	key := parse(t, text)
+	key.KID = kid
+	written, err := key.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return written
+}
+
+func TestSetJSON(t *testing.T) {
+	ed, k1 := parse(t, edText), parse(t, k1Text)
+	ed.KID, k1.KID = "b", "a<"
+	for _, test := range []struct {
+		name string
+		keys []Key
+		want string
+	}{
+		{"no keys are an empty array", nil, `{"keys":[]}`},
+		{"keys stand in the order given", []Key{ed, k1}, `{"keys":[` + withKID(t, edText, "b") + `,` + withKID(t, k1Text, "a<") + `]}`},
+		{"the other order", []Key{k1, ed}, `{"keys":[` + withKID(t, k1Text, "a<") + `,` + withKID(t, edText, "b") + `]}`},
+	} {
+		if got, err := SetJSON(test.keys); err != nil || got != test.want {
+			t.Errorf("%s: got %s, error %v, want %s", test.name, got, err, test.want)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	a, b := withKID(t, edText, "a"), withKID(t, k1Text, "b")
+	const extra = `,"a":[1, {"b" : "<\/>"}],"x5c":["AA=="]`
+	for _, test := range []struct {
+		name  string
+		texts []string
+		want  []string
+	}{
+		{"nothing", nil, nil},
+		{"an empty set", []string{`{"keys":[]}`}, nil},
+		{"a JWK and a set, ordered by kid", []string{b, `{"keys":[` + a + `]}`}, []string{a, b}},
+		{"a key given twice is there once", []string{a, `{"keys":[` + b + `,` + a + `]}`, a}, []string{a, b}},
+		{"the same key written otherwise is there once", []string{a, "{ \"\\u006bid\":\"a\", " + edText[1:]}, []string{a}},
+		{"the same key under two kids is there twice", []string{withKID(t, edText, "b"), a}, []string{a, withKID(t, edText, "b")}},
+		// by thumbprint: 2JF8..., NzbL..., kPrK...
+		{"without a kid the thumbprint decides, before those that have one", []string{a, edText, rsaText, k1Text, edText}, []string{k1Text, rsaText, edText, a}},
+		{"one key without a kid, for two uses, is there twice", []string{`{"use":"sig",` + edText[1:], `{"use":"enc",` + edText[1:]}, []string{`{"use":"enc",` + edText[1:], `{"use":"sig",` + edText[1:]}},
+		{"public members are kept, by name, behind the others", []string{`{"x5c":["AA=="],` + strings.TrimSuffix(edText[1:], "}") + `,"a":[1, {"b" : "<\/>"}]}`}, []string{strings.TrimSuffix(edText, "}") + strings.NewReplacer(`1, {"b" : `, `1,{"b":`).Replace(extra) + "}"}},
+		{"members of the set are left out", []string{`{"foo":1,"keys":[` + a + `]}`}, []string{a}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Merge(test.texts)
+			if want := setOf(test.want); err != nil || got != want {
+				t.Fatalf("got %s, error %v, want %s", got, err, want)
+			}
+			backward := slices.Clone(test.texts)
+			slices.Reverse(backward)
+			if again, err := Merge(backward); err != nil || again != got {
+				t.Errorf("the other way round it is %s, error %v", again, err)
+			}
+			if again, err := Merge([]string{got}); err != nil || again != got {
+				t.Errorf("merged again it is %s, error %v", again, err)
+			}
+		})
+	}
+}
+
+func TestMergeRefuses(t *testing.T) {
+	a := withKID(t, edText, "a")
+	private := strings.TrimSuffix(a, "}") + `,"d":"SECRET"}`
+	const public = "it has a member of a private or symmetric key; only public keys belong here"
+	for _, test := range []struct {
+		name  string
+		texts []string
+		err   string
+	}{
+		{"what is not JSON", []string{a, "SECRET"}, "text 1: it is not one JSON value: it goes wrong at byte 1"},
+		{"a private JWK", []string{private}, "text 0: " + public},
+		{"a private JWK in a set", []string{a, `{"keys":[` + a + `,` + private + `]}`}, "text 1: key 1: " + public},
+		{"a symmetric key in a set", []string{`{"keys":[{"kty":"oct"}]}`}, "text 0: key 0: it is a symmetric key; only public keys belong here"},
+		{"a key type that is not known", []string{`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`}, "text 0: key 0: its kty is none of RSA, EC and OKP"},
+		{"keys that are no array", []string{`{"keys":{}}`}, "text 0: its keys are not an array of objects"},
+		{"keys that are null", []string{`{"keys":null}`}, "text 0: its keys are not an array of objects"},
+		{"a key that is null", []string{`{"keys":[null]}`}, "text 0: its keys are not an array of objects"},
+		{"a key that is a string", []string{`{"keys":["SECRET"]}`}, "text 0: its keys are not an array of objects"},
+		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]}, "text 0: it has both kty and keys: it is no JWK and no JWK Set"},
+		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "text 0: an object in it names a member twice"},
+		{"another key of that kid", []string{a, `{"keys":[` + withKID(t, k1Text, "a") + `]}`}, `text 1, key 0: the kid "a" is that of text 0 too, another key`},
+		{"the same key of that kid with another alg", []string{`{"keys":[` + a + `]}`, strings.Replace(a, `"kty"`, `"alg":"EdDSA","kty"`, 1)}, `text 1: the kid "a" is that of text 0, key 0 too, the same key with other members`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Merge(test.texts)
+			if err == nil || err.Error() != test.err || got != "" {
+				t.Errorf("got %s, error %v; want the error %s", got, err, test.err)
+			}
+		})
+	}
+}
+
+func FuzzMerge(f *testing.F) {
+	f.Add(rsaText, `{"keys":[`+p256Text+`,`+edText+`]}`)
+	f.Add(withKID(f, k1Text, "a"), withKID(f, edText, "a"))
+	f.Add(`{"x5c":["\u003c"],"a\u2028":1e999,`+edText[1:], edText)
+	f.Add(`{"keys":[{"kty":"oct","k":"AA"}]}`, `{"keys":null}`)
+	f.Fuzz(func(t *testing.T, first, second string) {
+		merged, err := Merge([]string{first, second})
+		backward, backwardErr := Merge([]string{second, first})
+		if (err == nil) != (backwardErr == nil) || merged != backward {
+			t.Fatalf("one way %s, %v; the other way %s, %v", merged, err, backward, backwardErr)
+		}
+		if err != nil {
+			return
+		}
+		if again, err := Merge([]string{merged}); err != nil || again != merged {
+			t.Fatalf("%s is merged again as %s, error %v", merged, again, err)
+		}
+		var set struct{ Keys []map[string]any }
+		decoder := json.NewDecoder(strings.NewReader(merged))
+		decoder.UseNumber()
+		if err := decoder.Decode(&set); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range set.Keys {
+			for _, name := range secretMembers {
+				if _, ok := key[name]; ok {
+					t.Fatalf("%s has the member %s", merged, name)
+				}
+			}
+		}
+	})
+}

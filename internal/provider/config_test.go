@@ -1,0 +1,142 @@
+package provider
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+// summarised are diagnostics as "Summary @ attribute".
+func summarised(diags diag.Diagnostics) (list []string) {
+	for _, d := range diags {
+		text := d.Summary()
+		if at, ok := d.(diag.DiagnosticWithPath); ok && !at.Path().Equal(path.Empty()) {
+			text += " @ " + at.Path().String()
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+func TestResolveConfiguration(t *testing.T) {
+	value, unknown, null := types.StringValue, types.StringUnknown(), types.StringNull()
+	nothing := providerModel{Library: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null, MaxSessions: types.Int64Null()}
+	with := func(change func(*providerModel)) providerModel {
+		m := nothing
+		change(&m)
+		return m
+	}
+	everything := map[string]string{
+		envLibrary: "/env.so", envTokenLabel: "env label", envTokenSerial: "env serial", envSlot: "0x1F", envPIN: "1111",
+	}
+	files := map[string]string{"/pin": "0123\nrest", "/dos": "0123\r\n", "/bare": "0123", "/blank": "\n0123", "/spaced": " 01 23 \n"}
+
+	cases := []struct {
+		name     string // a sentence
+		model    providerModel
+		env      map[string]string
+		library  string
+		selected []string
+		slot     string
+		pin      string
+		sessions int
+		unknown  []string
+		disabled bool
+		errors   []string
+	}{
+		{name: "nothing is given, and nothing fails yet", model: nothing},
+		{
+			name: "the environment alone: its label wins over its slot, as in Hydra", model: nothing, env: everything,
+			library: "/env.so", selected: []string{`label "env label" (from HSM_TOKEN_LABEL)`, `serial number "env serial" (from HSM_TOKEN_SERIAL)`}, pin: "1111",
+		},
+		{
+			name: "the environment's slot counts where it has no label", model: nothing, env: map[string]string{envSlot: "0x1F"},
+			selected: []string{"slot ID 0x1F (from HSM_SLOT)"}, slot: "31",
+		},
+		{
+			name:  "the configuration wins over the environment in each setting",
+			model: providerModel{Library: value("/block.so"), TokenLabel: value("block label"), TokenSerial: value("block serial"), Slot: value("7"), PIN: value("2222"), MaxSessions: types.Int64Value(3)},
+			env:   everything, library: "/block.so",
+			selected: []string{`label "block label" (from token_label)`, `serial number "block serial" (from token_serial)`, "slot ID 7 (from slot)"}, slot: "7", pin: "2222", sessions: 3,
+		},
+		{
+			name: "the configuration's slot and the environment's label must both match", model: with(func(m *providerModel) { m.Slot = value("7") }),
+			env: map[string]string{envTokenLabel: "env label", envSlot: "8"}, selected: []string{`label "env label" (from HSM_TOKEN_LABEL)`, "slot ID 7 (from slot)"}, slot: "7",
+		},
+		{
+			name: "the configuration's label and the environment's slot must both match", model: with(func(m *providerModel) { m.TokenLabel = value("block label") }),
+			env: map[string]string{envSlot: "8"}, selected: []string{`label "block label" (from token_label)`, "slot ID 8 (from HSM_SLOT)"}, slot: "8",
+		},
+		{
+			name:  "an unknown value is not taken from the environment",
+			model: providerModel{Library: unknown, TokenLabel: unknown, TokenSerial: unknown, Slot: unknown, PIN: unknown, MaxSessions: types.Int64Unknown()},
+			env:   everything, unknown: []string{"library", "max_sessions", "pin", "slot", "token_label", "token_serial"},
+		},
+		{
+			name: "an empty string is an error, and no wish for the environment's", model: providerModel{Library: value(""), TokenLabel: value(""), TokenSerial: value(""), Slot: null, PIN: value(""), MaxSessions: types.Int64Null()},
+			env: everything, selected: []string{`label "" (from token_label)`, `serial number "" (from token_serial)`, "slot ID 0x1F (from HSM_SLOT)"}, slot: "31",
+			errors: []string{"Empty Provider Setting @ library", "Empty Provider Setting @ token_label", "Empty Provider Setting @ token_serial", "Empty Provider Setting @ pin"},
+		},
+		{name: "a slot that is no number is the attribute's fault", model: with(func(m *providerModel) { m.Slot = value("first") }), selected: []string{"slot ID first (from slot)"}, errors: []string{"Invalid Slot ID @ slot"}},
+		{name: "a slot that is no number may be the environment's fault", model: nothing, env: map[string]string{envSlot: "-1"}, selected: []string{"slot ID -1 (from HSM_SLOT)"}, errors: []string{"Invalid Slot ID"}},
+
+		{name: "a PIN keeps its leading zero", model: nothing, env: map[string]string{envPIN: "0012"}, pin: "0012"},
+		{name: "the first line of the PIN file is the PIN", model: nothing, env: map[string]string{envPINFile: "/pin"}, pin: "0123"},
+		{name: "a PIN file may have carriage returns", model: nothing, env: map[string]string{envPINFile: "/dos"}, pin: "0123"},
+		{name: "a PIN file may lack the last newline", model: nothing, env: map[string]string{envPINFile: "/bare"}, pin: "0123"},
+		{name: "spaces belong to a PIN", model: nothing, env: map[string]string{envPINFile: "/spaced"}, pin: " 01 23 "},
+		{name: "an empty first line is an error", model: nothing, env: map[string]string{envPINFile: "/blank"}, errors: []string{"Empty PIN File"}},
+		{name: "a missing PIN file is an error", model: nothing, env: map[string]string{envPINFile: "/missing"}, errors: []string{"Unable to Read the PIN File"}},
+		{name: "two PINs in the environment are an error, even where they are the same", model: nothing, env: map[string]string{envPIN: "0123", envPINFile: "/pin"}, errors: []string{"Two PINs In The Environment"}},
+		{name: "the configuration's PIN wins over both", model: with(func(m *providerModel) { m.PIN = value("2222") }), env: map[string]string{envPIN: "0123", envPINFile: "/missing"}, pin: "2222"},
+		{name: "an unknown PIN reads no file", model: with(func(m *providerModel) { m.PIN = unknown }), env: map[string]string{envPINFile: "/missing"}, unknown: []string{"pin"}},
+
+		{name: "HSM_ENABLED=false switches off", model: nothing, env: map[string]string{envEnabled: "false"}, disabled: true},
+		{name: "HSM_ENABLED=0 switches off", model: nothing, env: map[string]string{envEnabled: "0"}, disabled: true},
+		{name: "HSM_ENABLED=true changes nothing", model: nothing, env: map[string]string{envEnabled: "true"}},
+		{name: "HSM_ENABLED=off is an error", model: nothing, env: map[string]string{envEnabled: "off"}, errors: []string{"Invalid HSM_ENABLED"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, diags := resolveConfiguration(c.model, environment{
+				getenv: func(name string) string { return c.env[name] },
+				readFile: func(name string) ([]byte, error) {
+					if text, ok := files[name]; ok {
+						return []byte(text), nil
+					}
+					return nil, fs.ErrNotExist
+				},
+			})
+			slot := ""
+			if got.token.Selector.Slot != nil {
+				slot = fmt.Sprint(*got.token.Selector.Slot)
+			}
+			type outcome struct {
+				Library, Slot, PIN string
+				Sessions           int
+				Disabled, NoPIN    bool
+			}
+			want := outcome{c.library, c.slot, c.pin, c.sessions, c.disabled, c.pin == ""}
+			if have := (outcome{got.token.Library, slot, got.secret, got.token.MaxSessions, got.disabled, got.token.PIN.IsZero()}); have != want {
+				t.Errorf("is %+v, not %+v", have, want)
+			}
+			if !slices.Equal(got.selected, c.selected) || !slices.Equal(got.unknown, c.unknown) {
+				t.Errorf("selects by %q, not %q; unknown are %q, not %q", got.selected, c.selected, got.unknown, c.unknown)
+			}
+			if have := summarised(diags); !slices.Equal(have, c.errors) {
+				t.Errorf("says %q, not %q", have, c.errors)
+			}
+			for _, d := range diags {
+				if strings.Contains(d.Detail(), "0123") {
+					t.Errorf("the PIN is in %q", d.Detail())
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,77 @@
+package provider_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// stock puts pairs of the IDs 0000, 0001 ... on the token, faster than a token makes them: all have the same key.
+func (b *bench) stock(pairs int) {
+	b.t.Helper()
+	file := filepath.Join(b.t.TempDir(), "key.pem")
+	b.Command(b.t, "openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", file)
+	for i := range pairs {
+		b.Command(b.t, "softhsm2-util", "--import", file, "--token", b.Label, "--label", fmt.Sprintf("key %d", i), "--id", fmt.Sprintf("%04x", i), "--pin", b.PIN)
+	}
+	if err := os.Remove(file); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestAPlanOfAHundredUnchangedPairsIsCheap(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const pairs, most = 100, 2.6
+	b.stock(pairs)
+	config := b.config(
+		pair("k", "count = 100", `label = "key ${count.index}"`, `key_id = format("%04x", count.index)`, `usage = ["decrypt", "sign", "unwrap"]`, `deletion_policy = "abandon"`),
+		`import {
+			for_each = range(100)
+			to = hsm_rsa_keypair.k[each.key]
+			id = format("%04x", each.value)
+		}`)
+	var start time.Time
+	var measured bool
+	b.test(
+		turn{TestStep: resource.TestStep{Config: config}},
+		turn{TestStep: resource.TestStep{
+			PreConfig: func() {
+				b.closeProviders() // so that the plan has to log in
+				b.faults.Clear()
+				start = time.Now()
+			},
+			Config: config, PlanOnly: true, // one plan that reads the token, and one that does not
+			ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan(), during{func() {
+				measured = true
+				each := map[string]int{}
+				for _, function := range b.faults.Calls() {
+					each[function]++
+				}
+				// Choosing the token costs a call for each that the module shows, and those of the other tests are no part of this.
+				calls := b.faults.Count("") - (hsmtest.Tokens - 1)
+				t.Logf("a plan of %d unchanged pairs made %d calls, %.2f a pair, in %s (and its first half, which reads nothing): %v",
+					pairs, calls, float64(calls)/pairs, time.Since(start).Round(time.Millisecond), each)
+				if float64(calls) > most*pairs {
+					t.Errorf("that is more than %.1f a pair", most)
+				}
+				if each["C_GetAttributeValue"] < 2*pairs {
+					t.Errorf("%d pairs were read in %d calls: not all were", pairs, each["C_GetAttributeValue"])
+				}
+				if each["C_Login"] != 1 {
+					t.Errorf("the token was logged in to %d times", each["C_Login"])
+				}
+			}}}},
+		}},
+	)
+	if !measured {
+		t.Error("nothing was measured")
+	}
+}

@@ -1,0 +1,204 @@
+package provider_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+)
+
+// In these tests the lines of a pair are its policy and whatever else changes.
+func policyPair(lines ...string) string {
+	return pair("k", append([]string{`label = "web"`, `key_id = "` + policyKeyID + `"`}, lines...)...)
+}
+
+const policyKeyID = "6b31"
+
+func create(b *bench, blocks ...string) turn {
+	return turn{TestStep: resource.TestStep{Config: b.config(blocks...), ConfigPlanChecks: willBe(plancheck.ResourceActionCreate)}}
+}
+
+// refused is a plan that fails.
+func refused(b *bench, says remark, blocks ...string) turn {
+	return turn{TestStep: resource.TestStep{Config: b.config(blocks...), PlanOnly: true}, says: []remark{says}}
+}
+
+func TestPreventRefusesEveryWayOfLosingAKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const prevent = `deletion_policy = "prevent"`
+	ways := []string{`set deletion_policy = "abandon"`, `set deletion_policy = "delete"`}
+	b.test(
+		create(b, policyPair(prevent)),
+
+		// replacement
+		refused(b, fails("Key Is Protected From Replacement", append(ways, `the key "web" (key_id 6b31)`, "set modulus_bits back", "with modulus_bits as before")...).pointing("modulus_bits"),
+			policyPair(prevent, "modulus_bits = 3072")),
+		refused(b, fails("Key Is Protected From Replacement", append(ways, "set public_exponent back")...).pointing("public_exponent"),
+			policyPair(prevent, "public_exponent = 65539")),
+		refused(b, fails("Key Is Protected From Replacement", append(ways, "set extractable back")...).pointing("extractable"),
+			policyPair(prevent, "extractable = true")),
+		refused(b, fails("Key Is Protected From Replacement", "set modulus_bits, public_exponent and extractable back").pointing("modulus_bits"),
+			policyPair(prevent, "modulus_bits = 3072", "public_exponent = 65539", "extractable = true")),
+		// what counts is the policy in the state
+		refused(b, fails("Key Is Protected From Replacement", `The configuration says "delete", which takes effect once it is applied by itself`).pointing("modulus_bits"),
+			policyPair("modulus_bits = 3072")),
+
+		// destruction
+		refused(b, fails("Key Is Protected From Destruction", append(ways, "put it back for this", "terraform state rm")...)),
+		turn{
+			TestStep: resource.TestStep{Config: b.config(policyPair(prevent)), Destroy: true},
+			says:     []remark{fails("Key Is Protected From Destruction", ways...)},
+		},
+		turn{
+			TestStep: resource.TestStep{Config: b.config(policyPair(prevent)), Taint: []string{key}},
+			says:     []remark{fails("Key Is Protected From Destruction", append(ways, "terraform untaint")...)},
+		},
+
+		// the way out for whoever wants the key to stay
+		turn{TestStep: resource.TestStep{
+			Config: b.config("removed {\n  from = " + key + "\n  lifecycle { destroy = false }\n}"),
+		}},
+	)
+	b.expect(signing("web", policyKeyID)...)
+}
+
+func TestAPolicyChangeDoesNotTouchTheToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.test(
+		create(b, policyPair(`deletion_policy = "prevent"`)),
+		turn{TestStep: resource.TestStep{
+			Config: b.config(policyPair(`deletion_policy = "abandon"`, `timeouts = { update = "1m" }`)),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction(key, plancheck.ResourceActionUpdate),
+				plancheck.ExpectKnownValue(key, tfjsonpath.New("uri"), knownvalue.NotNull()),
+				during{b.closeProviders}, during{b.faults.Clear},
+			}},
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectKnownValue(key, tfjsonpath.New("deletion_policy"), knownvalue.StringExact("abandon")),
+				holds(func() error {
+					if calls := b.faults.Calls(); len(calls) > 0 {
+						return fmt.Errorf("the apply called %v", calls)
+					}
+					return nil
+				}),
+			},
+		}},
+	)
+	b.expect(signing("web", policyKeyID)...) // and so the key outlives the resource
+}
+
+// during is a plan check that does something between the plan and the apply.
+type during struct{ do func() }
+
+func (d during) CheckPlan(context.Context, plancheck.CheckPlanRequest, *plancheck.CheckPlanResponse) {
+	d.do()
+}
+
+func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const abandon = `deletion_policy = "abandon"`
+	var second string
+	b.test(
+		create(b, policyPair(abandon)),
+		refused(b, fails("Key ID Stays Taken", "The change of modulus_bits", `"web" (key_id 6b31)`, "give the new key another key_id").pointing("key_id"),
+			policyPair(abandon, "modulus_bits = 2056")),
+		turn{TestStep: resource.TestStep{
+			Config:           b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2056")),
+			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
+			ConfigStateChecks: []statecheck.StateCheck{attributes{key, func(state map[string]any) error {
+				second = state["key_id"].(string)
+				return b.holding(append(signing("web", policyKeyID), signing("web", second)...)...)()
+			}}, statecheck.ExpectKnownValue(key, tfjsonpath.New("modulus_bits"), knownvalue.Int64Exact(2056))},
+		}, says: []remark{warns("A Key Of This Label Is On The Token Already", "key_id 6b31").pointing("label")}}, // said by the apply
+		// -replace comes by no plan of the provider's, so that only the token can say that the ID stays taken
+		turn{TestStep: resource.TestStep{
+			Config: b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2056")), Taint: []string{key},
+			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
+		}, says: []remark{warns("A Key Of This Label Is On The Token Already", "key_id 6b31").pointing("label")}},
+	)
+	halves := b.halves()
+	if len(halves) != 6 {
+		t.Errorf("three abandoned pairs are %d halves: %v", len(halves), halves)
+	}
+}
+
+func TestDeleteDestroysBothHalves(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var first string
+	planned := func(lines ...string) turn {
+		return turn{TestStep: resource.TestStep{
+			Config: b.config(policyPair(lines...)), PlanOnly: true, ExpectNonEmptyPlan: true,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPostRefresh: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction(key, plancheck.ResourceActionDestroyBeforeCreate),
+				plancheck.ExpectUnknownValue(key, tfjsonpath.New(fingerprint)),
+			}},
+		}}
+	}
+	replaced := func(taint ...string) turn {
+		return turn{TestStep: resource.TestStep{
+			Config: b.config(policyPair("modulus_bits = 2056")), Taint: taint,
+			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
+			ConfigStateChecks: []statecheck.StateCheck{b.holding(signing("web", policyKeyID)...), attributes{key, func(state map[string]any) error {
+				now := b.fingerprintOf(policyKeyID)
+				if state[fingerprint] != now || now == first {
+					return fmt.Errorf("the state has %s and the token %s, after %s", state[fingerprint], now, first)
+				}
+				first = now
+				return nil
+			}}},
+		}}
+	}
+	b.test(
+		create(b, policyPair()),
+		planned("public_exponent = 65539"),
+		planned("extractable = true"),
+		replaced(),
+		replaced(key),
+		turn{TestStep: resource.TestStep{Config: b.config(`resource "terraform_data" "none" {}`), ConfigStateChecks: []statecheck.StateCheck{b.holding()}}},
+	)
+}
+
+func TestAnIDThatIsTakenIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.make("old", "6b31")
+	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "curve", "--id", "6b32")
+	b.make("half", "6b33")
+	b.destroy("6b33", "privkey")
+	before, generated := b.halves(), b.fingerprintOf("6b31")
+	taken := func(says remark, lines ...string) turn {
+		return turn{TestStep: resource.TestStep{Config: b.config(pair("k", lines...))}, says: []remark{says}}
+	}
+	b.test(
+		taken(fails("Unable to Create Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, `RSA public key "old" (ID 6b31)`, "Nothing was made or changed.",
+			"terraform import hsm_rsa_keypair.NAME 6b31", "import {\n    to = hsm_rsa_keypair.NAME\n    id = \"6b31\"\n  }").pointing("key_id"),
+			`label = "web"`, `key_id = "6B31"`),
+		taken(fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id"), `label = "web"`, `key_id = "6b32"`),
+		taken(fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`, "cannot be imported").without("terraform import").pointing("key_id"),
+			`label = "web"`, `key_id = "6b33"`),
+
+		// and so is a change to it
+		create(b, pair("k", `label = "web"`, `key_id = "6b39"`)),
+		turn{
+			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b31"`))},
+			says:     []remark{fails("Unable to Update Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, "Nothing was made or changed.").pointing("key_id")},
+		},
+		turn{TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b39"`)), PlanOnly: true}},
+	)
+	if n := b.faults.Count("C_GenerateKeyPair"); n != 1 {
+		t.Errorf("C_GenerateKeyPair was called %d times for one key", n)
+	}
+	b.expect(before...)
+	if now := b.fingerprintOf("6b31"); now != generated {
+		t.Errorf("the key behind 6b31 was %s, and is %s", generated, now)
+	}
+}

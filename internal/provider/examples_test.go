@@ -1,0 +1,215 @@
+package provider_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-testing/compare"
+	"github.com/hashicorp/terraform-plugin-testing/config"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
+)
+
+const examples = "../../examples"
+
+func TestEveryExamplePlans(t *testing.T) {
+	for _, folder := range exampleFolders(t) {
+		t.Run(folder, func(t *testing.T) {
+			exampleToken(t)
+			testExample(t, resource.TestStep{
+				ConfigDirectory: config.StaticDirectory(layOut(t, sources(t, folder)...)),
+				PlanOnly:        true, ExpectNonEmptyPlan: folder != "provider",
+			})
+		})
+	}
+}
+
+func TestTheHydraExampleHandsTheKeySetOn(t *testing.T) {
+	token := exampleToken(t)
+	files := sources(t, "hydra")
+	// The keys are protected, and the test's last act is to destroy them.
+	unprotected := filepath.Join(t.TempDir(), "override.tf")
+	write(t, unprotected, `
+		resource "hsm_rsa_keypair" "id_token" { deletion_policy = "delete" }
+		resource "hsm_rsa_keypair" "access_token" { deletion_policy = "delete" }
+	`)
+	testExample(t,
+		resource.TestStep{
+			ConfigDirectory: config.StaticDirectory(layOut(t, files...)),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectKnownOutputValue("jwks", knownvalue.StringFunc(signingKeys("access-token-1", "id-token-1"))),
+				statecheck.CompareValuePairs("data.hsm_jwks.hydra", tfjsonpath.New("json"), "terraform_data.verifier", tfjsonpath.New("output"), compare.ValuesSame()),
+			},
+		},
+		resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, append(files, unprotected)...))},
+	)
+	if left := token.Tool(t, "--list-objects"); strings.Contains(left, "hydra.") {
+		t.Errorf("destroyed keys are on the token:\n%s", left)
+	}
+}
+
+// A pair of pkcs11-tool's making comes in by each of the documented ways.
+func TestTheImportExamplesAdoptAKeyPair(t *testing.T) {
+	const address, keyID = "hsm_rsa_keypair.id_token", "69642d746f6b656e2d31"
+	token := exampleToken(t)
+	token.Tool(t, "--keypairgen", "--key-type", "rsa:4096", "--usage-sign", "--label", "hydra.openid.id-token", "--id", keyID)
+	folder := filepath.Join("resources", "hsm_rsa_keypair")
+	files := sources(t, folder)
+	steps := []resource.TestStep{{
+		ConfigDirectory: config.StaticDirectory(layOut(t, append(files, filepath.Join(examples, folder, "import-by-string-id.tf"))...)),
+		PlanOnly:        true, ExpectNonEmptyPlan: true,
+		ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{
+			plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate), // SoftHSM lets such a pair decrypt as well
+		}},
+	}}
+	for _, id := range importCommands(t, filepath.Join(examples, folder, "import.sh"), address) {
+		steps = append(steps, resource.TestStep{
+			ConfigDirectory: config.StaticDirectory(layOut(t, files...)),
+			ResourceName:    address, ImportState: true, ImportStateId: id,
+			ImportStateCheck: func(states []*terraform.InstanceState) error {
+				if len(states) != 1 || states[0].Attributes["key_id"] != keyID {
+					return fmt.Errorf("%s imported %v", id, states)
+				}
+				return nil
+			},
+		})
+	}
+	testExample(t, steps...)
+}
+
+// exampleToken is a fresh token that the environment names, as the examples want it.
+func exampleToken(t *testing.T) *hsmtest.Token {
+	t.Helper()
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
+	}
+	token := hsmtest.New(t)
+	t.Setenv("HSM_LIBRARY", token.Library)
+	t.Setenv("HSM_TOKEN_LABEL", token.Label)
+	t.Setenv("HSM_PIN", token.PIN)
+	return token
+}
+
+func testExample(t *testing.T, steps ...resource.TestStep) {
+	t.Helper()
+	t.Setenv("TF_ACC_PROVIDER_NAMESPACE", "terraform-provider-hsm") // the examples name the whole source
+	for i := range steps {
+		steps[i].ProtoV6ProviderFactories = map[string]func() (tfprotov6.ProviderServer, error){
+			"hsm": providerserver.NewProtocol6WithError(provider.New("test")()),
+		}
+	}
+	resource.Test(t, resource.TestCase{Steps: steps})
+}
+
+// exampleFolders are those under examples/ that hold a configuration.
+func exampleFolders(t *testing.T) (folders []string) {
+	t.Helper()
+	err := filepath.WalkDir(examples, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".tf" {
+			return err
+		}
+		folder, err := filepath.Rel(examples, filepath.Dir(path))
+		if !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(folders) < 4 {
+		t.Fatalf("too few examples: %v", folders)
+	}
+	return folders
+}
+
+// sources are the files of an example's configuration, with the provider's where it has none of its own.
+func sources(t *testing.T, folder string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(examples, folder, "*.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasPrefix(filepath.Base(file), "import-by-") })
+	if strings.ContainsRune(folder, filepath.Separator) {
+		files = append(files, filepath.Join(examples, "provider", "provider.tf"))
+	}
+	return files
+}
+
+// layOut copies files into a folder of their own.
+func layOut(t *testing.T, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, filepath.Base(file)), string(text))
+	}
+	return dir
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// importCommands are the IDs by which a script imports the resource.
+func importCommands(t *testing.T, script, address string) (ids []string) {
+	t.Helper()
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if id, ok := strings.CutPrefix(line, "terraform import "+address+" "); ok {
+			ids = append(ids, strings.Trim(strings.TrimSpace(id), "'"))
+		}
+	}
+	if len(ids) == 0 {
+		t.Fatalf("%s imports no %s", script, address)
+	}
+	return ids
+}
+
+// signingKeys checks that a JSON Web Key Set has just the keys of these kids, in this order, all for signatures.
+func signingKeys(kids ...string) func(string) error {
+	return func(text string) error {
+		var set struct {
+			Keys []struct{ KID, Use, Alg, N string }
+		}
+		if err := json.Unmarshal([]byte(text), &set); err != nil {
+			return err
+		}
+		var found []string
+		for _, key := range set.Keys {
+			if key.Use != "sig" || key.Alg != "RS256" || len(key.N) < 4096/8 {
+				return fmt.Errorf("key %q has use %q, alg %q and a modulus of %d characters", key.KID, key.Use, key.Alg, len(key.N))
+			}
+			found = append(found, key.KID)
+		}
+		if !slices.Equal(found, kids) {
+			return fmt.Errorf("the set has the keys %q, not %q", found, kids)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,51 @@
+package provider
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestGuideHasASectionForEachDiagnostic(t *testing.T) {
+	guide, err := os.ReadFile("../../templates/guides/when-something-goes-wrong.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, row := range adviceTable {
+		names[row.name] = true
+	}
+	for _, summary := range writtenSummaries(t) {
+		names[strings.TrimSuffix(summary, ": ")] = true
+	}
+	for name := range names {
+		if !strings.Contains(string(guide), "\n### "+name+"\n") {
+			t.Errorf("the guide has no section %q", name)
+		}
+	}
+}
+
+// writtenSummaries are those that stand in the code beside adviceTable: AddError("Empty PIN File", ...).
+func writtenSummaries(t *testing.T) (summaries []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := regexp.MustCompile(`(?:Error|Warning)(?:Diagnostic)?\((?:[\w.]+(?:\([^)]*\)[\w.]*)*, )?"([A-Z][^"]*)"`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range call.FindAllStringSubmatch(string(text), -1) {
+			summaries = append(summaries, found[1])
+		}
+	}
+	return summaries
+}

@@ -1,0 +1,96 @@
+package provider
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+func TestParseImportID(t *testing.T) {
+	label := func(s string) *string { return &s }
+	long := strings.Repeat("ab", 255)
+	cases := []struct {
+		name, text string
+		id         []byte
+		label      *string
+		uri        bool
+		err        string // part of it; "": none
+	}{
+		{name: "a key ID", text: "6b31", id: []byte("k1")},
+		{name: "a key ID in upper case", text: "6B31", id: []byte("k1")},
+		{name: "a key ID of 255 bytes", text: long, id: bytes.Repeat([]byte{0xab}, 255)},
+		{name: "a label and a key ID", text: "web/6b31", id: []byte("k1"), label: label("web")},
+		{name: "a label with slashes", text: "team/web/6b31", id: []byte("k1"), label: label("team/web")},
+		{name: "a label that looks like hex", text: "ab/6b31", id: []byte("k1"), label: label("ab")},
+		{name: "an empty label", text: "/6b31", id: []byte("k1"), label: label("")},
+		{name: "a URI", text: "pkcs11:object=web;id=%6B%31", id: []byte("k1"), uri: true},
+		{name: "a URI without an ID", text: "pkcs11:object=web", uri: true},
+		{name: "a URI with its scheme in other letters", text: "PKCS11:id=%6b1", id: []byte("k1"), uri: true},
+		{name: "nothing", text: "", err: "at least one byte"},
+		{name: "a label alone", text: "web/", err: "at least one byte"},
+		{name: "no hex", text: "web", err: `"web" is none of <hex key id>, <label>/<hex key id> and pkcs11: URI`},
+		{name: "half a byte", text: "6b3", err: "odd number"},
+		{name: "spaces around", text: " 6b31", err: "no hex digit"},
+		{name: "a key ID of 256 bytes", text: long + "ab", err: "at most 255"},
+		{name: "a label with a colon and no hex", text: "a:b/zz", err: "no hex digit"},
+		{name: "a label with a colon", text: "a:b/6b31", id: []byte("k1"), label: label("a:b")},
+		{name: "a URI with a PIN", text: "pkcs11:id=%01?pin-value=48151623", err: "a PIN in it is refused"},
+		{name: "a URI with a PIN's file in its path", text: "pkcs11:id=%01;PIN-source=48151623", err: "a PIN in it is refused"},
+		{name: "a URI of a module", text: "pkcs11:id=%01?module-path=/x.so", err: `no part after "?"`},
+		{name: "a URI that is badly encoded", text: "pkcs11:id=%0", err: "not well encoded"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseImportID(c.text)
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "48151623") {
+					t.Fatalf("%q gives the error %v", c.text, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := (got.label == nil) == (c.label == nil) && (c.label == nil || *got.label == *c.label)
+			if !bytes.Equal(got.id, c.id) || !same || (got.uri != nil) != c.uri || got.text != c.text {
+				t.Errorf("%q gives %+v", c.text, got)
+			}
+		})
+	}
+}
+
+func FuzzParseImportID(f *testing.F) {
+	for _, seed := range []string{"6b31", "web/6b31", "pkcs11:token=a;object=b;id=%00%ff", "pkcs11:", "/", "a/b/00", "pkcs11:id=%6B%31?pin-value=1", "\xff/00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := parseImportID(text)
+		if err != nil {
+			if got.id != nil || got.label != nil || got.uri != nil {
+				t.Fatalf("%q fails, and gives %+v", text, got)
+			}
+			return
+		}
+		if got.text != text {
+			t.Fatalf("%q gives the text %q", text, got.text)
+		}
+		if got.uri != nil {
+			if strings.Contains(strings.ToLower(text), "pin-") && !strings.Contains(strings.ToLower(text), "%") && strings.Contains(text, "?") {
+				t.Fatalf("%q has a query", text)
+			}
+			return
+		}
+		if len(got.id) == 0 || len(got.id) > hsm.MaxIDLength {
+			t.Fatalf("%q gives an ID of %d bytes", text, len(got.id))
+		}
+		again := hsm.FormatID(got.id)
+		if got.label != nil {
+			again = *got.label + "/" + again
+		}
+		if !strings.EqualFold(again, text) && again != text {
+			t.Fatalf("%q comes back as %q", text, again)
+		}
+	})
+}

@@ -1,0 +1,211 @@
+package provider_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// All of these keys drift at once, each in a way of its own, and one apply makes good what can be made good.
+func TestDriftIsSeenAndMadeGood(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	label := func(text string) cryptoki.Attribute {
+		return cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(text))
+	}
+	flag := cryptoki.Bool
+	before := map[string]string{} // fingerprints by address
+	other := ""                   // of the key that took the place of one
+	cases := []struct {
+		name, id string // the resource's name is the label too
+		lines    []string
+		drift    func(id string)
+		action   plancheck.ResourceActionType
+		newKey   bool
+		says     []remark
+	}{
+		{
+			name: "label", id: "01", action: plancheck.ResourceActionUpdate,
+			drift: func(id string) {
+				b.alter(privateHalf, id, label("renamed"))
+				b.alter(publicHalf, id, label("renamed"))
+			},
+		},
+		{
+			name: "usage", id: "02", action: plancheck.ResourceActionUpdate,
+			drift: func(id string) {
+				b.alter(privateHalf, id, flag(cryptoki.CKA_SIGN, false), flag(cryptoki.CKA_DECRYPT, true))
+				b.alter(publicHalf, id, flag(cryptoki.CKA_VERIFY, false), flag(cryptoki.CKA_ENCRYPT, true))
+			},
+		},
+		{
+			name: "public_label", id: "03", action: plancheck.ResourceActionUpdate,
+			drift: func(id string) { b.alter(publicHalf, id, label("renamed")) },
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_label" (key_id 03)`, `the public half is labelled "renamed"`)},
+		},
+		{
+			name: "private_label", id: "04", action: plancheck.ResourceActionUpdate,
+			drift: func(id string) { b.alter(privateHalf, id, label("renamed")) },
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "renamed" (key_id 04)`, `the public half is labelled "private_label"`)},
+		},
+		{
+			name: "public_usage", id: "05", action: plancheck.ResourceActionUpdate,
+			drift: func(id string) { b.alter(publicHalf, id, flag(cryptoki.CKA_ENCRYPT, true)) },
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_usage" (key_id 05)`, "the private half has the usage sign, ", "with the usage decrypt, sign")},
+		},
+		{
+			name: "private_usage", id: "06", action: plancheck.ResourceActionUpdate,
+			drift: func(id string) { b.alter(privateHalf, id, flag(cryptoki.CKA_UNWRAP, true)) },
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "private_usage" (key_id 06)`, "the private half has the usage sign, unwrap", "with the usage sign (")},
+		},
+		{
+			name: "extractable", id: "07", lines: []string{"extractable = true"}, action: plancheck.ResourceActionDestroyBeforeCreate, newKey: true,
+			drift: func(id string) { b.alter(privateHalf, id, flag(cryptoki.CKA_EXTRACTABLE, false)) },
+		},
+		{
+			name: "swapped", id: "08", lines: []string{`usage = ["decrypt", "sign", "unwrap"]`}, action: plancheck.ResourceActionNoop, newKey: true,
+			drift: func(id string) {
+				b.destroy(id, "privkey", "pubkey")
+				b.make("swapped", id)
+				other = b.fingerprintOf(id)
+			},
+			says: []remark{warns("Another Key Behind The Same ID", `The key "swapped" (key_id 08)`)},
+		},
+		{
+			name: "gone_and_deletable", id: "09", action: plancheck.ResourceActionCreate, newKey: true,
+			drift: func(id string) { b.destroy(id, "privkey", "pubkey") },
+			says:  []remark{warns("Key Not On The Token", `The key "gone_and_deletable" (key_id 09)`, b.Label, `deletion_policy is "delete"`)},
+		},
+		{
+			name: "gone_and_abandoned", id: "0a", lines: []string{`deletion_policy = "abandon"`}, action: plancheck.ResourceActionCreate, newKey: true,
+			drift: func(id string) { b.destroy(id, "privkey", "pubkey") },
+			says:  []remark{warns("Key Not On The Token", `The key "gone_and_abandoned" (key_id 0a)`, b.Label, `deletion_policy is "abandon"`)},
+		},
+	}
+
+	var blocks []string
+	var made, repaired []statecheck.StateCheck
+	var seen []plancheck.PlanCheck
+	var says []remark
+	var whole []half
+	for _, c := range cases {
+		address := "hsm_rsa_keypair." + c.name
+		blocks = append(blocks, pair(c.name, append([]string{fmt.Sprintf("label = %q", c.name), fmt.Sprintf("key_id = %q", c.id)}, c.lines...)...))
+		made = append(made, attributes{address, func(state map[string]any) error {
+			before[address] = state[fingerprint].(string)
+			return nil
+		}})
+		seen = append(seen, plancheck.ExpectResourceAction(address, c.action))
+		says = append(says, c.says...)
+		repaired = append(repaired,
+			statecheck.ExpectKnownValue(address, tfjsonpath.New("label"), knownvalue.StringExact(c.name)),
+			statecheck.ExpectKnownValue(address, tfjsonpath.New("key_id"), knownvalue.StringExact(c.id)),
+			attributes{address, func(state map[string]any) error {
+				have, was := state[fingerprint].(string), before[address]
+				if token := b.fingerprintOf(c.id); have != token || (have != was) != c.newKey {
+					return fmt.Errorf("%s: the fingerprint was %s, is %s in the state and %s on the token", c.name, was, have, token)
+				}
+				return nil
+			}})
+		switch c.name {
+		case "extractable":
+			whole = append(whole, half{"Private Key", c.name, c.id, "sign", "sensitive, always sensitive, extractable, local"}, public(c.name, c.id, "verify"))
+		case "swapped":
+			whole = append(whole, private(c.name, c.id, "decrypt, sign, unwrap"), public(c.name, c.id, "encrypt, verify, wrap"))
+		default:
+			whole = append(whole, signing(c.name, c.id)...)
+		}
+	}
+	b.test(
+		turn{TestStep: resource.TestStep{Config: b.config(blocks...), ConfigStateChecks: made}},
+		turn{TestStep: resource.TestStep{
+			PreConfig: func() {
+				for _, c := range cases {
+					c.drift(c.id)
+				}
+			},
+			Config:           b.config(blocks...),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: seen},
+			ConfigStateChecks: append(repaired, b.holding(whole...), holds(func() error {
+				if !b.said(warns("Another Key Behind The Same ID", before["hsm_rsa_keypair.swapped"], other)) {
+					return fmt.Errorf("no warning names both %s and %s", before["hsm_rsa_keypair.swapped"], other)
+				}
+				return nil
+			})),
+		}, says: says},
+	)
+}
+
+func TestAWrongTokenIsNoReasonToMakeNewKeys(t *testing.T) {
+	t.Parallel()
+	b, wrong := newBench(t), newBench(t)
+	keys := func(policy string) string { return policyPair(`deletion_policy = "` + policy + `"`) }
+	b.test(
+		create(b, keys("prevent")),
+		turn{
+			TestStep: resource.TestStep{Config: wrong.config(keys("prevent")), PlanOnly: true},
+			says: []remark{fails("Unable to Read Key Pair: Not On The Token", `the key "web" (key_id 6b31)`, "the state is kept, and no new key is made",
+				fmt.Sprintf("label %q", wrong.Label), "terraform state rm hsm_rsa_keypair.NAME")},
+		},
+		turn{TestStep: resource.TestStep{Config: b.config(keys("prevent")), PlanOnly: true}},
+		turn{TestStep: resource.TestStep{Config: b.config(keys("delete"))}},
+	)
+	b.expect()
+	wrong.expect()
+}
+
+func TestHalfAPairAndAMovedKeyAreErrorsThatKeepTheState(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	named := func(name, id string) string {
+		return pair(name, fmt.Sprintf("label = %q", name), fmt.Sprintf("key_id = %q", id))
+	}
+	config := b.config(named("no_private", "01"), named("no_public", "02"), named("moved", "03"), named("apart", "04"))
+	noPrivate := fails("Unable to Read Key Pair: Half A Key Pair", "Of the key pair 01 the private key is missing", `RSA public key "no_private" (ID 01)`, "--delete-object --type pubkey --id 01",
+		"terraform state rm hsm_rsa_keypair.NAME")
+	noPublic := fails("Unable to Read Key Pair: Half A Key Pair", "Of the key pair 02 the public key is missing", `RSA private key "no_public" (ID 02)`, "public_key_pem",
+		"--write-object public.der --type pubkey --id 02 --label no_public")
+	b.test(
+		turn{TestStep: resource.TestStep{Config: config}},
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: func() {
+					b.destroy("01", "privkey")
+					b.destroy("02", "pubkey")
+					for _, half := range []string{"pubkey", "privkey"} {
+						b.Tool(t, "--type", half, "--id", "03", "--set-id", "33")
+					}
+					b.Tool(t, "--type", "pubkey", "--id", "04", "--set-id", "44")
+				},
+				Config: config, PlanOnly: true,
+			},
+			says: []remark{
+				noPrivate, noPublic,
+				fails("Unable to Read Key Pair: Key ID Changed On The Token", "under the ID 33 (label \"moved\")", "terraform import hsm_rsa_keypair.NAME 33",
+					"--id 33 --type pubkey --set-id 03", "--id 33 --type privkey --set-id 03").pointing("key_id"),
+				fails("Unable to Read Key Pair: Half A Key Pair", "the public key is missing", "its other half bears another ID", "--id 44 --type pubkey --set-id 04"),
+			},
+		},
+		turn{
+			// What was advised makes it good, and the state still knows all four.
+			TestStep: resource.TestStep{
+				PreConfig: func() {
+					for _, half := range []string{"pubkey", "privkey"} {
+						b.Tool(t, "--type", half, "--id", "33", "--set-id", "03")
+					}
+					b.Tool(t, "--type", "pubkey", "--id", "44", "--set-id", "04")
+				},
+				RefreshState: true,
+			},
+			says: []remark{noPrivate, noPublic},
+		},
+	)
+	b.expect() // what is left of each was destroyed with its resource
+}

@@ -1,0 +1,233 @@
+package provider_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/compare"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// block is a provider block of just these lines.
+func block(name string, lines ...string) string {
+	text := fmt.Sprintf("provider %q {\n", name)
+	for _, line := range lines {
+		text += "  " + line + "\n"
+	}
+	return text + "}\n"
+}
+
+// needsToken is what cannot be planned without the token, and finds nothing on it.
+var needsToken = jwks("x", "allow_empty = true")
+
+func line(name, value string) string { return fmt.Sprintf("%s = %q", name, value) }
+
+// blankSlot is the slot of SoftHSM's token that is not initialised.
+func (b *bench) blankSlot() string {
+	b.t.Helper()
+	ctx := context.Background()
+	m, err := cryptoki.Open(ctx, b.Library)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	slots, err := m.GetSlotList(ctx, true)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, slot := range slots {
+		if info, err := m.GetTokenInfo(ctx, slot); err == nil && !info.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+			return fmt.Sprint(slot)
+		}
+	}
+	b.t.Fatal("SoftHSM shows no blank token")
+	return ""
+}
+
+func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	b, second := newBench(t), newBench(t)
+	text := filepath.Join(t.TempDir(), "module.so")
+	if err := os.WriteFile(text, []byte("not a module"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const doing = "Unable to Read JSON Web Key Set: "
+	library, label, pin := line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN)
+	cases := []struct {
+		name  string // a sentence
+		lines []string
+		says  remark
+	}{
+		{"no library is given", []string{label, pin}, fails(doing+"No PKCS#11 Module", "argument library", "HSM_LIBRARY", b.Library)},
+		{"the library is not there", []string{line("library", "/no/such/module.so"), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "/no/such/module.so: no such file", b.Library)},
+		{"the library is a folder", []string{line("library", os.TempDir()), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "is not a file")},
+		{"the library is a text", []string{line("library", text), label, pin}, fails(doing+"PKCS#11 Module Not Usable", text, "file too short")},
+		{"the library is no PKCS#11 module", []string{line("library", libm(t)), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "C_GetFunctionList")},
+		{"no token has the label", []string{library, line("token_label", "nobody"), pin}, fails(doing+"Token Not Found", `No token with label "nobody"`, `selected by label "nobody" (from token_label)`,
+			fmt.Sprintf("label %q", b.Label), fmt.Sprintf("label %q", second.Label)).without(b.PIN)},
+		{"no token has the serial number", []string{library, label, line("token_serial", "0000"), pin}, fails(doing+"Token Not Found", fmt.Sprintf(`label %q and serial number "0000"`, b.Label))},
+		{"nothing selects a token, and there are many", []string{library, pin}, fails(doing+"Token Not Found", "tokens match any label", "token_label, token_serial and slot")},
+		{"the token is not initialised", []string{library, line("slot", b.blankSlot()), pin}, fails(doing+"Token Not Initialised", "--init-token", "--init-pin", b.Library)},
+		{"no PIN is given", []string{library, label}, fails(doing+"No PIN", "HSM_PIN", "HSM_PIN_FILE")},
+		{"the slot is no number", []string{library, line("slot", "0x"), pin}, fails("Invalid Slot ID", `"0x" is not`).pointing("slot")},
+		{"the PIN is empty", []string{library, label, line("pin", "")}, fails("Empty Provider Setting", "HSM_PIN").pointing("pin")},
+		{"no session may be open", []string{library, label, pin, "max_sessions = 0"}, fails("Invalid Attribute Value").pointing("max_sessions")},
+	}
+	var turns []turn
+	for i, c := range cases {
+		t.Logf("step %d: %s", i+1, c.name)
+		turns = append(turns, turn{TestStep: resource.TestStep{Config: block("hsm", c.lines...) + needsToken, PlanOnly: true}, says: []remark{c.says}})
+	}
+	// A new key alone is planned without its token, which the same apply may make; only a refused PIN is an error.
+	turns = append(turns, turn{
+		TestStep: resource.TestStep{
+			Config: block("hsm", library, line("token_label", "nobody"), pin) + pair("k", `label = "web"`) + pair("l", `label = "web"`), PlanOnly: true, ExpectNonEmptyPlan: true,
+		},
+		says: []remark{warns("New Keys Not Checked Against The Token", `No token with label "nobody"`)},
+	})
+	b.test(turns...)
+	if n := b.faults.Count("C_Login"); n != 0 {
+		t.Errorf("the token was logged in to %d times", n)
+	}
+}
+
+func libm(t *testing.T) string {
+	t.Helper()
+	for _, pattern := range []string{"/lib/*/libm.so.6", "/lib64/libm.so.6", "/usr/lib/libm.so.6"} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[0]
+		}
+	}
+	t.Skip("no libm.so.6")
+	return ""
+}
+
+// All of the environment, in the tests that set it: they run alone.
+func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	set := func(variables ...string) func() {
+		return func() {
+			b.closeProviders()
+			for _, name := range []string{"HSM_LIBRARY", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT", "HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED"} {
+				t.Setenv(name, "")
+			}
+			for i := 0; i < len(variables); i += 2 {
+				t.Setenv(variables[i], variables[i+1])
+			}
+		}
+	}
+	plan := func(pre func(), provider string, says ...remark) turn {
+		return turn{TestStep: resource.TestStep{PreConfig: pre, Config: provider + needsToken, PlanOnly: true}, says: says}
+	}
+	empty := block("hsm")
+	full := []string{"HSM_LIBRARY", b.Library, "HSM_TOKEN_LABEL", b.Label}
+	with := func(more ...string) func() { return set(append(append([]string{}, full...), more...)...) }
+	b.test(
+		plan(with("HSM_PIN", b.PIN), empty),
+		plan(with("HSM_PIN", b.PIN, "HSM_ENABLED", "true"), empty),
+		plan(with("HSM_PIN", b.PIN, "HSM_SLOT", "999"), empty), // the label wins, as in Hydra
+		plan(with("HSM_PIN_FILE", file("pin", b.PIN+"\nand a second line\n")), empty),
+		plan(with("HSM_PIN_FILE", file("dos", b.PIN+"\r\n")), empty),
+		plan(set("HSM_LIBRARY", "/no/such/module.so", "HSM_TOKEN_LABEL", "nobody", "HSM_PIN", "0000"), b.provider()), // the configuration wins
+		plan(with("HSM_PIN", b.PIN, "HSM_PIN_FILE", file("pin", b.PIN)), b.provider()),                               // and so there are not two PINs
+
+		plan(with("HSM_PIN", b.PIN, "HSM_PIN_FILE", file("pin", b.PIN)), empty, fails("Two PINs In The Environment", "HSM_PIN and HSM_PIN_FILE are both set").without(b.PIN)),
+		plan(with("HSM_PIN_FILE", filepath.Join(dir, "missing")), empty, fails("Unable to Read the PIN File", "missing: no such file")),
+		plan(with("HSM_PIN_FILE", file("blank", "\n"+b.PIN)), empty, fails("Empty PIN File", "blank").without(b.PIN)),
+		plan(with("HSM_PIN", b.PIN, "HSM_ENABLED", "perhaps"), empty, fails("Invalid HSM_ENABLED", `"perhaps"`)),
+		plan(with("HSM_PIN", b.PIN, "HSM_ENABLED", "false"), b.provider(),
+			fails("Unable to Read JSON Web Key Set: HSM Switched Off", "HSM_ENABLED is false in the environment", "unset HSM_ENABLED")),
+		plan(set("HSM_LIBRARY", b.Library, "HSM_SLOT", "zero", "HSM_PIN", b.PIN), empty, fails("Invalid Slot ID", "HSM_SLOT")),
+		plan(with("HSM_SLOT", "999", "HSM_PIN", b.PIN), block("hsm", line("token_label", b.Label), line("slot", "998")),
+			fails("Unable to Read JSON Web Key Set: Token Not Found", "slot ID 998 (from slot)")),
+
+		// A new key needs the token only in the apply.
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: with("HSM_PIN", b.PIN, "HSM_ENABLED", "0"), Config: empty + pair("k", `label = "web"`), ConfigPlanChecks: willBe(plancheck.ResourceActionCreate),
+			},
+			says: []remark{
+				warns("New Keys Not Checked Against The Token", "HSM_ENABLED is false"),
+				fails("Unable to Create Key Pair: HSM Switched Off", "HSM_ENABLED is false in the environment"),
+			},
+		},
+	)
+	b.expect()
+}
+
+func TestTwoTokensInOneConfiguration(t *testing.T) {
+	t.Parallel()
+	b, second := newBench(t), newBench(t)
+	config := b.provider() +
+		block("other", line("library", second.Library), line("token_label", second.Label), line("pin", second.PIN)) +
+		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b31"`, "provider = other") +
+		jwks("k", "uris = [hsm_rsa_keypair.k.uri]") + jwks("l", "uris = [hsm_rsa_keypair.l.uri]", "provider = other")
+	b.testWith(b.factories("other"), turn{TestStep: resource.TestStep{
+		Config: config,
+		ConfigStateChecks: []statecheck.StateCheck{
+			b.publicKeyIs(key, "6b31"), second.publicKeyIs("hsm_rsa_keypair.l", "6b31"),
+			b.holding(signing("web", "6b31")...), second.holding(signing("web", "6b31")...),
+			statecheck.CompareValuePairs(key, tfjsonpath.New(fingerprint), "hsm_rsa_keypair.l", tfjsonpath.New(fingerprint), compare.ValuesDiffer()),
+			keySet("k", "web 6b31 k1 RSA sig RS256"), keySet("l", "web 6b31 k1 RSA sig RS256"),
+		},
+	}})
+	b.expect()
+	second.expect()
+	if n := b.faults.Count("C_Login"); n != 2 {
+		t.Errorf("two tokens took %d logins", n)
+	}
+}
+
+func TestTwoProvidersOfOneTokenShareALogin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	config := b.provider() + block("other", line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN), "max_sessions = 2") +
+		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b32"`, "provider = other")
+	b.testWith(b.factories("other"), turn{TestStep: resource.TestStep{
+		Config: config, ConfigStateChecks: []statecheck.StateCheck{b.holding(append(signing("web", "6b31"), signing("web", "6b32")...)...)},
+	}})
+	b.expect()
+	if n := b.faults.Count("C_Login"); n != 1 {
+		t.Errorf("one token took %d logins", n)
+	}
+}
+
+func TestAPINThatIsNotKnownYetFailsOnlyWhatNeedsTheToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	config := block("hsm", line("library", b.Library), line("token_label", b.Label), "pin = terraform_data.pin.output") +
+		fmt.Sprintf("resource \"terraform_data\" \"pin\" { input = %q }\n", b.PIN)
+	b.test(
+		turn{
+			TestStep: resource.TestStep{Config: config + needsToken, PlanOnly: true},
+			says:     []remark{fails("Unable to Read JSON Web Key Set: Provider Configuration Not Known Yet", "not known yet: pin")},
+		},
+		turn{TestStep: resource.TestStep{
+			Config: config + pair("k", `label = "web"`, `key_id = "6b31"`) + jwks("x", "uris = [hsm_rsa_keypair.k.uri]"),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction(key, plancheck.ResourceActionCreate), during{func() {
+					if calls := b.faults.Calls(); len(calls) > 0 {
+						t.Errorf("the plan called %v", calls)
+					}
+				}},
+			}},
+			ConfigStateChecks: []statecheck.StateCheck{b.publicKeyIs(key, "6b31"), keySet("x", "web 6b31 k1 RSA sig RS256")},
+		}},
+	)
+}
