@@ -43,7 +43,8 @@ func repeatable(ctx context.Context, err error) bool {
 // find searches the token for the key objects that bear the ID. An answer without a private object is worth
 // something only while logged in: a token hides them from everyone else.
 func (t *Token) find(ctx context.Context, id []byte) (objects []object, err error) {
-	defer t.snapshot.measure()()
+	start, reads, reading := time.Now(), 0, time.Duration(0)
+	defer func() { t.snapshot.searched(time.Since(start), reads, reading) }()
 	err = t.read(ctx, func(s *cryptoki.Session) error {
 		objects = nil
 		handles, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
@@ -53,7 +54,9 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 		secret := false
 		var broken error
 		for _, handle := range handles {
+			began := time.Now()
 			o, err := t.readObject(ctx, s, handle)
+			reads, reading = reads+1, reading+time.Since(began)
 			if err != nil {
 				return err
 			}

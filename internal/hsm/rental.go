@@ -11,6 +11,8 @@ import "time"
 type rental struct {
 	searches int           // direct searches made
 	spent    time.Duration // on all of them
+	reads    int           // objects read in them
+	reading  time.Duration // spent on that, a part of spent
 	known    bool          // the objects were counted
 	price    time.Duration // what the snapshot is estimated to cost
 	waiting  int           // lookups that wait for the decision now
@@ -26,12 +28,6 @@ const (
 	direct             // search
 )
 
-// readsASearch is how many calls a search makes that are as dear as one read of the snapshot: two halves are
-// read after three calls of searching. It turns the cost of a search into that of a read on tokens where
-// searching costs no more than any call; where a search walks all objects, counting them costs the same and
-// is known.
-const callsASearch = 6
-
 func (r *rental) next() step {
 	switch {
 	case r.searches == 0:
@@ -44,15 +40,24 @@ func (r *rental) next() step {
 	return direct
 }
 
-func (r *rental) searched(took time.Duration) {
+// searched is told of a direct search: what it took in all, and of that for reading how many objects.
+func (r *rental) searched(took time.Duration, reads int, reading time.Duration) {
 	r.searches++
 	r.spent += took
+	r.reads += reads
+	r.reading += reading
 }
 
-// counted is told how many objects there are, and what it took to list them. A search is six calls, of which
-// the listing shows what walking through the token costs; what remains is the cost of plain calls.
+// callsASearch is how many calls a search makes that finds nothing: its start, two results and its end.
+const callsASearch = 4
+
+// counted is told how many objects there are, and what it took to list them. Where no search has found anything
+// to read, a read is taken for one plain call: what a search takes beyond walking through the token, which
+// listing shows, by its number of calls.
 func (r *rental) counted(objects int, took time.Duration) {
-	search := r.spent / time.Duration(r.searches)
-	read := max((search-took)/callsASearch, search/1000)
+	read := max(r.spent/time.Duration(r.searches)-took, 0) / callsASearch
+	if r.reads > 0 {
+		read = r.reading / time.Duration(r.reads)
+	}
 	r.known, r.price = true, took+time.Duration(objects)*read
 }

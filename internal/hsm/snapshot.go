@@ -213,12 +213,9 @@ func (s *snapshot) counted(objects int, took time.Duration) {
 	s.rental.counted(objects, took)
 }
 
-// measure times a direct search, which the rule weighs.
-func (s *snapshot) measure() func() {
-	start := time.Now()
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.rental.searched(time.Since(start))
-	}
+// searched notes the cost of a direct search, which the rule weighs.
+func (s *snapshot) searched(took time.Duration, reads int, reading time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rental.searched(took, reads, reading)
 }

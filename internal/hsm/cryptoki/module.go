@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,8 @@ func load(real string) (*library, error) {
 	}
 	fn, err := loadFunctionList(real)
 	if err != nil {
-		return nil, &LoadError{Path: real, Err: err}
+		// The loader begins with the path, which LoadError has already.
+		return nil, &LoadError{Path: real, Err: errors.New(strings.TrimPrefix(err.Error(), real+": "))}
 	}
 	l := &library{path: real, ctx: pkcs11.New(real), fn: fn}
 	if l.ctx == nil {
