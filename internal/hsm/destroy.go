@@ -131,7 +131,7 @@ func (t *Token) wipe(ctx context.Context, id []byte) Holding {
 					return err
 				}
 				for _, handle := range handles {
-					if err := s.DestroyObject(ctx, handle); err != nil && !errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID) {
+					if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 						return err
 					}
 				}
@@ -239,7 +239,7 @@ func (t *Token) destroyObject(ctx context.Context, o object) error {
 		}
 		return s.DestroyObject(ctx, o.handle)
 	})
-	if errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID) {
+	if cryptoki.InvalidHandle(err) {
 		return nil
 	}
 	return err

@@ -295,7 +295,7 @@ func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) 
 		return KeyPair{}, err
 	}
 	err = g.token.prove(ctx, g.row, pair)
-	if err == nil || !errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID) {
+	if err == nil || !cryptoki.InvalidHandle(err) {
 		return pair, err
 	}
 	// The handles died with the sessions that were lost: the pair is looked up again.

@@ -92,7 +92,7 @@ func (p *pool) take(ctx context.Context) (pooled, error) {
 var ended = []error{
 	cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_SESSION_CLOSED, cryptoki.CKR_USER_NOT_LOGGED_IN,
 	cryptoki.CKR_DEVICE_REMOVED, cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_CRYPTOKI_NOT_INITIALIZED,
-	cryptoki.CKR_OBJECT_HANDLE_INVALID,
+	cryptoki.CKR_OBJECT_HANDLE_INVALID, cryptoki.CKR_KEY_HANDLE_INVALID,
 }
 
 func (p *pool) put(ctx context.Context, s pooled, err error) {

@@ -170,7 +170,7 @@ func (t *Token) readEach(ctx context.Context, handles []cryptoki.Object) (object
 						o, err := t.readObject(ctx, s, handles[i])
 						t.snapshot.progress.Add(1)
 						switch {
-						case errors.Is(err, cryptoki.CKR_OBJECT_HANDLE_INVALID):
+						case cryptoki.InvalidHandle(err):
 							gone.Store(true)
 							continue
 						case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) && again:

@@ -13,7 +13,8 @@ type rental struct {
 	spent    time.Duration // on all of them
 	reads    int           // objects read in them
 	reading  time.Duration // spent on that, a part of spent
-	known    bool          // the objects were counted
+	objects  int           // on the token
+	known    bool          // they were counted
 	price    time.Duration // what the snapshot is estimated to cost
 	waiting  int           // lookups that wait for the decision now
 }
@@ -28,12 +29,22 @@ const (
 	direct             // search
 )
 
+// A token of up to wholeToken objects is read whole after wholeAfter searches, be a search as cheap as it may. The
+// rule would go on searching until that has cost as much as the snapshot, and come to four calls a key in a plan
+// of all of them; so it is 2N + 60, and at the worst wholeToken reads that nobody needed.
+const (
+	wholeToken = 4096
+	wholeAfter = 5
+)
+
 func (r *rental) next() step {
 	switch {
 	case r.searches == 0:
 		return search
 	case !r.known:
 		return count
+	case r.objects <= wholeToken && r.searches+r.waiting > wholeAfter:
+		return take
 	case r.spent+time.Duration(r.waiting-1)*r.spent/time.Duration(r.searches) >= r.price:
 		return take
 	}
@@ -59,5 +70,5 @@ func (r *rental) counted(objects int, took time.Duration) {
 	if r.reads > 0 {
 		read = r.reading / time.Duration(r.reads)
 	}
-	r.known, r.price = true, took+time.Duration(objects)*read
+	r.known, r.objects, r.price = true, objects, took+time.Duration(objects)*read
 }

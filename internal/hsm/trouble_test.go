@@ -84,6 +84,7 @@ func TestOneLoginForAll(t *testing.T) {
 }
 
 func TestStatesOfThePIN(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OwnToken)
 	for name, c := range map[string]struct {
 		set, unset uint // flags of the token
 		login      cryptoki.RV
@@ -137,6 +138,7 @@ func TestNoPIN(t *testing.T) {
 // while it is at work, so the loss waits until no call is inside it.
 func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
 	t.Helper()
+	hsmtest.Needs(t, hsmtest.SessionLoss)
 	var inside sync.RWMutex
 	faults = &hsmtest.Faults{}
 	c := config(k, k.PIN, faults)
@@ -558,6 +560,7 @@ func TestAReadOnlyToken(t *testing.T) {
 }
 
 func TestATokenThatIsExchanged(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.TwoTokens)
 	k, other := hsmtest.New(t), hsmtest.New(t)
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)

@@ -131,7 +131,7 @@ func (b *bench) testWith(factories map[string]func() (tfprotov6.ProviderServer, 
 			}
 		}
 		for _, r := range now.says {
-			if r.severity == tfprotov6.DiagnosticSeverityError && step.ExpectError == nil {
+			if !r.optional && r.severity == tfprotov6.DiagnosticSeverityError && step.ExpectError == nil {
 				step.ExpectError = wrapped(r.summary)
 			}
 		}
@@ -164,7 +164,7 @@ func (b *bench) review(step int, says []remark) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, want := range says {
-		if !slices.ContainsFunc(b.heard, want.matches) {
+		if !want.optional && !slices.ContainsFunc(b.heard, want.matches) {
 			b.t.Errorf("step %d: the provider did not say:\n%s\nbut:\n%v", step, want, b.heard)
 		}
 	}
@@ -188,6 +188,7 @@ type remark struct {
 	summary, at      string
 	detail           string
 	parts, otherwise []string
+	optional         bool
 }
 
 // fails expects an error, whose detail has all of the parts.
@@ -203,6 +204,12 @@ func warns(summary string, parts ...string) remark {
 // pointing is the remark at an attribute.
 func (r remark) pointing(at string) remark {
 	r.at = at
+	return r
+}
+
+// maybe makes the remark one that need not be made.
+func (r remark) maybe() remark {
+	r.optional = true
 	return r
 }
 

@@ -69,10 +69,10 @@ func nextExists(p problem) string {
 	}
 	id := hsm.FormatID(e.ID)
 	if isPair(e.Objects) {
-		return "nothing was made or changed. If the key pair that bears the ID is the one you want, adopt it:\n\n" + importAdvice(p.resourceType, id) +
+		return "if the key pair that bears the ID is the one you want, adopt it:\n\n" + importAdvice(p.resourceType, id) +
 			"\n\nElse choose another key_id, or leave it out to get a random one."
 	}
-	return "nothing was made or changed. What bears the ID is no whole key pair, so it cannot be imported: choose another key_id, or leave it out to get a " +
+	return "what bears the ID is no whole key pair, so it cannot be imported: choose another key_id, or leave it out to get a " +
 		"random one. To see it:\n\n  " + p.command("--list-objects", "--id", id)
 }
 
@@ -104,8 +104,8 @@ func nextHalfPair(p problem) string {
 			"and forget it, after which terraform apply makes a new one:\n\n  " +
 			p.command("--delete-object", "--type", "pubkey", "--id", id) + "\n  terraform state rm " + p.resourceType + ".NAME"
 	}
-	return "the private half still works, but nobody can look its public half up. Bring that back from the token's backup, or write it anew from the public key (the state has it as " +
-		"public_key_pem; terraform show prints it):\n\n  openssl pkey -pubin -in public.pem -outform DER -out public.der\n  " +
+	return "the private half still works, but nobody can look its public half up. Bring that back from the token's backup, or write it anew from the public key that the state " +
+		"has:\n\n  terraform state show -no-color " + p.resourceType + ".NAME | sed -n '/BEGIN PUBLIC/,/END PUBLIC/s/^ *//p' > public.pem\n  openssl pkey -pubin -in public.pem -outform DER -out public.der\n  " +
 		p.command("--write-object", "public.der", "--type", "pubkey", "--id", id, "--label", e.Present.Label)
 }
 
@@ -134,12 +134,11 @@ func nextMoved(p problem) string {
 }
 
 func nextNotFound(p problem) string {
-	where := ""
-	if p.token != nil {
-		where = fmt.Sprintf(" It was looked for on %s.", p.token.Info())
+	if p.doing == doingImport {
+		return "nothing was imported. Check the key ID and that this is the token meant" + onToken(p) + ". To see what it holds:\n\n  " + p.command("--list-objects")
 	}
-	return "the state is kept, and no new key is made, since a wrong token or partition, or a replica that lags behind, looks just like this." + where +
-		" If that is the wrong place, correct the provider's configuration. If the key is lost for good, forget it, after which terraform apply makes a new one:\n\n" +
+	return "the state is kept, and no new key is made, since a wrong token or partition, or a replica that lags behind, looks just like this. If it was looked for in the wrong place" + onToken(p) +
+		", correct the provider's configuration. If the key is lost for good, forget it, after which terraform apply makes a new one:\n\n" +
 		"  terraform state rm " + p.resourceType + ".NAME\n\n" +
 		"(A key with deletion_policy = \"delete\" is planned anew without this step.)"
 }
@@ -175,4 +174,17 @@ func (e *selectionError) Error() string {
 		fmt.Fprintf(&text, "\n  - %q, key_id %s", k.Label, hsm.FormatID(k.ID))
 	}
 	return text.String()
+}
+
+// onToken is " (slot ...)" where the token was opened.
+func onToken(p problem) string {
+	if p.token == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", p.token.Info())
+}
+
+func nextDifferentKey(p problem) string {
+	return "nothing was changed, since the key on the token is not the one in the state. Run terraform plan, which tells of it and takes the key on the token into the state; " +
+		"if that key is not this configuration's to change or destroy, make Terraform forget it instead:\n\n  terraform state rm " + p.resourceType + ".NAME"
 }

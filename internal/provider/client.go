@@ -94,7 +94,8 @@ func (c *client) close() error {
 // look serves a plan of a thousand new keys.
 type plannedSight struct {
 	once    sync.Once
-	pairs   map[string][]hsm.KeyPair // by label
+	byLabel map[string][]hsm.KeyPair
+	byID    map[string][]hsm.KeyPair
 	err     error
 	mu      sync.Mutex
 	managed map[string]bool // by formatted key ID
@@ -118,16 +119,17 @@ func (c *client) manages(keyID string) {
 	}
 }
 
-// strangers gives the pairs of this type and label that are on the token and, as far as this run has seen, in no
-// state.
-func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, label string) ([]hsm.KeyPair, error) {
+// strangers gives the pairs that are on the token and, as far as this run has seen, in no state: those of this ID,
+// where one is planned, else those of this type and label.
+func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, id []byte, label string) ([]hsm.KeyPair, error) {
 	s := &c.sight
 	s.once.Do(func() {
 		var pairs []hsm.KeyPair
 		pairs, s.err = t.KeyPairs(ctx)
-		s.pairs = map[string][]hsm.KeyPair{}
+		s.byLabel, s.byID = map[string][]hsm.KeyPair{}, map[string][]hsm.KeyPair{}
 		for _, k := range pairs {
-			s.pairs[k.Label] = append(s.pairs[k.Label], k)
+			s.byLabel[k.Label] = append(s.byLabel[k.Label], k)
+			s.byID[string(k.ID)] = append(s.byID[string(k.ID)], k)
 		}
 	})
 	if s.err != nil {
@@ -135,8 +137,12 @@ func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyTyp
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.pairs[label]), func(k hsm.KeyPair) bool {
-		return k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
+	found := s.byLabel[label]
+	if id != nil {
+		found = s.byID[string(id)]
+	}
+	return slices.DeleteFunc(slices.Clone(found), func(k hsm.KeyPair) bool {
+		return id == nil && k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
 	}), nil
 }
 

@@ -67,7 +67,8 @@ func prevented(r removal) diag.Diagnostic {
 		detail += fmt.Sprintf("  - To keep the key: set %s back in the configuration.\n", names(r.replacedBy))
 	}
 	if r.forced {
-		detail += "  - To keep the key: leave -replace out; if the resource is tainted, run terraform untaint with its address.\n"
+		detail += "  - If the resource is tainted, run terraform untaint with its address first, whatever is to become of the key.\n" +
+			"  - To keep the key: leave -replace out.\n"
 	}
 	detail += fmt.Sprintf("  - To let it leave the state and stay on the token: set deletion_policy = \"abandon\"%s and run terraform apply, %s.\n", revert, again) +
 		fmt.Sprintf("  - To destroy it for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.\n", revert, again)

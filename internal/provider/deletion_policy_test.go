@@ -175,16 +175,16 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 	b.make("half", "6b33")
 	b.destroy("6b33", "privkey")
 	before, generated := b.halves(), b.fingerprintOf("6b31")
-	taken := func(says remark, lines ...string) turn {
-		return turn{TestStep: resource.TestStep{Config: b.config(pair("k", lines...))}, says: []remark{says}}
+	taken := func(keyID string, says ...remark) turn {
+		return turn{TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, fmt.Sprintf("key_id = %q", keyID)))}, says: says}
 	}
+	const command, block = "terraform import hsm_rsa_keypair.NAME 6b31", "import {\n    to = hsm_rsa_keypair.NAME\n    id = \"6b31\"\n  }"
 	b.test(
-		taken(fails("Unable to Create Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, `RSA public key "old" (ID 6b31)`, "Nothing was made or changed.",
-			"terraform import hsm_rsa_keypair.NAME 6b31", "import {\n    to = hsm_rsa_keypair.NAME\n    id = \"6b31\"\n  }").pointing("key_id"),
-			`label = "web"`, `key_id = "6B31"`),
-		taken(fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id"), `label = "web"`, `key_id = "6b32"`),
-		taken(fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`, "cannot be imported").without("terraform import").pointing("key_id"),
-			`label = "web"`, `key_id = "6b33"`),
+		taken("6B31",
+			warns("The Key ID Is On The Token Already", "key_id 6b31, SHA-256 fingerprint "+generated, command, block).pointing("key_id"), // by the plan
+			fails("Unable to Create Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, `RSA public key "old" (ID 6b31)`, "Nothing was made or changed.", command, block).pointing("key_id")),
+		taken("6b32", fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id")),
+		taken("6b33", fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`, "cannot be imported").without("terraform import").pointing("key_id")),
 
 		// and so is a change to it
 		create(b, pair("k", `label = "web"`, `key_id = "6b39"`)),

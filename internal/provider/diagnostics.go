@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,11 +55,15 @@ func (p problem) what() string {
 	subject := p.subject()
 	if operation, ok := errors.AsType[*hsm.OperationError](err); ok {
 		err = operation.Err
-		subject = fmt.Sprintf("the key %q (key_id %s)", operation.Label, hsm.FormatID(operation.ID))
+		p.label, p.keyID = cmp.Or(operation.Label, p.label), hsm.FormatID(operation.ID)
+		subject = p.subject()
 	}
 	text := sentence(err.Error())
 	if subject != "" {
 		text += "\n\nThis was about " + subject + "."
+	}
+	if p.token != nil && hsm.IsPINError(err) {
+		text += fmt.Sprintf("\n\nThe token is in %s.", p.token.Info())
 	}
 	if p.client != nil && errors.Is(err, hsm.ErrNoToken) && len(p.client.selected) > 0 {
 		text += "\n\nThe token is selected by " + strings.Join(p.client.selected, " and ") + "."
@@ -105,9 +110,7 @@ func (p problem) command(args ...string) string {
 
 // sentence makes a sentence of an error text: errors are fragments in lower case, details are read as prose.
 func sentence(text string) string {
-	for _, prefix := range []string{"cryptoki: ", "hsm: "} {
-		text = strings.TrimPrefix(text, prefix)
-	}
+	text = strings.ReplaceAll(text, "cryptoki: ", "")
 	if text == "" {
 		return text
 	}
@@ -185,6 +188,7 @@ var adviceTable = []advice{
 		return "give all but one of them another CKA_ID, or destroy what is not wanted. To see them:\n\n  " + p.command("--list-objects", "--id", p.id())
 	}},
 	{is: is(hsm.ErrHalfPair), name: "Half A Key Pair", next: nextHalfPair},
+	{is: as[*hsm.DifferentKeyError], name: "Another Key Behind The Same ID", next: nextDifferentKey},
 	{is: as[*movedError], name: "Key ID Changed On The Token", attribute: "key_id", next: nextMoved},
 	{is: is(hsm.ErrNotFound), name: "Not On The Token", next: nextNotFound},
 	{is: is(hsm.ErrMalformed), name: "Malformed Object On The Token", next: func(p problem) string {
@@ -206,6 +210,9 @@ var adviceTable = []advice{
 		return errors.Is(err, cryptoki.CKR_TOKEN_NOT_PRESENT) || errors.Is(err, cryptoki.CKR_DEVICE_REMOVED)
 	}, name: "Token Removed", next: say("the token went away. Make it reachable again, then run terraform plan.")},
 	{is: as[*cryptoki.HangError], name: "Token Does Not Answer", next: func(p problem) string {
+		if p.doing == doingRead || p.doing == doingImport {
+			return "check that the token answers, then run terraform plan again. A longer time is given by the resource's argument timeouts. To ask the token:\n\n  " + p.command("--list-objects")
+		}
 		return "the call may still take effect. Check that the token answers, then run terraform plan, which compares the token with the state. A longer time is given " +
 			"by the resource's argument timeouts. To ask the token:\n\n  " + p.command("--list-objects")
 	}},

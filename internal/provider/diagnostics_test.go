@@ -22,7 +22,6 @@ func TestSentence(t *testing.T) {
 		"the token is full":              "The token is full.",
 		"said already.":                  "Said already.",
 		"cryptoki: C_Login: CKR_X (0x1)": "C_Login: CKR_X (0x1).",
-		"hsm: no such key":               "No such key.",
 		"key_id 6b31 is taken":           "key_id 6b31 is taken.",
 		"pkcs11:id=%01 names nothing":    "pkcs11:id=%01 names nothing.",
 		"these:\n  - one\n  - two":       "These:\n  - one\n  - two",

@@ -151,7 +151,7 @@ func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *
 	r.client.run(ctx, &resp.Diagnostics, doingPlan, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.Label.ValueString())
+		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
 		if err != nil {
 			r.unchecked(plan, token, err, &resp.Diagnostics)
 			return
@@ -167,8 +167,15 @@ func strangersWarning(typeName string, a *keyPairAttributes, strangers []hsm.Key
 	for _, pair := range strangers {
 		lines = append(lines, fmt.Sprintf("  - key_id %s, SHA-256 fingerprint %s", hsm.FormatID(pair.ID), pair.Fingerprint()))
 	}
+	if a.id() != nil {
+		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
+			"A new key %q is planned with a key_id that a key pair on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
+				"If it is the key you want, as after an apply that was interrupted, adopt it:\n\n%s\n\nElse choose another key_id.",
+			a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))
+	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
-		"A new key %q is planned, and the token holds a key pair of that label which, as far as this run has seen, no resource of this state manages:\n\n%s\n\n"+
+		"A new key %q is planned, and the token holds a key pair of that label which, as far as this run has seen, no resource of this state manages "+
+			"(an apply does not look at what it does not change, so it may say this of a key that is managed):\n\n%s\n\n"+
 			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
 			"If a further key of this label is meant, as for a rotation, go on.",
 		a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))

@@ -290,6 +290,9 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.KeyPair, error) {
 	if asked.uri == nil {
 		pair, err := token.KeyPair(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
+		if errors.Is(err, hsm.ErrAmbiguous) && asked.label != nil {
+			return r.find(ctx, token, importID{id: asked.id, uri: &hsm.URI{Object: asked.label, ID: asked.id}, text: asked.text})
+		}
 		if err == nil && asked.label != nil && *asked.label != pair.Label {
 			err = &labelError{asked: *asked.label, found: pair.Label}
 		}

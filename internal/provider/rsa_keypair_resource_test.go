@@ -158,7 +158,6 @@ func TestRSAKeyPairWithoutAnIDGetsAUUID(t *testing.T) {
 
 // Two keys of one label are how keys are rotated, and both are in the state.
 func TestASecondKeyOfOneLabelIsNoStranger(t *testing.T) {
-	t.Skip("known defect: the apply re-plans the second key without having read the first, and calls that a stranger")
 	t.Parallel()
 	b := newBench(t)
 	k, l := pair("k", `label = "web"`, `key_id = "6b31"`), pair("l", `label = "web"`, `key_id = "6b32"`)

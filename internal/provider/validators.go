@@ -40,7 +40,7 @@ func (v slotID) ValidateString(_ context.Context, req validator.StringRequest, r
 		return
 	}
 	if _, err := hsm.ParseSlot(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid Slot ID", fmt.Sprintf("%v. It must be %s.", err, v.Description(context.Background())))
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid Slot ID", sentence(err.Error()))
 	}
 }
 
@@ -60,7 +60,7 @@ func (v keyID) ValidateString(_ context.Context, req validator.StringRequest, re
 	}
 	if _, err := hsm.ParseID(s.ValueString()); err != nil {
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid Key ID",
-			fmt.Sprintf("%v. It must be %s: the text \"key-1\" is 6b65792d31.", err, v.Description(context.Background())))
+			fmt.Sprintf("%s The text \"key-1\", for example, is 6b65792d31.", sentence(err.Error())))
 	}
 }
 
@@ -111,6 +111,6 @@ func (v pkcs11URI) ValidateString(_ context.Context, req validator.StringRequest
 		return
 	}
 	if _, err := hsm.ParseURI(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid PKCS#11 URI", fmt.Sprintf("%s It must be %s.", sentence(err.Error()), v.Description(context.Background())))
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid PKCS#11 URI", sentence(err.Error()))
 	}
 }

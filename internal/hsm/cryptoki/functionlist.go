@@ -16,23 +16,15 @@ typedef ulong_t (*function_t)(void);
 typedef struct { version_t version; function_t functions[68]; } function_list_t;
 enum { LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS = 27 };
 
-static void *load(const char *path, function_list_t **list, const char **problem) {
+// check says what keeps a file from being a PKCS#11 module, NULL for nothing. It leaves the library loaded:
+// many crash when they are unloaded.
+static const char *check(const char *path) {
 	void *library = dlopen(path, RTLD_LAZY);
-	if (library == NULL) {
-		*problem = dlerror();
-		return NULL;
-	}
-	ulong_t (*get)(function_list_t **) = (ulong_t (*)(function_list_t **))dlsym(library, "C_GetFunctionList");
-	if (get == NULL) {
-		*problem = "it has no C_GetFunctionList: a shared library, but no PKCS#11 module";
-		dlclose(library);
-		return NULL;
-	}
-	if (get(list) != 0 || *list == NULL) {
-		*problem = "its C_GetFunctionList fails";
-		return NULL;
-	}
-	return library;
+	if (library == NULL)
+		return dlerror();
+	if (dlsym(library, "C_GetFunctionList") == NULL)
+		return "it has no C_GetFunctionList: a shared library, but no PKCS#11 module";
+	return NULL;
 }
 
 static ulong_t login(function_list_t *l, ulong_t session, ulong_t user, void *pin, ulong_t length) {
@@ -63,15 +55,26 @@ import (
 // and its C_Login has no way to say "no PIN: the token has a keypad of its own".
 type functionList struct{ list *C.function_list_t }
 
-func loadFunctionList(path string) (functionList, error) {
+// loadFunctionList gives the list that the binding itself calls through. C_GetFunctionList must not be called a
+// second time: some modules (p11-kit's client) give a new instance of themselves each time, which is not
+// initialised. The binding keeps its list to itself, so it is read out of its Ctx: a pointer to a C structure of
+// the library's handle and the list (pkcs11.go of the version that go.mod names).
+func loadFunctionList(path string) (*pkcs11.Ctx, functionList, error) {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
-	var list *C.function_list_t
-	var problem *C.char
-	if C.load(cpath, &list, &problem) == nil {
-		return functionList{}, errors.New(C.GoString(problem))
+	if problem := C.check(cpath); problem != nil {
+		return nil, functionList{}, errors.New(C.GoString(problem))
 	}
-	return functionList{list}, nil
+	ctx := pkcs11.New(path)
+	if ctx == nil {
+		return nil, functionList{}, errors.New("its C_GetFunctionList fails")
+	}
+	inner := *(**[2]unsafe.Pointer)(unsafe.Pointer(ctx))
+	list := (*C.function_list_t)(inner[1])
+	if list == nil {
+		return nil, functionList{}, errors.New("its C_GetFunctionList gives no list")
+	}
+	return ctx, functionList{list}, nil
 }
 
 func rvError(rv C.ulong_t) error {

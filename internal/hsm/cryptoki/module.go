@@ -97,15 +97,12 @@ func load(real string) (*library, error) {
 	if l, ok := registry.libraries[real]; ok {
 		return l, nil
 	}
-	fn, err := loadFunctionList(real)
+	ctx, fn, err := loadFunctionList(real)
 	if err != nil {
 		// The loader begins with the path, which LoadError has already.
 		return nil, &LoadError{Path: real, Err: errors.New(strings.TrimPrefix(err.Error(), real+": "))}
 	}
-	l := &library{path: real, ctx: pkcs11.New(real), fn: fn}
-	if l.ctx == nil {
-		return nil, &LoadError{Path: real, Err: errors.New("the binding could not load it")}
-	}
+	l := &library{path: real, ctx: ctx, fn: fn}
 	registry.libraries[real] = l
 	return l, nil
 }

@@ -87,12 +87,18 @@ func Refused(err error) bool {
 	return errors.As(err, &e) && answers[e.Code]
 }
 
+// InvalidHandle says that an object's handle means nothing, or nothing any more. Functions that take a key may say
+// so in a way of their own.
+func InvalidHandle(err error) bool {
+	return errors.Is(err, CKR_OBJECT_HANDLE_INVALID) || errors.Is(err, CKR_KEY_HANDLE_INVALID)
+}
+
 // check notes what an error says of the session, and passes it on.
 func (s *Session) check(err error) error {
 	if _, ok := errors.AsType[*HangError](err); ok {
 		s.hangs.Store(true)
 	}
-	if e, ok := errors.AsType[*Error](err); err != nil && (!ok || !answers[e.Code] && e.Code != CKR_OBJECT_HANDLE_INVALID) {
+	if e, ok := errors.AsType[*Error](err); err != nil && (!ok || !answers[e.Code] && !InvalidHandle(e)) {
 		s.lost.Store(true)
 	}
 	return err

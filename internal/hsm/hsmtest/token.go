@@ -58,9 +58,12 @@ func Library(t testing.TB) string {
 	return ""
 }
 
-// New gives a fresh, empty SoftHSM token with a PIN.
+// New gives an empty token with a PIN: a fresh one of SoftHSM's, or that of the make that HSMTEST_MAKE names.
 func New(t testing.TB) *Token {
 	t.Helper()
+	if ThisMake(t).Name != "softhsm" {
+		return sharedToken(t)
+	}
 	softHSM.Lock()
 	defer softHSM.Unlock()
 	if softHSM.folder == "" {

@@ -1,0 +1,147 @@
+package hsmtest
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Ability is something that some makes of token lack.
+type Ability string
+
+// What tests ask for.
+const (
+	TwoTokens    Ability = "a second token beside the first"
+	SecretKeys   Ability = "secret keys (C_GenerateKey)"
+	Extractable  Ability = "a sensitive private key that is extractable (CKA_EXTRACTABLE)"
+	OneUsage     Ability = "RSA keys of one usage alone (C_GenerateKeyPair)"
+	OddSizes     Ability = "RSA-4096 and exponents but 65537 (CKM_RSA_PKCS_KEY_PAIR_GEN)"
+	OtherEyes    Ability = "seeing at once what another process changes"
+	StableHandle Ability = "handles that stay one object's when others are destroyed"
+	ManyKeys     Ability = "hundreds of keys made by one process"
+	SessionLoss  Ability = "sessions that can be closed behind a process's back (C_CloseAllSessions)"
+	OwnToken     Ability = "a token for each test, since a process remembers why a PIN was refused"
+)
+
+// Make is a make of token that tests run on, with what it lacks.
+type Make struct {
+	Name    string // as scripts/with-token has it
+	Version string
+	Lacks   []Ability
+}
+
+// Makes are the makes that tests run on. "make test-tokens" runs them all; the guide "Tokens this provider is
+// tested on" shows this table, and a test holds it to that.
+var Makes = []Make{
+	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, OwnToken, SessionLoss}},
+	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{TwoTokens, OtherEyes, OwnToken, SessionLoss}},
+	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
+		TwoTokens, SecretKeys, Extractable, OneUsage, OddSizes, OtherEyes, StableHandle, ManyKeys, OwnToken, SessionLoss,
+	}},
+}
+
+// ThisMake is the make that the tests run on: HSMTEST_MAKE's, as scripts/with-token sets it, else SoftHSM.
+func ThisMake(t testing.TB) Make {
+	t.Helper()
+	name := os.Getenv("HSMTEST_MAKE")
+	if name == "" {
+		return Makes[0]
+	}
+	for _, m := range Makes {
+		if m.Name == name {
+			return m
+		}
+	}
+	t.Fatalf("HSMTEST_MAKE=%s is no make of token that tests know", name)
+	return Make{}
+}
+
+// Needs skips a test on a make of token that lacks one of the abilities.
+func Needs(t testing.TB, abilities ...Ability) {
+	t.Helper()
+	this := ThisMake(t)
+	for _, wanted := range abilities {
+		for _, lacking := range this.Lacks {
+			if wanted == lacking {
+				t.Skipf("%s lacks %s", this.Version, wanted)
+			}
+		}
+	}
+}
+
+// shared is the one token of a make that has one: tests take turns, and each finds it empty.
+var shared = struct {
+	turn   chan struct{}
+	mu     sync.Mutex
+	holder string
+}{turn: make(chan struct{}, 1)}
+
+func sharedToken(t testing.TB) *Token {
+	t.Helper()
+	shared.mu.Lock()
+	holder := shared.holder
+	shared.mu.Unlock()
+	if holder != "" && (t.Name() == holder || strings.HasPrefix(t.Name(), holder+"/")) {
+		Needs(t, TwoTokens)
+	}
+	shared.turn <- struct{}{}
+	shared.mu.Lock()
+	shared.holder = t.Name()
+	shared.mu.Unlock()
+	t.Cleanup(func() {
+		shared.mu.Lock()
+		shared.holder = ""
+		shared.mu.Unlock()
+		<-shared.turn
+	})
+	k := &Token{
+		Library: os.Getenv("HSMTEST_LIBRARY"), Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
+	}
+	if err := k.empty(); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// empty destroys every object on the token.
+func (k *Token) empty() error {
+	ctx := context.Background()
+	m, err := cryptoki.Open(ctx, k.Library)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	slots, err := m.GetSlotList(ctx, true)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		info, err := m.GetTokenInfo(ctx, slot)
+		if err != nil || info.Label != k.Label {
+			continue
+		}
+		s, err := m.OpenSession(ctx, slot, false)
+		if err != nil {
+			return err
+		}
+		defer s.CloseSession(ctx)
+		if err := s.Login(ctx, []byte(k.PIN)); err != nil && !cryptoki.Refused(err) {
+			return err
+		}
+		objects, err := s.FindObjects(ctx, nil)
+		if err != nil {
+			return err
+		}
+		for _, o := range objects {
+			if err := s.DestroyObject(ctx, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
