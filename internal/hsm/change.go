@@ -40,6 +40,7 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}, HoldsUntouched, pair.Label)
 	}
 	want := c.wanted(typeOf(pair.private.ckk))
+	want.public = t.quirks.template(want.public)
 	if want.heldBy(pair) {
 		return pair, nil
 	}

@@ -162,6 +162,7 @@ func (g generation) call(ctx context.Context, weight int64) (made cryptoki.Pair,
 	if err != nil {
 		return made, err
 	}
+	public = g.token.quirks.template(public)
 	if err := g.token.generating.Acquire(ctx, weight); err != nil {
 		return made, err
 	}

@@ -76,9 +76,24 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 		return broken
 	})
 	if errors.Is(err, ErrMalformed) {
-		return objects, nil // each object carries its own error
+		err = nil // each object carries its own error
 	}
-	return objects, err
+	return distinct(objects), err
+}
+
+// distinct leaves out what is the same object once more under another handle: openCryptoki 3.8.1 shows an object
+// twice to a process that makes several at the same time. One that shows nothing of its key is never left out.
+func distinct(objects []object) []object {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(objects, func(o object) bool {
+		if len(o.modulus)+len(o.point) == 0 {
+			return false
+		}
+		key := fmt.Sprintf("%d %d %x %q %x %x %x", o.class, o.ckk, o.id, o.label, o.modulus, o.point, o.flags)
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
 }
 
 // An object that someone else writes at this moment can read as one that lacks attributes, or as none at all:
@@ -95,7 +110,7 @@ func (t *Token) readObject(ctx context.Context, s *cryptoki.Session, handle cryp
 		attributes, err := s.GetAttributeValue(ctx, handle, objectAttributes)
 		o := object{}
 		if err == nil {
-			o = decode(handle, attributes)
+			o = t.quirks.forget(decode(handle, attributes))
 		}
 		switch {
 		case err == nil && t.tellsNoMore(o):
@@ -151,7 +166,7 @@ func (t *Token) readAll(ctx context.Context) ([]object, error) {
 
 // keysAmong keeps what was read and is a key, or makes too little sense to tell.
 func keysAmong(objects []object) []object {
-	return slices.DeleteFunc(objects, func(o object) bool { return !o.read || o.err == nil && !o.debris && (!o.isKey() || !o.onToken()) })
+	return slices.DeleteFunc(distinct(objects), func(o object) bool { return !o.read || o.err == nil && !o.debris && (!o.isKey() || !o.onToken()) })
 }
 
 // readEach reads the objects of the handles. vanished says that some of the handles are not valid any more.

@@ -92,6 +92,7 @@ type Token struct {
 	library  string
 	module   *cryptoki.Module
 	info     TokenInfo
+	quirks   quirks
 	pool     *pool
 	snapshot *snapshot
 	// mechanisms keeps what the token said: cryptoki.MechanismType -> mechanismAnswer.
@@ -122,7 +123,14 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
-	t := &Token{library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
+	about, err := module.GetInfo(ctx)
+	if err != nil {
+		about, err = module.GetInfo(ctx) // it is a read
+	}
+	if err != nil {
+		return nil, errors.Join(err, module.Close())
+	}
+	t := &Token{quirks: quirksOf(about), library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
 	size := cmp.Or(c.MaxSessions, DefaultMaxSessions)
 	for _, limit := range []uint{info.MaxSessions, info.MaxRWSessions} {
 		if limit != 0 && limit != cryptoki.Unknown && limit < uint(size) {

@@ -246,6 +246,9 @@ func TestAModuleThatHangs(t *testing.T) {
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
+			if op.name == "change the ID" {
+				hsmtest.Needs(t, hsmtest.OtherEyes)
+			}
 			k := hsmtest.New(t)
 			w := &world{t: t, token: k, witness: open(t, k)}
 			recorded := &hsmtest.Faults{}
@@ -498,6 +501,7 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 }
 
 func TestGeneratingInParallel(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.ManyKeys)
 	rounds := 5
 	if testing.Short() {
 		rounds = 1

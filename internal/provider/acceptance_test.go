@@ -332,10 +332,10 @@ func willBe(action plancheck.ResourceActionType) resource.ConfigPlanChecks {
 
 // State checks.
 
-// has checks the attributes of a resource.
-func has(address string, attributes map[string]knownvalue.Check) (checks []statecheck.StateCheck) {
+// has checks the attributes of the key pair.
+func has(attributes map[string]knownvalue.Check) (checks []statecheck.StateCheck) {
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
-		checks = append(checks, statecheck.ExpectKnownValue(address, tfjsonpath.New(name), attributes[name]))
+		checks = append(checks, statecheck.ExpectKnownValue(key, tfjsonpath.New(name), attributes[name]))
 	}
 	return checks
 }

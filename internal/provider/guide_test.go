@@ -1,11 +1,14 @@
 package provider
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 func TestGuideHasASectionForEachDiagnostic(t *testing.T) {
@@ -48,4 +51,24 @@ func writtenSummaries(t *testing.T) (summaries []string) {
 		}
 	}
 	return summaries
+}
+
+func TestTheGuideOfTokensShowsTheTableOfMakes(t *testing.T) {
+	page, err := os.ReadFile("../../templates/guides/tested-tokens.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range hsmtest.Makes {
+		lacks := "nothing"
+		if len(m.Lacks) > 0 {
+			words := make([]string, len(m.Lacks))
+			for i, l := range m.Lacks {
+				words[i] = string(l)
+			}
+			lacks = strings.Join(words, "; ")
+		}
+		if row := fmt.Sprintf("| %s | %s |", m.Version, lacks); !strings.Contains(string(page), row) {
+			t.Errorf("the guide lacks the row\n%s", row)
+		}
+	}
 }

@@ -45,7 +45,7 @@ func TestImportAdoptsAKeyPair(t *testing.T) {
 			ConfigPlanChecks: resource.ConfigPlanChecks{
 				PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
 			},
-			ConfigStateChecks: append(has(key, map[string]knownvalue.Check{
+			ConfigStateChecks: append(has(map[string]knownvalue.Check{
 				"label": knownvalue.StringExact("team/web"), "key_id": knownvalue.StringExact("6b31"), "kid": knownvalue.StringExact("k1"),
 				"deletion_policy": knownvalue.StringExact("prevent"), "extractable": knownvalue.Bool(false),
 				"modulus_bits": knownvalue.Int64Exact(2048), "public_exponent": knownvalue.Int64Exact(65537),

@@ -89,7 +89,7 @@ func TestRSAKeyPairIsCreatedAndChangedInPlace(t *testing.T) {
 				plancheck.ExpectUnknownValue(key, tfjsonpath.New("uri")),
 				plancheck.ExpectUnknownValue(key, tfjsonpath.New("jwk")),
 			}},
-			ConfigStateChecks: append(has(key, map[string]knownvalue.Check{
+			ConfigStateChecks: append(has(map[string]knownvalue.Check{
 				"label": knownvalue.StringExact("web"), "key_id": knownvalue.StringExact("6B65792D31"), "kid": knownvalue.StringExact("key-1"),
 				"modulus_bits": knownvalue.Int64Exact(2048), "public_exponent": knownvalue.Int64Exact(65537),
 				"usage": knownvalue.SetExact([]knownvalue.Check{knownvalue.StringExact("sign")}), "extractable": knownvalue.Bool(false),
@@ -107,7 +107,7 @@ func TestRSAKeyPairIsCreatedAndChangedInPlace(t *testing.T) {
 				plancheck.ExpectUnknownValue(key, tfjsonpath.New("uri")),
 				plancheck.ExpectUnknownValue(key, tfjsonpath.New("kid")),
 			}},
-			ConfigStateChecks: append(has(key, map[string]knownvalue.Check{
+			ConfigStateChecks: append(has(map[string]knownvalue.Check{
 				"key_id": knownvalue.StringExact(two), "kid": knownvalue.StringExact("key-2"), "uri": uri("web%20site", "%6B%65%79%2D%32"),
 			}), sameKey(), b.publicKeyIs(key, two), jwkIs("key-2", "enc", "RSA-OAEP"),
 				b.holding(private("web site", two, "decrypt, unwrap"), public("web site", two, "encrypt, wrap"))),

@@ -2,6 +2,7 @@ package cryptoki
 
 import (
 	"context"
+	"strings"
 
 	"github.com/miekg/pkcs11"
 )
@@ -39,6 +40,17 @@ type TokenInfo struct {
 
 // Has says whether all of the flags are set.
 func (i TokenInfo) Has(flags uint) bool { return i.Flags&flags == flags }
+
+// Info describes the module itself (CK_INFO).
+type Info struct{ Manufacturer, Description string }
+
+// GetInfo describes the module.
+func (m *Module) GetInfo(ctx context.Context) (Info, error) {
+	return invoke(ctx, m, Call{Function: "C_GetInfo"}, func() (Info, error) {
+		i, err := m.ctx.GetInfo()
+		return Info{Manufacturer: strings.TrimRight(i.ManufacturerID, " \x00"), Description: strings.TrimRight(i.LibraryDescription, " \x00")}, err
+	})
+}
 
 // GetSlotList gives the IDs of the slots that hold a token, or of all.
 func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, error) {

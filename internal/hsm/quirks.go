@@ -1,0 +1,54 @@
+package hsm
+
+import "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+
+// quirks are the ways in which a make of module departs from the specification, as far as keys are concerned.
+type quirks struct {
+	manufacturer string // of the module, as C_GetInfo names it
+	// publicUsage: the usage flags of a public half are crossed with those of the private half, and a template that
+	// has them is refused. They are neither written nor read.
+	publicUsage bool
+}
+
+// knownQuirks has a row for each make that needs one.
+var knownQuirks = []quirks{
+	// tpm2-pkcs11 1.9: CKA_VERIFY wants the private half to decrypt, CKA_ENCRYPT wants it to sign.
+	{manufacturer: "tpm2-software.github.io", publicUsage: true},
+}
+
+func quirksOf(info cryptoki.Info) quirks {
+	for _, q := range knownQuirks {
+		if q.manufacturer == info.Manufacturer {
+			return q
+		}
+	}
+	return quirks{}
+}
+
+// forget takes out of a reading what the quirks make meaningless.
+func (q quirks) forget(o object) object {
+	if q.publicUsage && o.class == cryptoki.CKO_PUBLIC_KEY {
+		for _, row := range usages {
+			o.known &^= flagBits[row.public]
+		}
+	}
+	return o
+}
+
+// template takes out of a public half's template what the quirks make harmful.
+func (q quirks) template(public []cryptoki.Attribute) []cryptoki.Attribute {
+	if !q.publicUsage {
+		return public
+	}
+	var kept []cryptoki.Attribute
+	for _, a := range public {
+		usage := false
+		for _, row := range usages {
+			usage = usage || a.Type == row.public
+		}
+		if !usage {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}

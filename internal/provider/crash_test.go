@@ -1,0 +1,221 @@
+package provider_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	hsmprovider "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
+)
+
+// crash says at which call a provider process kills itself.
+type crash struct {
+	Function string // "": any
+	Nth      int
+	After    bool // once the call has taken effect
+}
+
+func (c crash) String() string {
+	return fmt.Sprintf("killed at %s number %d, after it took effect: %t", c.Function, c.Nth, c.After)
+}
+
+// serve is the provider as the test binary serves it, for Terraform to start as a process of its own: the
+// environment variable HSMTEST_CRASH has its crash. The provider that is shipped knows nothing of it.
+func serve() {
+	var c crash
+	if json.Unmarshal([]byte(os.Getenv("HSMTEST_CRASH")), &c) != nil {
+		c = crash{}
+	}
+	var mu sync.Mutex
+	seen := 0
+	hook := func(_ context.Context, call *cryptoki.Call, next func() error) error {
+		mu.Lock()
+		if c.Function == "" || c.Function == call.Function {
+			seen++
+		}
+		die := seen == c.Nth && (c.Function == "" || c.Function == call.Function)
+		mu.Unlock()
+		if die && !c.After {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		err := next()
+		if die {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		return err
+	}
+	_ = providerserver.Serve(context.Background(), hsmprovider.New("test", hsmprovider.WithHooks(hook)),
+		providerserver.ServeOpts{Address: "registry.terraform.io/terraform-provider-hsm/hsm"})
+}
+
+// crashShell is a shell whose provider is this test binary.
+func crashShell(t *testing.T, b *bench) shell {
+	t.Helper()
+	s := newShell(t, b, "")
+	bin := t.TempDir()
+	program := filepath.Join(bin, "terraform-provider-hsm")
+	s.write(program, fmt.Sprintf("#!/bin/sh\nHSMTEST_SERVE=1 exec %q\n", os.Args[0]))
+	if err := os.Chmod(program, 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	cli := filepath.Join(bin, "cli.tfrc")
+	s.write(cli, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"terraform-provider-hsm/hsm\" = %q\n  }\n  direct {}\n}\n", bin))
+	return s.with("TF_CLI_CONFIG_FILE="+cli, "HSM_PIN="+b.PIN, "HSMTEST_TOOL_PIN="+b.PIN)
+}
+
+// configure writes the configuration: one key, with these lines.
+func (s shell) configure(lines ...string) {
+	text := ""
+	if len(lines) > 0 {
+		text = pair("k", lines...)
+	}
+	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+text)
+}
+
+// try runs Terraform, however it ends.
+func (s shell) try(args ...string) (printed string, ok bool) {
+	s.t.Helper()
+	cmd := exec.Command(os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
+	cmd.Dir, cmd.Env = s.dir, s.with("TF_LOG=").env
+	out, err := cmd.CombinedOutput()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		s.t.Fatal(err)
+	}
+	return string(out), err == nil
+}
+
+// advised are the commands that a message of the provider's tells its reader to run.
+var advised = regexp.MustCompile(`(?m)^[│ ]*((?:terraform (?:import|state rm) hsm_|pkcs11-tool --module).*)$`)
+
+// follow runs the first command that a message advises, as its reader would; the one after it, too, where the first
+// makes Terraform forget the key.
+func (s shell) follow(printed string) {
+	s.t.Helper()
+	found := advised.FindAllStringSubmatch(printed, -1)
+	if found == nil {
+		s.t.Fatalf("no command is advised:\n%s", printed)
+	}
+	for i, command := range found {
+		line := strings.ReplaceAll(strings.TrimSpace(command[1]), ".NAME", ".k")
+		line = strings.Replace(line, "--login ", "--login --pin env:HSMTEST_TOOL_PIN ", 1)
+		line = strings.Replace(line, "terraform ", os.Getenv("TF_ACC_TERRAFORM_PATH")+" ", 1)
+		cmd := exec.Command("sh", "-c", line)
+		cmd.Dir, cmd.Env = s.dir, s.with("TF_LOG=").env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.t.Fatalf("what was advised fails: %s: %v\n%s", line, err, out)
+		}
+		if i == 1 || !strings.Contains(line, " state rm ") {
+			return
+		}
+	}
+}
+
+// TestTheProviderIsKilled kills the provider's process in an apply, runs the next apply, follows what that advises
+// where it does not go well, and wants the one key that is configured in the end: the same key, where there was one.
+// HSMTEST_FAULTS=all kills it at every call.
+func TestTheProviderIsKilled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	hsmtest.Needs(t, hsmtest.OwnToken)
+	const policy = `deletion_policy = "delete"`
+	before := []string{`label = "old"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}
+	made, crashes, recovered, followed := []string{"C_GenerateKeyPair", "C_Sign"}, 0, 0, 0
+	changed, destroyed := []string{"C_SetAttributeValue"}, []string{"C_DestroyObject"}
+	for _, c := range []struct {
+		name      string
+		from, to  []string
+		functions []string
+	}{
+		{"create", nil, before, made},
+		{"create with a random ID", nil, []string{`label = "old"`, `modulus_bits = 2048`, policy}, made[:1]},
+		{"relabel", before, []string{`label = "new"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}, changed},
+		{"change the ID", before, []string{`label = "old"`, `key_id = "6b32"`, `modulus_bits = 2048`, policy}, changed},
+		{"delete", before, nil, destroyed},
+	} {
+		var plan []crash
+		for _, function := range c.functions {
+			for nth := 1; nth <= 2; nth++ {
+				plan = append(plan, crash{function, nth, false}, crash{function, nth, true})
+			}
+		}
+		if os.Getenv("HSMTEST_FAULTS") == "all" {
+			plan = nil
+			for nth := 1; nth <= 60; nth++ {
+				plan = append(plan, crash{"", nth, false}, crash{"", nth, true})
+			}
+		}
+		for _, when := range plan {
+			s := crashShell(t, b)
+			key := ""
+			if c.from != nil {
+				s.configure(c.from...)
+				if out, ok := s.try("apply", "-auto-approve"); !ok {
+					t.Fatalf("%s: %s", c.name, out)
+				}
+				key = b.fingerprintOf("6b31")
+			}
+			s.configure(c.to...)
+			if out, ok := s.try("plan", "-out=plan"); !ok {
+				t.Fatalf("%s: %s", c.name, out)
+			}
+			order, _ := json.Marshal(when) // of strings and numbers
+			if out, ok := s.with("HSMTEST_CRASH="+string(order)).try("apply", "plan"); !ok {
+				crashes++
+				if !strings.Contains(out, "Plugin did not respond") && !strings.Contains(out, "EOF") && !strings.Contains(out, "cancelled") {
+					t.Fatalf("%s, %s: %s", c.name, when, out)
+				}
+				b.converges(s, c.name, &recovered, &followed)
+			}
+			if halves := len(b.halves()); halves != 2 && c.to != nil || halves != 0 && c.to == nil {
+				t.Fatalf("%s, %s: the token holds %d halves", c.name, when, halves)
+			}
+			if key != "" && c.to != nil && b.fingerprintOf(b.halves()[0].id) != key {
+				t.Fatalf("%s, %s: the key is another one", c.name, when)
+			}
+			s.configure()
+			if out, ok := s.try("apply", "-auto-approve"); !ok {
+				t.Fatalf("%s, %s: destroying what is left: %s", c.name, when, out)
+			}
+		}
+	}
+	t.Logf("%d crashes: the next apply went well by itself after %d, and by the command that it advised after %d", crashes, recovered, followed)
+}
+
+// converges runs the next apply, and follows its advice: up to three times, since a change of ID can want two.
+func (b *bench) converges(s shell, name string, recovered, followed *int) {
+	b.t.Helper()
+	printed, ok := s.try("plan")
+	if ok && strings.Contains(printed, "A Key Of This Label Is On The Token Already") {
+		s.follow(printed) // before the apply, which would make a second key
+		*followed++
+		*recovered--
+	}
+	for range 3 {
+		if printed, ok = s.try("apply", "-auto-approve"); ok {
+			*recovered++
+			break
+		}
+		s.follow(printed)
+		*followed++
+		*recovered--
+	}
+	if !ok {
+		b.t.Fatalf("%s: the applies after the crash do not converge:\n%s", name, printed)
+	}
+	if printed, ok = s.try("plan", "-detailed-exitcode"); !ok {
+		b.t.Fatalf("%s: the plan after it is not empty:\n%s", name, printed)
+	}
+}
