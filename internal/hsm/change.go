@@ -58,10 +58,10 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 	m := mutation{token: t, ref: ref, ids: ids, before: pair}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
-		t.snapshot.drop()
+		t.failed()
 		return failed(err, holds, pair.Label)
 	}
-	t.snapshot.wrote([]object{pair.private, pair.public}, []object{changed.private, changed.public})
+	t.wrote([]object{pair.private, pair.public}, []object{changed.private, changed.public})
 	return changed, nil
 }
 

@@ -194,7 +194,7 @@ func (r remains) holds(doomed []object) Holding {
 // destroy destroys key objects, in the order given, and looks what is left. Destroying is repeated once on what
 // is left, on fresh sessions and with fresh handles. err says that the token could not be looked at in the end.
 func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
-	defer t.snapshot.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
+	defer t.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
 	r := remains{objects: doomed}
 	for range 2 {
 		r.cause = nil

@@ -73,10 +73,13 @@ func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
 	for try := 1; ; try++ {
 		pair, holds, err := g.attempt(ctx, settle, try)
 		if err == nil {
-			t.snapshot.wrote(nil, []object{pair.private, pair.public})
+			t.wrote(nil, []object{pair.private, pair.public})
 			return pair, HoldsKey, nil
 		}
 		if holds != HoldsNothing || try == generateTries || !g.worthRepeating(ctx, err) {
+			if holds != HoldsNothing {
+				t.failed()
+			}
 			return KeyPair{}, holds, err
 		}
 	}

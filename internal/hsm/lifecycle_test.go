@@ -184,3 +184,30 @@ func TestDestroyKeyPair(t *testing.T) {
 		t.Errorf("%d objects are left, not 2", n)
 	}
 }
+
+func TestTwoTokensOfAProcessSeeEachOthersChanges(t *testing.T) {
+	k := hsmtest.New(t)
+	ctx := context.Background()
+	one, other := open(t, k), open(t, k) // as of two provider aliases
+	first := generate(t, one, small("first", "a"))
+	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 1 {
+		t.Fatalf("%d pairs, %v", len(pairs), err)
+	}
+	generate(t, one, small("second", "b"))
+	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 2 {
+		t.Errorf("after a creation: %d pairs, %v", len(pairs), err)
+	}
+	label := "c"
+	if _, err := one.ChangeKeyPair(ctx, hsm.Ref{ID: first.ID}, hsm.Change{Label: &label}); err != nil {
+		t.Fatal(err)
+	}
+	if pair, err := other.KeyPair(ctx, hsm.Ref{ID: first.ID}); err != nil || pair.Label != label {
+		t.Errorf("after a change: %q, %v", pair.Label, err)
+	}
+	if _, err := one.DestroyKeyPair(ctx, hsm.Ref{ID: first.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 1 {
+		t.Errorf("after a destruction: %d pairs, %v", len(pairs), err)
+	}
+}

@@ -28,6 +28,7 @@ type snapshot struct {
 // lookup gives the objects of an ID from the snapshot, taking it where that is due. ok is false where the
 // caller has to search directly, be it that a search is cheaper, or that the snapshot could not be had.
 func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []object, ok bool, err error) {
+	t.catchUp()
 	if objects, ok = s.serve(id); ok {
 		return objects, true, nil
 	}
@@ -82,6 +83,7 @@ func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
 		return nil, err
 	}
 	defer s.giveTurn()
+	t.catchUp()
 	if _, ok := s.serve(nil); !ok {
 		if err := s.fill(ctx, t); err != nil {
 			return nil, err

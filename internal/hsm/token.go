@@ -102,7 +102,9 @@ type Token struct {
 	writers    *writers
 	// othersWrote is the entry.others of the last write.
 	othersWrote atomic.Int64
-	generating  *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
+	// changes of objects: this Token's own, and others' that the snapshot has caught up with; guarded by writers.
+	changes, othersChanges int
+	generating             *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
 }
 
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in:

@@ -30,6 +30,8 @@ type writers struct {
 	change chan struct{} // closed when inside becomes 0, or the lock is had
 	turns  uint64        // of all processes, up to this one's last; the file has them
 	others int           // how often another process had the turn in between
+
+	changes int // that this process has made to the token's objects
 }
 
 const (
@@ -162,6 +164,37 @@ func (w *writers) lock(ctx context.Context) (*os.File, error) {
 			_ = file.Close()
 			return nil, fmt.Errorf("another process of this machine has been writing to the token all the time: %w", context.Cause(ctx))
 		}
+	}
+}
+
+// wrote notes a change of objects that this Token made: those of old are no more, those of now are there.
+func (t *Token) wrote(old, now []object) {
+	t.changed()
+	t.snapshot.wrote(old, now)
+}
+
+// failed notes a change of objects that may have been made, in part or in whole.
+func (t *Token) failed() {
+	t.changed()
+	t.snapshot.drop()
+}
+
+func (t *Token) changed() {
+	t.writers.mu.Lock()
+	defer t.writers.mu.Unlock()
+	t.writers.changes++
+	t.changes++
+}
+
+// catchUp drops the snapshot where another Token of this process, as of a provider alias, has changed objects since.
+func (t *Token) catchUp() {
+	t.writers.mu.Lock()
+	others := t.writers.changes - t.changes
+	behind := others != t.othersChanges
+	t.othersChanges = others
+	t.writers.mu.Unlock()
+	if behind {
+		t.snapshot.drop()
 	}
 }
 
