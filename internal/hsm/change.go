@@ -32,6 +32,13 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 		return failed(err, HoldsUntouched, "")
 	}
 	defer unlock()
+	if len(ids) > 1 {
+		leave, err := t.write(ctx)
+		if err != nil {
+			return failed(err, HoldsUntouched, "")
+		}
+		defer leave()
+	}
 	pair, err := t.pairUnder(ctx, ref, ids[:1])
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
@@ -110,6 +117,9 @@ func (c Change) wanted(kt *keyType) (a attributes) {
 // lacking are those of the attributes that the object does not have.
 func (o object) lacking(wanted []cryptoki.Attribute) (missing []cryptoki.Attribute) {
 	for _, a := range wanted {
+		if _, flag := flagBits[a.Type]; flag && o.class == cryptoki.CKO_PUBLIC_KEY && !o.knows(a.Type) {
+			continue // this token does not tell it, so that it can be neither wanted nor missed
+		}
 		if !bytes.Equal(o.encoded(a.Type), a.Value) {
 			missing = append(missing, a)
 		}

@@ -85,8 +85,9 @@ func victims(objects []object, ref Ref) ([]object, error) {
 			return nil, err
 		}
 		o := candidates[0]
-		if kt := typeOf(o.ckk); o.class == cryptoki.CKO_PUBLIC_KEY && ref.Fingerprint != "" && fingerprintOf(kt, o) != ref.Fingerprint {
-			return nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: fingerprintOf(kt, o)}
+		shows := fingerprintOf(typeOf(o.ckk), o)
+		if ref.Fingerprint != "" && shows != ref.Fingerprint && (shows != "" || o.class == cryptoki.CKO_PUBLIC_KEY) {
+			return nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: shows}
 		}
 		return candidates, nil
 	case err != nil:
@@ -119,6 +120,7 @@ func (t *Token) discard(ctx context.Context, made []object) Holding {
 // wipe destroys all key objects of an ID that this process has made up, so that nobody else's can bear it: what
 // is there need not even be readable. It says what the token holds then.
 func (t *Token) wipe(ctx context.Context, id []byte) Holding {
+	defer t.failed()
 	var private, public []cryptoki.Object
 	find := func(s *cryptoki.Session, class uint) (handles []cryptoki.Object, err error) {
 		return s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id), cryptoki.ULong(cryptoki.CKA_CLASS, class)})
@@ -131,6 +133,10 @@ func (t *Token) wipe(ctx context.Context, id []byte) Holding {
 					return err
 				}
 				for _, handle := range handles {
+					o, err := t.readObject(ctx, s, handle)
+					if err == nil && !bytes.Equal(o.id, id) {
+						return &MalformedError{Object: o.name(), Err: fmt.Errorf("it was found by %s %s, and reads as another", cryptoki.CKA_ID, FormatID(id))}
+					}
 					if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 						return err
 					}
@@ -138,7 +144,7 @@ func (t *Token) wipe(ctx context.Context, id []byte) Holding {
 			}
 			return nil
 		})
-		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs || errors.Is(err, ErrMalformed) {
 			return HoldsUnknown
 		}
 		err = t.read(ctx, func(s *cryptoki.Session) (err error) {
@@ -212,7 +218,12 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 		}
 		r.objects, r.others = nil, nil
 		for _, o := range found {
-			if isOneOf(doomed, o, found) {
+			mine := isOneOf(doomed, o, found)
+			if mine && len(o.modulus)+len(o.point) == 0 {
+				// It looks like one of them, but so would somebody else's that shows nothing of its key.
+				mine = slices.ContainsFunc(doomed, func(d object) bool { return d.handle == o.handle })
+			}
+			if mine {
 				r.objects = append(r.objects, o)
 				continue
 			}

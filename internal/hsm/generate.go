@@ -128,17 +128,12 @@ func (g generation) attempt(ctx, settle context.Context, try int) (KeyPair, Hold
 	return KeyPair{}, g.token.wipe(settle, g.template.ID), err
 }
 
-// free is an *ExistsError where a key object of any type bears the ID. Once the snapshot is there it costs no
-// call: thousands of keys are made without a search through the token for each.
+// free is an *ExistsError where a key object of any type bears the ID. It looks at the token itself: some tokens
+// silently replace a key of the same ID, so that an absence in a snapshot will not do.
 func (t *Token) free(ctx context.Context, id []byte) error {
-	objects, ok, err := t.snapshot.lookup(ctx, t, id)
+	objects, err := t.find(ctx, id)
 	if err != nil {
 		return err
-	}
-	if !ok || len(objects) > 0 { // what stands in the way is looked at as it is now
-		if objects, err = t.find(ctx, id); err != nil {
-			return err
-		}
 	}
 	if len(objects) > 0 {
 		return &ExistsError{ID: id, Objects: namesOf(objects)}
@@ -196,6 +191,8 @@ func (g generation) aftermath(ctx context.Context, cause error) (objects []objec
 	switch {
 	case len(objects) == 0:
 		return nil, HoldsNothing
+	case g.chosen && cryptoki.Refused(cause): // nothing was made here
+		return nil, HoldsOther
 	case g.isOurs(objects):
 		return objects, HoldsKey
 	case len(objects) == 1 && objects[0].err == nil && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:

@@ -145,6 +145,13 @@ func choose(objects []object, ref Ref) (KeyPair, error) {
 			}
 		}
 	}
+	if len(pairs) > 0 && ref.Fingerprint != "" {
+		// A foreign pair does not stand in for what is left of the one that is meant.
+		left := slices.DeleteFunc(slices.Clone(halves), func(o object) bool { return fingerprintOf(typeOf(o.ckk), o) != ref.Fingerprint })
+		if len(left) > 0 {
+			return KeyPair{}, halfError(ref.ID, left)
+		}
+	}
 	switch {
 	case len(pairs) == 1:
 		return pairs[0], nil

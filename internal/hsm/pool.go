@@ -57,15 +57,19 @@ func (p *pool) use(ctx context.Context, f func(*cryptoki.Session) error) error {
 			return fmt.Errorf("no session became free: all %d are in use, or hang in the module: %w", p.size(), context.Cause(ctx))
 		}
 	}
+	hangs := false
+	defer func() {
+		// A call that hangs holds its session open on the token: the place is given up with it.
+		if !hangs {
+			p.places <- struct{}{}
+		}
+	}()
 	s, err := p.take(ctx)
 	if err == nil {
 		err = f(s.Session)
 		p.put(ctx, s, err)
 	}
-	// A call that hangs holds its session open on the token: the place is given up with it.
-	if _, ok := errors.AsType[*cryptoki.HangError](err); !ok {
-		p.places <- struct{}{}
-	}
+	_, hangs = errors.AsType[*cryptoki.HangError](err)
 	return err
 }
 

@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,8 @@ type snapshot struct {
 	mu      sync.Mutex
 	objects map[string][]object // by CKA_ID; nil where none is taken
 	taking  bool
-	writes  []func() // own writes since the taking began, to be made up afterwards
+	writes  []func(map[string][]object) // own writes since the taking began, to be made up afterwards
+	dropped bool                        // since the taking began
 	rental  rental
 }
 
@@ -59,11 +61,11 @@ func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []o
 	case direct:
 		return nil, false, nil
 	}
-	if err := s.fill(ctx, t); err != nil {
+	all, err := s.fill(ctx, t)
+	if err != nil {
 		return nil, false, whereEnded(ctx, err)
 	}
-	objects, ok = s.serve(id)
-	return objects, ok, nil
+	return all[string(id)], true, nil
 }
 
 // whereEnded is the error, if the context has ended: then the caller need not try another way.
@@ -84,46 +86,52 @@ func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
 	}
 	defer s.giveTurn()
 	t.catchUp()
-	if _, ok := s.serve(nil); !ok {
-		if err := s.fill(ctx, t); err != nil {
-			return nil, err
-		}
-	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []object
-	for _, objects := range s.objects {
-		all = append(all, objects...)
+	all := flat(s.objects)
+	there := s.objects != nil
+	s.mu.Unlock()
+	if there {
+		return all, nil
 	}
-	return all, nil
+	taken, err := s.fill(ctx, t)
+	return flat(taken), err
 }
 
-// fill takes the snapshot. The caller has the turn.
-func (s *snapshot) fill(ctx context.Context, t *Token) error {
+func flat(byID map[string][]object) (all []object) {
+	for _, objects := range byID {
+		all = append(all, objects...)
+	}
+	return all
+}
+
+// fill takes the snapshot, and gives what was read with what this process wrote in the meantime, to nobody else.
+// It is kept unless a write failed since the taking began; what was read is still as good as a search made then.
+// The caller has the turn.
+func (s *snapshot) fill(ctx context.Context, t *Token) (map[string][]object, error) {
 	s.mu.Lock()
-	s.taking, s.writes = true, nil
+	s.taking, s.dropped, s.writes = true, false, nil
 	s.mu.Unlock()
 	objects, err := t.readAll(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taking = false
+	writes := s.writes
+	s.writes = nil
 	if err != nil {
 		s.rental = rental{waiting: s.rental.waiting}
-		return err
+		return nil, err
 	}
-	s.objects = make(map[string][]object, len(objects)/2)
+	taken := make(map[string][]object, len(objects)/2)
 	for _, o := range objects {
-		s.objects[string(o.id)] = append(s.objects[string(o.id)], o)
+		taken[string(o.id)] = append(taken[string(o.id)], o)
 	}
-	for _, write := range s.writes {
-		write()
+	for _, write := range writes {
+		write(taken)
 	}
-	s.writes = nil
-	if s.objects == nil { // a failed write dropped it; what was read is still as good as a search made then
-		s.objects = map[string][]object{}
-		defer func() { s.objects = nil }()
+	if !s.dropped {
+		s.objects = maps.Clone(taken)
 	}
-	return nil
+	return taken, nil
 }
 
 func (s *snapshot) serve(id []byte) ([]object, bool) {
@@ -135,32 +143,42 @@ func (s *snapshot) serve(id []byte) ([]object, bool) {
 	return slices.Clone(s.objects[string(id)]), true
 }
 
-// wrote notes a write of our own: the objects of old are no more, those of now are there.
+// wrote notes a write of our own: the objects of old are no more, those of now are there. An object is known by
+// what it shows of its key, since its handle may be another by now; where it shows nothing, by its handle, and
+// where that is not known, nothing is: the snapshot is dropped.
 func (s *snapshot) wrote(old, now []object) {
-	s.apply(func() {
-		for _, o := range old {
-			s.objects[string(o.id)] = slices.DeleteFunc(s.objects[string(o.id)], func(have object) bool { return have.handle == o.handle })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	write := func(to map[string][]object) {
+		for _, o := range slices.Concat(old, now) {
+			kept := slices.DeleteFunc(slices.Clone(to[string(o.id)]), func(have object) bool {
+				return have.handle == o.handle || len(o.modulus)+len(o.point) > 0 && sameKey(have, o)
+			})
+			to[string(o.id)] = kept
 		}
 		for _, o := range now {
-			s.objects[string(o.id)] = append(s.objects[string(o.id)], o)
+			to[string(o.id)] = append(to[string(o.id)], o)
 		}
+	}
+	unsure := slices.ContainsFunc(old, func(o object) bool {
+		return len(o.modulus)+len(o.point) == 0 && !slices.ContainsFunc(s.objects[string(o.id)], func(have object) bool { return have.handle == o.handle })
 	})
+	switch {
+	case unsure:
+		s.objects, s.dropped = nil, true
+	case s.objects != nil:
+		write(s.objects)
+	}
+	if s.taking {
+		s.writes = append(s.writes, write)
+	}
 }
 
 // drop forgets everything, after a write that failed: what it touched is not known here.
 func (s *snapshot) drop() {
-	s.apply(func() { s.objects = nil })
-}
-
-func (s *snapshot) apply(write func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taking {
-		s.writes = append(s.writes, write)
-	}
-	if s.objects != nil {
-		write()
-	}
+	s.objects, s.dropped = nil, true
 }
 
 // patience is how long the one whose turn it is may get nothing done before the others go their own way: it

@@ -31,7 +31,8 @@ type writers struct {
 	turns  uint64        // of all processes, up to this one's last; the file has them
 	others int           // how often another process had the turn in between
 
-	changes int // that this process has made to the token's objects
+	yield   bool // the last turn ended with its slice: others come first
+	changes int  // that this process has made to the token's objects
 }
 
 const (
@@ -77,6 +78,12 @@ func (w *writers) enter(ctx context.Context) (entry, error) {
 			return e, nil
 		case w.inside == 0 && !w.taking:
 			w.taking = true
+			if w.yield {
+				w.mu.Unlock()
+				time.Sleep(3 * writersPoll)
+				w.mu.Lock()
+				w.yield = false
+			}
 			w.mu.Unlock()
 			file, err := w.lock(ctx)
 			w.mu.Lock()
@@ -135,6 +142,7 @@ func (w *writers) leave() {
 	if w.inside--; w.inside > 0 {
 		return
 	}
+	w.yield = time.Since(w.since) >= writersSlice
 	if w.file != nil {
 		_ = w.file.Close() // unlocks
 		w.file = nil

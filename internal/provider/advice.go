@@ -68,7 +68,7 @@ func nextExists(p problem) string {
 		return otherwise.next(p)
 	}
 	id := hsm.FormatID(e.ID)
-	if isPair(e.Objects) {
+	if isPair(e.Objects) && p.resourceType == "hsm_"+strings.ToLower(e.Objects[0].Type)+"_keypair" {
 		return "if the key pair that bears the ID is the one you want, adopt it:\n\n" + importAdvice(p.resourceType, id) +
 			"\n\nElse choose another key_id, or leave it out to get a random one."
 	}

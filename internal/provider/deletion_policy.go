@@ -72,6 +72,10 @@ func prevented(r removal) diag.Diagnostic {
 	}
 	detail += fmt.Sprintf("  - To let it leave the state and stay on the token: set deletion_policy = \"abandon\"%s and run terraform apply, %s.\n", revert, again) +
 		fmt.Sprintf("  - To destroy it for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.\n", revert, again)
+	if len(r.replacedBy) == 0 {
+		detail += "  - If Terraform calls it a deposed object (create_before_destroy has made another key already): its policy cannot change any more. terraform state rm with the resource's " +
+			"address forgets both keys and leaves them on the token; then import the one to keep.\n"
+	}
 	if len(r.replacedBy) == 0 && !r.forced {
 		detail += "  - If its resource block is gone from the configuration already: put it back for this, or make Terraform forget the key with terraform state rm " +
 			"or a removed block (lifecycle { destroy = false }), which leaves the key on the token.\n"

@@ -42,7 +42,7 @@ func (p problem) diagnostic() diag.Diagnostic {
 	if row.name != "" {
 		summary += ": " + row.name
 	}
-	text := p.client.redact(strings.Join(detail, "\n\n"))
+	text := strings.Join(detail, "\n\n")
 	if row.attribute != "" && p.resourceType != "" {
 		return diag.NewAttributeErrorDiagnostic(path.Root(row.attribute), summary, text)
 	}
@@ -58,7 +58,7 @@ func (p problem) what() string {
 		p.label, p.keyID = cmp.Or(operation.Label, p.label), hsm.FormatID(operation.ID)
 		subject = p.subject()
 	}
-	text := sentence(err.Error())
+	text := sentence(p.client.redact(err.Error()))
 	if subject != "" {
 		text += "\n\nThis was about " + subject + "."
 	}

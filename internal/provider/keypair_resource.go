@@ -162,16 +162,8 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 // gone decides what becomes of the state of a key that is proven not to be on the token.
 func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
 	a := m.common()
-	if was := a.PublicKeyFingerprintSHA256.ValueString(); was != "" {
-		pairs, err := token.KeyPairs(ctx)
-		if err != nil {
-			return err
-		}
-		for _, pair := range pairs {
-			if pair.Fingerprint() == was {
-				return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
-			}
-		}
+	if err := r.moved(ctx, m, token); err != nil {
+		return err
 	}
 	policy := a.DeletionPolicy.ValueString()
 	if policy != policyAbandon && policy != policyDelete {
@@ -182,6 +174,25 @@ func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.T
 			"If this is the wrong token, do not apply, and correct the provider's configuration.",
 		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy))
 	resp.State.RemoveResource(ctx)
+	return nil
+}
+
+// moved is an error where the key that the state means is on the token under another ID.
+func (r *keyPairResource) moved(ctx context.Context, m keyPairModel, token *hsm.Token) error {
+	a := m.common()
+	was := a.PublicKeyFingerprintSHA256.ValueString()
+	if was == "" {
+		return nil
+	}
+	pairs, err := token.KeyPairs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pair := range pairs {
+		if pair.Fingerprint() == was {
+			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
+		}
+	}
 	return nil
 }
 
@@ -237,6 +248,13 @@ func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, doingDelete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
+		_, err := token.KeyPair(ctx, r.kind.ref(m))
+		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil {
+			return err
+		}
+		if errors.Is(err, hsm.ErrNotFound) {
+			return r.moved(ctx, m, token) // nil: it is gone
+		}
 		left, err := token.DestroyKeyPair(ctx, r.kind.ref(m))
 		if err == nil && len(left) > 0 {
 			var lines []string

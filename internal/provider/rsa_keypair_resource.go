@@ -31,12 +31,12 @@ func newRSAKeyPairResource() resource.Resource {
 				Validators: []validator.Int64{int64validator.Between(2048, 16384), multipleOf(8)},
 			},
 			"public_exponent": schema.Int64Attribute{
-				MarkdownDescription: "Public exponent: odd, and at least 65537 ([FIPS 186-5](https://doi.org/10.6028/NIST.FIPS.186-5), A.1.1). " +
+				MarkdownDescription: "Public exponent: odd, at least 65537 and less than 2^31 ([FIPS 186-5](https://doi.org/10.6028/NIST.FIPS.186-5), A.1.1). " +
 					"Defaults to 65537. A change replaces the key pair.",
 				Optional:   true,
 				Computed:   true,
 				Default:    int64default.StaticInt64(65537),
-				Validators: []validator.Int64{int64validator.AtLeast(65537), odd{}},
+				Validators: []validator.Int64{int64validator.Between(65537, 1<<31-1), odd{}},
 			},
 		},
 		newModel: func() keyPairModel { return new(rsaKeyPairModel) },
