@@ -88,41 +88,16 @@ func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, priv
 	return pair, s.check(err)
 }
 
-// GenerateKey makes a secret key in the token.
-func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
-	object, err := invoke(ctx, s.module, Call{Function: "C_GenerateKey", Session: s.handle}, func() (Object, error) {
-		o, err := s.module.ctx.GenerateKey(s.sh(), m.binding(), bindingTemplate(template))
-		return Object(o), err
-	})
-	return object, s.check(err)
-}
-
 // Sign signs with a private or secret key (C_SignInit, C_Sign).
 func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
 	init := func() error { return s.module.ctx.SignInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
 	return s.transform(ctx, "C_Sign", key, init, func() ([]byte, error) { return s.module.ctx.Sign(s.sh(), data) })
 }
 
-// Encrypt encrypts with a secret key (C_EncryptInit, C_Encrypt).
-func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ctx.EncryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
-	return s.transform(ctx, "C_Encrypt", key, init, func() ([]byte, error) { return s.module.ctx.Encrypt(s.sh(), data) })
-}
-
 // Decrypt decrypts with a private or secret key (C_DecryptInit, C_Decrypt).
 func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
 	init := func() error { return s.module.ctx.DecryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
 	return s.transform(ctx, "C_Decrypt", key, init, func() ([]byte, error) { return s.module.ctx.Decrypt(s.sh(), data) })
-}
-
-// DeriveKey derives a key (C_DeriveKey).
-func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, template []Attribute) (Object, error) {
-	call := Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
-	object, err := invoke(ctx, s.module, call, func() (Object, error) {
-		o, err := s.module.ctx.DeriveKey(s.sh(), m.binding(), pkcs11.ObjectHandle(base), bindingTemplate(template))
-		return Object(o), err
-	})
-	return object, s.check(err)
 }
 
 // transform makes the two calls of a one-part operation.
@@ -146,7 +121,7 @@ func (s *Session) operation(err error) error {
 // Mechanism is a mechanism with its parameter.
 type Mechanism struct {
 	Type      MechanismType
-	parameter any // what the binding takes: nil, *pkcs11.OAEPParams, *pkcs11.ECDH1DeriveParams
+	parameter any // what the binding takes: nil, *pkcs11.OAEPParams
 }
 
 // OAEP is CKM_RSA_PKCS_OAEP with SHA-1 and MGF1-SHA-1 and no label: the set of parameters that every token
@@ -154,12 +129,6 @@ type Mechanism struct {
 func OAEP() Mechanism {
 	params := pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
 	return Mechanism{CKM_RSA_PKCS_OAEP, params}
-}
-
-// ECDH1 is CKM_ECDH1_DERIVE without a key derivation function, with the other side's public point as
-// PKCS#11 v2.40 wants it: raw.
-func ECDH1(point []byte) Mechanism {
-	return Mechanism{CKM_ECDH1_DERIVE, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point)}
 }
 
 func (m Mechanism) binding() []*pkcs11.Mechanism {

@@ -78,36 +78,15 @@ type MechanismType uint
 
 // The mechanisms that this project uses.
 const (
-	CKM_RSA_PKCS_KEY_PAIR_GEN   MechanismType = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
-	CKM_RSA_PKCS                MechanismType = pkcs11.CKM_RSA_PKCS
-	CKM_RSA_PKCS_OAEP           MechanismType = pkcs11.CKM_RSA_PKCS_OAEP
-	CKM_EC_KEY_PAIR_GEN         MechanismType = pkcs11.CKM_EC_KEY_PAIR_GEN
-	CKM_EC_EDWARDS_KEY_PAIR_GEN MechanismType = 0x1055
-	CKM_ECDSA                   MechanismType = pkcs11.CKM_ECDSA
-	CKM_EDDSA                   MechanismType = 0x1057
-	CKM_ECDH1_DERIVE            MechanismType = pkcs11.CKM_ECDH1_DERIVE
-	CKM_AES_KEY_GEN             MechanismType = pkcs11.CKM_AES_KEY_GEN
-	CKM_AES_ECB                 MechanismType = pkcs11.CKM_AES_ECB
-	CKM_GENERIC_SECRET_KEY_GEN  MechanismType = pkcs11.CKM_GENERIC_SECRET_KEY_GEN
-	CKM_SHA256_HMAC             MechanismType = pkcs11.CKM_SHA256_HMAC
+	CKM_RSA_PKCS_KEY_PAIR_GEN MechanismType = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
+	CKM_RSA_PKCS              MechanismType = pkcs11.CKM_RSA_PKCS
+	CKM_RSA_PKCS_OAEP         MechanismType = pkcs11.CKM_RSA_PKCS_OAEP
 )
 
 // MechanismInfo is CK_MECHANISM_INFO. Its bounds are hints: some tokens refuse what lies within.
 type MechanismInfo struct {
 	MinKeySize, MaxKeySize uint // bits, or bytes where the mechanism's page says so; 0 where it has none
 	Flags                  uint
-}
-
-// GetMechanismList gives the mechanisms of the token in a slot.
-func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismType, error) {
-	return invoke(ctx, m, Call{Function: "C_GetMechanismList"}, func() ([]MechanismType, error) {
-		list, err := m.ctx.GetMechanismList(slot)
-		types := make([]MechanismType, len(list))
-		for i, l := range list {
-			types[i] = MechanismType(l.Mechanism)
-		}
-		return types, err
-	})
 }
 
 // GetMechanismInfo describes one mechanism of the token in a slot.
