@@ -191,8 +191,6 @@ func (g generation) aftermath(ctx context.Context, cause error) (objects []objec
 	switch {
 	case len(objects) == 0:
 		return nil, HoldsNothing
-	case g.chosen && cryptoki.Refused(cause): // nothing was made here
-		return nil, HoldsOther
 	case g.isOurs(objects):
 		return objects, HoldsKey
 	case len(objects) == 1 && objects[0].err == nil && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:

@@ -11,6 +11,6 @@ func TestMain(m *testing.M) {
 	if order := os.Getenv("HSMTEST_ORDER"); order != "" {
 		os.Exit(obey(order))
 	}
-	hsmtest.Tokens = 72 // each is a slot to look at, for each opening of a token
+	hsmtest.Tokens = 36
 	os.Exit(hsmtest.Main(m))
 }

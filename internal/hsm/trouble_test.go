@@ -103,6 +103,7 @@ func TestStatesOfThePIN(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
+			k.Spoil()
 			faults := &hsmtest.Faults{}
 			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
 				err := next()
@@ -250,6 +251,7 @@ func TestAModuleThatHangs(t *testing.T) {
 				hsmtest.Needs(t, hsmtest.OtherEyes)
 			}
 			k := hsmtest.New(t)
+			k.Spoil() // sessions that hang stay open, and keep the process logged in
 			w := &world{t: t, token: k, witness: open(t, k)}
 			recorded := &hsmtest.Faults{}
 			op.prepare(w)
@@ -316,6 +318,7 @@ func TestAModuleThatHangs(t *testing.T) {
 
 func TestOthersGoOnBesideAHangingCall(t *testing.T) {
 	k := hsmtest.New(t)
+	k.Spoil()
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
 	pair := generate(t, token, small("a", "a"))

@@ -160,7 +160,7 @@ func TestOpenRefuses(t *testing.T) {
 			if !errors.Is(err, cryptoki.ErrLoad) {
 				t.Fatalf("got %v", err)
 			}
-			if strings.Count(err.Error(), filepath.Base(path)) > 2 {
+			if strings.Count(err.Error(), path) > 1 {
 				t.Errorf("the path comes again and again: %v", err)
 			}
 		})

@@ -84,7 +84,7 @@ func realPath(path string) (string, error) {
 		return "", &LoadError{Path: path, Err: err}
 	}
 	if !info.Mode().IsRegular() {
-		return "", &LoadError{Path: path, Err: fmt.Errorf("%s is not a file", real)}
+		return "", &LoadError{Path: path, Err: errors.New("it is not a file")}
 	}
 	if real, err = filepath.Abs(real); err != nil {
 		return "", &LoadError{Path: path, Err: err}

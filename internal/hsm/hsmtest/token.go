@@ -20,11 +20,13 @@ type Token struct {
 	Label   string
 	PIN     string
 	SOPIN   string
+
+	spoilt bool
 }
 
 // Tokens is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
 // initialise the module after it was made, and other tests of the process may hold the module open.
-var Tokens = 48
+var Tokens = 24
 
 // softHSM is the process's token folder: SoftHSM has one configuration a process.
 var softHSM struct {
@@ -33,6 +35,7 @@ var softHSM struct {
 	library string
 	pin     string
 	next    int
+	free    []int // of tests that have ended well
 	err     error
 }
 
@@ -58,7 +61,7 @@ func Library(t testing.TB) string {
 	return ""
 }
 
-// New gives an empty token with a PIN: a fresh one of SoftHSM's, or that of the make that HSMTEST_MAKE names.
+// New gives an empty token with a PIN: one of SoftHSM's for this test alone, or that of the make that HSMTEST_MAKE names.
 func New(t testing.TB) *Token {
 	t.Helper()
 	if ThisMake(t).Name != "softhsm" {
@@ -73,11 +76,32 @@ func New(t testing.TB) *Token {
 	if softHSM.err != nil {
 		t.Fatal(softHSM.err)
 	}
-	if softHSM.next == Tokens {
-		t.Fatalf("the tests of this package need more than %d tokens: raise hsmtest.Tokens", Tokens)
+	n := softHSM.next + 1
+	switch last := len(softHSM.free) - 1; {
+	case last >= 0:
+		n, softHSM.free = softHSM.free[last], softHSM.free[:last]
+	case n > Tokens:
+		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens", Tokens)
+	default:
+		softHSM.next = n
 	}
-	softHSM.next++
-	return &Token{Library: softHSM.library, Label: label(softHSM.next), PIN: softHSM.pin, SOPIN: softHSM.pin}
+	k := &Token{Library: softHSM.library, Label: label(n), PIN: softHSM.pin, SOPIN: softHSM.pin}
+	t.Cleanup(func() { k.giveBack(t, n) })
+	return k
+}
+
+// Spoil keeps the token from going to another test: the process remembers that its PIN was refused, or has
+// sessions open on it.
+func (k *Token) Spoil() { k.spoilt = true }
+
+// giveBack lets another test have the token, emptied, unless something may be wrong with it.
+func (k *Token) giveBack(t testing.TB, n int) {
+	if t.Failed() || k.spoilt || k.empty() != nil {
+		return
+	}
+	softHSM.Lock()
+	defer softHSM.Unlock()
+	softHSM.free = append(softHSM.free, n)
 }
 
 func label(n int) string { return fmt.Sprintf("hsmtest-%02d", n) }
