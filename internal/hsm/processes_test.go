@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -35,24 +34,13 @@ func obey(text string) int {
 		fmt.Println(err)
 		return 2
 	}
-	calls := 0
-	var mu sync.Mutex
+	kill, calls := hsmtest.Crash{Nth: o.Nth, After: o.After}.Hook()
 	c := hsm.Config{Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: []cryptoki.Hook{
-		func(_ context.Context, c *cryptoki.Call, next func() error) error {
-			mu.Lock()
-			if c.Function != "C_GetTokenInfo" || calls != 2 { // of the looks at all the slots, the first counts
-				calls++
+		func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+			if c.Function == "C_GetTokenInfo" && calls() == 2 { // of the looks at all the slots, the first counts
+				return next()
 			}
-			die := calls == o.Nth
-			mu.Unlock()
-			if die && !o.After {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			}
-			err := next()
-			if die {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			}
-			return err
+			return kill(ctx, c, next)
 		},
 	}}
 	token, err := hsm.Open(context.Background(), c)
@@ -78,7 +66,7 @@ func obey(text string) int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println("calls", calls)
+	fmt.Println("calls", calls())
 	return 0
 }
 

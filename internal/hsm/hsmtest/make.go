@@ -2,6 +2,7 @@ package hsmtest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -104,13 +105,16 @@ func sharedToken(t testing.TB) *Token {
 	k := &Token{
 		Library: os.Getenv("HSMTEST_LIBRARY"), Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
 	}
-	if err := k.empty(); err != nil {
+	if err := k.empty(); err != nil && !errors.Is(err, errInUse) {
 		t.Fatal(err)
 	}
 	return k
 }
 
-// empty destroys every object on the token.
+// errInUse: the login of a test that has ended is still there.
+var errInUse = errors.New("sessions are left open on the token")
+
+// empty destroys every object on the token. It gives errInUse where a session is logged in.
 func (k *Token) empty() error {
 	ctx := context.Background()
 	m, err := cryptoki.Open(ctx, k.Library)
@@ -132,8 +136,9 @@ func (k *Token) empty() error {
 			return err
 		}
 		defer func() { _ = s.CloseSession(ctx) }()
-		if err := s.Login(ctx, []byte(k.PIN)); err != nil && !cryptoki.Refused(err) {
-			return err
+		login := s.Login(ctx, []byte(k.PIN))
+		if login != nil && !errors.Is(login, cryptoki.CKR_USER_ALREADY_LOGGED_IN) {
+			return login
 		}
 		objects, err := s.FindObjects(ctx, nil)
 		if err != nil {
@@ -143,6 +148,9 @@ func (k *Token) empty() error {
 			if err := s.DestroyObject(ctx, o); err != nil {
 				return err
 			}
+		}
+		if login != nil {
+			return errInUse
 		}
 	}
 	return nil
