@@ -152,6 +152,7 @@ func TestAKeyThatIsDestroyedUnderANewHandleLeavesTheSnapshot(t *testing.T) {
 
 // TestAWriteWhileTheSnapshotIsTaken makes a key, or fails to change one, in the middle of a reading of all keys.
 func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.TwoSessions)
 	for name, write := range map[string]func(*testing.T, *hsm.Token){
 		"a creation": func(t *testing.T, token *hsm.Token) { generate(t, token, small("new", "new")) },
 		"a change that fails, then a creation": func(t *testing.T, token *hsm.Token) {

@@ -8,12 +8,17 @@ type quirks struct {
 	// publicUsage: the usage flags of a public half are crossed with those of the private half, and a template that
 	// has them is refused. They are neither written nor read.
 	publicUsage bool
+	// oneSession: calls in several sessions at a time corrupt the module's memory, so there is one session.
+	oneSession bool
 }
 
 // knownQuirks has a row for each make that needs one.
 var knownQuirks = []quirks{
 	// tpm2-pkcs11 1.9: CKA_VERIFY wants the private half to decrypt, CKA_ENCRYPT wants it to sign.
 	{manufacturer: "tpm2-software.github.io", publicUsage: true},
+	// openCryptoki 3.8.1: C_DestroyObject crashes the process where another session destroys too; objects that are
+	// made at the same time are shown twice.
+	{manufacturer: "IBM", oneSession: true},
 }
 
 func quirksOf(info cryptoki.Info) quirks {

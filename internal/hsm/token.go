@@ -139,6 +139,9 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 			size = int(limit)
 		}
 	}
+	if t.quirks.oneSession {
+		size = 1
+	}
 	t.pool = newPool(size, loginOf(module, info, c.PIN))
 	return t, nil
 }

@@ -317,6 +317,7 @@ func TestAModuleThatHangs(t *testing.T) {
 }
 
 func TestOthersGoOnBesideAHangingCall(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.TwoSessions)
 	k := hsmtest.New(t)
 	k.Spoil()
 	faults := &hsmtest.Faults{}

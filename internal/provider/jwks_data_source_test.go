@@ -19,6 +19,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // jwks is the block of the data source data.hsm_jwks.NAME.
@@ -100,6 +102,7 @@ func (b *bench) verifies(name, mechanism string, algorithm jose.SignatureAlgorit
 
 func TestJWKSHasJustTheSelectedPairs(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.PSS)
 	b := newBench(t)
 	// Not in the order of label and ID, with halves of pairs among them.
 	b.make("hydra.b", "6b34")

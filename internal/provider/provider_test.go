@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // block is a provider block of just these lines.
@@ -196,6 +197,7 @@ func TestTwoTokensInOneConfiguration(t *testing.T) {
 
 func TestTwoProvidersOfOneTokenShareALogin(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OwnToken)
 	b := newBench(t)
 	config := b.provider() + block("other", line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN), "max_sessions = 2") +
 		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b32"`, "provider = other")

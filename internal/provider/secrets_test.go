@@ -148,6 +148,7 @@ const ephemeralPIN = `
 
 func TestThePINIsNowhereAndAWrongOneIsSentOnce(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OwnToken)
 	b := newBench(t)
 	wrong := hsmtest.RandomPIN()
 	s := newShell(t, b, ephemeralPIN+

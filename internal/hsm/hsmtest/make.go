@@ -24,7 +24,9 @@ const (
 	OtherEyes   Ability = "seeing at once what another process changes"
 	ManyKeys    Ability = "hundreds of keys made by one process"
 	SessionLoss Ability = "sessions that can be closed behind a process's back (C_CloseAllSessions)"
-	OwnToken    Ability = "a token for each test, since a process remembers why a PIN was refused"
+	TwoSessions Ability = "calls in two sessions at a time (C_DestroyObject crashes in another's)"
+	PSS         Ability = "RSASSA-PSS (CKM_SHA256_RSA_PKCS_PSS)"
+	OwnToken    Ability = "a token for each test, since a refused PIN is counted and remembered"
 )
 
 // Make is a make of token that tests run on, with what it lacks.
@@ -38,8 +40,8 @@ type Make struct {
 // tested on" shows this table, and a test holds it to that.
 var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, OwnToken, SessionLoss}},
-	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{TwoTokens, Exponents, OtherEyes, OwnToken, SessionLoss}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss}},
+	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{TwoTokens, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
 		TwoTokens, SecretKeys, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss,
 	}},
