@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -46,13 +47,22 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 	if ref.Fingerprint != "" && pair.Fingerprint() != ref.Fingerprint {
 		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}, HoldsUntouched, pair.Label)
 	}
-	want := c.wanted(typeOf(pair.private.ckk))
+	kt := typeOf(pair.private.ckk)
+	if c.Usage != nil {
+		if err := kt.permits(*c.Usage); err != nil {
+			return failed(err, HoldsUntouched, pair.Label)
+		}
+	}
+	want := c.wanted(kt)
 	want.public = t.quirks.template(want.public)
 	if want.heldBy(pair) {
 		return pair, nil
 	}
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
 		return failed(ErrReadOnly, HoldsUntouched, pair.Label)
+	}
+	if _, err := t.ProveKeyPair(ctx, pair); err != nil { // the private half may be somebody else's
+		return failed(err, HoldsUntouched, pair.Label)
 	}
 	if len(ids) > 1 {
 		if err := t.free(ctx, c.ID); err != nil {
@@ -247,7 +257,8 @@ func (m mutation) setHalf(ctx context.Context, half object, missing []cryptoki.A
 		if err != nil {
 			return err
 		}
-		if !sameKey(half, now) {
+		// One that shows nothing of its key is known by its ID.
+		if !sameKey(half, now) || !now.showsItself() && !slices.ContainsFunc(m.ids, func(id []byte) bool { return bytes.Equal(id, now.id) }) {
 			return s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
 		}
 		return s.SetAttributeValue(ctx, half.handle, missing)
@@ -256,5 +267,5 @@ func (m mutation) setHalf(ctx context.Context, half object, missing []cryptoki.A
 
 // sameKey says that two readings show the same object, whatever it is called by now.
 func sameKey(a, b object) bool {
-	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.point, b.point)
+	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point)
 }

@@ -34,7 +34,10 @@ func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}
-	doomed, err := victims(objects, ref)
+	doomed, pair, err := victims(objects, ref)
+	if err == nil && pair != nil { // the private half may be somebody else's
+		_, err = t.ProveKeyPair(ctx, *pair)
+	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}
@@ -66,36 +69,37 @@ func (e *DifferentKeyError) Error() string {
 	return fmt.Sprintf("the key behind key ID %s is another one: its public key has the fingerprint %s, the one that is meant has %s", FormatID(e.ID), e.Found, e.Want)
 }
 
-// victims are the objects to destroy: the two halves of the pair that ref means, or what is left of it.
-func victims(objects []object, ref Ref) ([]object, error) {
+// victims are the objects to destroy: the two halves of the pair that ref means, or what is left of it, where pair
+// is nil.
+func victims(objects []object, ref Ref) (doomed []object, pair *KeyPair, err error) {
 	candidates := ofType(objects, ref.Type)
 	for _, o := range objects {
 		if o.err != nil {
-			return nil, o.err
+			return nil, nil, o.err
 		}
 	}
 	if len(candidates) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	pair, err := choose(objects, ref)
+	chosen, err := choose(objects, ref)
 	var half *HalfPairError
 	switch {
 	case errors.As(err, &half):
 		if len(candidates) > 1 {
-			return nil, err
+			return nil, nil, err
 		}
 		o := candidates[0]
 		shows := fingerprintOf(typeOf(o.ckk), o)
 		if ref.Fingerprint != "" && shows != ref.Fingerprint && (shows != "" || o.class == cryptoki.CKO_PUBLIC_KEY) {
-			return nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: shows}
+			return nil, nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: shows}
 		}
-		return candidates, nil
+		return candidates, nil, nil
 	case err != nil:
-		return nil, err
-	case ref.Fingerprint != "" && pair.Fingerprint() != ref.Fingerprint:
-		return nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}
+		return nil, nil, err
+	case ref.Fingerprint != "" && chosen.Fingerprint() != ref.Fingerprint:
+		return nil, nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: chosen.Fingerprint()}
 	}
-	return []object{pair.private, pair.public}, nil
+	return []object{chosen.private, chosen.public}, &chosen, nil
 }
 
 // fingerprintOf is the fingerprint of what a half shows of its key, "" where that is too little.
@@ -219,7 +223,7 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 		r.objects, r.others = nil, nil
 		for _, o := range found {
 			mine := isOneOf(doomed, o, found)
-			if mine && len(o.modulus)+len(o.point) == 0 {
+			if mine && !o.showsItself() {
 				// It looks like one of them, but so would somebody else's that shows nothing of its key.
 				mine = slices.ContainsFunc(doomed, func(d object) bool { return d.handle == o.handle })
 			}
@@ -275,14 +279,13 @@ func (t *Token) findAll(ctx context.Context, objects []object) (found []object, 
 
 // sameObject says that two readings show the same object, its handle aside.
 func sameObject(a, b object) bool {
-	return a.class == b.class && a.ckk == b.ckk && a.label == b.label && bytes.Equal(a.id, b.id) &&
-		bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.point, b.point)
+	return a.label == b.label && bytes.Equal(a.id, b.id) && sameKey(a, b)
 }
 
 // isOneOf says that o is one of the known objects, be it under another handle by now. One that shows nothing
 // of its key is known by its handle, or by being the only one of its kind among the found.
 func isOneOf(known []object, o object, found []object) bool {
-	alone := len(o.modulus)+len(o.point) > 0
+	alone := o.showsItself()
 	if !alone {
 		twins := 0
 		for _, other := range found {

@@ -71,12 +71,22 @@ type AmbiguousError struct {
 	Objects []Object // the private halves, or the secret keys
 	// Fingerprints are those of the pairs, in the order of Objects; "" for a secret key.
 	Fingerprints []string
+	// Halves: Objects are halves of pairs, and nothing shows which of them belong together. Fingerprints has "" for
+	// those that show nothing of their key.
+	Halves bool
 }
 
 func (e *AmbiguousError) Error() string {
 	var each []string
 	for i, o := range e.Objects {
+		if e.Fingerprints[i] == "" {
+			each = append(each, o.String())
+			continue
+		}
 		each = append(each, fmt.Sprintf("%s (fingerprint %s)", o, e.Fingerprints[i]))
+	}
+	if e.Halves {
+		return fmt.Sprintf("key ID %s is borne by several keys, and nothing shows which of the halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
 	}
 	return fmt.Sprintf("key ID %s is borne by %d keys: %s", FormatID(e.ID), len(e.Objects), strings.Join(each, "; "))
 }

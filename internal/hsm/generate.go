@@ -156,10 +156,7 @@ func (g generation) generate(ctx, settle context.Context, weight int64) ([]objec
 }
 
 func (g generation) call(ctx context.Context, weight int64) (made cryptoki.Pair, err error) {
-	public, private, err := g.template.attributes(g.row)
-	if err != nil {
-		return made, err
-	}
+	public, private := g.template.attributes(g.row)
 	public = g.token.quirks.template(public)
 	if err := g.token.generating.Acquire(ctx, weight); err != nil {
 		return made, err

@@ -19,9 +19,9 @@ type KeyPair struct {
 	ID                 []byte // CKA_ID, the same on both halves
 	Label, PublicLabel string // CKA_LABEL of the private and of the public half
 	Type               KeyType
-	PublicKey          crypto.PublicKey // *rsa.PublicKey, ...
+	PublicKey          crypto.PublicKey // one of package publickey
 	Usage              Usage            // what the private half may do
-	PublicUsage        Usage            // what the public half's flags say, in the private half's words; where it has none, Usage
+	PublicUsage        Usage            // what the public half's flags say, in the private half's words; where they are not told, Usage
 	Extractable        bool             // CKA_EXTRACTABLE of the private half
 	Sensitive          bool             // CKA_SENSITIVE of the private half
 	// The token's claims about the private half's past; nil where it makes none.
@@ -50,7 +50,7 @@ func (t *Token) KeyPair(ctx context.Context, ref Ref) (KeyPair, error) {
 	}
 	if ok {
 		// What is not a plain success is looked at again, directly: others may have changed the token.
-		if pair, err := choose(objects, ref); err == nil {
+		if pair, err := choose(objects, ref); err == nil && pair.isMeant(ref) {
 			return pair, nil
 		}
 	}
@@ -61,7 +61,15 @@ func (t *Token) KeyPair(ctx context.Context, ref Ref) (KeyPair, error) {
 	if half, ok := errors.AsType[*HalfPairError](err); ok {
 		half.Twin = t.strayTwin(ctx, objects, ref)
 	}
+	if err == nil && !pair.isMeant(ref) { // half of it may be what is left of the one that is meant
+		_, err = t.ProveKeyPair(ctx, pair)
+	}
 	return pair, err
+}
+
+// isMeant says that the pair has the fingerprint of the one that is meant, where that is known.
+func (k KeyPair) isMeant(ref Ref) bool {
+	return ref.Fingerprint == "" || ref.Fingerprint == k.fingerprint
 }
 
 // strayTwin looks for the missing half under other IDs: an interrupted change of ID leaves the halves apart.
@@ -71,6 +79,7 @@ func (t *Token) strayTwin(ctx context.Context, objects []object, ref Ref) *Objec
 	if err != nil {
 		return nil
 	}
+	var unsure []halfPair
 	for _, half := range ofType(objects, ref.Type) {
 		kt := typeOf(half.ckk)
 		for _, o := range all {
@@ -81,10 +90,52 @@ func (t *Token) strayTwin(ctx context.Context, objects []object, ref Ref) *Objec
 			if private.class != cryptoki.CKO_PRIVATE_KEY || public.class != cryptoki.CKO_PUBLIC_KEY || o.ckk != half.ckk || bytes.Equal(o.id, half.id) {
 				continue
 			}
-			if same, known := kt.twins(private, public); same && known {
+			switch kt.twins(private, public) {
+			case same:
 				name := o.name()
 				return &name
+			case unknown:
+				unsure = append(unsure, halfPair{kt, private, public, o.name()})
 			}
+		}
+	}
+	return t.proveTwin(ctx, unsure, all)
+}
+
+// halfPair are two halves that may be one pair; the twin is the one that was missed.
+type halfPair struct {
+	row             *keyType
+	private, public object
+	twin            Object
+}
+
+// twinProofs is how many halves are tried at most, to find the one that is missed.
+const twinProofs = 8
+
+// proveTwin tries which of the halves belong together, among those that have no other half under their own ID.
+func (t *Token) proveTwin(ctx context.Context, unsure []halfPair, all []object) *Object {
+	type place struct {
+		id string
+		kind
+	}
+	there := map[place]bool{}
+	for _, o := range all {
+		there[place{string(o.id), o.kind()}] = true
+	}
+	unsure = slices.DeleteFunc(unsure, func(h halfPair) bool {
+		other := cryptoki.CKO_PUBLIC_KEY
+		if h.twin.Class == classes[other] {
+			other = cryptoki.CKO_PRIVATE_KEY
+		}
+		return there[place{string(h.twin.ID), kind{other, h.row.ckk}}]
+	})
+	for _, h := range unsure[:min(len(unsure), twinProofs)] {
+		pair, err := newKeyPair(h.row, h.private, h.public)
+		if err != nil {
+			continue
+		}
+		if result, _, _ := t.operate(ctx, h.row, pair); result == same {
+			return &h.twin
 		}
 	}
 	return nil
@@ -92,7 +143,8 @@ func (t *Token) strayTwin(ctx context.Context, objects []object, ref Ref) *Objec
 
 // KeyPairs gives every whole pair on the token, ordered by label, then ID. Halves without a twin, and pairs
 // of types that are not known here, are left out, and so is what Unreadable counts; a malformed half is an
-// error, since a set without its key would be taken for whole.
+// error, since a set without its key would be taken for whole, and so are halves of several pairs of one ID that
+// show too little of their keys (*AmbiguousError).
 func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 	objects, err := t.snapshot.all(ctx, t)
 	if err != nil {
@@ -110,11 +162,14 @@ func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 	}
 	var pairs []KeyPair
 	for _, group := range byID {
-		found, _, err := match(ofType(group, ""))
+		m, err := match(ofType(group, ""))
 		if err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, found...)
+		if len(m.undecided) > 0 {
+			return nil, m.ambiguous(group[0].id)
+		}
+		pairs = append(pairs, m.pairs...)
 	}
 	SortKeyPairs(pairs)
 	return pairs, nil
@@ -134,38 +189,34 @@ func choose(objects []object, ref Ref) (KeyPair, error) {
 			return KeyPair{}, o.err
 		}
 	}
-	pairs, halves, err := match(ofType(objects, ref.Type))
+	m, err := match(ofType(objects, ref.Type))
 	if err != nil {
 		return KeyPair{}, err
 	}
-	if len(pairs) > 1 && ref.Fingerprint != "" {
-		for _, pair := range pairs {
+	several := len(m.pairs) > 1 || len(m.undecided) > 0
+	if several && ref.Fingerprint != "" {
+		for _, pair := range m.pairs {
 			if pair.Fingerprint() == ref.Fingerprint {
 				return pair, nil
 			}
 		}
 	}
-	if len(pairs) > 0 && ref.Fingerprint != "" {
+	if (several || len(m.pairs) > 0) && ref.Fingerprint != "" {
 		// A foreign pair does not stand in for what is left of the one that is meant.
-		left := slices.DeleteFunc(slices.Clone(halves), func(o object) bool { return fingerprintOf(typeOf(o.ckk), o) != ref.Fingerprint })
+		left := slices.DeleteFunc(slices.Clone(m.halves), func(o object) bool { return fingerprintOf(typeOf(o.ckk), o) != ref.Fingerprint })
 		if len(left) > 0 {
 			return KeyPair{}, halfError(ref.ID, left)
 		}
 	}
 	switch {
-	case len(pairs) == 1:
-		return pairs[0], nil
-	case len(pairs) > 1:
-		e := &AmbiguousError{ID: ref.ID}
-		for _, pair := range pairs {
-			e.Objects = append(e.Objects, pair.private.name())
-			e.Fingerprints = append(e.Fingerprints, pair.Fingerprint())
-		}
-		return KeyPair{}, e
-	case len(halves) == 0:
+	case several:
+		return KeyPair{}, m.ambiguous(ref.ID)
+	case len(m.pairs) == 1:
+		return m.pairs[0], nil
+	case len(m.halves) == 0:
 		return KeyPair{}, fmt.Errorf("key ID %s: %w", FormatID(ref.ID), ErrNotFound)
 	}
-	return KeyPair{}, halfError(ref.ID, halves)
+	return KeyPair{}, halfError(ref.ID, m.halves)
 }
 
 // halfError says what is wrong with halves that make no pair.
@@ -193,10 +244,31 @@ func ofType(objects []object, want KeyType) []object {
 	})
 }
 
+// matching is what becomes of the halves that bear one ID.
+type matching struct {
+	pairs  []KeyPair
+	halves []object // that have no twin
+	// undecided are halves that may have one, and nothing shows which.
+	undecided []object
+}
+
+// ambiguous says which keys, or which halves of keys, bear the ID.
+func (m matching) ambiguous(id []byte) error {
+	e := &AmbiguousError{ID: id, Halves: len(m.undecided) > 0}
+	for _, pair := range m.pairs {
+		e.Objects = append(e.Objects, pair.private.name())
+		e.Fingerprints = append(e.Fingerprints, pair.Fingerprint())
+	}
+	for _, o := range m.undecided {
+		e.Objects = append(e.Objects, o.name())
+		e.Fingerprints = append(e.Fingerprints, fingerprintOf(typeOf(o.ckk), o))
+	}
+	return e
+}
+
 // match makes pairs of halves that bear one ID: by key type, then by the key itself where the private half
-// shows it. Never "the first of its type": a wrong twin signs, and nobody can verify. What is left over
-// comes back as halves.
-func match(objects []object) (pairs []KeyPair, halves []object, err error) {
+// shows it. Never "the first of its type": a wrong twin signs, and nobody can verify.
+func match(objects []object) (m matching, err error) {
 	var privates, publics []object
 	for _, o := range objects {
 		if o.class == cryptoki.CKO_PRIVATE_KEY {
@@ -205,34 +277,70 @@ func match(objects []object) (pairs []KeyPair, halves []object, err error) {
 		}
 		// A half that makes no sense is no stray: a set that leaves it out would be taken for whole.
 		if _, err := typeOf(o.ckk).parse(o); err != nil {
-			return nil, nil, &MalformedError{Object: o.name(), Err: err}
+			return m, &MalformedError{Object: o.name(), Err: err}
 		}
 		publics = append(publics, o)
 	}
+	twins := func(private, public object) verdict {
+		if private.ckk != public.ckk {
+			return different
+		}
+		return typeOf(private.ckk).twins(private, public)
+	}
+	pair := func(private, public object) error {
+		pair, err := newKeyPair(typeOf(private.ckk), private, public)
+		m.pairs = append(m.pairs, pair)
+		return err
+	}
+	var unsure []object
 	for _, private := range privates {
-		kt := typeOf(private.ckk)
-		// A private half that shows nothing of its key is known by its ID alone: that will do only where there
-		// is one half of each kind.
-		alone := len(ofType(privates, kt.name)) == 1 && len(ofType(publics, kt.name)) == 1
-		i := slices.IndexFunc(publics, func(public object) bool {
-			if public.ckk != private.ckk {
-				return false
-			}
-			same, known := kt.twins(private, public)
-			return known && same || !known && alone
-		})
+		i := slices.IndexFunc(publics, func(public object) bool { return twins(private, public) == same })
 		if i < 0 {
-			halves = append(halves, private)
+			unsure = append(unsure, private)
 			continue
 		}
-		pair, err := newKeyPair(kt, private, publics[i])
-		if err != nil {
-			return nil, nil, err
+		if err := pair(private, publics[i]); err != nil {
+			return matching{}, err
 		}
-		pairs = append(pairs, pair)
 		publics = slices.Delete(publics, i, i+1)
 	}
-	return pairs, append(halves, publics...), nil
+	// A private half that shows too little of its key is known by its ID alone: that will do only where there is one
+	// public half that may be its twin, and the other way round.
+	decided := make([]bool, len(publics))
+	for _, private := range unsure {
+		possible := indexes(publics, func(public object) bool { return twins(private, public) == unknown })
+		switch {
+		case len(possible) == 0:
+			m.halves = append(m.halves, private)
+		case len(possible) == 1 && len(indexes(unsure, func(rival object) bool { return twins(rival, publics[possible[0]]) == unknown })) == 1:
+			decided[possible[0]] = true
+			if err := pair(private, publics[possible[0]]); err != nil {
+				return matching{}, err
+			}
+		default:
+			m.undecided = append(m.undecided, private)
+		}
+	}
+	for i, public := range publics {
+		switch {
+		case decided[i]:
+		case slices.ContainsFunc(m.undecided, func(o object) bool { return o.class == cryptoki.CKO_PRIVATE_KEY && twins(o, public) == unknown }):
+			m.undecided = append(m.undecided, public)
+		default:
+			m.halves = append(m.halves, public)
+		}
+	}
+	return m, nil
+}
+
+// indexes are those of the objects that are so.
+func indexes(objects []object, so func(object) bool) (found []int) {
+	for i, o := range objects {
+		if so(o) {
+			found = append(found, i)
+		}
+	}
+	return found
 }
 
 func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
@@ -259,7 +367,7 @@ func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
 			pair.Usage |= row.usage
 		}
 		twin, from := row.public, public
-		if twin == 0 || !public.knows(twin) {
+		if !public.knows(twin) {
 			twin, from = row.private, private
 		}
 		if from.is(twin) {

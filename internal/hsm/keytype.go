@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
@@ -17,41 +18,70 @@ type KeyType string
 // The types of key pair.
 const (
 	RSA KeyType = "RSA"
+	EC  KeyType = "EC" // on any curve, Ed25519 among them: PKCS#11 has two values of CKA_KEY_TYPE for them
 )
 
-// keyType is what differs between types of key pair: a row each of keyTypes.
+// keyType is what differs between types of key pair: a row of keyTypes for each CKA_KEY_TYPE.
 type keyType struct {
 	name     KeyType
-	ckk      uint // CKA_KEY_TYPE
+	title    string // in messages
+	ckk      uint   // CKA_KEY_TYPE
 	generate cryptoki.MechanismType
-	usages   Usage // those that are written explicitly
+	curves   map[string]uint // by their JOSE names, with their size in bits; nil where the type has none
+	may      Usage           // what such a key can be made for
+	usages   Usage           // those that are written explicitly
 	// public gives the attributes of the public half's template that say what kind of key to make.
-	public func(Template) ([]cryptoki.Attribute, error)
+	public func(Template) []cryptoki.Attribute
 	// parse makes the public key of the public half's attributes; errors name the attribute.
 	parse func(public object) (crypto.PublicKey, error)
-	// twins says whether the two halves show the same key; known is false where the private half shows too little.
-	twins func(private, public object) (same, known bool)
+	// twins says whether the two halves show the same key: unknown where the private half shows too little.
+	twins func(private, public object) verdict
 	// differs says in what the key differs from what was asked for.
 	differs func(Template, crypto.PublicKey) []string
-	// size checks the template against what the token says of the generating mechanism.
-	size func(Template, cryptoki.MechanismInfo) error
+	// size is the key's size in bits, as the generating mechanism bounds it.
+	size func(Template) uint
+	// leastMost is the lowest upper bound that can be a number of bits: some tokens give bytes.
+	leastMost uint
 	// proofs show that the halves belong together, by usage; the first that the pair's usage allows is made.
 	proofs []proof
 }
 
+// verdict is what can be told of two things being the same.
+type verdict int
+
+const (
+	unknown verdict = iota
+	same
+	different
+)
+
+func verdictOf(equal bool) verdict {
+	if equal {
+		return same
+	}
+	return different
+}
+
+// every usage of a private key. What a type of key cannot do is written too, as false: SoftHSM's default is true.
+const every = Sign | Decrypt | Unwrap | Derive
+
 var keyTypes = []keyType{
 	{
-		name: RSA, ckk: cryptoki.CKK_RSA, generate: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN, usages: Sign | Decrypt | Unwrap,
-		public: func(t Template) ([]cryptoki.Attribute, error) {
+		name: RSA, title: "RSA", ckk: cryptoki.CKK_RSA, generate: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
+		may: Sign | Decrypt | Unwrap, usages: Sign | Decrypt | Unwrap,
+		public: func(t Template) []cryptoki.Attribute {
 			return []cryptoki.Attribute{
 				cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(t.ModulusBits)),
 				cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, big.NewInt(t.PublicExponent).Bytes()),
-			}, nil
+			}
 		},
 		parse: func(o object) (crypto.PublicKey, error) { return publickey.ParseRSA(o.modulus, o.exponent) },
-		twins: func(private, public object) (same, known bool) {
+		twins: func(private, public object) verdict {
+			if len(private.modulus) == 0 {
+				return unknown
+			}
 			trim := func(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
-			return bytes.Equal(trim(private.modulus), trim(public.modulus)), len(private.modulus) > 0
+			return verdictOf(bytes.Equal(trim(private.modulus), trim(public.modulus)))
 		},
 		differs: func(t Template, key crypto.PublicKey) (problems []string) {
 			pub := key.(*rsa.PublicKey)
@@ -63,19 +93,79 @@ var keyTypes = []keyType{
 			}
 			return problems
 		},
-		size:   rsaSize,
+		size: func(t Template) uint { return uint(t.ModulusBits) }, leastMost: 1024,
 		proofs: []proof{{Sign, proveRSASignature}, {Decrypt, proveRSADecryption}},
 	},
+	onCurves(keyType{
+		title: "EC", ckk: cryptoki.CKK_EC, generate: cryptoki.CKM_EC_KEY_PAIR_GEN,
+		curves: map[string]uint{publickey.P256: 256, publickey.P384: 384, publickey.P521: 521, publickey.Secp256k1: 256},
+		may:    Sign | Derive,
+		proofs: []proof{{Sign, proveECDSA}, {Derive, proveAgreement}},
+	}),
+	onCurves(keyType{
+		title: "Edwards", ckk: cryptoki.CKK_EC_EDWARDS, generate: cryptoki.CKM_EC_EDWARDS_KEY_PAIR_GEN,
+		curves: map[string]uint{publickey.Ed25519: 255},
+		may:    Sign,
+		proofs: []proof{{Sign, proveEdDSA}},
+	}),
 }
 
-// rsaSize holds the modulus against the mechanism's bounds. They are hints: bounds that cannot be bits (some
-// tokens give bytes) are passed over.
-func rsaSize(t Template, info cryptoki.MechanismInfo) error {
-	least, most := info.MinKeySize, info.MaxKeySize
-	if most < 1024 || least > most || most == cryptoki.Unknown || uint(t.ModulusBits) >= least && uint(t.ModulusBits) <= most {
+// onCurves fills in what all types of key on curves have in common.
+func onCurves(kt keyType) keyType {
+	kt.name, kt.usages, kt.leastMost = EC, every, 112
+	kt.public = func(t Template) []cryptoki.Attribute {
+		params, _ := publickey.ECParams(t.Curve) // the row has the curve
+		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
+	}
+	kt.parse = func(o object) (crypto.PublicKey, error) {
+		key, curve, err := publickey.ParseEC(o.params, o.point)
+		if err == nil && kt.curves[curve] == 0 {
+			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is no curve of the CKA_KEY_TYPE", curve)
+		}
+		return key, err
+	}
+	kt.twins = func(private, public object) verdict {
+		mine, err := kt.parse(private)
+		theirs, publicErr := kt.parse(public)
+		if err == nil && publicErr == nil {
+			return verdictOf(publickey.Equal(mine, theirs))
+		}
+		// Many a private half shows no point, and its curve at best.
+		curve, err := publickey.ParseECParams(private.params)
+		if other, publicErr := publickey.ParseECParams(public.params); err == nil && publicErr == nil && curve != other {
+			return different
+		}
+		return unknown
+	}
+	kt.differs = func(t Template, key crypto.PublicKey) []string {
+		if curve := publickey.Curve(key); curve != t.Curve {
+			return []string{fmt.Sprintf("it is on the curve %s, not on %s", curve, t.Curve)}
+		}
 		return nil
 	}
-	return &MechanismError{Wanted: fmt.Sprintf("RSA keys of %d bits", t.ModulusBits), Offers: fmt.Sprintf("RSA keys of %d to %d bits", least, most)}
+	kt.size = func(t Template) uint { return kt.curves[t.Curve] }
+	return kt
+}
+
+// offered holds a key's size against the bounds of the mechanism that makes it. They are hints: bounds that cannot be
+// bits are passed over, and some tokens round up to whole bytes.
+func (kt *keyType) offered(t Template, info cryptoki.MechanismInfo) error {
+	bits, least, most := kt.size(t), info.MinKeySize, info.MaxKeySize
+	if most < kt.leastMost || least > most || most == cryptoki.Unknown || (bits+7)/8*8 >= least && bits <= most {
+		return nil
+	}
+	return &MechanismError{
+		Wanted: strings.TrimSpace(fmt.Sprintf("%s keys of %d bits %s", kt.title, bits, t.Curve)),
+		Offers: fmt.Sprintf("%s keys of %d to %d bits", kt.title, least, most),
+	}
+}
+
+// permits is an error where such a key cannot have the usage.
+func (kt *keyType) permits(usage Usage) error {
+	if kt.may.Has(usage) {
+		return nil
+	}
+	return fmt.Errorf("%s keys are for %s, not for %s", kt.title, kt.may, usage&^kt.may)
 }
 
 // typeOf is the row of a CKA_KEY_TYPE, or nil where it is not a key pair's.
@@ -89,13 +179,11 @@ func typeOf(ckk uint) *keyType {
 }
 
 // otherTypes names key types that are met on tokens and are no rows of keyTypes.
-var otherTypes = map[uint]string{
-	cryptoki.CKK_EC: "EC", cryptoki.CKK_EC_EDWARDS: "Edwards", cryptoki.CKK_AES: "AES", cryptoki.CKK_GENERIC_SECRET: "generic",
-}
+var otherTypes = map[uint]string{cryptoki.CKK_AES: "AES", cryptoki.CKK_GENERIC_SECRET: "generic"}
 
 func keyTypeName(ckk uint) string {
 	if t := typeOf(ckk); t != nil {
-		return string(t.name)
+		return t.title
 	}
 	if name, ok := otherTypes[ckk]; ok {
 		return name

@@ -30,7 +30,7 @@ func open(t testing.TB, k *hsmtest.Token) *hsm.Token {
 
 // small is the template of a pair that is quickly made.
 func small(id, label string) hsm.Template {
-	return hsm.Template{Type: hsm.RSA, ID: []byte(id), Label: label, ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign}
+	return kinds[0].template(id, label)
 }
 
 func generate(t testing.TB, token *hsm.Token, tmpl hsm.Template) hsm.KeyPair {

@@ -126,6 +126,7 @@ func (o object) kind() kind { return kind{o.class, o.ckk} }
 // shouldHave says that every object of this kind has the attribute and shows it (PKCS#11 v2.40, 4.7 to 4.9 and the
 // pages of RSA and EC).
 func (o object) shouldHave(t cryptoki.AttributeType) bool {
+	onCurve := o.ckk == cryptoki.CKK_EC || o.ckk == cryptoki.CKK_EC_EDWARDS
 	switch t {
 	case cryptoki.CKA_CLASS:
 		return true
@@ -135,8 +136,10 @@ func (o object) shouldHave(t cryptoki.AttributeType) bool {
 		return o.isKey() && o.class != cryptoki.CKO_PUBLIC_KEY
 	case cryptoki.CKA_MODULUS, cryptoki.CKA_PUBLIC_EXPONENT:
 		return o.class == cryptoki.CKO_PUBLIC_KEY && o.ckk == cryptoki.CKK_RSA
-	case cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT:
-		return o.class == cryptoki.CKO_PUBLIC_KEY && (o.ckk == cryptoki.CKK_EC || o.ckk == cryptoki.CKK_EC_EDWARDS)
+	case cryptoki.CKA_EC_PARAMS:
+		return onCurve && o.isKey()
+	case cryptoki.CKA_EC_POINT:
+		return onCurve && o.class == cryptoki.CKO_PUBLIC_KEY
 	}
 	kt := typeOf(o.ckk)
 	for _, row := range usages {
@@ -146,6 +149,9 @@ func (o object) shouldHave(t cryptoki.AttributeType) bool {
 	}
 	return false
 }
+
+// showsItself says that the object shows a part of its key that no other key has.
+func (o object) showsItself() bool { return len(o.modulus)+len(o.point) > 0 }
 
 func (o object) isKey() bool { return classes[o.class] != "" }
 

@@ -21,6 +21,7 @@ import (
 // order is what a child process is told to do to a token, in the environment variable HSMTEST_ORDER.
 type order struct {
 	Library, Label, PIN string
+	Kind                string // the name of one of kinds
 	Operation           string // the name of one of operations, or "race"
 	ID, Fingerprint     []byte
 	Nth                 int  // the call at which the process kills itself; 0: none
@@ -51,11 +52,11 @@ func obey(text string) int {
 	if o.Operation == "race" {
 		return race(token)
 	}
-	w := &world{id: o.ID}
+	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
 		if op.name == o.Operation {
 			if len(o.Fingerprint) > 0 {
-				w.key, err = token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: o.ID})
+				w.key, err = token.KeyPair(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: o.ID})
 			}
 			if err == nil {
 				err = op.run(context.Background(), w, token)
@@ -81,7 +82,7 @@ func command(o order) *exec.Cmd {
 // TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete.
 func TestAProcessIsKilledAtEveryCall(t *testing.T) {
 	k := hsmtest.New(t)
-	w := &world{t: t, token: k, witness: open(t, k)}
+	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
 	crashes, clean, advised := 0, 0, 0
 	for _, op := range operations {
 		if op.name == "refresh" || op.name == "import" || op.name == "JWKS" || op.name == "create with a random ID" {
@@ -147,7 +148,7 @@ func race(token *hsm.Token) int {
 // TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times.
 func TestTwoProcessesMakeTheSameID(t *testing.T) {
 	k := hsmtest.New(t)
-	w := &world{t: t, token: k, witness: open(t, k)}
+	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
 	type racer struct {
 		start func(string)
 		next  func() string

@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // proof is an operation that shows that two halves belong together, for pairs with a usage that allows it.
@@ -29,26 +30,61 @@ func proofText(pair KeyPair) []byte {
 // errDisproved: the operation went through, and its result is another key's.
 var errDisproved = errors.New("the two halves do not belong together")
 
-// prove makes the first proof that the usage allows and the token offers, else compares what the private
-// half shows of its key. Errors: *VerifyError, or the token's failure.
+// unproven is the problem of halves that cannot be shown to be one key.
+const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"
+
+// prove makes sure that the halves belong together: by an operation, or by what the private half shows of its key
+// where the token offers none. Errors: *VerifyError, or the token's failure.
 func (t *Token) prove(ctx context.Context, kt *keyType, pair KeyPair) error {
+	result, refusal, err := t.operate(ctx, kt, pair)
+	switch {
+	case err != nil || result == same:
+		return err
+	case result == different:
+		return &VerifyError{Problems: []string{errDisproved.Error()}}
+	case kt.twins(pair.private, pair.public) == same:
+		return nil
+	case refusal != nil:
+		return &VerifyError{Problems: []string{fmt.Sprintf("%s (%v)", unproven, refusal)}}
+	}
+	return &VerifyError{Problems: []string{unproven}}
+}
+
+// operate makes the first proof that the usage allows and the token offers; unknown where there is none, with what
+// the token said of those that it refused.
+func (t *Token) operate(ctx context.Context, kt *keyType, pair KeyPair) (result verdict, refusal, err error) {
 	for _, p := range kt.proofs {
 		if !pair.Usage.Has(p.usage) {
 			continue
 		}
 		err := t.read(ctx, func(s *cryptoki.Session) error { return p.prove(ctx, s, pair) })
-		if errors.Is(err, errDisproved) {
-			return &VerifyError{Problems: []string{err.Error()}}
+		switch {
+		case err == nil:
+			return same, nil, nil
+		case errors.Is(err, errDisproved):
+			return different, nil, nil
+		case !cryptoki.Refused(err) && !errors.Is(err, cryptoki.CKR_USER_NOT_LOGGED_IN): // a key with a login of its own
+			return unknown, nil, err
 		}
-		if err != nil && cryptoki.Refused(err) {
-			continue // this token lacks the mechanism, or some part of it
-		}
-		return err
+		refusal = errors.Join(refusal, err) // this token lacks the mechanism, or some part of it
 	}
-	if same, known := kt.twins(pair.private, pair.public); !known || !same {
-		return &VerifyError{Problems: []string{unproven}}
+	return unknown, refusal, nil
+}
+
+// ProveKeyPair makes sure that the halves of a pair belong together where their attributes do not show it, as on
+// tokens whose private halves have no CKA_EC_POINT: those are one pair by their ID alone. proven is false where the
+// token offers no operation that the pair's usage allows. Errors: *MalformedError where the halves do not belong
+// together, or the token's failure.
+func (t *Token) ProveKeyPair(ctx context.Context, pair KeyPair) (proven bool, err error) {
+	kt := typeOf(pair.private.ckk)
+	if kt.twins(pair.private, pair.public) == same {
+		return true, nil
 	}
-	return nil
+	result, _, err := t.operate(ctx, kt, pair)
+	if result == different {
+		err = &MalformedError{Object: pair.private.name(), Err: fmt.Errorf("it does not belong together with the other half of its ID, the %s", pair.public.name())}
+	}
+	return result == same, err
 }
 
 // sha256Prefix is the DER of DigestInfo before a SHA-256 digest (RFC 8017, 9.2).
@@ -81,6 +117,59 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair KeyPair) 
 		return err
 	}
 	if !bytes.Equal(opened, secret) {
+		return errDisproved
+	}
+	return nil
+}
+
+// proveECDSA verifies here what the private half signs (ECDSA with SHA-256, whatever the curve).
+func proveECDSA(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+	digest := sha256.Sum256(proofText(pair))
+	return proveSignature(ctx, s, pair, cryptoki.CKM_ECDSA, digest[:])
+}
+
+// proveEdDSA verifies here what the private half signs (Ed25519 itself, with neither a context nor a digest before it).
+func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+	return proveSignature(ctx, s, pair, cryptoki.CKM_EDDSA, proofText(pair))
+}
+
+func proveSignature(ctx context.Context, s *cryptoki.Session, pair KeyPair, mechanism cryptoki.MechanismType, input []byte) error {
+	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, pair.private.handle, input)
+	if err != nil {
+		return err
+	}
+	if !publickey.Verify(pair.PublicKey, proofText(pair), signature) {
+		return errDisproved
+	}
+	return nil
+}
+
+// proveAgreement has the token agree on a secret with a key pair made here (ECDH), and reads it. The secret protects
+// nothing, and is a session object, which dies with the session at the latest.
+func proveAgreement(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+	point, secret, err := publickey.Agree(pair.PublicKey)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDisproved, err)
+	}
+	derived, err := s.DeriveKey(ctx, cryptoki.ECDH1(point), pair.private.handle, []cryptoki.Attribute{
+		cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_SECRET_KEY), cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_GENERIC_SECRET),
+		cryptoki.Bool(cryptoki.CKA_TOKEN, false), cryptoki.Bytes(cryptoki.CKA_ID, pair.ID), cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(len(secret))),
+		cryptoki.Bool(cryptoki.CKA_SENSITIVE, false), cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, true),
+	})
+	if err != nil {
+		return err
+	}
+	shown, err := s.GetAttributeValue(ctx, derived, []cryptoki.AttributeType{cryptoki.CKA_VALUE})
+	if err := s.DestroyObject(ctx, derived); err != nil {
+		_ = s.Abandon(fmt.Errorf("the secret is left in the session: %v", err)) //nolint:errorlint // whatever the code, the session is to be closed
+	}
+	value, ok := shown[cryptoki.CKA_VALUE]
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return &cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_ATTRIBUTE_SENSITIVE}
+	case !bytes.Equal(value, secret):
 		return errDisproved
 	}
 	return nil

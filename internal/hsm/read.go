@@ -86,7 +86,7 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 func distinct(objects []object) []object {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(objects, func(o object) bool {
-		if len(o.modulus)+len(o.point) == 0 {
+		if !o.showsItself() {
 			return false
 		}
 		key := fmt.Sprintf("%d %d %x %q %x %x %x", o.class, o.ckk, o.id, o.label, o.modulus, o.point, o.flags)

@@ -152,7 +152,7 @@ func (s *snapshot) wrote(old, now []object) {
 	write := func(to map[string][]object) {
 		for _, o := range slices.Concat(old, now) {
 			kept := slices.DeleteFunc(slices.Clone(to[string(o.id)]), func(have object) bool {
-				return have.handle == o.handle || len(o.modulus)+len(o.point) > 0 && sameKey(have, o)
+				return have.handle == o.handle || o.showsItself() && sameKey(have, o)
 			})
 			to[string(o.id)] = kept
 		}
@@ -161,7 +161,7 @@ func (s *snapshot) wrote(old, now []object) {
 		}
 	}
 	unsure := slices.ContainsFunc(old, func(o object) bool {
-		return len(o.modulus)+len(o.point) == 0 && !slices.ContainsFunc(s.objects[string(o.id)], func(have object) bool { return have.handle == o.handle })
+		return !o.showsItself() && !slices.ContainsFunc(s.objects[string(o.id)], func(have object) bool { return have.handle == o.handle })
 	})
 	switch {
 	case unsure:

@@ -15,6 +15,7 @@ type Template struct {
 	Label          string // CKA_LABEL of both halves
 	ModulusBits    int    // RSA only
 	PublicExponent int64  // RSA only
+	Curve          string // EC only: one of publickey.Curves()
 	Usage          Usage
 	Extractable    bool
 }
@@ -22,32 +23,38 @@ type Template struct {
 // row is the template's row of keyTypes.
 func (t Template) row() (*keyType, error) {
 	for i := range keyTypes {
-		if keyTypes[i].name == t.Type {
-			return &keyTypes[i], nil
+		kt := &keyTypes[i]
+		if _, has := kt.curves[t.Curve]; kt.name == t.Type && (has || kt.curves == nil) {
+			return kt, kt.permits(t.Usage)
 		}
 	}
-	return nil, fmt.Errorf("%q is no type of key pair", t.Type)
+	return nil, fmt.Errorf("%q %q is no type of key pair", t.Type, t.Curve)
+}
+
+// MayUse is what a key of a type, and for EC on a curve, can be used for; 0 where there is no such key.
+func MayUse(name KeyType, curve string) Usage {
+	kt, err := Template{Type: name, Curve: curve}.row()
+	if err != nil {
+		return 0
+	}
+	return kt.may
 }
 
 // attributes are the two halves' templates: all that matters and nothing more, since tokens differ in what
 // they take for granted, and some of that is unsafe.
-func (t Template) attributes(kt *keyType) (public, private []cryptoki.Attribute, err error) {
-	kind, err := kt.public(t)
-	if err != nil {
-		return nil, nil, err
-	}
+func (t Template) attributes(kt *keyType) (public, private []cryptoki.Attribute) {
 	name := []cryptoki.Attribute{
 		cryptoki.Bool(cryptoki.CKA_TOKEN, true),
 		cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(t.Label)),
 		cryptoki.Bytes(cryptoki.CKA_ID, t.ID),
 	}
 	public = append(append([]cryptoki.Attribute{}, name...), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
-	public = append(append(public, kind...), t.Usage.publicAttributes(kt.usages)...)
+	public = append(append(public, kt.public(t)...), t.Usage.publicAttributes(kt.usages)...)
 	private = append(append([]cryptoki.Attribute{}, name...),
 		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
 		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
-	return public, append(private, t.Usage.privateAttributes(kt.usages)...), nil
+	return public, append(private, t.Usage.privateAttributes(kt.usages)...)
 }
 
 // verify says in what the two halves, as they were read back, differ from the template.
@@ -86,7 +93,7 @@ func (t Template) verify(kt *keyType, private, public object) (problems []string
 	if err != nil {
 		return append(problems, fmt.Sprintf("the public key makes no sense: %v", err))
 	}
-	if same, known := kt.twins(private, public); known && !same {
+	if kt.twins(private, public) == different {
 		problems = append(problems, "the two halves show different keys")
 	}
 	return append(problems, kt.differs(t, key)...)
@@ -119,10 +126,7 @@ func (t *Token) Check(ctx context.Context, tmpl Template) error {
 	}
 	answer := known.(mechanismAnswer)
 	if answer.err != nil {
-		return &MechanismError{Wanted: string(kt.name) + " key pairs", Offers: "no generation of this type of key"}
+		return &MechanismError{Wanted: kt.title + " key pairs", Offers: "no generation of this type of key"}
 	}
-	return kt.size(tmpl, answer.info)
+	return kt.offered(tmpl, answer.info)
 }
-
-// unproven is the problem of halves that cannot be shown to be one key.
-const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"

@@ -204,7 +204,7 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 
 func TestSessionsAreLostAmongCreations(t *testing.T) {
 	k := hsmtest.New(t)
-	w := &world{t: t, token: k, witness: open(t, k)}
+	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
 	for nth := 8; nth < 180; nth += 17 {
 		w.clear()
 		token, faults, lose := lossy(t, k)
@@ -244,76 +244,73 @@ func hang(t *testing.T, function string, nth int, entered chan<- string) hsmtest
 
 // TestAModuleThatHangs hangs each call of each operation in turn, and interrupts the operation.
 func TestAModuleThatHangs(t *testing.T) {
-	for _, op := range operations {
-		t.Run(op.name, func(t *testing.T) {
-			t.Parallel()
-			if op.name == "change the ID" {
-				hsmtest.Needs(t, hsmtest.OtherEyes)
+	everyOperation(t, func(t *testing.T, kind kind, op operation) {
+		if op.name == "change the ID" {
+			hsmtest.Needs(t, hsmtest.OtherEyes)
+		}
+		k := hsmtest.New(t)
+		k.Spoil() // sessions that hang stay open, and keep the process logged in
+		w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+		recorded := &hsmtest.Faults{}
+		op.prepare(w)
+		token := openWith(t, k, k.PIN, recorded)
+		recorded.Clear()
+		if err := op.run(context.Background(), w, token); err != nil {
+			t.Fatal(err)
+		}
+		calls := recorded.Calls()
+		for nth, function := range calls {
+			if function == "C_CloseSession" {
+				continue
 			}
-			k := hsmtest.New(t)
-			k.Spoil() // sessions that hang stay open, and keep the process logged in
-			w := &world{t: t, token: k, witness: open(t, k)}
-			recorded := &hsmtest.Faults{}
 			op.prepare(w)
-			token := openWith(t, k, k.PIN, recorded)
-			recorded.Clear()
-			if err := op.run(context.Background(), w, token); err != nil {
+			w.made = hsm.KeyPair{}
+			faults := &hsmtest.Faults{}
+			token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
+			if err != nil {
 				t.Fatal(err)
 			}
-			calls := recorded.Calls()
-			for nth, function := range calls {
-				if function == "C_CloseSession" {
-					continue
+			entered := make(chan string, 100)
+			faults.Inject(hang(t, "", nth+1, entered))
+			ctx, cancel := context.WithCancel(context.Background())
+			interrupted := make(chan time.Time, 1)
+			go func() {
+				select {
+				case function = <-entered:
+					interrupted <- time.Now()
+					cancel()
+				case <-ctx.Done():
+					close(interrupted)
 				}
-				op.prepare(w)
-				w.made = hsm.KeyPair{}
-				faults := &hsmtest.Faults{}
-				token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
-				if err != nil {
-					t.Fatal(err)
-				}
-				entered := make(chan string, 100)
-				faults.Inject(hang(t, "", nth+1, entered))
-				ctx, cancel := context.WithCancel(context.Background())
-				interrupted := make(chan time.Time, 1)
-				go func() {
-					select {
-					case function = <-entered:
-						interrupted <- time.Now()
-						cancel()
-					case <-ctx.Done():
-						close(interrupted)
-					}
-				}()
-				err = op.run(ctx, w, token)
-				w.err = err
-				cancel()
-				at, hung := <-interrupted
-				if !hung { // with a login at hand it makes fewer calls
-					continue
-				}
-				took := time.Since(at)
-				switch {
-				case took > time.Second:
-					t.Errorf("%s hangs, and the operation goes on for %s", function, took)
-				case err != nil && !strings.Contains(err.Error(), function):
-					t.Errorf("%s hangs, and the error does not name it: %v", function, err)
-				case err == nil && w.made.ID == nil && op.name != "delete":
-					t.Errorf("%s hangs, and the operation ends well", function)
-				}
-				if err != nil {
-					w.holdsAsSaid(err)
-				}
-				// The rest of the process is as if the hanging call were not there.
-				other := w.fresh()
-				op.converge(w, other)
-				_ = other.Close()
-				if t.Failed() {
-					t.Fatalf("call %d of %v", nth+1, calls)
-				}
+			}()
+			err = op.run(ctx, w, token)
+			w.err = err
+			cancel()
+			at, hung := <-interrupted
+			if !hung { // with a login at hand it makes fewer calls
+				continue
 			}
-		})
-	}
+			took := time.Since(at)
+			switch {
+			case took > time.Second:
+				t.Errorf("%s hangs, and the operation goes on for %s", function, took)
+			case err != nil && !strings.Contains(err.Error(), function):
+				t.Errorf("%s hangs, and the error does not name it: %v", function, err)
+			case err == nil && w.made.ID == nil && op.name != "delete":
+				t.Errorf("%s hangs, and the operation ends well", function)
+			}
+			if err != nil {
+				w.holdsAsSaid(err)
+			}
+			// The rest of the process is as if the hanging call were not there.
+			other := w.fresh()
+			op.converge(w, other)
+			_ = other.Close()
+			if t.Failed() {
+				t.Fatalf("call %d of %v", nth+1, calls)
+			}
+		}
+	})
 }
 
 func TestOthersGoOnBesideAHangingCall(t *testing.T) {
@@ -466,7 +463,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 // TestWhatDoesNotVerifyIsDestroyed makes keys through a module that lies about them just once they are made.
 func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	k := hsmtest.New(t)
-	w := &world{t: t, token: k, witness: open(t, k)}
+	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
 	for name, fault := range map[string]hsmtest.Fault{
 		"extractable":              lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_EXTRACTABLE, []byte{1})),
 		"not sensitive":            lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_SENSITIVE, []byte{0})),
@@ -511,7 +508,7 @@ func TestGeneratingInParallel(t *testing.T) {
 		rounds = 1
 	}
 	k := hsmtest.New(t)
-	w := &world{t: t, token: k, witness: open(t, k)}
+	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
 	for range rounds {
 		w.clear()
 		token := open(t, k)

@@ -20,14 +20,14 @@ const (
 )
 
 // usages has a row for each usage: its word, its attribute on the private half, and its twin on the public
-// half (0: it has none). In the order of the words.
+// half. In the order of the words.
 var usages = []struct {
 	word            string
 	usage           Usage
 	private, public cryptoki.AttributeType
 }{
 	{"decrypt", Decrypt, cryptoki.CKA_DECRYPT, cryptoki.CKA_ENCRYPT},
-	{"derive", Derive, cryptoki.CKA_DERIVE, 0},
+	{"derive", Derive, cryptoki.CKA_DERIVE, cryptoki.CKA_DERIVE},
 	{"sign", Sign, cryptoki.CKA_SIGN, cryptoki.CKA_VERIFY},
 	{"unwrap", Unwrap, cryptoki.CKA_UNWRAP, cryptoki.CKA_WRAP},
 }
@@ -86,7 +86,7 @@ func (u Usage) privateAttributes(of Usage) []cryptoki.Attribute {
 func (u Usage) publicAttributes(of Usage) []cryptoki.Attribute {
 	var a []cryptoki.Attribute
 	for _, row := range usages {
-		if of.Has(row.usage) && row.public != 0 {
+		if of.Has(row.usage) {
 			a = append(a, cryptoki.Bool(row.public, u.Has(row.usage)))
 		}
 	}

@@ -114,6 +114,15 @@ func ECParams(curve string) (params []byte, ok bool) {
 	return c.oid(), true
 }
 
+// ParseECParams gives the curve that CKA_EC_PARAMS names, by its JOSE name. It reads what [ParseEC] reads.
+func ParseECParams(params []byte) (curve string, err error) {
+	c, err := parseParams(params)
+	if err != nil {
+		return "", fmt.Errorf("CKA_EC_PARAMS %w", err)
+	}
+	return c.name, nil
+}
+
 // ParseEC makes a public key of CKA_EC_PARAMS and CKA_EC_POINT (PKCS#11 3.0, elliptic curve and Edwards public key
 // objects) in the forms that tokens give. The parameters are the curve's OID or its name as a PrintableString, both DER, or the bare text of its
 // name. The point is an uncompressed or compressed one, for Ed25519 32 bytes, raw or in a DER OCTET STRING; no

@@ -25,9 +25,11 @@ const (
 	CKR_ATTRIBUTE_SENSITIVE          RV = pkcs11.CKR_ATTRIBUTE_SENSITIVE
 	CKR_ATTRIBUTE_TYPE_INVALID       RV = pkcs11.CKR_ATTRIBUTE_TYPE_INVALID
 	CKR_ATTRIBUTE_VALUE_INVALID      RV = pkcs11.CKR_ATTRIBUTE_VALUE_INVALID
+	CKR_CURVE_NOT_SUPPORTED          RV = pkcs11.CKR_CURVE_NOT_SUPPORTED
 	CKR_DEVICE_ERROR                 RV = pkcs11.CKR_DEVICE_ERROR
 	CKR_DEVICE_MEMORY                RV = pkcs11.CKR_DEVICE_MEMORY
 	CKR_DEVICE_REMOVED               RV = pkcs11.CKR_DEVICE_REMOVED
+	CKR_DOMAIN_PARAMS_INVALID        RV = pkcs11.CKR_DOMAIN_PARAMS_INVALID
 	CKR_FUNCTION_NOT_SUPPORTED       RV = pkcs11.CKR_FUNCTION_NOT_SUPPORTED
 	CKR_KEY_FUNCTION_NOT_PERMITTED   RV = pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED
 	CKR_KEY_HANDLE_INVALID           RV = pkcs11.CKR_KEY_HANDLE_INVALID
@@ -60,10 +62,13 @@ const (
 	CKR_CRYPTOKI_ALREADY_INITIALIZED RV = pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED
 )
 
+// newer are the names that are missing in the binding's table.
+var newer = map[RV]string{CKR_ACTION_PROHIBITED: "CKR_ACTION_PROHIBITED", CKR_CURVE_NOT_SUPPORTED: "CKR_CURVE_NOT_SUPPORTED"}
+
 // Error returns the code's name and number: "CKR_DEVICE_ERROR (0x30)".
 func (rv RV) Error() string {
-	name := "CKR_ACTION_PROHIBITED" // newer than the binding's table
-	if rv != CKR_ACTION_PROHIBITED {
+	name, ok := newer[rv]
+	if !ok {
 		// The binding's text is "pkcs11: 0x30: CKR_DEVICE_ERROR", its name empty where the code is unknown.
 		_, name, _ = strings.Cut(strings.TrimPrefix(pkcs11.Error(rv).Error(), "pkcs11: "), ": ")
 	}

@@ -100,6 +100,16 @@ func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []b
 	return s.transform(ctx, "C_Decrypt", key, init, func() ([]byte, error) { return s.module.ctx.Decrypt(s.sh(), data) })
 }
 
+// DeriveKey derives a key (C_DeriveKey).
+func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, template []Attribute) (Object, error) {
+	call := Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
+	object, err := invoke(ctx, s.module, call, func() (Object, error) {
+		o, err := s.module.ctx.DeriveKey(s.sh(), m.binding(), pkcs11.ObjectHandle(base), bindingTemplate(template))
+		return Object(o), err
+	})
+	return object, s.check(err)
+}
+
 // transform makes the two calls of a one-part operation.
 func (s *Session) transform(ctx context.Context, function string, key Object, init func() error, do func() ([]byte, error)) ([]byte, error) {
 	if err := s.operation(s.run(ctx, function+"Init", key, init)); err != nil {
@@ -121,7 +131,7 @@ func (s *Session) operation(err error) error {
 // Mechanism is a mechanism with its parameter.
 type Mechanism struct {
 	Type      MechanismType
-	parameter any // what the binding takes: nil, *pkcs11.OAEPParams
+	parameter any // what the binding takes: nil, *pkcs11.OAEPParams, *pkcs11.ECDH1DeriveParams
 }
 
 // OAEP is CKM_RSA_PKCS_OAEP with SHA-1 and MGF1-SHA-1 and no label: the set of parameters that every token
@@ -129,6 +139,12 @@ type Mechanism struct {
 func OAEP() Mechanism {
 	params := pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
 	return Mechanism{CKM_RSA_PKCS_OAEP, params}
+}
+
+// ECDH1 is CKM_ECDH1_DERIVE without a key derivation function, with the other side's public point as
+// PKCS#11 v2.40 wants it: raw.
+func ECDH1(point []byte) Mechanism {
+	return Mechanism{CKM_ECDH1_DERIVE, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point)}
 }
 
 func (m Mechanism) binding() []*pkcs11.Mechanism {

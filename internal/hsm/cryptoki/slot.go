@@ -78,9 +78,14 @@ type MechanismType uint
 
 // The mechanisms that this project uses.
 const (
-	CKM_RSA_PKCS_KEY_PAIR_GEN MechanismType = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
-	CKM_RSA_PKCS              MechanismType = pkcs11.CKM_RSA_PKCS
-	CKM_RSA_PKCS_OAEP         MechanismType = pkcs11.CKM_RSA_PKCS_OAEP
+	CKM_RSA_PKCS_KEY_PAIR_GEN   MechanismType = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
+	CKM_RSA_PKCS                MechanismType = pkcs11.CKM_RSA_PKCS
+	CKM_RSA_PKCS_OAEP           MechanismType = pkcs11.CKM_RSA_PKCS_OAEP
+	CKM_EC_KEY_PAIR_GEN         MechanismType = pkcs11.CKM_EC_KEY_PAIR_GEN
+	CKM_EC_EDWARDS_KEY_PAIR_GEN MechanismType = 0x1055 // PKCS#11 3.0
+	CKM_ECDSA                   MechanismType = pkcs11.CKM_ECDSA
+	CKM_EDDSA                   MechanismType = 0x1057 // PKCS#11 3.0
+	CKM_ECDH1_DERIVE            MechanismType = pkcs11.CKM_ECDH1_DERIVE
 )
 
 // MechanismInfo is CK_MECHANISM_INFO. Its bounds are hints: some tokens refuse what lies within.

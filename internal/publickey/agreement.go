@@ -1,0 +1,40 @@
+package publickey
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+)
+
+// Agree makes a fresh key pair on the key's curve and agrees on a secret with the key (ECDH; SEC 1, 3.3.1). It gives
+// the fresh public point, uncompressed, by which whoever holds the private key finds the same secret: the x coordinate
+// at full width. Errors: for a key on no curve, or on Ed25519, which is for signatures alone.
+func Agree(pub crypto.PublicKey) (point, secret []byte, err error) {
+	switch key := pub.(type) {
+	case *ecdsa.PublicKey:
+		theirs, err := key.ECDH()
+		if err != nil {
+			return nil, nil, err
+		}
+		ours, err := theirs.Curve().GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, nil, err
+		}
+		secret, err := ours.ECDH(theirs)
+		return ours.PublicKey().Bytes(), secret, err
+	case *secp256k1.PublicKey:
+		if key == nil {
+			return nil, nil, errors.New("no public key")
+		}
+		ours, err := secp256k1.GeneratePrivateKey()
+		if err != nil {
+			return nil, nil, err
+		}
+		return ours.PubKey().SerializeUncompressed(), secp256k1.GenerateSharedSecret(ours, key), nil
+	}
+	return nil, nil, fmt.Errorf("no secret can be agreed on with a %T", pub)
+}

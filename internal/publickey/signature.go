@@ -1,0 +1,40 @@
+package publickey
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"math/big"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+)
+
+// Verify reports whether a signature of a text is that of a key on a curve, in the form that tokens give: ECDSA over
+// SHA-256 with r and s at the same width, one behind the other (PKCS#11 v2.40, CKM_ECDSA); for Ed25519 the 64 bytes
+// of RFC 8032, 5.1.6. A key of another kind verifies nothing.
+func Verify(pub crypto.PublicKey, text, signature []byte) bool {
+	if key, ok := pub.(ed25519.PublicKey); ok {
+		return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, text, signature)
+	}
+	c := curveOf(pub)
+	if c == nil || len(signature)%2 != 0 || len(signature) > 2*c.size {
+		return false
+	}
+	digest := sha256.Sum256(text)
+	r, s := signature[:len(signature)/2], signature[len(signature)/2:]
+	switch key := pub.(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(r), new(big.Int).SetBytes(s))
+	case *secp256k1.PublicKey:
+		var scalars [2]secp256k1.ModNScalar
+		for i, part := range [][]byte{r, s} {
+			if scalars[i].SetByteSlice(part) || scalars[i].IsZero() { // it must be less than the order, and not 0
+				return false
+			}
+		}
+		return secp256k1ecdsa.NewSignature(&scalars[0], &scalars[1]).Verify(digest[:], key)
+	}
+	return false
+}
