@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,12 +100,23 @@ const key = "hsm_rsa_keypair.k"
 // pair is the block of the key pair hsm_rsa_keypair.NAME, of 2048 bits and with the policy "delete" where the lines
 // say nothing of that.
 func pair(name string, lines ...string) string {
-	for attribute, value := range map[string]string{"modulus_bits": "2048", "deletion_policy": `"delete"`} {
+	return keyPairBlock("hsm_rsa_keypair", name, map[string]string{"modulus_bits": "2048", "deletion_policy": `"delete"`}, lines)
+}
+
+// ecPair is the block of the key pair hsm_ec_keypair.NAME, on P-256 and with the policy "delete" where the lines say
+// nothing of that.
+func ecPair(name string, lines ...string) string {
+	return keyPairBlock("hsm_ec_keypair", name, map[string]string{"curve": `"P-256"`, "deletion_policy": `"delete"`}, lines)
+}
+
+// keyPairBlock is a resource's block, with values for the attributes of which the lines say nothing.
+func keyPairBlock(resourceType, name string, otherwise map[string]string, lines []string) string {
+	for attribute, value := range otherwise {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, attribute) }) {
 			lines = append(lines, attribute+" = "+value)
 		}
 	}
-	return fmt.Sprintf("resource \"hsm_rsa_keypair\" %q {\n  %s\n}\n", name, strings.Join(lines, "\n  "))
+	return fmt.Sprintf("resource %q %q {\n  %s\n}\n", resourceType, name, strings.Join(lines, "\n  "))
 }
 
 // turn is a step of a test, with all that the provider says in it.
@@ -435,13 +447,44 @@ func (b *bench) expect(want ...half) {
 // spki is the public key of that ID as pkcs11-tool reads it, in DER.
 func (b *bench) spki(id string) []byte {
 	b.t.Helper()
+	for _, listed := range strings.Split(b.Tool(b.t, "--list-objects", "--type", "pubkey"), "Public Key Object; ") {
+		if strings.HasPrefix(listed, "EC ") && strings.Contains(listed, " "+strings.ToLower(id)+"\n") {
+			return ecSPKI(listed)
+		}
+	}
 	file := filepath.Join(b.t.TempDir(), "public.der")
 	b.Tool(b.t, "--read-object", "--type", "pubkey", "--id", id, "--output-file", file)
 	der, err := os.ReadFile(file)
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	if block, _ := pem.Decode(der); block != nil { // as it writes Ed25519
+		return block.Bytes
+	}
 	return der
+}
+
+// ecSPKI makes the SubjectPublicKeyInfo (RFC 5480) of an EC key as pkcs11-tool lists it, which cannot write those on wide
+// curves.
+func ecSPKI(listed string) []byte {
+	value := func(name string) []byte {
+		_, rest, _ := strings.Cut(listed, name+":")
+		octets, _ := hex.DecodeString(strings.Fields(rest)[0])
+		return octets
+	}
+	tlv := func(tag byte, parts ...[]byte) []byte {
+		content := slices.Concat(parts...)
+		if len(content) < 128 {
+			return slices.Concat([]byte{tag, byte(len(content))}, content)
+		}
+		return slices.Concat([]byte{tag, 0x81, byte(len(content))}, content)
+	}
+	point := value("EC_POINT") // in a DER OCTET STRING
+	if point[1] == 0x81 {
+		point = point[1:]
+	}
+	ecPublicKey, _ := hex.DecodeString("06072a8648ce3d0201")
+	return tlv(0x30, tlv(0x30, ecPublicKey, value("EC_PARAMS")), tlv(0x03, []byte{0}, point[2:]))
 }
 
 // fingerprintOf is that of the public key of that ID as the token shows it to pkcs11-tool.

@@ -198,6 +198,8 @@ var adviceTable = []advice{
 	{is: as[*selectionError], name: "Not One Key Pair", next: say("name exactly one key pair of this type: import by its key ID.")},
 
 	{is: is(hsm.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or another token.")},
+	{is: is(cryptoki.CKR_CURVE_NOT_SUPPORTED), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or another token.")},
+	{is: is(cryptoki.CKR_DOMAIN_PARAMS_INVALID), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or another token.")},
 	{is: is(hsm.ErrReadOnly), name: "Token Is Read-Only", next: say("the token or the slot is write-protected: have it opened for writing, then run Terraform again.")},
 	{is: is(cryptoki.CKR_ATTRIBUTE_READ_ONLY), name: "Not Changeable In Place", next: nextUnchangeable},
 	{is: is(cryptoki.CKR_ACTION_PROHIBITED), name: "Not Changeable In Place", next: nextUnchangeable},

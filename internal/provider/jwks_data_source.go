@@ -107,7 +107,8 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			},
 			"algorithms": schema.MapAttribute{
 				MarkdownDescription: "`alg` by the key's `kty` or, which goes before, its `crv`: `{ RSA = \"PS256\" }`. It must fit every key of that kind in the set. " +
-					"Defaults to `RS256` for RSA keys whose `use` is `sig`, and to `RSA-OAEP` where it is `enc`.",
+					"Defaults, where `use` is `sig`, to `RS256` for RSA, `ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` and `secp256k1`, and `EdDSA` for `Ed25519`; " +
+					"where it is `enc`, to `RSA-OAEP` and `ECDH-ES`.",
 				Optional:    true,
 				ElementType: types.StringType,
 				Validators: []validator.Map{

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
@@ -33,6 +34,7 @@ type keyPairKind struct {
 	name        string // without the provider's: "rsa_keypair"
 	keyType     hsm.KeyType
 	usages      hsm.Usage // those that may be asked for
+	usageNote   string    // a sentence of the usages' description, where there is more to say
 	description string
 	attributes  map[string]schema.Attribute // besides those that all have
 	newModel    func() keyPairModel
@@ -44,10 +46,11 @@ func (k keyPairKind) typeName() string { return "hsm_" + k.name }
 // keyPairModel is a resource's plan or state.
 type keyPairModel interface {
 	common() *keyPairAttributes
-	known() bool                              // whether all that fill needs is known
-	fill(*hsm.Template)                       // what kind of key to make
-	take(hsm.KeyPair)                         // the kind of key that the token holds
-	replacing(prior keyPairModel) []path.Path // the attributes whose difference no token changes in place
+	known() bool                               // whether all that fill needs is known
+	fill(*hsm.Template)                        // what kind of key to make
+	take(hsm.KeyPair)                          // the kind of key that the token holds
+	replacing(prior keyPairModel) []path.Path  // the attributes whose difference no token changes in place
+	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
 }
 
 // keyPairAttributes are those that every key pair has.
@@ -71,6 +74,8 @@ type keyPairAttributes struct {
 }
 
 func (a *keyPairAttributes) common() *keyPairAttributes { return a }
+
+func (a *keyPairAttributes) validate(context.Context) diag.Diagnostics { return nil }
 
 // schemaAttributes are those of keyPairAttributes and of the kind.
 func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
@@ -102,8 +107,8 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 			Validators:    []validator.String{keyID{}},
 		},
 		"usage": schema.SetAttribute{
-			MarkdownDescription: fmt.Sprintf("What the private key may do: any of %s. Defaults to `[\"sign\"]`. Each flag is written as true or false, with its counterpart "+
-				"on the public half, since tokens' defaults differ. It changes in place.", quotedWords(k.usages)),
+			MarkdownDescription: strings.TrimSpace(fmt.Sprintf("What the private key may do: any of %s. Defaults to `[\"sign\"]`. Each flag is written as true or false, with its counterpart "+
+				"on the public half, since tokens' defaults differ. It changes in place. %s", quotedWords(k.usages), k.usageNote)),
 			Optional:    true,
 			Computed:    true,
 			ElementType: types.StringType,

@@ -18,9 +18,10 @@ import (
 )
 
 var (
-	_ resource.ResourceWithConfigure   = (*keyPairResource)(nil)
-	_ resource.ResourceWithModifyPlan  = (*keyPairResource)(nil)
-	_ resource.ResourceWithImportState = (*keyPairResource)(nil)
+	_ resource.ResourceWithConfigure      = (*keyPairResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*keyPairResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*keyPairResource)(nil)
+	_ resource.ResourceWithImportState    = (*keyPairResource)(nil)
 )
 
 // keyPairResource is every resource of key pairs; what differs between them is in their kind.
@@ -58,6 +59,15 @@ func (r *keyPairResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 func (r *keyPairResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
 	if c, ok := req.ProviderData.(*client); ok {
 		r.client = c
+	}
+}
+
+// ValidateConfig refuses what does not fit together.
+func (r *keyPairResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	m := r.kind.newModel()
+	resp.Diagnostics.Append(req.Config.Get(ctx, m)...)
+	if !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(m.validate(ctx)...)
 	}
 }
 
@@ -293,9 +303,18 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 		if err == nil {
 			pair, err = r.find(ctx, token, asked)
 		}
+		var proven bool
+		if err == nil {
+			proven, err = token.ProveKeyPair(ctx, pair)
+		}
 		if err != nil {
 			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
 			return
+		}
+		if !proven {
+			resp.Diagnostics.AddWarning("Halves Not Proven To Be One Pair", fmt.Sprintf(
+				"The private half of the key %q (key_id %s) shows nothing of its key, and the token offers no operation that its usage (%s) allows and that would show whether the public half is its own. "+
+					"They are taken for one pair by their ID.", pair.Label, hsm.FormatID(pair.ID), pair.Usage))
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(pair.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)

@@ -144,6 +144,7 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		newRSAKeyPairResource,
+		newECKeyPairResource,
 	}
 }
 

@@ -1,0 +1,70 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+const ecUsages = hsm.Sign | hsm.Derive
+
+func newECKeyPairResource() resource.Resource {
+	return &keyPairResource{kind: keyPairKind{
+		name:    "ec_keypair",
+		keyType: hsm.EC,
+		usages:  ecUsages,
+		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
+			"names, usages and the public key.",
+		attributes: map[string]schema.Attribute{
+			"curve": schema.StringAttribute{
+				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, and one that the token offers. The algorithms of signatures are ES256, ES384, ES512, ES256K and EdDSA, in this "+
+					"order. A change replaces the key pair.", strings.Join(publickey.Curves(), "`, `")),
+				Required:   true,
+				Validators: []validator.String{stringvalidator.OneOf(publickey.Curves()...)},
+			},
+		},
+		usageNote: "`derive` (ECDH) is not for keys on `Ed25519`.",
+		newModel:  func() keyPairModel { return new(ecKeyPairModel) },
+	}}
+}
+
+type ecKeyPairModel struct {
+	keyPairAttributes
+	Curve types.String `tfsdk:"curve"`
+}
+
+func (m *ecKeyPairModel) known() bool { return !m.Curve.IsUnknown() }
+
+func (m *ecKeyPairModel) fill(t *hsm.Template) { t.Curve = m.Curve.ValueString() }
+
+func (m *ecKeyPairModel) take(pair hsm.KeyPair) {
+	m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
+}
+
+func (m *ecKeyPairModel) replacing(prior keyPairModel) []path.Path {
+	if m.Curve.Equal(prior.(*ecKeyPairModel).Curve) {
+		return nil
+	}
+	return []path.Path{path.Root("curve")}
+}
+
+// validate refuses usages that keys on the curve cannot have.
+func (m *ecKeyPairModel) validate(ctx context.Context) (diags diag.Diagnostics) {
+	may := hsm.MayUse(hsm.EC, m.Curve.ValueString())
+	if excess := m.usage(ctx) & ecUsages &^ may; may != 0 && excess != 0 {
+		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Curve", fmt.Sprintf(
+			"Keys on %s are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another curve.", m.Curve.ValueString(), may, excess))
+	}
+	return diags
+}
