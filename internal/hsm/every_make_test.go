@@ -13,11 +13,22 @@ import (
 // TestEveryMake is the life of a key as every make of token allows it, with each function that generates, changes
 // and destroys failing once on the way.
 func TestEveryMake(t *testing.T) {
+	tmpl := hsm.Template{Type: hsm.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: hsm.Sign | hsm.Decrypt}
+	t.Run("RSA", func(t *testing.T) { life(t, tmpl) })
+	for curve, needed := range hsmtest.Curves {
+		t.Run(curve, func(t *testing.T) {
+			hsmtest.Needs(t, needed...)
+			life(t, hsm.Template{Type: hsm.EC, Curve: curve, Usage: hsm.Sign})
+		})
+	}
+}
+
+func life(t *testing.T, tmpl hsm.Template) {
 	ctx := context.Background()
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
-	tmpl := hsm.Template{Type: hsm.RSA, ID: []byte("life"), Label: "life", ModulusBits: 2048, PublicExponent: 65537, Usage: hsm.Sign | hsm.Decrypt}
+	tmpl.ID, tmpl.Label = []byte("life"), "life"
 	for _, after := range []bool{false, true} {
 		once := func(function string) {
 			faults.Clear()
@@ -28,7 +39,7 @@ func TestEveryMake(t *testing.T) {
 		if _, err := token.GenerateKeyPair(ctx, tmpl); !errors.Is(err, hsm.ErrExists) {
 			t.Fatalf("the ID a second time: %v", err)
 		}
-		ref := hsm.Ref{Type: hsm.RSA, ID: made.ID, Fingerprint: made.Fingerprint()}
+		ref := hsm.Ref{Type: tmpl.Type, ID: made.ID, Fingerprint: made.Fingerprint()}
 		once("C_SetAttributeValue")
 		label := "another"
 		changed, err := token.ChangeKeyPair(ctx, ref, hsm.Change{Label: &label})

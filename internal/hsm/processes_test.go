@@ -79,51 +79,64 @@ func command(o order) *exec.Cmd {
 	return cmd
 }
 
-// TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete.
+// TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete of
+// the first kind of key, and at a sample of them of the others.
 func TestAProcessIsKilledAtEveryCall(t *testing.T) {
 	k := hsmtest.New(t)
-	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
-	crashes, clean, advised := 0, 0, 0
-	for _, op := range operations {
-		if op.name == "refresh" || op.name == "import" || op.name == "JWKS" || op.name == "create with a random ID" {
-			continue // nothing is made; the last is the provider's test, since it takes a plan to tell of the orphan
+	for _, kind := range kinds {
+		crashes, clean, advised := 0, 0, 0
+		for _, op := range operations {
+			if op.name == "refresh" || op.name == "import" || op.name == "JWKS" || op.name == "create with a random ID" ||
+				op.name == "change the usage" && kind.other == 0 {
+				continue // nothing is made; the last but one is the provider's test, since it takes a plan to tell of the orphan
+			}
+			step := 1
+			if kind.name != kinds[0].name && os.Getenv("HSMTEST_FAULTS") != "all" {
+				step = 19
+			}
+			killAt(&world{t: t, kind: kind, token: k, witness: open(t, k)}, op, step, &crashes, &clean, &advised)
 		}
-		for nth := 1; ; nth++ {
-			ended := false
-			for _, after := range []bool{false, true} {
-				op.prepare(w)
-				w.made = hsm.KeyPair{}
-				out, err := command(order{
-					Library: k.Library, Label: k.Label, PIN: k.PIN, Operation: op.name, ID: w.id,
-					Fingerprint: []byte(w.key.Fingerprint()), Nth: nth, After: after,
-				}).CombinedOutput()
-				if err == nil {
-					ended = true
-					continue
-				}
-				exit, ok := errors.AsType[*exec.ExitError](err)
-				if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-					t.Fatalf("%s, call %d: %v: %s", op.name, nth, err, out)
-				}
-				crashes++
-				token := w.fresh()
-				if op.run(context.Background(), w, token) == nil {
-					clean++
-				} else {
-					advised++
-				}
-				op.converge(w, token)
-				_ = token.Close()
-				if t.Failed() {
-					t.Fatalf("%s, killed at call %d, after it took effect: %t", op.name, nth, after)
-				}
+		t.Logf("%s: %d crashes: the next run went well by itself after %d, and as its error advises after %d", kind.name, crashes, clean, advised)
+	}
+}
+
+// killAt kills a process that makes an operation, at each call of the operation, or at each so many.
+func killAt(w *world, op operation, step int, crashes, clean, advised *int) {
+	t, k := w.t, w.token
+	for nth := 1; ; nth += step {
+		ended := false
+		for _, after := range []bool{false, true} {
+			op.prepare(w)
+			w.made = hsm.KeyPair{}
+			out, err := command(order{
+				Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: w.kind.name, Operation: op.name, ID: w.id,
+				Fingerprint: []byte(w.key.Fingerprint()), Nth: nth, After: after,
+			}).CombinedOutput()
+			if err == nil {
+				ended = true
+				continue
 			}
-			if ended {
-				break
+			exit, ok := errors.AsType[*exec.ExitError](err)
+			if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Fatalf("%s, call %d: %v: %s", op.name, nth, err, out)
 			}
+			*crashes++
+			token := w.fresh()
+			if op.run(context.Background(), w, token) == nil {
+				*clean++
+			} else {
+				*advised++
+			}
+			op.converge(w, token)
+			_ = token.Close()
+			if t.Failed() {
+				t.Fatalf("%s, killed at call %d, after it took effect: %t", op.name, nth, after)
+			}
+		}
+		if ended {
+			break
 		}
 	}
-	t.Logf("%d crashes: the next run went well by itself after %d, and as its error advises after %d", crashes, clean, advised)
 }
 
 // race makes each ID that it reads, at the moment that it reads it, and says what came of it.

@@ -27,7 +27,15 @@ const (
 	TwoSessions Ability = "calls in two sessions at a time (C_DestroyObject crashes in another's)"
 	PSS         Ability = "RSASSA-PSS (CKM_SHA256_RSA_PKCS_PSS)"
 	OwnToken    Ability = "a token for each test, since a refused PIN is counted and remembered"
+	P256        Ability = "keys on P-256 (CKM_EC_KEY_PAIR_GEN)"
+	P384        Ability = "keys on P-384 (CKM_EC_KEY_PAIR_GEN)"
+	P521        Ability = "keys on P-521 (CKM_EC_KEY_PAIR_GEN)"
+	Secp256k1   Ability = "keys on secp256k1 (CKM_EC_KEY_PAIR_GEN)"
+	Ed25519     Ability = "keys on Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN)"
 )
+
+// Curves are those of EC keys, by their JOSE names, with what a token must have for keys on them.
+var Curves = map[string][]Ability{"P-256": {P256}, "P-384": {P384}, "P-521": {P521}, "secp256k1": {Secp256k1}, "Ed25519": {Ed25519}}
 
 // Make is a make of token that tests run on, with what it lacks.
 type Make struct {
@@ -41,9 +49,11 @@ type Make struct {
 var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
 	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss}},
-	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{TwoTokens, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss}},
+	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
+		TwoTokens, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, P256, P384, P521, Secp256k1, Ed25519,
+	}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
-		TwoTokens, SecretKeys, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss,
+		TwoTokens, SecretKeys, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
 	}},
 }
 
