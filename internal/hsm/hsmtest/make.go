@@ -48,7 +48,7 @@ type Make struct {
 // tested on" shows this table, and a test holds it to that.
 var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss, Ed25519}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
 		TwoTokens, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, P256, P384, P521, Secp256k1, Ed25519,
 	}},
