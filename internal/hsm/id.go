@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"unicode"
-	"unicode/utf8"
 )
 
 // MaxIDLength is the longest CKA_ID that is accepted, in bytes.
@@ -28,19 +26,16 @@ func ParseID(s string) ([]byte, error) {
 	return id, nil
 }
 
+// TextID makes a key ID of the bytes of a text, 1 to 255 of them.
+func TextID(text string) ([]byte, error) {
+	switch {
+	case text == "":
+		return nil, errors.New("a key ID is at least one byte, and the text is empty")
+	case len(text) > MaxIDLength:
+		return nil, fmt.Errorf("a key ID has at most %d bytes, the text has %d", MaxIDLength, len(text))
+	}
+	return []byte(text), nil
+}
+
 // FormatID writes a key ID as lower-case hex.
 func FormatID(id []byte) string { return hex.EncodeToString(id) }
-
-// KID is the key ID of a JWK (RFC 7517, 4.5) as Ory Hydra makes it from CKA_ID: the bytes as text where they
-// are printable UTF-8, else their lower-case hex.
-func KID(id []byte) string {
-	if !utf8.Valid(id) {
-		return FormatID(id)
-	}
-	for _, r := range string(id) {
-		if !unicode.IsPrint(r) {
-			return FormatID(id)
-		}
-	}
-	return string(id)
-}

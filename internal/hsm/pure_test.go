@@ -38,12 +38,11 @@ func TestParseID(t *testing.T) {
 	}
 }
 
-func TestKID(t *testing.T) {
-	for id, want := range map[string]string{
-		"key-1": "key-1", "ü": "ü", "\x00": "00", "a\nb": "610a62", "\xff\xfe": "fffe", "a b": "a b",
-	} {
-		if got := KID([]byte(id)); got != want {
-			t.Errorf("kid of %q is %q, want %q", id, got, want)
+func TestTextID(t *testing.T) {
+	for text, whole := range map[string]bool{"": false, "é": true, strings.Repeat("a", 255): true, strings.Repeat("a", 256): false} {
+		id, err := TextID(text)
+		if (err == nil) != whole || whole && string(id) != text {
+			t.Errorf("%q: got %q, %v", text, id, err)
 		}
 	}
 }

@@ -60,7 +60,7 @@ type jwksKeyModel struct {
 
 // kidFormats are the ways to name a key in the set.
 var kidFormats = map[string]func(hsm.KeyPair) (string, error){
-	"text":       func(k hsm.KeyPair) (string, error) { return hsm.KID(k.ID), nil },
+	"text":       func(k hsm.KeyPair) (string, error) { return jwk.KID(k.ID), nil },
 	"hex":        func(k hsm.KeyPair) (string, error) { return hsm.FormatID(k.ID), nil },
 	"thumbprint": func(k hsm.KeyPair) (string, error) { return jwk.Thumbprint(k.PublicKey) },
 }

@@ -216,7 +216,7 @@ func (k keyPairKind) read(m keyPairModel, pair hsm.KeyPair, token hsm.TokenInfo)
 	if err != nil && !errors.Is(err, publickey.ErrNoOpenSSH) {
 		return err
 	}
-	kid, role := hsm.KID(pair.ID), use(pair.Usage)
+	kid, role := jwk.KID(pair.ID), use(pair.Usage)
 	key, err := jwk.Key{PublicKey: pair.PublicKey, KID: kid, Use: role, Alg: jwk.DefaultAlg(pair.PublicKey, role)}.JSON()
 	if err != nil {
 		return err
