@@ -29,6 +29,9 @@ const examples = "../../examples"
 
 func TestEveryExamplePlans(t *testing.T) {
 	for _, folder := range exampleFolders(t) {
+		if strings.HasPrefix(folder, "functions/") {
+			continue // TestTheFunctionExamplesGiveWhatTheySay
+		}
 		t.Run(folder, func(t *testing.T) {
 			exampleToken(t)
 			testExample(t, resource.TestStep{
@@ -90,6 +93,51 @@ func TestTheImportExamplesAdoptAKeyPair(t *testing.T) {
 		})
 	}
 	testExample(t, steps...)
+}
+
+// The functions' examples need no token, and are evaluated together.
+func TestTheFunctionExamplesGiveWhatTheySay(t *testing.T) {
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
+	}
+	const (
+		ed    = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
+		oldEd = `"kty":"OKP","crv":"Ed25519","x":"wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw"`
+	)
+	dir := layOut(t, filepath.Join(examples, "provider", "provider.tf"))
+	var checks []statecheck.StateCheck
+	for function, outputs := range map[string]map[string]string{
+		"key_id":         {"key_id": "69642d746f6b656e2d31"},
+		"kid":            {"kid": "id-token-1", "kid_of_bytes": "ff01"},
+		"jwk_thumbprint": {"thumbprint": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}, // RFC 8037, A.3
+		"jwks": {"jwks": `{"keys":[` + strings.Replace("{"+oldEd+"}", `"crv"`, `"kid":"2025","crv"`, 1) + "," +
+			strings.Replace("{"+ed+"}", `"crv"`, `"kid":"2026","crv"`, 1) + "]}"},
+		"pem_to_jwk": {
+			"jwk":                strings.Replace("{"+ed+"}", `"crv"`, `"kid":"2026","crv"`, 1),
+			"jwk_for_signatures": `{"alg":"EdDSA","crv":"Ed25519","kty":"OKP","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+		},
+		"jwk_to_pem": {"pem": "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"},
+	} {
+		example, err := os.ReadFile(filepath.Join(examples, "functions", function, "function.tf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range outputs {
+			checks = append(checks, statecheck.ExpectKnownOutputValue(name, knownvalue.StringExact(want)))
+			if strings.Contains(string(example), ") # ") && !strings.Contains(string(example), ") # "+want+"\n") {
+				t.Errorf("the example of %s does not say that %s is %s", function, name, want)
+			}
+		}
+		write(t, filepath.Join(dir, function+".tf"), string(example))
+	}
+	for _, folder := range exampleFolders(t) {
+		if function, ok := strings.CutPrefix(folder, "functions/"); ok {
+			if _, err := os.Stat(filepath.Join(dir, function+".tf")); err != nil {
+				t.Errorf("nothing is known of the example of %s", function)
+			}
+		}
+	}
+	testExample(t, resource.TestStep{ConfigDirectory: config.StaticDirectory(dir), ConfigStateChecks: checks})
 }
 
 // exampleToken is a fresh token that the environment names, as the examples want it.

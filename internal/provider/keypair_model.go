@@ -98,7 +98,7 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 			Validators:          []validator.String{stringvalidator.LengthBetween(1, 255)},
 		},
 		"key_id": schema.StringAttribute{
-			MarkdownDescription: "ID (`CKA_ID`) of both halves in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Left out, it is the text of a " +
+			MarkdownDescription: "ID (`CKA_ID`) of both halves in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Of a text it is made by the function `key_id` (Terraform 1.8 and later). Left out, it is the text of a " +
 				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused: with an ID of your choice, a key is never made twice, even if a run is killed or a state " +
 				"is lost. It changes in place where the token allows that.",
 			Optional:      true,

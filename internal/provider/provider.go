@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -22,7 +23,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-var _ provider.Provider = (*hsmProvider)(nil)
+var _ provider.ProviderWithFunctions = (*hsmProvider)(nil)
 
 // hsmProvider is one provider instance. A process has several: one for each alias, and in tests one for each
 // Terraform command.
@@ -151,5 +152,16 @@ func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
 		newJWKSDataSource,
+	}
+}
+
+func (p *hsmProvider) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{
+		newJWKSFunction,
+		newJWKThumbprintFunction,
+		newJWKToPEMFunction,
+		newKIDFunction,
+		newKeyIDFunction,
+		newPEMToJWKFunction,
 	}
 }

@@ -1,0 +1,162 @@
+package provider_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
+)
+
+// A public key of openssl's making goes through Terraform to a JWK and back, and an argument that is not known before
+// the apply makes a result that is not. No token and no configuration is needed for it.
+func TestFunctionsInTerraform(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
+	}
+	dir := t.TempDir()
+	checks := []statecheck.StateCheck{
+		statecheck.ExpectKnownOutputValue("late_key_id", knownvalue.StringExact("6c617465")),
+		statecheck.ExpectKnownOutputValue("late_set", knownvalue.StringExact(`{"keys":[]}`)),
+	}
+	config := `
+		terraform {
+		  required_providers {
+		    hsm = { source = "hashicorp/hsm" }
+		  }
+		}
+		resource "terraform_data" "late" { input = "late" }
+		resource "terraform_data" "set" { input = jsonencode({ keys = [] }) }
+		output "late_key_id" { value = provider::hsm::key_id(terraform_data.late.output) }
+		output "late_set" { value = provider::hsm::jwks([jsonencode({ keys = [] }), terraform_data.set.output]) }
+	`
+	for kind, options := range map[string][]string{
+		"rsa":       {"-algorithm", "RSA"},
+		"p521":      {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"},
+		"secp256k1": {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"},
+		"ed25519":   {"-algorithm", "ED25519"},
+	} {
+		private, public := filepath.Join(dir, kind+".key"), filepath.Join(dir, kind+".pem")
+		openssl(t, append([]string{"genpkey", "-out", private}, options...)...)
+		text := openssl(t, "pkey", "-in", private, "-pubout")
+		write(t, public, text)
+		config += fmt.Sprintf("output %q { value = provider::hsm::jwk_to_pem(provider::hsm::pem_to_jwk(file(%q), %q)) }\n", kind, public, kind)
+		checks = append(checks, statecheck.ExpectKnownOutputValue(kind, knownvalue.StringExact(text)))
+	}
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){"hsm": providerserver.NewProtocol6WithError(provider.New("test")())},
+		Steps: []resource.TestStep{
+			{
+				Config:      config + `output "wrong" { value = provider::hsm::jwks([jsonencode({ kty = "oct", k = "SECRET" })]) }`,
+				ExpectError: wrapped(`Invalid value for "texts" parameter: text 0: it has a member of a private or symmetric key; only public keys belong here.`),
+			},
+			{Config: config, ConfigStateChecks: checks},
+		},
+	})
+}
+
+func openssl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("openssl", args...).Output()
+	if err != nil {
+		t.Fatalf("openssl %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+// call calls a function of the provider as Terraform does.
+func call(t *testing.T, name string, arguments ...tftypes.Value) (string, *tfprotov6.FunctionError) {
+	t.Helper()
+	server, err := providerserver.NewProtocol6WithError(provider.New("test")())()
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := &tfprotov6.CallFunctionRequest{Name: name}
+	for _, argument := range arguments {
+		value, err := tfprotov6.NewDynamicValue(argument.Type(), argument)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Arguments = append(req.Arguments, &value)
+	}
+	resp, err := server.CallFunction(context.Background(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Error != nil {
+		return "", resp.Error
+	}
+	value, err := resp.Result.Unmarshal(tftypes.String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result string
+	if err := value.As(&result); err != nil {
+		t.Fatal(err)
+	}
+	return result, nil
+}
+
+func text(s any) tftypes.Value { return tftypes.NewValue(tftypes.String, s) }
+
+func texts(elements ...any) tftypes.Value {
+	values := make([]tftypes.Value, len(elements))
+	for i, element := range elements {
+		values[i] = text(element)
+	}
+	return tftypes.NewValue(tftypes.List{ElementType: tftypes.String}, values)
+}
+
+func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
+	t.Parallel()
+	const (
+		public    = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+		ed        = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+		secret    = `{"d":"SECRET",` + ed
+		noPrivate = "it has a member of a private or symmetric key; only public keys belong here"
+	)
+	for _, test := range []struct {
+		name      string // a sentence
+		function  string
+		arguments []tftypes.Value
+		at        int64
+		says      string
+	}{
+		{"a text of no bytes is no key ID", "key_id", []tftypes.Value{text("")}, 0, "a key ID is at least one byte, and the text is empty"},
+		{"a text of 256 bytes is none either", "key_id", []tftypes.Value{text(strings.Repeat("é", 128))}, 0, "a key ID has at most 255 bytes, the text has 256"},
+		{"a key ID is hex", "kid", []tftypes.Value{text("6b3g")}, 0, "a key ID is written in hex: 'g' is no hex digit"},
+		{"a private JWK has no thumbprint", "jwk_thumbprint", []tftypes.Value{text(secret)}, 0, noPrivate},
+		{"a private JWK is made no PEM", "jwk_to_pem", []tftypes.Value{text(secret)}, 0, noPrivate},
+		{"a set is no JWK", "jwk_to_pem", []tftypes.Value{text(`{"keys":[]}`)}, 0, "it is a JWK Set, not a JWK"},
+		{"a private key is made no JWK", "pem_to_jwk", []tftypes.Value{text("-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"), text("k")}, 0, "the text holds a private key; only its public half belongs here"},
+		{"nor is one behind a public key", "pem_to_jwk", []tftypes.Value{text(public + "-----BEGIN EC PRIVATE KEY-----\nSECRET"), text("k")}, 0, "the text holds a private key; only its public half belongs here"},
+		{"one PEM block is one key", "pem_to_jwk", []tftypes.Value{text(public + public), text("k")}, 0, "the text holds more than one PEM block"},
+		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block"},
+		{"a kid is not empty", "pem_to_jwk", []tftypes.Value{text(public), text("")}, 1, "a kid is not empty; null is for none"},
+		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "text 1: it is null"},
+		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "text 1: key 1: " + noPrivate},
+		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0, `text 1: the kid "a" is that of text 0 too, another key`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			result, err := call(t, test.function, test.arguments...)
+			if err == nil || err.Text != test.says || err.FunctionArgument == nil || *err.FunctionArgument != test.at {
+				t.Errorf("it gives %q and says %v; want %q at argument %d", result, err, test.says, test.at)
+			}
+		})
+	}
+	if got, err := call(t, "pem_to_jwk", text(public), text(nil)); err != nil || got != "{"+ed {
+		t.Errorf("without a kid it is %q, %v", got, err)
+	}
+}

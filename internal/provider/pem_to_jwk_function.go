@@ -1,0 +1,39 @@
+package provider
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/jwk"
+)
+
+func newPEMToJWKFunction() function.Function {
+	return textFunction{
+		name: "pem_to_jwk",
+		definition: function.Definition{
+			Summary: "Makes a JWK of a public key in PEM",
+			MarkdownDescription: "A public key in PEM as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)): RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519. " +
+				"It has no `use` and no `alg`, which PEM does not say. The way back is the function [`jwk_to_pem`](jwk_to_pem.md).",
+			Parameters: []function.Parameter{
+				function.StringParameter{Name: "pem", MarkdownDescription: "One PEM block with nothing but white space around it: `PUBLIC KEY`, `RSA PUBLIC KEY`, or `CERTIFICATE`, of which just the key is " +
+					"taken: whether it is valid is not looked at, and one on secp256k1 is not read. A private key is refused."},
+				function.StringParameter{Name: "kid", AllowNullValue: true, MarkdownDescription: "The `kid` of the JWK; null for none."},
+			},
+		},
+		result: func(ctx context.Context, arguments function.ArgumentsData) (string, *function.FuncError) {
+			var pem string
+			var kid types.String
+			if err := arguments.Get(ctx, &pem, &kid); err != nil {
+				return "", err
+			}
+			if !kid.IsNull() && kid.ValueString() == "" {
+				return "", atArgument(1, errors.New("a kid is not empty; null is for none"))
+			}
+			text, err := jwk.FromPEM(pem, kid.ValueString())
+			return text, atArgument(0, err)
+		},
+	}
+}

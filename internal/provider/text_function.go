@@ -1,0 +1,61 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/hashicorp/terraform-plugin-framework/function"
+)
+
+// textFunction is a function whose result is a text: what the provider's functions have in common. They are pure, and
+// need neither a token nor a configuration. Their errors are fragments, since Terraform puts "Invalid value for ...
+// parameter:" before them and a full stop behind them.
+type textFunction struct {
+	name       string
+	definition function.Definition // without Return
+	result     func(context.Context, function.ArgumentsData) (string, *function.FuncError)
+}
+
+func (f textFunction) Metadata(_ context.Context, _ function.MetadataRequest, resp *function.MetadataResponse) {
+	resp.Name = f.name
+}
+
+func (f textFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
+	resp.Definition = f.definition
+	resp.Definition.Return = function.StringReturn{}
+}
+
+func (f textFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
+	defer func() {
+		if p := recover(); p != nil { // the process may be making keys at this moment
+			resp.Error = function.NewFuncError(fmt.Sprintf("Provider Panic: this is a bug in the hsm provider; please report it with this trace: %v\n\n%s", p, debug.Stack()))
+		}
+	}()
+	text, err := f.result(ctx, req.Arguments)
+	if err != nil {
+		resp.Error = err
+		return
+	}
+	resp.Error = resp.Result.Set(ctx, text)
+}
+
+// ofOne is the result of a function of one argument, which an error is about.
+func ofOne[T any](of func(T) (string, error)) func(context.Context, function.ArgumentsData) (string, *function.FuncError) {
+	return func(ctx context.Context, arguments function.ArgumentsData) (string, *function.FuncError) {
+		var argument T
+		if err := arguments.Get(ctx, &argument); err != nil {
+			return "", err
+		}
+		text, err := of(argument)
+		return text, atArgument(0, err)
+	}
+}
+
+// atArgument says that an error is about an argument, counted from 0.
+func atArgument(position int64, err error) *function.FuncError {
+	if err == nil {
+		return nil
+	}
+	return function.NewArgumentFuncError(position, err.Error())
+}
