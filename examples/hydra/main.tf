@@ -31,6 +31,7 @@ data "hsm_jwks" "hydra" {
     hsm_rsa_keypair.id_token.uri,
     hsm_rsa_keypair.access_token.uri,
   ]
+  profile = "hydra" # an error where Hydra would not serve them so
 }
 
 # Stands for what verifies tokens: an API gateway, a config map, an object in a bucket.

@@ -512,6 +512,12 @@ func (b *bench) make(label, id string) {
 	b.Tool(b.t, "--keypairgen", "--key-type", "rsa:2048", "--usage-sign", "--label", label, "--id", id)
 }
 
+// odd makes a pair of a kind that has no JWK.
+func (b *bench) odd(label, id string) {
+	b.t.Helper()
+	b.Tool(b.t, "--keypairgen", "--key-type", "EC:secp224r1", "--usage-sign", "--label", label, "--id", id)
+}
+
 // destroy destroys halves: "privkey", "pubkey".
 func (b *bench) destroy(id string, types ...string) {
 	b.t.Helper()

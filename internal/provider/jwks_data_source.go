@@ -38,6 +38,7 @@ type jwksModel struct {
 	Use         types.String   `tfsdk:"use"`
 	KIDFormat   types.String   `tfsdk:"kid_format"`
 	Algorithms  types.Map      `tfsdk:"algorithms"`
+	Profile     types.String   `tfsdk:"profile"`
 	AllowEmpty  types.Bool     `tfsdk:"allow_empty"`
 	JSON        types.String   `tfsdk:"json"`
 	Keys        []jwksKeyModel `tfsdk:"keys"`
@@ -115,6 +116,16 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					mapvalidator.NoNullValues(), mapvalidator.KeysAre(stringvalidator.OneOf(append([]string{"RSA", "EC", "OKP"}, publickey.Curves()...)...)),
 				},
 			},
+			"profile": schema.StringAttribute{
+				MarkdownDescription: "Who is to sign with the keys: `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) makes the same set of the selected keys, and gives each the `kid`, `use` " +
+					"and `alg` that Hydra gives it. Keys that Hydra refuses (RSA below 4096 bits, curves but `P-256` and `P-521`), that it would not sign with, or would name otherwise, and others under a " +
+					"selected label that are not selected, are an error that lists them all with the ways out. It reads every key object on the token.",
+				Optional: true,
+				Validators: []validator.String{
+					stringvalidator.OneOf(profileHydra),
+					stringvalidator.ConflictsWith(path.MatchRoot("use"), path.MatchRoot("kid_format"), path.MatchRoot("algorithms")),
+				},
+			},
 			"allow_empty": schema.BoolAttribute{
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,
@@ -162,16 +173,22 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := d.client.token(ctx)
-		var pairs []hsm.KeyPair
+		var all []candidate
 		if err == nil {
-			pairs, err = m.candidates(ctx, token)
+			all, err = m.candidates(ctx, token)
 		}
 		if err != nil {
 			resp.Diagnostics.Append(problem{doing: doing, err: err, token: token, client: d.client}.diagnostic())
 			return
 		}
-		pairs, diags := m.selectFrom(pairs, token)
+		pairs, diags := m.selectFrom(all, token)
 		resp.Diagnostics.Append(diags...)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		if m.Profile.ValueString() == profileHydra {
+			resp.Diagnostics.Append(notForHydra(all, token.Info())...)
+		}
 		if resp.Diagnostics.HasError() {
 			return
 		}
@@ -183,26 +200,51 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
+// candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone.
+type candidate struct {
+	hsm.KeyPair
+	unknown  string // the kind
+	selected bool
+}
+
 // candidates reads the pairs that may be selected: only those of the IDs that the selection names, where it
-// names any, so that three keys cost no reading of fifty thousand.
-func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) ([]hsm.KeyPair, error) {
-	ids, narrow := m.ids()
-	if !narrow {
-		return token.KeyPairs(ctx)
-	}
+// names any, so that three keys cost no reading of fifty thousand. A profile looks at the others as well.
+func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []candidate, err error) {
 	var pairs []hsm.KeyPair
+	var unknown []hsm.UnknownPair
+	if ids, narrow := m.ids(); narrow && m.Profile.IsNull() {
+		pairs, unknown, err = candidatesOf(ctx, token, ids)
+	} else if pairs, err = token.KeyPairs(ctx); err == nil {
+		unknown, err = token.UnknownPairs(ctx, nil)
+	}
+	for _, pair := range pairs {
+		all = append(all, candidate{KeyPair: pair})
+	}
+	for _, pair := range unknown {
+		all = append(all, candidate{KeyPair: hsm.KeyPair{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
+	}
+	return all, err
+}
+
+// candidatesOf reads the pairs of IDs, and those of an unknown kind where an ID is no other pair's.
+func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.KeyPair, unknown []hsm.UnknownPair, err error) {
 	for _, id := range ids {
 		pair, err := token.KeyPair(ctx, hsm.Ref{ID: id})
 		if errors.Is(err, hsm.ErrNotFound) {
-			continue // selectFrom says so, with what asked for it
+			strange, err := token.UnknownPairs(ctx, id)
+			if err != nil {
+				return nil, nil, err
+			}
+			unknown = append(unknown, strange...)
+			continue // where there is none, selectFrom says so, with what asked for it
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		pairs = append(pairs, pair)
 	}
 	hsm.SortKeyPairs(pairs)
-	return pairs, nil
+	return pairs, unknown, nil
 }
 
 // ids are the key IDs that a pair must have one of; narrow is false where any ID will do.
@@ -231,12 +273,12 @@ func (m *jwksModel) ids() (ids [][]byte, narrow bool) {
 
 // index finds pairs by what selections name.
 type index struct {
-	pairs   []hsm.KeyPair
+	pairs   []candidate
 	byLabel map[string][]int
 	byID    map[string][]int
 }
 
-func indexOf(pairs []hsm.KeyPair) index {
+func indexOf(pairs []candidate) index {
 	x := index{pairs: pairs, byLabel: map[string][]int{}, byID: map[string][]int{}}
 	for i, pair := range pairs {
 		x.byLabel[pair.Label] = append(x.byLabel[pair.Label], i)
@@ -269,11 +311,12 @@ func (x index) located(text string, token hsm.TokenInfo) (found []int) {
 	return found
 }
 
-// selectFrom keeps the pairs that every given argument matches. A label, ID or URI that no pair matches is an
-// error, and so is an empty whole.
-func (m *jwksModel) selectFrom(pairs []hsm.KeyPair, token *hsm.Token) (selected []hsm.KeyPair, diags diag.Diagnostics) {
+// selectFrom marks and gives the pairs that every given argument matches. A label, ID or URI that no pair matches is an
+// error, and so is one that names a pair which has no JWK, and an empty whole.
+func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []hsm.KeyPair, diags diag.Diagnostics) {
 	all := indexOf(pairs)
-	misses := make([]bool, len(pairs)) // some argument does not match
+	misses := make([]bool, len(pairs))       // some argument does not match
+	namedBy := make([]path.Path, len(pairs)) // the last that does
 	for _, argument := range []struct {
 		name   string
 		values []types.String
@@ -288,12 +331,12 @@ func (m *jwksModel) selectFrom(pairs []hsm.KeyPair, token *hsm.Token) (selected 
 		}
 		matched := make([]bool, len(pairs))
 		for i, v := range argument.values {
-			found := argument.find(v.ValueString(), token.Info())
+			found, at := argument.find(v.ValueString(), token.Info()), path.Root(argument.name).AtListIndex(i)
 			for _, j := range found {
-				matched[j] = true
+				matched[j], namedBy[j] = true, at
 			}
 			if len(found) == 0 {
-				diags.AddAttributeError(path.Root(argument.name).AtListIndex(i), "No Such Key Pair", fmt.Sprintf(
+				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
 					"No key pair on %s matches %q.\n\nWhat to do: correct it, or, where the key is made by the same configuration, refer to the resource's uri, or add "+
 						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", token.Info(), v.ValueString(), token.Command("--list-objects")))
 			}
@@ -303,8 +346,15 @@ func (m *jwksModel) selectFrom(pairs []hsm.KeyPair, token *hsm.Token) (selected 
 		}
 	}
 	for j, pair := range pairs {
-		if !misses[j] && strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()) {
-			selected = append(selected, pair)
+		switch {
+		case misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
+		case pair.unknown == "":
+			pairs[j].selected = true
+			selected = append(selected, pair.KeyPair)
+		case len(namedBy[j].Steps()) > 0:
+			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
+				"The key %q (key_id %s) on %s is selected by name, and it is of a kind for which this provider knows no JWK (%s). Keys that are known are RSA, and those on %s.\n\n"+
+					"What to do: name other keys, or give the key another label or ID.", pair.Label, hsm.FormatID(pair.ID), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
 		}
 	}
 	if len(selected) == 0 && !diags.HasError() && !m.AllowEmpty.ValueBool() {
@@ -358,6 +408,9 @@ func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (d
 }
 
 func (m *jwksModel) key(pair hsm.KeyPair, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
+	if m.Profile.ValueString() == profileHydra {
+		return hydraKey(pair), nil
+	}
 	key := jwk.Key{PublicKey: pair.PublicKey, KID: kid, Use: use(pair.Usage)}
 	if !m.Use.IsNull() {
 		key.Use = m.Use.ValueString()

@@ -113,6 +113,7 @@ func TestJWKSHasJustTheSelectedPairs(t *testing.T) {
 	b.make("hydra.other_half", "6b36")
 	b.destroy("6b36", "pubkey")
 	b.make("other", "6b37")
+	b.odd("hydra.odd", "6b38") // left out where nothing names it
 	const (
 		a1    = "hydra.a 6b31 k1 RSA sig RS256"
 		a2    = "hydra.a ff02 ff02 RSA sig RS256"
@@ -178,7 +179,8 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 	b.make("web", "FF31")
 	b.make("half", "6b32")
 	b.destroy("6b32", "privkey")
-	b.Tool(t, "--keypairgen", "--key-type", "rsa:2048", "--usage-sign", "--label", "twin", "--id", hexOf("ff31")) // named as FF31 is by its hex
+	b.make("twin", hexOf("ff31")) // named as FF31 is by its hex
+	b.odd("half", "6b33")
 	const miss, hint = "No Such Key Pair", "depends_on"
 	cases := []struct {
 		name  string // a sentence
@@ -186,7 +188,9 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 		says  remark
 	}{
 		{"a label that nobody bears", []string{`labels = ["web", "shop"]`}, fails(miss, `matches "shop"`, b.Label, hint, "--list-objects").pointing("labels[1]")},
-		{"a label of half a pair", []string{`labels = ["half"]`}, fails(miss, `matches "half"`).pointing("labels[0]")},
+		{"an ID of half a pair", []string{`key_ids = ["6b31", "6b32"]`, `labels = ["web"]`}, fails(miss, `matches "6b32"`).pointing("key_ids[1]")},
+		{"a label of a pair that has no JWK", []string{`labels = ["web", "half"]`}, fails("No JWK For This Kind Of Key", `The key "half" (key_id 6b33)`).pointing("labels[1]")},
+		{"an ID of a pair that has no JWK", []string{`key_ids = ["6b33"]`}, fails("No JWK For This Kind Of Key", `The key "half" (key_id 6b33)`).pointing("key_ids[0]")},
 		{"an ID that nobody bears", []string{`key_ids = ["6b31", "6B39"]`}, fails(miss, `matches "6B39"`, hint).pointing("key_ids[1]")},
 		{"a URI that names nobody", []string{`uris = ["pkcs11:object=web", "pkcs11:object=web;id=%01"]`}, fails(miss, `matches "pkcs11:object=web;id=%01"`, hint).pointing("uris[1]")},
 		{"a URI of another token", []string{`uris = ["pkcs11:token=elsewhere;object=web"]`}, fails(miss).pointing("uris[0]")},
@@ -197,6 +201,9 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 		{"two keys of one kid", []string{`key_ids = ["ff31", "66663331"]`}, fails("Two Keys Of One Key ID", `kid "ff31"`, "kid_format")},
 		{"an ID that is no hex", []string{`key_ids = ["6b3"]`}, fails("Invalid Key ID", "3 digits are an odd number").pointing("key_ids[0]")},
 		{"a URI with a PIN", []string{`uris = ["pkcs11:object=web?pin-value=48151623"]`}, fails("Invalid PKCS#11 URI", "a PIN in it is refused").without("48151623").pointing("uris[0]")},
+		{"keys that Hydra does not take", []string{`key_ids = ["6b31"]`, `profile = "hydra"`}, fails("Not Fit For Hydra", `"web" (key_id 6b31): its modulus has 2048 bits`,
+			`"web" (key_id 6b31): it may sign and decrypt`, `"web" (key_id ff31): it bears the label of a selected key`, b.Label).without("half", "twin").pointing("profile")},
+		{"a use that is Hydra's to say", []string{`profile = "hydra"`, `use = "sig"`}, fails("Invalid Attribute Combination").pointing("profile")},
 		{"an empty label", []string{`labels = [""]`}, fails("Invalid Attribute Value Length").pointing("labels[0]")},
 	}
 	var turns []turn
