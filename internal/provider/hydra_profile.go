@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/jwk"
@@ -63,7 +62,7 @@ var hydraRules = []struct {
 		return ""
 	}, `Set its usage to ["sign"], which changes in place; a key that is not in a configuration yet is imported for it.`},
 	{true, func(k candidate, _ hydraSets) string {
-		if jwk.KID(k.ID) != string(k.ID) || len(k.ID) == 0 || !norm.NFC.IsNormal(k.ID) { // Terraform's texts are NFC
+		if jwk.KID(k.ID) != string(k.ID) || len(k.ID) == 0 {
 			return "its ID is no printable UTF-8 text in Unicode's normal form C, and Hydra would make another kid of it than this set has"
 		}
 		return ""

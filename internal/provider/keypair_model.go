@@ -128,7 +128,7 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 		"deletion_policy": deletionPolicyAttribute(),
 		"timeouts":        timeoutsAttribute(ctx),
 
-		"kid": computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text where they are printable UTF-8, as Hydra has it, else `key_id` in lower case."),
+		"kid": computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text where they are printable UTF-8 (in normal form C), as Hydra has it, else `key_id` in lower case."),
 		"uri": computed("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key pair: the token's label, the key's label and its ID. It holds no PIN. It is " +
 			"not known until the key exists and has its final name and usage, so that what refers to it waits."),
 		"jwk":                           computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),

@@ -12,7 +12,7 @@ func newKIDFunction() function.Function {
 		name: "kid",
 		definition: function.Definition{
 			Summary: "Makes a kid of a key ID",
-			MarkdownDescription: "The `kid` of a key's JWK, as the resources compute it: the bytes of the key ID as text where they are printable UTF-8, as Hydra has it, else the key ID in lower case. " +
+			MarkdownDescription: "The `kid` of a key's JWK, as the resources compute it: the bytes of the key ID as text where they are printable UTF-8 (in Unicode's normal form C, as all of Terraform's texts are), as Hydra has it, else the key ID in lower case. " +
 				"It is the way back from the function [`key_id`](key_id.md).",
 			Parameters: []function.Parameter{
 				function.StringParameter{Name: "key_id", MarkdownDescription: "The key ID (`CKA_ID`) in hexadecimal, in upper or lower case, 1 to 255 bytes."},
