@@ -158,6 +158,9 @@ func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 		if o.err != nil {
 			return nil, o.err
 		}
+		if o.unknownKind() != "" {
+			continue // UnknownPairs has it
+		}
 		byID[string(o.id)] = append(byID[string(o.id)], o)
 	}
 	var pairs []KeyPair

@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // UnknownPair is a pair on the token of a kind that is not known here, so that it is none of [Token.KeyPairs].
 type UnknownPair struct {
 	ID    []byte
 	Label string // of the private half
-	Kind  string // such as "type 0x1"
+	Kind  string // such as "type 0x1" or "EC on the curve 1.3.132.0.33"
 }
 
 // UnknownPairs gives the pairs of an ID, or all of the token for nil, of kinds that are not known here, ordered by
@@ -57,10 +60,17 @@ func (t *Token) objectsOf(ctx context.Context, id []byte) ([]object, error) {
 	return t.find(ctx, id)
 }
 
-// unknownKind says what kind of key a half is, where that is not known here; else it is "".
+// unknownKind says what kind of key a half is, where that is not known here: the type, or the curve; else it is "".
 func (o object) unknownKind() string {
 	if typeOf(o.ckk) == nil {
 		return keyTypeName(o.ckk)
+	}
+	if len(o.params) == 0 {
+		return ""
+	}
+	_, _, err := publickey.ParseEC(o.params, nil)
+	if unknown, ok := errors.AsType[*publickey.UnknownCurveError](err); ok {
+		return fmt.Sprintf("%s on the curve %s", keyTypeName(o.ckk), unknown.Curve)
 	}
 	return ""
 }

@@ -230,13 +230,14 @@ func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []can
 func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.KeyPair, unknown []hsm.UnknownPair, err error) {
 	for _, id := range ids {
 		pair, err := token.KeyPair(ctx, hsm.Ref{ID: id})
-		if errors.Is(err, hsm.ErrNotFound) {
-			strange, err := token.UnknownPairs(ctx, id)
-			if err != nil {
-				return nil, nil, err
+		if errors.Is(err, hsm.ErrNotFound) || errors.Is(err, hsm.ErrMalformed) {
+			strange, unknownErr := token.UnknownPairs(ctx, id)
+			if unknownErr != nil {
+				return nil, nil, unknownErr
 			}
-			unknown = append(unknown, strange...)
-			continue // where there is none, selectFrom says so, with what asked for it
+			if unknown = append(unknown, strange...); len(strange) > 0 || errors.Is(err, hsm.ErrNotFound) {
+				continue // where there is none at all, selectFrom says so, with what asked for it
+			}
 		}
 		if err != nil {
 			return nil, nil, err

@@ -3,6 +3,7 @@ package publickey
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,8 +115,10 @@ func TestParseECRefuses(t *testing.T) {
 	}{
 		{"no parameters", nil, p256, "CKA_EC_PARAMS is absent"},
 		{"another curve's OID", unhex("06052b81040021"), p256, "CKA_EC_PARAMS names the curve 1.3.132.0.33, which is" + none},
-		{"another curve's name", []byte("secp224r1"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
-		{"a whole curve instead of its name", unhex("3000"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
+		{"another curve's name", []byte("secp224r1"), p256, "CKA_EC_PARAMS names the curve secp224r1, which is" + none},
+		{"a whole curve instead of its name", unhex("3000"), p256, "CKA_EC_PARAMS names the curve of explicit parameters, which is" + none},
+		{"a SEQUENCE and more", unhex("300000"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
+		{"an empty name", unhex("1300"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
 		{"an OID and more", append(slices.Clone(oid), 0), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
 		{"no point", oid, nil, "CKA_EC_POINT is absent"},
 		{"an empty OCTET STRING", oid, []byte{4, 0}, "CKA_EC_POINT is absent"},
@@ -140,6 +143,9 @@ func TestParseECRefuses(t *testing.T) {
 			key, curve, err := ParseEC(test.params, test.point)
 			if err == nil || err.Error() != test.err || key != nil || curve != "" {
 				t.Errorf("got %v on %q, error %v; want the error %s", key, curve, err, test.err)
+			}
+			if _, unknown := errors.AsType[*UnknownCurveError](err); unknown != strings.Contains(test.err, "names the curve") {
+				t.Errorf("the curve is said to be unknown: %v", unknown)
 			}
 		})
 	}
