@@ -75,7 +75,7 @@ var hydraRules = []struct {
 	}, "Give one of them another key_id, or select just one."},
 	{true, func(k candidate, _ hydraSets) string {
 		if k.Label != k.PublicLabel {
-			return fmt.Sprintf("its public half is labelled %q, and Hydra looks for two halves of one label", printable(k.PublicLabel))
+			return fmt.Sprintf("its public half is labelled %q, and Hydra looks for two halves of one label", k.PublicLabel)
 		}
 		return ""
 	}, "Have terraform apply write both; a key that is not in a configuration yet is imported for it."},
@@ -124,7 +124,7 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 				continue
 			}
 			if reason := rule.reason(k, sets); reason != "" {
-				fmt.Fprintf(&offences, "\n\n  - The key %q (key_id %s): %s. %s", printable(k.Label), hsm.FormatID(k.ID), reason, rule.cure)
+				fmt.Fprintf(&offences, "\n\n  - The key %q (key_id %s): %s. %s", k.Label, hsm.FormatID(k.ID), reason, rule.cure)
 			}
 		}
 	}

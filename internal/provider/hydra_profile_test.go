@@ -18,8 +18,8 @@ func TestHydraProfile(t *testing.T) {
 		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
 		return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
 	}
-	point := func(curve elliptic.Curve) *ecdsa.PublicKey {
-		return &ecdsa.PublicKey{Curve: curve, X: curve.Params().Gx, Y: curve.Params().Gy}
+	on := func(curve elliptic.Curve) *ecdsa.PublicKey {
+		return &ecdsa.PublicKey{Curve: curve}
 	}
 	// key is one that Hydra takes, and is selected.
 	key := func(label, id string, change func(*candidate)) candidate {
@@ -42,11 +42,11 @@ func TestHydraProfile(t *testing.T) {
 		says []string // each offence, by its beginning or a part
 	}{
 		{"keys that Hydra takes", []candidate{
-			key("a", "1", nil), key("a", "2", public(point(elliptic.P256()))), key("b", "ü 3", public(point(elliptic.P521()))),
+			key("a", "1", nil), key("a", "2", public(on(elliptic.P256()))), key("b", "ü 3", public(on(elliptic.P521()))),
 			key("c", "4", may(hsm.Decrypt)), key("other", "5", leftOut(rsaKey(1024))), key("a", "", leftOut(rsaKey(1024))),
 		}, nil},
 		{"an RSA key that is too small", []candidate{key("a", "1", public(rsaKey(4095)))}, []string{`"a" (key_id 31): its modulus has 4095 bits, and Hydra takes RSA keys of 4096 bits or more`}},
-		{"a curve that Hydra does not take", []candidate{key("a", "1", public(point(elliptic.P384())))}, []string{`it is of the kind P-384, and Hydra takes RSA keys and those on P-256 and P-521`}},
+		{"a curve that Hydra does not take", []candidate{key("a", "1", public(on(elliptic.P384())))}, []string{`it is of the kind P-384, and Hydra takes RSA keys and those on P-256 and P-521`}},
 		{"an Edwards curve", []candidate{key("a", "1", public(make(ed25519.PublicKey, 32)))}, []string{`it is of the kind Ed25519`}},
 		{"a signing key that may decrypt", []candidate{key("a", "1", may(hsm.Sign|hsm.Decrypt))}, []string{`publishes every key that may decrypt as one for encryption. Set its usage to ["sign"]`}},
 		{"a key that may do neither", []candidate{key("a", "1", may(hsm.Unwrap))}, []string{`it may not sign`}},
