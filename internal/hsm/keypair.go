@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -146,36 +147,48 @@ func (t *Token) proveTwin(ctx context.Context, unsure []halfPair, all []object) 
 // error, since a set without its key would be taken for whole, and so are halves of several pairs of one ID that
 // show too little of their keys (*AmbiguousError).
 func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
-	objects, err := t.snapshot.all(ctx, t)
+	pairs, broken, err := t.SoundKeyPairs(ctx)
+	if err == nil && len(broken) > 0 {
+		err = broken[0]
+	}
 	if err != nil {
 		return nil, err
 	}
+	return pairs, nil
+}
+
+// SoundKeyPairs gives what KeyPairs gives, and beside it an error for each ID whose halves make no sense: no half that
+// bears such an ID is among the pairs. Errors: the token's failure.
+func (t *Token) SoundKeyPairs(ctx context.Context) (pairs []KeyPair, broken []error, err error) {
+	objects, err := t.snapshot.all(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
 	byID := map[string][]object{}
 	for _, o := range objects {
-		if o.debris {
+		if !o.debris && (o.err != nil || o.unknownKind() == "") { // UnknownPairs has the others
+			byID[string(o.id)] = append(byID[string(o.id)], o)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		group := byID[id]
+		if i := slices.IndexFunc(group, func(o object) bool { return o.err != nil }); i >= 0 {
+			broken = append(broken, group[i].err)
 			continue
 		}
-		if o.err != nil {
-			return nil, o.err
-		}
-		if o.unknownKind() != "" {
-			continue // UnknownPairs has it
-		}
-		byID[string(o.id)] = append(byID[string(o.id)], o)
-	}
-	var pairs []KeyPair
-	for _, group := range byID {
 		m, err := match(ofType(group, ""))
 		if err != nil {
-			return nil, err
+			broken = append(broken, err)
+			continue
 		}
 		if len(m.undecided) > 0 {
-			return nil, m.ambiguous(group[0].id)
+			broken = append(broken, m.ambiguous(group[0].id))
+			continue
 		}
 		pairs = append(pairs, m.pairs...)
 	}
 	SortKeyPairs(pairs)
-	return pairs, nil
+	return pairs, broken, nil
 }
 
 // SortKeyPairs orders pairs by label, then ID, then fingerprint.

@@ -26,6 +26,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
@@ -38,6 +39,7 @@ type bench struct {
 	*hsmtest.Token
 	t      *testing.T
 	faults *hsmtest.Faults
+	needs  []tfversion.TerraformVersionCheck // of Terraform; the test is skipped on others
 
 	mu     sync.Mutex
 	made   []provider.Provider
@@ -149,7 +151,7 @@ func (b *bench) testWith(factories map[string]func() (tfprotov6.ProviderServer, 
 		}
 		steps = append(steps, step)
 	}
-	resource.Test(b.t, resource.TestCase{ProtoV6ProviderFactories: factories, Steps: steps})
+	resource.Test(b.t, resource.TestCase{ProtoV6ProviderFactories: factories, TerraformVersionChecks: b.needs, Steps: steps})
 	if !b.t.Failed() {
 		b.review(len(turns), turns[len(turns)-1].says)
 	}
@@ -333,6 +335,22 @@ func (l listener) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSou
 	resp, err := l.ProviderServer.ReadDataSource(ctx, req)
 	l.hear(resp.Diagnostics)
 	return resp, err
+}
+
+func (l listener) ValidateListResourceConfig(ctx context.Context, req *tfprotov6.ValidateListResourceConfigRequest) (*tfprotov6.ValidateListResourceConfigResponse, error) {
+	resp, err := l.ProviderServer.(tfprotov6.ListResourceServer).ValidateListResourceConfig(ctx, req)
+	l.hear(resp.Diagnostics)
+	return resp, err
+}
+
+func (l listener) ListResource(ctx context.Context, req *tfprotov6.ListResourceRequest) (*tfprotov6.ListResourceServerStream, error) {
+	stream, err := l.ProviderServer.(tfprotov6.ListResourceServer).ListResource(ctx, req)
+	return &tfprotov6.ListResourceServerStream{Results: func(push func(tfprotov6.ListResourceResult) bool) {
+		stream.Results(func(result tfprotov6.ListResourceResult) bool {
+			l.hear(result.Diagnostics)
+			return push(result)
+		})
+	}}, err
 }
 
 // Plan checks.

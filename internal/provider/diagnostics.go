@@ -195,6 +195,7 @@ var adviceTable = []advice{
 		return "nothing was made of it. Look at the object with another tool; if it is not wanted, destroy it there:\n\n  " + p.command("--list-objects")
 	}},
 	{is: as[*labelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token shows.")},
+	{is: as[*serialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the right one, as a replica may be, leave token_serial out of the identity; else correct the provider's configuration.")},
 	{is: as[*selectionError], name: "Not One Key Pair", next: say("name exactly one key pair of this type: import by its key ID.")},
 
 	{is: is(hsm.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or another token.")},

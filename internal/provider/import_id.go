@@ -7,12 +7,14 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// importID is what a key is imported by: its ID, with or without the label it is expected to bear, or a PKCS#11 URI.
+// importID is what a key is imported by: its ID, with or without the label it is expected to bear or the serial number
+// of its token, or a PKCS#11 URI.
 type importID struct {
-	id    []byte
-	label *string
-	uri   *hsm.URI
-	text  string // as it was given
+	id     []byte
+	label  *string
+	serial string // "": any token's
+	uri    *hsm.URI
+	text   string // as it was given
 }
 
 // parseImportID reads `<hex key id>`, `<label>/<hex key id>` or a `pkcs11:` URI (RFC 7512). A label may hold slashes,

@@ -50,6 +50,7 @@ const (
 
 func (r *keyPairResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = r.kind.typeName()
+	resp.ResourceBehavior.MutableIdentity = true
 }
 
 func (r *keyPairResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -122,6 +123,7 @@ func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest
 		if err := r.kind.read(m, pair, token.Info()); err != nil {
 			return err
 		}
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
 	})
@@ -140,6 +142,7 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 	r.client.manages(a.KeyID.ValueString())
 	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
 		pair, err := token.KeyPair(ctx, r.kind.ref(m))
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
 		}
@@ -214,6 +217,9 @@ func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest
 		return
 	}
 	plan, prior := m.common(), state.common()
+	if resp.Identity.Raw.IsFullyNull() { // a state from before there were identities, and -refresh=false
+		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{}, prior.id())
+	}
 	if !plan.URI.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // deletion_policy or timeouts: the token has no part in it
 		return
@@ -236,6 +242,7 @@ func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest
 		if err := r.kind.read(m, pair, token.Info()); err != nil {
 			return err
 		}
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, []byte("false"))...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
@@ -283,7 +290,7 @@ func keyName(a *keyPairAttributes) string {
 }
 
 func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	asked, err := parseImportID(req.ID)
+	asked, err := r.asked(ctx, req)
 	if err != nil {
 		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a key pair by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
 			sentence(err.Error()), importAdvice(r.kind.typeName(), "6b65792d31")))
@@ -318,13 +325,25 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(pair.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
 		// Where others made two pairs of this ID, the label or the fingerprint has said which is meant.
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("public_key_fingerprint_sha256"), pair.Fingerprint())...)
 	})
 }
 
+// asked reads what to import from the ID, or from the identity where there is no ID.
+func (r *keyPairResource) asked(ctx context.Context, req resource.ImportStateRequest) (importID, error) {
+	if req.ID == "" && !req.Identity.Raw.IsFullyNull() {
+		return importIdentity(ctx, req.Identity)
+	}
+	return parseImportID(req.ID)
+}
+
 // find looks up what an import asks for.
 func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.KeyPair, error) {
+	if asked.serial != "" && asked.serial != printable(token.Info().Serial) {
+		return hsm.KeyPair{}, &serialError{asked: asked.serial, token: token.Info()}
+	}
 	if asked.uri == nil {
 		pair, err := token.KeyPair(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
 		if errors.Is(err, hsm.ErrAmbiguous) && asked.label != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -23,7 +24,10 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-var _ provider.ProviderWithFunctions = (*hsmProvider)(nil)
+var (
+	_ provider.ProviderWithFunctions     = (*hsmProvider)(nil)
+	_ provider.ProviderWithListResources = (*hsmProvider)(nil)
+)
 
 // hsmProvider is one provider instance. A process has several: one for each alias, and in tests one for each
 // Terraform command.
@@ -147,6 +151,16 @@ func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 		newRSAKeyPairResource,
 		newECKeyPairResource,
 	}
+}
+
+// ListResources are those resources that can list what the token holds of theirs.
+func (p *hsmProvider) ListResources(ctx context.Context) (lists []func() list.ListResource) {
+	for _, newResource := range p.Resources(ctx) {
+		if _, ok := newResource().(list.ListResource); ok {
+			lists = append(lists, func() list.ListResource { return newResource().(list.ListResource) })
+		}
+	}
+	return lists
 }
 
 func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSource {

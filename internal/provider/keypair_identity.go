@@ -1,0 +1,72 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+var _ resource.ResourceWithIdentity = (*keyPairResource)(nil)
+
+// keyIdentity is who a key is among all tokens. It follows the key: key_id may change in place, and a replica that
+// takes a token's place has a serial number of its own. Terraform compares neither with what it was; that the key
+// is still the same is told by its fingerprint.
+type keyIdentity struct {
+	TokenSerial types.String `tfsdk:"token_serial"`
+	KeyID       types.String `tfsdk:"key_id"`
+}
+
+func (r *keyPairResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
+	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
+		"token_serial": identityschema.StringAttribute{
+			Description: "Serial number of the token. An import that gives it is refused on any other token. " +
+				"Null where the token has none.",
+			OptionalForImport: true,
+		},
+		"key_id": identityschema.StringAttribute{
+			Description:       "ID (CKA_ID) of the key in hexadecimal.",
+			RequiredForImport: true,
+		},
+	}}
+}
+
+// identify sets a key's identity. It is in one form however the configuration writes key_id. Terraform before 1.12
+// neither keeps nor sends identities, but the framework wants one of every operation that goes well.
+func identify(ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag.Diagnostics, token hsm.TokenInfo, id []byte) {
+	serial := types.StringNull()
+	if token.Serial != "" {
+		serial = types.StringValue(printable(token.Serial))
+	}
+	diags.Append(identity.Set(ctx, keyIdentity{TokenSerial: serial, KeyID: types.StringValue(hsm.FormatID(id))})...)
+}
+
+// importIdentity is what an import block with an identity asks for.
+func importIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity) (importID, error) {
+	var given keyIdentity
+	if diags := identity.Get(ctx, &given); diags.HasError() {
+		return importID{}, fmt.Errorf("%s: %s", diags[0].Summary(), diags[0].Detail())
+	}
+	text := given.KeyID.ValueString()
+	id, err := hsm.ParseID(text)
+	if err != nil {
+		return importID{}, fmt.Errorf("the identity's key_id %q is no <hex key id>: %w", text, err)
+	}
+	return importID{id: id, serial: given.TokenSerial.ValueString(), text: text}, nil
+}
+
+// serialError says that an import is meant for another token.
+type serialError struct {
+	asked string
+	token hsm.TokenInfo
+}
+
+func (e *serialError) Error() string {
+	return fmt.Sprintf("the identity says token_serial %q, and the provider's token is in %s", e.asked, e.token)
+}

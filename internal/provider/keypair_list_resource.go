@@ -1,0 +1,127 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/list"
+	listschema "github.com/hashicorp/terraform-plugin-framework/list/schema"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// Every resource of key pairs lists what the token holds of its type, so that it can be adopted.
+var _ list.ListResourceWithConfigure = (*keyPairResource)(nil)
+
+const doingList = "List Key Pairs"
+
+type keyPairListModel struct {
+	LabelPrefix types.String `tfsdk:"label_prefix"`
+}
+
+func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+	resp.Schema = listschema.Schema{
+		MarkdownDescription: fmt.Sprintf("Lists the key pairs on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
+			"listed. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
+		Attributes: map[string]listschema.Attribute{
+			"label_prefix": listschema.StringAttribute{
+				MarkdownDescription: "Lists only key pairs whose label begins so. Left out, it lists all.",
+				Optional:            true,
+			},
+		},
+	}
+}
+
+// List gives what is whole, with a warning of what is not: one broken object does not keep the others from being adopted.
+func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+	stream.Results = func(push func(list.ListResult) bool) {
+		var m keyPairListModel
+		diags := req.Config.Get(ctx, &m)
+		var pairs []hsm.KeyPair
+		var token *hsm.Token
+		if !diags.HasError() {
+			token, pairs = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
+		}
+		if len(diags) > 0 && !push(list.ListResult{Diagnostics: diags}) || diags.HasError() {
+			return
+		}
+		same := map[string]int{}
+		for _, pair := range pairs {
+			same[string(pair.ID)]++
+		}
+		for i, pair := range pairs {
+			if req.Limit > 0 && int64(i) == req.Limit {
+				return
+			}
+			result := r.result(ctx, req, token.Info(), pair)
+			if n := same[string(pair.ID)]; n > 1 {
+				result.Diagnostics.AddWarning("Several Keys Of One ID", fmt.Sprintf(
+					"%d key pairs on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
+						"or give one of them another CKA_ID.", n, hsm.FormatID(pair.ID), pair.Label))
+			}
+			if !push(result) {
+				return
+			}
+		}
+	}
+}
+
+// listed reads the key pairs of the resource's type from the token.
+func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.KeyPair) {
+	r.client.run(ctx, diags, doingList, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		var all []hsm.KeyPair
+		var broken []error
+		var err error
+		if token, err = r.client.token(ctx); err == nil {
+			all, broken, err = token.SoundKeyPairs(ctx)
+		}
+		if err != nil {
+			diags.Append(r.problem(doingList, r.kind.newModel(), token, err))
+			return
+		}
+		if len(broken) > 0 {
+			var lines []string
+			for _, err := range broken {
+				lines = append(lines, "  - "+r.client.redact(err.Error()))
+			}
+			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
+				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key pair:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
+				strings.Join(lines, "\n"), token.Command("--list-objects")))
+		}
+		for _, pair := range all {
+			if pair.Type == r.kind.keyType && strings.HasPrefix(pair.Label, prefix) {
+				pairs = append(pairs, pair)
+			}
+		}
+	})
+	return token, pairs
+}
+
+// result is a key pair as an import brings it into the state.
+func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.KeyPair) list.ListResult {
+	result := req.NewListResult(ctx)
+	result.DisplayName = fmt.Sprintf("%s (%s)", printable(pair.Label), hsm.FormatID(pair.ID))
+	identify(ctx, result.Identity, &result.Diagnostics, token, pair.ID)
+	if !req.IncludeResource {
+		return result
+	}
+	m := r.kind.newModel()
+	// As ImportState leaves it. The rest of the model is then null of the right type.
+	result.Diagnostics.Append(result.Resource.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
+	result.Diagnostics.Append(result.Resource.Get(ctx, m)...)
+	if result.Diagnostics.HasError() {
+		return result
+	}
+	if err := r.kind.read(m, pair, token); err != nil {
+		result.Diagnostics.Append(r.problem(doingList, m, nil, err))
+		return result
+	}
+	result.Diagnostics.Append(result.Resource.Set(ctx, m)...)
+	return result
+}
