@@ -26,7 +26,7 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 	for _, curve := range slices.Sorted(maps.Keys(hsmtest.Curves)) {
 		for _, usage := range []hsm.Usage{hsm.Sign, hsm.Derive, hsm.Sign | hsm.Derive} {
 			t.Run(fmt.Sprintf("%s for %s", curve, usage), func(t *testing.T) {
-				hsmtest.Needs(t, hsmtest.Curves[curve]...)
+				hsmtest.NeedsCurves(t, curve)
 				tmpl := onCurve(curve, curve+usage.String(), "l")
 				tmpl.Usage = usage
 				if may := hsm.MayUse(hsm.EC, curve); !may.Has(usage) {
@@ -57,6 +57,7 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 // What SoftHSM's private halves show of a key on a curve is the curve.
 
 func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
+	hsmtest.NeedsCurves(t)
 	ctx := context.Background()
 	const id = "78"
 	// tool makes pairs behind the provider's back.
@@ -134,6 +135,7 @@ func strangersBehind(t *testing.T, k *hsmtest.Token, token *hsm.Token, theirs st
 }
 
 func TestHalvesThatOnlyLookLikeOnePair(t *testing.T) {
+	hsmtest.NeedsCurves(t, publickey.P256)
 	ctx := context.Background()
 	for _, theirs := range []string{"privkey", "pubkey"} {
 		t.Run(theirs, func(t *testing.T) {
@@ -171,6 +173,7 @@ func TestHalvesThatOnlyLookLikeOnePair(t *testing.T) {
 
 // TestTheOtherHalfIsFoundByAProof takes the halves apart, and wants the missing one to be named, among strangers.
 func TestTheOtherHalfIsFoundByAProof(t *testing.T) {
+	hsmtest.NeedsCurves(t, publickey.P256)
 	k := hsmtest.New(t)
 	ctx := context.Background()
 	token := open(t, k)
@@ -205,7 +208,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 	witness := open(t, k)
 	pairs := map[string]hsm.KeyPair{}
 	for _, curve := range []string{publickey.P256, publickey.Ed25519} {
-		hsmtest.Needs(t, hsmtest.Curves[curve]...)
+		hsmtest.NeedsCurves(t, curve)
 		pairs[curve] = generate(t, witness, onCurve(curve, curve, "l"))
 	}
 	point := publickey.Point(pairs[publickey.P256].PublicKey)
@@ -306,6 +309,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 	} {
 		for _, id := range []string{"chosen", ""} {
 			t.Run(name+", ID "+id, func(t *testing.T) {
+				kindNamed(c.kind).needs(t)
 				w := &world{t: t, kind: kindNamed(c.kind), token: k, witness: open(t, k)}
 				w.clear()
 				faults := &hsmtest.Faults{}
@@ -323,6 +327,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 
 // TestASecretOfAProofIsNobodysKey: what is left of a proof whose secret cannot be destroyed dies with its session.
 func TestASecretOfAProofIsNobodysKey(t *testing.T) {
+	hsmtest.NeedsCurves(t, publickey.Secp256k1)
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)

@@ -47,6 +47,14 @@ func (k kind) template(id, label string) hsm.Template {
 	return tmpl
 }
 
+// needs skips a test on a make of token that has no such keys.
+func (k kind) needs(t *testing.T) {
+	t.Helper()
+	if k.tmpl.Curve != "" {
+		hsmtest.NeedsCurves(t, k.tmpl.Curve)
+	}
+}
+
 // kindNamed is a row of kinds.
 func kindNamed(name string) kind {
 	return kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })]
@@ -322,6 +330,7 @@ func everyOperation(t *testing.T, test func(*testing.T, kind, operation)) {
 			}
 			t.Run(kind.name+": "+op.name, func(t *testing.T) {
 				t.Parallel()
+				kind.needs(t)
 				test(t, kind, op)
 			})
 		}

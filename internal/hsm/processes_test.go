@@ -24,8 +24,7 @@ type order struct {
 	Kind                string // the name of one of kinds
 	Operation           string // the name of one of operations, or "race"
 	ID, Fingerprint     []byte
-	Nth                 int  // the call at which the process kills itself; 0: none
-	After               bool // once the call has taken effect
+	Crash               hsmtest.Crash
 }
 
 // obey runs in a child process.
@@ -35,7 +34,7 @@ func obey(text string) int {
 		fmt.Println(err)
 		return 2
 	}
-	kill, calls := hsmtest.Crash{Nth: o.Nth, After: o.After}.Hook()
+	kill, calls := o.Crash.Hook()
 	c := hsm.Config{Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: []cryptoki.Hook{
 		func(ctx context.Context, c *cryptoki.Call, next func() error) error {
 			if c.Function == "C_GetTokenInfo" && calls() == 2 { // of the looks at all the slots, the first counts
@@ -79,64 +78,74 @@ func command(o order) *exec.Cmd {
 	return cmd
 }
 
+// vital are the calls at which a process is killed that handles another kind of key than the first.
+var vital = []string{"C_GenerateKeyPair", "C_SignInit", "C_Sign", "C_DeriveKey", "C_SetAttributeValue", "C_DestroyObject"}
+
 // TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete of
-// the first kind of key, and at a sample of them of the others.
+// the first kind of key, and at the vital calls of the others; with HSMTEST_FAULTS=all, at each.
 func TestAProcessIsKilledAtEveryCall(t *testing.T) {
 	k := hsmtest.New(t)
 	for _, kind := range kinds {
-		crashes, clean, advised := 0, 0, 0
+		kills := killing{world: &world{t: t, kind: kind, token: k, witness: open(t, k)}}
+		functions := vital
+		if kind.name == kinds[0].name || os.Getenv("HSMTEST_FAULTS") == "all" {
+			functions = []string{""} // any
+		}
 		for _, op := range operations {
 			if op.name == "refresh" || op.name == "import" || op.name == "JWKS" || op.name == "create with a random ID" ||
 				op.name == "change the usage" && kind.other == 0 {
 				continue // nothing is made; the last but one is the provider's test, since it takes a plan to tell of the orphan
 			}
-			step := 1
-			if kind.name != kinds[0].name && os.Getenv("HSMTEST_FAULTS") != "all" {
-				step = 19
+			for _, function := range functions {
+				for nth, more := 1, true; more; nth++ {
+					more = kills.at(op, function, nth)
+				}
 			}
-			killAt(&world{t: t, kind: kind, token: k, witness: open(t, k)}, op, step, &crashes, &clean, &advised)
 		}
-		t.Logf("%s: %d crashes: the next run went well by itself after %d, and as its error advises after %d", kind.name, crashes, clean, advised)
+		t.Logf("%s: %d crashes: the next run went well by itself after %d, and as its error advises after %d", kind.name, kills.crashes, kills.clean, kills.advised)
 	}
 }
 
-// killAt kills a process that makes an operation, at each call of the operation, or at each so many.
-func killAt(w *world, op operation, step int, crashes, clean, advised *int) {
-	t, k := w.t, w.token
-	for nth := 1; ; nth += step {
-		ended := false
-		for _, after := range []bool{false, true} {
-			op.prepare(w)
-			w.made = hsm.KeyPair{}
-			out, err := command(order{
-				Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: w.kind.name, Operation: op.name, ID: w.id,
-				Fingerprint: []byte(w.key.Fingerprint()), Nth: nth, After: after,
-			}).CombinedOutput()
-			if err == nil {
-				ended = true
-				continue
-			}
-			exit, ok := errors.AsType[*exec.ExitError](err)
-			if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("%s, call %d: %v: %s", op.name, nth, err, out)
-			}
-			*crashes++
-			token := w.fresh()
-			if op.run(context.Background(), w, token) == nil {
-				*clean++
-			} else {
-				*advised++
-			}
-			op.converge(w, token)
-			_ = token.Close()
-			if t.Failed() {
-				t.Fatalf("%s, killed at call %d, after it took effect: %t", op.name, nth, after)
-			}
+// killing is what came of the crashes of processes.
+type killing struct {
+	*world
+	crashes, clean, advised int
+}
+
+// at kills a process before a call of an operation, and another one after it. It is false where the operation makes no
+// such call.
+func (k *killing) at(op operation, function string, nth int) (more bool) {
+	more = true
+	for _, after := range []bool{false, true} {
+		op.prepare(k.world)
+		k.made = hsm.KeyPair{}
+		crash := hsmtest.Crash{Function: function, Nth: nth, After: after}
+		out, err := command(order{
+			Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN, Kind: k.kind.name, Operation: op.name, ID: k.id,
+			Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
+		}).CombinedOutput()
+		if err == nil {
+			more = false
+			continue
 		}
-		if ended {
-			break
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			k.t.Fatalf("%s of %s, %s: %v: %s", op.name, k.kind.name, crash, err, out)
+		}
+		k.crashes++
+		token := k.fresh()
+		if op.run(context.Background(), k.world, token) == nil {
+			k.clean++
+		} else {
+			k.advised++
+		}
+		op.converge(k.world, token)
+		_ = token.Close()
+		if k.t.Failed() {
+			k.t.Fatalf("%s of %s, %s", op.name, k.kind.name, crash)
 		}
 	}
+	return more
 }
 
 // race makes each ID that it reads, at the moment that it reads it, and says what came of it.

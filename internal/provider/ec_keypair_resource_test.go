@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // curves are those of hsm_ec_keypair, as others know them.
@@ -96,6 +98,7 @@ func (b *bench) ecKeyIs(address, id, curve, opensslName, use, alg string) statec
 
 func TestECKeyPairOnEveryCurve(t *testing.T) {
 	t.Parallel()
+	hsmtest.NeedsCurves(t)
 	b := newBench(t)
 	before := map[string]string{}
 	var created, changed []plancheck.PlanCheck
@@ -150,6 +153,7 @@ func TestECKeyPairOnEveryCurve(t *testing.T) {
 // Pairs of pkcs11-tool's making, one on each curve, come in and are put right in place: SoftHSM lets them decrypt and unwrap.
 func TestImportAdoptsECKeyPairs(t *testing.T) {
 	t.Parallel()
+	hsmtest.NeedsCurves(t)
 	b := newBench(t)
 	blocks := []string{onEveryCurve(`label = "web"`)}
 	var changed []plancheck.PlanCheck
@@ -172,6 +176,7 @@ func TestImportAdoptsECKeyPairs(t *testing.T) {
 // The public half beside a private half that shows nothing of its key may be another key's.
 func TestECHalvesOfTwoKeysAreNoPair(t *testing.T) {
 	t.Parallel()
+	hsmtest.NeedsCurves(t, "P-256")
 	b := newBench(t)
 	config := b.config(ecPair("k", `label = "web"`, `key_id = "6b31"`))
 	exchange := func() {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // joseSignatures are the algorithms of JWS (RFC 7518, 8037, 8812) as pkcs11-tool has a token make them. ECDSA signs a
@@ -87,6 +89,8 @@ func (b *bench) nodeVerifies(name, folder string, algs ...string) statecheck.Sta
 
 func TestAnotherLanguageVerifiesWhatTheTokenSigns(t *testing.T) {
 	t.Parallel()
+	hsmtest.NeedsCurves(t)
+	hsmtest.Needs(t, hsmtest.PSS)
 	b := newBench(t)
 	folder := filepath.Join("..", "..", ".cache", "jose")
 	if _, err := os.Stat(filepath.Join(folder, "node_modules", "jose")); err != nil {

@@ -3,7 +3,9 @@ package hsmtest
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +85,17 @@ func Needs(t testing.TB, abilities ...Ability) {
 				t.Skipf("%s lacks %s", this.Version, wanted)
 			}
 		}
+	}
+}
+
+// NeedsCurves skips a test on a make of token that makes no keys on one of the curves; none: on any of Curves.
+func NeedsCurves(t testing.TB, curves ...string) {
+	t.Helper()
+	if len(curves) == 0 {
+		curves = slices.Sorted(maps.Keys(Curves))
+	}
+	for _, curve := range curves {
+		Needs(t, Curves[curve]...)
 	}
 }
 
