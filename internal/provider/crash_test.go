@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +51,9 @@ func (s shell) configure(lines ...string) {
 	text := ""
 	if len(lines) > 0 {
 		text = pair("k", lines...)
+		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "curve") }) {
+			text = ecPair("k", lines...)
+		}
 	}
 	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+text)
 }
@@ -106,6 +110,7 @@ func TestTheProviderIsKilled(t *testing.T) {
 		{"relabel", before, []string{`label = "new"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}, changed},
 		{"change the ID", before, []string{`label = "old"`, `key_id = "6b32"`, `modulus_bits = 2048`, policy}, changed},
 		{"delete", before, nil, destroyed},
+		{"change the ID of a pair on a curve", []string{`label = "old"`, `key_id = "6b31"`, `curve = "P-256"`}, []string{`label = "old"`, `key_id = "6b32"`, `curve = "P-256"`}, changed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
