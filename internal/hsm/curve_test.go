@@ -2,7 +2,6 @@ package hsm_test
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +26,9 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 		for _, usage := range []hsm.Usage{hsm.Sign, hsm.Derive, hsm.Sign | hsm.Derive} {
 			t.Run(fmt.Sprintf("%s for %s", curve, usage), func(t *testing.T) {
 				hsmtest.NeedsCurves(t, curve)
+				if usage == hsm.Derive {
+					hsmtest.Needs(t, hsmtest.ECDH)
+				}
 				tmpl := onCurve(curve, curve+usage.String(), "l")
 				tmpl.Usage = usage
 				if may := hsm.MayUse(hsm.EC, curve); !may.Has(usage) {
@@ -218,7 +220,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 	}
 	beside := slices.Clone(point)
 	beside[len(beside)-1] ^= 1
-	raw := func(key crypto.PublicKey) []byte { return publickey.Point(key) }
+	raw := publickey.Point
 	der := func(octets []byte) []byte { return append([]byte{4, byte(len(octets))}, octets...) }
 	for name, c := range map[string]struct {
 		curve  string
@@ -327,7 +329,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 
 // TestASecretOfAProofIsNobodysKey: what is left of a proof whose secret cannot be destroyed dies with its session.
 func TestASecretOfAProofIsNobodysKey(t *testing.T) {
-	hsmtest.NeedsCurves(t, publickey.Secp256k1)
+	kindNamed("secp256k1 that derives").needs(t)
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)

@@ -53,6 +53,9 @@ func (k kind) needs(t *testing.T) {
 	if k.tmpl.Curve != "" {
 		hsmtest.NeedsCurves(t, k.tmpl.Curve)
 	}
+	if k.tmpl.Usage == hsm.Derive { // which is what proves that the halves belong together
+		hsmtest.Needs(t, hsmtest.ECDH)
+	}
 }
 
 // kindNamed is a row of kinds.

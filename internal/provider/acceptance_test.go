@@ -105,10 +105,10 @@ func pair(name string, lines ...string) string {
 	return keyPairBlock("hsm_rsa_keypair", name, map[string]string{"modulus_bits": "2048", "deletion_policy": `"delete"`}, lines)
 }
 
-// ecPair is the block of the key pair hsm_ec_keypair.NAME, on P-256 and with the policy "delete" where the lines say
+// ecPair is the block of the key pair hsm_ec_keypair.k, on P-256 and with the policy "delete" where the lines say
 // nothing of that.
-func ecPair(name string, lines ...string) string {
-	return keyPairBlock("hsm_ec_keypair", name, map[string]string{"curve": `"P-256"`, "deletion_policy": `"delete"`}, lines)
+func ecPair(lines ...string) string {
+	return keyPairBlock("hsm_ec_keypair", "k", map[string]string{"curve": `"P-256"`, "deletion_policy": `"delete"`}, lines)
 }
 
 // keyPairBlock is a resource's block, with values for the attributes of which the lines say nothing.
@@ -465,7 +465,7 @@ func (b *bench) expect(want ...half) {
 // spki is the public key of that ID as pkcs11-tool reads it, in DER.
 func (b *bench) spki(id string) []byte {
 	b.t.Helper()
-	for _, listed := range strings.Split(b.Tool(b.t, "--list-objects", "--type", "pubkey"), "Public Key Object; ") {
+	for listed := range strings.SplitSeq(b.Tool(b.t, "--list-objects", "--type", "pubkey"), "Public Key Object; ") {
 		if strings.HasPrefix(listed, "EC ") && strings.Contains(listed, " "+strings.ToLower(id)+"\n") {
 			return ecSPKI(listed)
 		}

@@ -52,7 +52,7 @@ func (s shell) configure(lines ...string) {
 	if len(lines) > 0 {
 		text = pair("k", lines...)
 		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "curve") }) {
-			text = ecPair("k", lines...)
+			text = ecPair(lines...)
 		}
 	}
 	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+text)

@@ -40,7 +40,7 @@ func onEveryCurve(lines ...string) string {
 		names = append(names, fmt.Sprintf("%q", c.name))
 	}
 	return fmt.Sprintf("locals { curves = [%s] }\n", strings.Join(names, ", ")) +
-		ecPair("k", append(lines, "count = length(local.curves)", "curve = local.curves[count.index]", `key_id = format("%02x", count.index + 1)`)...)
+		ecPair(append(lines, "count = length(local.curves)", "curve = local.curves[count.index]", `key_id = format("%02x", count.index + 1)`)...)
 }
 
 // ecKeyIs compares what the state says of a key with what pkcs11-tool reads from the token and openssl makes of it.
@@ -178,7 +178,7 @@ func TestECHalvesOfTwoKeysAreNoPair(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")
 	b := newBench(t)
-	config := b.config(ecPair("k", `label = "web"`, `key_id = "6b31"`))
+	config := b.config(ecPair(`label = "web"`, `key_id = "6b31"`))
 	exchange := func() {
 		b.destroy("6b31", "pubkey")
 		b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "other", "--id", "6b32")
@@ -205,9 +205,9 @@ func TestECKeyPairRefusesWhatThereIsNot(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.test(
-		refused(b, fails("Usage Does Not Fit The Curve", "Keys on Ed25519 are for sign, not for derive").pointing("usage"), ecPair("k", `label = "web"`, `curve = "Ed25519"`, `usage = ["derive", "sign"]`)),
-		refused(b, fails("Invalid Attribute Value Match", `"P-224"`, "secp256k1").pointing("curve"), ecPair("k", `label = "web"`, `curve = "P-224"`)),
-		refused(b, fails("Invalid Attribute Value Match", `"decrypt"`).pointing("usage[{{String []} decrypt}]"), ecPair("k", `label = "web"`, `usage = ["decrypt"]`)),
+		refused(b, fails("Usage Does Not Fit The Curve", "Keys on Ed25519 are for sign, not for derive").pointing("usage"), ecPair(`label = "web"`, `curve = "Ed25519"`, `usage = ["derive", "sign"]`)),
+		refused(b, fails("Invalid Attribute Value Match", `"P-224"`, "secp256k1").pointing("curve"), ecPair(`label = "web"`, `curve = "P-224"`)),
+		refused(b, fails("Invalid Attribute Value Match", `"decrypt"`).pointing("usage[{{String []} decrypt}]"), ecPair(`label = "web"`, `usage = ["decrypt"]`)),
 	)
 	b.expect()
 }

@@ -29,7 +29,7 @@ func TestEveryMake(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			hsmtest.NeedsCurves(t, c.name)
 			everyMake(t, "hsm_ec_keypair.k", "curve", knownvalue.StringExact(c.name), func(label string) string {
-				return ecPair("k", append(lines(label), fmt.Sprintf("curve = %q", c.name))...)
+				return ecPair(append(lines(label), fmt.Sprintf("curve = %q", c.name))...)
 			})
 		})
 	}

@@ -33,6 +33,9 @@ func TestEveryExamplePlans(t *testing.T) {
 			continue // TestTheFunctionExamplesGiveWhatTheySay
 		}
 		t.Run(folder, func(t *testing.T) {
+			if strings.HasSuffix(folder, "hsm_ec_keypair") {
+				hsmtest.NeedsCurves(t)
+			}
 			exampleToken(t)
 			testExample(t, resource.TestStep{
 				ConfigDirectory: config.StaticDirectory(layOut(t, sources(t, folder)...)),

@@ -33,6 +33,7 @@ const (
 	P384        Ability = "keys on P-384 (CKM_EC_KEY_PAIR_GEN)"
 	P521        Ability = "keys on P-521 (CKM_EC_KEY_PAIR_GEN)"
 	Secp256k1   Ability = "keys on secp256k1 (CKM_EC_KEY_PAIR_GEN)"
+	ECDH        Ability = "agreement on secrets (CKM_ECDH1_DERIVE)"
 	Ed25519     Ability = "keys on Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN)"
 )
 
@@ -50,7 +51,7 @@ type Make struct {
 // tested on" shows this table, and a test holds it to that.
 var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss, Ed25519}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss, ECDH, Ed25519}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
 		TwoTokens, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, P256, P384, P521, Secp256k1, Ed25519,
 	}},
