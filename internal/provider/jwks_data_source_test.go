@@ -252,3 +252,29 @@ func TestJWKSFollowsAChangeWithinOneApply(t *testing.T) {
 		turn{TestStep: resource.TestStep{Config: config(`label = "website"`, `usage = ["decrypt"]`), ConfigPlanChecks: updated, ConfigStateChecks: follows("website", "enc", "RSA-OAEP")}},
 	)
 }
+
+// Hydra takes keys on P-256 and P-521, and refuses those on other curves with all under their labels.
+func TestJWKSForHydraOnCurves(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	made := map[string][]string{"02": {"EC:secp384r1", "hydra.a"}, "03": {"EC:edwards25519", "hydra.c"}, "04": {"EC:prime256v1", "hydra.a"}}
+	refused := refused(b, fails("Not Fit For Hydra", `"hydra.a" (key_id 02): it bears the label of a selected key, and Hydra refuses all keys of a label for one: it is of the kind P-384`,
+		`"hydra.c" (key_id 03): it is of the kind Ed25519`, `"hydra.a" (key_id 04): it may sign and decrypt`).pointing("profile"),
+		jwks("x", `key_ids = ["03", "04"]`, `profile = "hydra"`))
+	refused.PreConfig = func() {
+		for id, key := range made {
+			b.Tool(t, "--keypairgen", "--key-type", key[0], "--usage-sign", "--label", key[1], "--id", id)
+		}
+	}
+	b.test(refused, turn{TestStep: resource.TestStep{
+		PreConfig: func() {
+			for id := range made {
+				b.destroy(id, "privkey", "pubkey")
+			}
+		},
+		Config: b.config(
+			ecPair("a", `label = "hydra.a"`, `key_id = "6131"`, `curve = "P-256"`), ecPair("b", `label = "hydra.b"`, `key_id = "6231"`, `curve = "P-521"`),
+			jwks("x", "uris = [hsm_ec_keypair.a.uri, hsm_ec_keypair.b.uri]", `profile = "hydra"`)),
+		ConfigStateChecks: []statecheck.StateCheck{keySet("x", "hydra.a 6131 a1 EC sig ES256", "hydra.b 6231 b1 EC sig ES512")},
+	}})
+}
