@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +18,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/querycheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
@@ -143,6 +146,74 @@ func TestTheFunctionExamplesGiveWhatTheySay(t *testing.T) {
 	testExample(t, resource.TestStep{ConfigDirectory: config.StaticDirectory(dir), ConfigStateChecks: checks})
 }
 
+// keyRecipes make the key that a resource's examples import and list.
+var keyRecipes = map[string][]string{
+	"hsm_rsa_keypair": {"--keypairgen", "--key-type", "rsa:4096", "--usage-sign", "--label", "hydra.openid.id-token", "--id", "69642d746f6b656e2d31"},
+	"hsm_ec_keypair":  {"--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "hydra.tokens", "--id", "746f6b656e732d31"},
+}
+
+func TestTheIdentityExamplesAdoptAKey(t *testing.T) {
+	for resourceType, file := range examplesOf(t, "resources", "import-by-identity.tf") {
+		t.Run(resourceType, func(t *testing.T) {
+			b := newBench(t)
+			folder := layOut(t, append(sources(t, filepath.Join("resources", resourceType)), file)...)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			address := regexp.MustCompile(`to = (\S+)`).FindStringSubmatch(string(text))[1]
+			own := regexp.MustCompile(`(token_serial *= )".*"`).ReplaceAllString(string(text), `${1}"`+b.serial()+`"`)
+			write(t, filepath.Join(folder, filepath.Base(file)), own)
+			nameInEnvironment(t, b.Token)
+			b.Tool(t, keyRecipes[resourceType]...)
+			testExampleOn(t, knowsIdentity, resource.TestStep{
+				ConfigDirectory: config.StaticDirectory(folder), PlanOnly: true, ExpectNonEmptyPlan: true,
+				ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{
+					plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate), // SoftHSM lets such a key do more
+				}},
+			})
+		})
+	}
+}
+
+func TestTheListExamplesListAKey(t *testing.T) {
+	for resourceType, file := range examplesOf(t, "list-resources", "list-resource.tfquery.hcl") {
+		t.Run(resourceType, func(t *testing.T) {
+			token := exampleToken(t)
+			token.Tool(t, keyRecipes[resourceType]...)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			testExampleOn(t, knowsQueries,
+				resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, filepath.Join(examples, "provider", "provider.tf")))},
+				resource.TestStep{Query: true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
+					querycheck.ExpectLength(resourceType+".hydra", 1),
+				}},
+			)
+		})
+	}
+}
+
+// examplesOf are the examples of one file name, by resource type: one for each key resource.
+func examplesOf(t *testing.T, folder, name string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for resourceType := range keyRecipes {
+		found[resourceType] = filepath.Join(examples, folder, resourceType, name)
+	}
+	files, err := filepath.Glob(filepath.Join(examples, folder, "*", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if resourceType := filepath.Base(filepath.Dir(file)); found[resourceType] == "" {
+			t.Errorf("there is no recipe for the key of %s", file)
+		}
+	}
+	return found
+}
+
 // exampleToken is a fresh token that the environment names, as the examples want it.
 func exampleToken(t *testing.T) *hsmtest.Token {
 	t.Helper()
@@ -150,13 +221,23 @@ func exampleToken(t *testing.T) *hsmtest.Token {
 		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
 	}
 	token := hsmtest.New(t)
-	t.Setenv("HSM_LIBRARY", token.Library)
-	t.Setenv("HSM_TOKEN_LABEL", token.Label)
-	t.Setenv("HSM_PIN", token.PIN)
+	nameInEnvironment(t, token)
 	return token
 }
 
+func nameInEnvironment(t *testing.T, token *hsmtest.Token) {
+	t.Helper()
+	t.Setenv("HSM_LIBRARY", token.Library)
+	t.Setenv("HSM_TOKEN_LABEL", token.Label)
+	t.Setenv("HSM_PIN", token.PIN)
+}
+
 func testExample(t *testing.T, steps ...resource.TestStep) {
+	t.Helper()
+	testExampleOn(t, nil, steps...)
+}
+
+func testExampleOn(t *testing.T, needs []tfversion.TerraformVersionCheck, steps ...resource.TestStep) {
 	t.Helper()
 	t.Setenv("TF_ACC_PROVIDER_NAMESPACE", "terraform-provider-hsm") // the examples name the whole source
 	for i := range steps {
@@ -164,7 +245,7 @@ func testExample(t *testing.T, steps ...resource.TestStep) {
 			"hsm": providerserver.NewProtocol6WithError(provider.New("test")()),
 		}
 	}
-	resource.Test(t, resource.TestCase{Steps: steps})
+	resource.Test(t, resource.TestCase{TerraformVersionChecks: needs, Steps: steps})
 }
 
 // exampleFolders are those under examples/ that hold a configuration.

@@ -26,7 +26,7 @@ type keyPairListModel struct {
 func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
 		MarkdownDescription: fmt.Sprintf("Lists the key pairs on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
-			"listed. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
+			"listed. A key without a label or a usage needs one in the configuration that is generated. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
 				MarkdownDescription: "Lists only key pairs whose label begins so. Left out, it lists all.",

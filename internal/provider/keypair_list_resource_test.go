@@ -88,7 +88,7 @@ func TestKeyPairsAreListed(t *testing.T) {
 			),
 			says: []remark{twins},
 		},
-		turn{TestStep: broken, says: []remark{warns("Left Out Of The List", "key ID 6b31", "CKA_MODULUS", "--list-objects")}},
+		turn{TestStep: broken, says: []remark{warns("Left Out Of The List", `"team/web" (ID 6b31)`, "CKA_MODULUS", "--list-objects")}},
 		turn{TestStep: failed, says: []remark{fails("Unable to List Key Pairs", "CKR_DEVICE_ERROR")}},
 		turn{TestStep: resource.TestStep{PreConfig: b.faults.Clear, Config: b.config(pair("k", `label = "managed"`, `key_id = "6b37"`))}},
 	)
