@@ -111,13 +111,7 @@ type Token struct {
 // that happens with the first operation, once a token a process. Errors: *LibraryError, *TokenError,
 // ErrTokenNotInitialized, or the module's failure.
 func Open(ctx context.Context, c Config) (*Token, error) {
-	if c.Library == "" {
-		return nil, &LibraryError{}
-	}
-	module, err := cryptoki.Open(ctx, c.Library, c.Hooks...)
-	if errors.Is(err, cryptoki.ErrLoad) {
-		return nil, &LibraryError{Path: c.Library, Err: err}
-	}
+	module, err := openModule(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +138,18 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	}
 	t.pool = newPool(size, loginOf(module, info, c.PIN))
 	return t, nil
+}
+
+// openModule loads the module, once a process. Errors: *LibraryError, or C_Initialize's.
+func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
+	if c.Library == "" {
+		return nil, &LibraryError{}
+	}
+	module, err := cryptoki.Open(ctx, c.Library, c.Hooks...)
+	if errors.Is(err, cryptoki.ErrLoad) {
+		return nil, &LibraryError{Path: c.Library, Err: err}
+	}
+	return module, err
 }
 
 // selectToken looks at every slot with a token, steps over those that do not answer, and wants one match.
@@ -182,10 +188,7 @@ func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (TokenInfo
 
 // tokenInfo asks twice where the first answer is a failure: it is a read.
 func tokenInfo(ctx context.Context, m *cryptoki.Module, slot uint) (TokenInfo, error) {
-	info, err := m.GetTokenInfo(ctx, slot)
-	if err != nil && ctx.Err() == nil {
-		info, err = m.GetTokenInfo(ctx, slot)
-	}
+	info, err := twice(ctx, func() (cryptoki.TokenInfo, error) { return m.GetTokenInfo(ctx, slot) })
 	return TokenInfo{info}, err
 }
 

@@ -14,7 +14,7 @@ typedef ulong_t (*function_t)(void);
 
 // CK_FUNCTION_LIST: its version, then the functions in the order of section 6.
 typedef struct { version_t version; function_t functions[68]; } function_list_t;
-enum { LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS = 27 };
+enum { GET_SLOT_LIST = 4, GET_MECHANISM_LIST = 7, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS = 27 };
 
 // check says what keeps a file from being a PKCS#11 module, NULL for nothing. It leaves the library loaded:
 // many crash when they are unloaded.
@@ -25,6 +25,14 @@ static const char *check(const char *path) {
 	if (dlsym(library, "C_GetFunctionList") == NULL)
 		return "it has no C_GetFunctionList: a shared library, but no PKCS#11 module";
 	return NULL;
+}
+
+static ulong_t getSlotList(function_list_t *l, unsigned char present, ulong_t *slots, ulong_t *count) {
+	return ((ulong_t (*)(unsigned char, ulong_t *, ulong_t *))l->functions[GET_SLOT_LIST])(present, slots, count);
+}
+
+static ulong_t getMechanismList(function_list_t *l, ulong_t slot, ulong_t *types, ulong_t *count) {
+	return ((ulong_t (*)(ulong_t, ulong_t *, ulong_t *))l->functions[GET_MECHANISM_LIST])(slot, types, count);
 }
 
 static ulong_t login(function_list_t *l, ulong_t session, ulong_t user, void *pin, ulong_t length) {
@@ -50,9 +58,10 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// functionList calls the three functions for which the binding will not do: its attribute reader makes two
-// calls and loses all where one attribute is missing, its C_FindObjects trusts the count that comes back,
-// and its C_Login has no way to say "no PIN: the token has a keypad of its own".
+// functionList calls the functions for which the binding will not do: its attribute reader makes two calls and
+// loses all where one attribute is missing; its C_FindObjects, C_GetSlotList and C_GetMechanismList trust the
+// counts that come back, and read beyond their memory where those lie; and its C_Login has no way to say "no PIN:
+// the token has a keypad of its own".
 type functionList struct{ list *C.function_list_t }
 
 // loadFunctionList gives the list that the binding itself calls through. C_GetFunctionList must not be called a
@@ -82,6 +91,64 @@ func rvError(rv C.ulong_t) error {
 		return nil
 	}
 	return pkcs11.Error(rv)
+}
+
+// getSlotList gives the IDs of all slots, or of those that hold a token.
+func (f functionList) getSlotList(tokenPresent bool) ([]uint, error) {
+	var present C.uchar
+	if tokenPresent {
+		present = 1
+	}
+	return askList("C_GetSlotList", func(list []uint, count *uint) error {
+		return rvError(C.getSlotList(f.list, present, ulongs(list), (*C.ulong_t)(unsafe.Pointer(count))))
+	})
+}
+
+// getMechanismList gives the mechanism types of the token in a slot.
+func (f functionList) getMechanismList(slot uint) ([]uint, error) {
+	return askList("C_GetMechanismList", func(list []uint, count *uint) error {
+		return rvError(C.getMechanismList(f.list, C.ulong_t(slot), ulongs(list), (*C.ulong_t)(unsafe.Pointer(count))))
+	})
+}
+
+// ulongs is the C array of a list, NULL for an empty one. A uint is as large as CK_ULONG wherever this is built.
+func ulongs(list []uint) *C.ulong_t { return (*C.ulong_t)(unsafe.Pointer(unsafe.SliceData(list))) }
+
+const (
+	maxList  = 1 << 16 // of slots or mechanisms; a module that counts more lies
+	listSlip = 16      // how many more than it was told of a module may write and harm nothing
+	listAsks = 3       // how often a list may grow between the asking for its length and for itself
+)
+
+// askList asks a module for a list, as PKCS#11 has it (v2.40, 5.2): first for its length, then for itself. What
+// comes back is never longer than the memory that was set out for it, whatever count comes with it. Some modules
+// answer the question for the length with CKR_BUFFER_TOO_SMALL, which says that there is a list.
+func askList(function string, call func(list []uint, count *uint) error) ([]uint, error) {
+	for range listAsks {
+		var length uint
+		if err := call(nil, &length); err != nil && !errors.Is(err, pkcs11.Error(CKR_BUFFER_TOO_SMALL)) {
+			return nil, err
+		}
+		if length > maxList {
+			return nil, &AnswerError{Function: function, Problem: fmt.Sprintf("a list of %d", length)}
+		}
+		if length == 0 {
+			return nil, nil
+		}
+		list, count := make([]uint, length, length+listSlip), length
+		err := call(list, &count)
+		if errors.Is(err, pkcs11.Error(CKR_BUFFER_TOO_SMALL)) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if count > length {
+			return nil, &AnswerError{Function: function, Problem: fmt.Sprintf("a list of %d where there was room for %d", count, length)}
+		}
+		return list[:count], nil
+	}
+	return nil, &AnswerError{Function: function, Problem: "the list grows each time that it is asked for"}
 }
 
 // login calls C_Login. The PIN's copy in C memory is wiped. A nil PIN becomes a NULL pointer.

@@ -7,18 +7,65 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Flags of a token (CK_TOKEN_INFO, PKCS#11 v2.40, section 3.2).
+// Flags of a slot (CK_SLOT_INFO, PKCS#11 v2.40, section 3.2).
+const (
+	CKF_TOKEN_PRESENT    uint = pkcs11.CKF_TOKEN_PRESENT
+	CKF_REMOVABLE_DEVICE uint = pkcs11.CKF_REMOVABLE_DEVICE
+	CKF_HW_SLOT          uint = pkcs11.CKF_HW_SLOT
+)
+
+// Flags of a token (CK_TOKEN_INFO, the same section).
 const (
 	CKF_RNG                           uint = pkcs11.CKF_RNG
 	CKF_WRITE_PROTECTED               uint = pkcs11.CKF_WRITE_PROTECTED
 	CKF_LOGIN_REQUIRED                uint = pkcs11.CKF_LOGIN_REQUIRED
 	CKF_USER_PIN_INITIALIZED          uint = pkcs11.CKF_USER_PIN_INITIALIZED
+	CKF_RESTORE_KEY_NOT_NEEDED        uint = pkcs11.CKF_RESTORE_KEY_NOT_NEEDED
+	CKF_CLOCK_ON_TOKEN                uint = pkcs11.CKF_CLOCK_ON_TOKEN
 	CKF_PROTECTED_AUTHENTICATION_PATH uint = pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH
+	CKF_DUAL_CRYPTO_OPERATIONS        uint = pkcs11.CKF_DUAL_CRYPTO_OPERATIONS
 	CKF_TOKEN_INITIALIZED             uint = pkcs11.CKF_TOKEN_INITIALIZED
+	CKF_SECONDARY_AUTHENTICATION      uint = pkcs11.CKF_SECONDARY_AUTHENTICATION
 	CKF_USER_PIN_COUNT_LOW            uint = pkcs11.CKF_USER_PIN_COUNT_LOW
 	CKF_USER_PIN_FINAL_TRY            uint = pkcs11.CKF_USER_PIN_FINAL_TRY
 	CKF_USER_PIN_LOCKED               uint = pkcs11.CKF_USER_PIN_LOCKED
 	CKF_USER_PIN_TO_BE_CHANGED        uint = pkcs11.CKF_USER_PIN_TO_BE_CHANGED
+	CKF_SO_PIN_COUNT_LOW              uint = pkcs11.CKF_SO_PIN_COUNT_LOW
+	CKF_SO_PIN_FINAL_TRY              uint = pkcs11.CKF_SO_PIN_FINAL_TRY
+	CKF_SO_PIN_LOCKED                 uint = pkcs11.CKF_SO_PIN_LOCKED
+	CKF_SO_PIN_TO_BE_CHANGED          uint = pkcs11.CKF_SO_PIN_TO_BE_CHANGED
+	CKF_ERROR_STATE                   uint = pkcs11.CKF_ERROR_STATE
+)
+
+// Flags of a mechanism (CK_MECHANISM_INFO, PKCS#11 v3.0, section 3.5, and the page of elliptic curves).
+const (
+	CKF_HW                uint = pkcs11.CKF_HW
+	CKF_MESSAGE_ENCRYPT   uint = 0x2
+	CKF_MESSAGE_DECRYPT   uint = 0x4
+	CKF_MESSAGE_SIGN      uint = 0x8
+	CKF_MESSAGE_VERIFY    uint = 0x10
+	CKF_MULTI_MESSAGE     uint = 0x20
+	CKF_FIND_OBJECTS      uint = 0x40
+	CKF_ENCRYPT           uint = pkcs11.CKF_ENCRYPT
+	CKF_DECRYPT           uint = pkcs11.CKF_DECRYPT
+	CKF_DIGEST            uint = pkcs11.CKF_DIGEST
+	CKF_SIGN              uint = pkcs11.CKF_SIGN
+	CKF_SIGN_RECOVER      uint = pkcs11.CKF_SIGN_RECOVER
+	CKF_VERIFY            uint = pkcs11.CKF_VERIFY
+	CKF_VERIFY_RECOVER    uint = pkcs11.CKF_VERIFY_RECOVER
+	CKF_GENERATE          uint = pkcs11.CKF_GENERATE
+	CKF_GENERATE_KEY_PAIR uint = pkcs11.CKF_GENERATE_KEY_PAIR
+	CKF_WRAP              uint = pkcs11.CKF_WRAP
+	CKF_UNWRAP            uint = pkcs11.CKF_UNWRAP
+	CKF_DERIVE            uint = pkcs11.CKF_DERIVE
+	CKF_EC_F_P            uint = pkcs11.CKF_EC_F_P
+	CKF_EC_F_2M           uint = pkcs11.CKF_EC_F_2M
+	CKF_EC_ECPARAMETERS   uint = pkcs11.CKF_EC_ECPARAMETERS
+	CKF_EC_OID            uint = pkcs11.CKF_EC_NAMEDCURVE // its older name
+	CKF_EC_UNCOMPRESS     uint = pkcs11.CKF_EC_UNCOMPRESS
+	CKF_EC_COMPRESS       uint = pkcs11.CKF_EC_COMPRESS
+	CKF_EC_CURVENAME      uint = 0x4000000
+	CKF_EXTENSION         uint = pkcs11.CKF_EXTENSION
 )
 
 // Unknown is CK_UNAVAILABLE_INFORMATION: a number that the token does not tell.
@@ -54,7 +101,21 @@ func (m *Module) GetInfo(ctx context.Context) (Info, error) {
 
 // GetSlotList gives the IDs of the slots that hold a token, or of all.
 func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, error) {
-	return invoke(ctx, m, Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.ctx.GetSlotList(tokenPresent) })
+	return invoke(ctx, m, Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.fn.getSlotList(tokenPresent) })
+}
+
+// SlotInfo is CK_SLOT_INFO, its padding taken off.
+type SlotInfo struct {
+	Description, Manufacturer string
+	Flags                     uint // CKF_TOKEN_PRESENT, ...
+}
+
+// GetSlotInfo describes a slot, be there a token in it or not.
+func (m *Module) GetSlotInfo(ctx context.Context, slot uint) (SlotInfo, error) {
+	return invoke(ctx, m, Call{Function: "C_GetSlotInfo"}, func() (SlotInfo, error) {
+		i, err := m.ctx.GetSlotInfo(slot)
+		return SlotInfo{Description: strings.TrimRight(i.SlotDescription, " \x00"), Manufacturer: strings.TrimRight(i.ManufacturerID, " \x00"), Flags: i.Flags}, err
+	})
 }
 
 // GetTokenInfo describes the token in a slot.
@@ -92,6 +153,18 @@ const (
 type MechanismInfo struct {
 	MinKeySize, MaxKeySize uint // bits, or bytes where the mechanism's page says so; 0 where it has none
 	Flags                  uint
+}
+
+// GetMechanismList gives the mechanisms of the token in a slot, in the module's order.
+func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismType, error) {
+	return invoke(ctx, m, Call{Function: "C_GetMechanismList"}, func() ([]MechanismType, error) {
+		list, err := m.fn.getMechanismList(slot)
+		types := make([]MechanismType, len(list))
+		for i, t := range list {
+			types[i] = MechanismType(t)
+		}
+		return types, err
+	})
 }
 
 // GetMechanismInfo describes one mechanism of the token in a slot.
