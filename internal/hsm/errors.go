@@ -180,10 +180,17 @@ func (e *MechanismError) Is(target error) bool { return target == ErrMechanism }
 // MalformedError names an object, and what is wrong with it.
 type MalformedError struct {
 	Object Object
-	Err    error // names the attribute
+	Handle cryptoki.Object // 0 where it would be of no help
+	Err    error           // names the attribute
 }
 
-func (e *MalformedError) Error() string { return fmt.Sprintf("the %s: %v", e.Object, e.Err) }
+func (e *MalformedError) Error() string {
+	text := fmt.Sprintf("the %s: %v", e.Object, e.Err)
+	if e.Handle != 0 {
+		text += fmt.Sprintf(" (object handle %d)", e.Handle)
+	}
+	return text
+}
 
 // Unwrap gives what is wrong.
 func (e *MalformedError) Unwrap() error { return e.Err }

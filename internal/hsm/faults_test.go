@@ -173,10 +173,24 @@ func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) er
 var operations = []operation{
 	{name: "refresh", prepare: withKey, run: look((*world).ref), converge: unchanged},
 	{name: "import", prepare: withKey, run: look(func(w *world) hsm.Ref { return hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
-	{name: "JWKS", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+	{name: "JWKS and list", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		pairs, err := token.KeyPairs(ctx)
 		if err == nil && (len(pairs) != 1 || pairs[0].Fingerprint() != w.key.Fingerprint()) {
 			w.t.Errorf("the set has %d keys", len(pairs))
+		}
+		if err != nil {
+			return err
+		}
+		keys, unreadable, err := token.Keys(ctx)
+		if err == nil && (len(keys) != 2 || unreadable > 0 || slices.ContainsFunc(keys, func(k hsm.Key) bool { return k.Err != nil || *k.TwinMissing })) {
+			w.t.Errorf("the list is %v, and %d are unreadable", keys, unreadable)
+		}
+		return err
+	}},
+	{name: "a public key", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+		key, err := token.PublicKey(ctx, hsm.URI{ID: w.id})
+		if err == nil && (key.Fingerprint() != w.key.Fingerprint() || !key.HasPrivate) || errors.Is(err, hsm.ErrNoMatch) || errors.Is(err, hsm.ErrHalfPair) {
+			w.t.Errorf("got %+v, %v", key, err)
 		}
 		return err
 	}},

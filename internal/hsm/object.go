@@ -113,7 +113,7 @@ func decode(handle cryptoki.Object, a cryptoki.Attributes) object {
 		}
 	}
 	if o.err != nil {
-		o.err = &MalformedError{Object: o.name(), Err: fmt.Errorf("%w (object handle %d)", o.err, handle)}
+		o.err = &MalformedError{Object: o.name(), Handle: handle, Err: o.err}
 	}
 	return o
 }

@@ -3,9 +3,11 @@ package publickey
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"math/big"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -30,6 +32,22 @@ func OpenSSH(pub crypto.PublicKey) (string, error) {
 		return sshLine("ecdsa-sha2-"+c.ssh, []byte(c.ssh), Point(pub)), nil
 	}
 	return "", ErrNoOpenSSH
+}
+
+// OpenSSHFingerprint is the key's fingerprint as ssh-keygen -l prints it: "SHA256:" and the digest of the key's blob, in
+// base64 without padding. It is [ErrNoOpenSSH] for a key on secp256k1.
+func OpenSSHFingerprint(pub crypto.PublicKey) (string, error) {
+	line, err := OpenSSH(pub)
+	if err != nil {
+		return "", err
+	}
+	_, encoded, _ := strings.Cut(line, " ")
+	blob, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(blob)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(digest[:]), nil
 }
 
 // mpint is a positive number in the form of RFC 4251, 5: big-endian, and never with the sign bit set.

@@ -1,0 +1,226 @@
+package hsm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// listed is a key in a line: its label, class, type, bits and uses, and whether its twin is missing.
+func listed(k hsm.Key) string {
+	twin := "-"
+	if k.TwinMissing != nil {
+		twin = fmt.Sprint(*k.TwinMissing)
+	}
+	return fmt.Sprintf("%s %s %s %d %v %s", k.Label, k.Class, k.Type, k.Bits, k.Uses, twin)
+}
+
+func checkKeys(t *testing.T, token *hsm.Token, unreadable int, want ...string) []hsm.Key {
+	t.Helper()
+	keys, n, err := token.Keys(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, k := range keys {
+		have = append(have, listed(k))
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("the keys are\n%s\nand not\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+	}
+	if n != unreadable {
+		t.Errorf("%d objects are unreadable, not %d", n, unreadable)
+	}
+	return keys
+}
+
+func TestKeysShowsEveryKeyAndStray(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	k := hsmtest.New(t)
+	made := open(t, k)
+	both := small("4", "both")
+	both.Usage = hsm.Sign | hsm.Decrypt
+	generate(t, made, both)
+	generate(t, made, small("1", "no public half"))
+	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "31")
+	generate(t, made, small("2", "no private half"))
+	k.Tool(t, "--delete-object", "--type", "privkey", "--id", "32")
+	// Two halves of one ID that are of two keys.
+	generate(t, made, small("3", "strangers"))
+	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "33")
+	generate(t, made, small("5", "strangers"))
+	k.Tool(t, "--delete-object", "--type", "privkey", "--id", "35")
+	k.Tool(t, "--id", "35", "--type", "pubkey", "--set-id", "33")
+
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	want := []string{
+		"both private key RSA 1024 [decrypt sign] false",
+		"both public key RSA 1024 [encrypt verify] false",
+		"no private half public key RSA 1024 [verify] true",
+		"no public half private key RSA 1024 [sign] true",
+		"strangers private key RSA 1024 [sign] true",
+		"strangers public key RSA 1024 [verify] true",
+	}
+	keys := checkKeys(t, token, 0, want...)
+	private := keys[0]
+	if private.Sensitive == nil || !*private.Sensitive || private.Extractable == nil || *private.Extractable || private.Local == nil || keys[1].Sensitive != nil && *keys[1].Sensitive {
+		t.Errorf("claims: %+v, %+v", private, keys[1])
+	}
+	searches, reads := faults.Count("C_FindObjectsInit"), faults.Count("C_GetAttributeValue")
+	if searches != 1 || reads != len(want) {
+		t.Errorf("%d keys cost %d searches and %d reads", len(want), searches, reads)
+	}
+	checkKeys(t, token, 0, want...)
+	if n := faults.Count("C_GetAttributeValue"); n != reads {
+		t.Errorf("listing them once more read %d objects", n-reads)
+	}
+}
+
+func TestKeysShowsWhatMakesNoSense(t *testing.T) {
+	k := hsmtest.New(t)
+	made := open(t, k)
+	for _, id := range []string{"1", "2", "3", "4"} {
+		generate(t, made, small(id, id))
+	}
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
+		err := next()
+		a := call.Result.(*cryptoki.Reading).Attributes
+		class, _, _ := a.ULong(cryptoki.CKA_CLASS)
+		switch {
+		case string(a[cryptoki.CKA_ID]) == "1" && class == cryptoki.CKO_PRIVATE_KEY:
+			delete(a, cryptoki.CKA_CLASS)
+		case string(a[cryptoki.CKA_ID]) == "2" && class == cryptoki.CKO_PRIVATE_KEY:
+			a[cryptoki.CKA_SIGN] = []byte{1, 1}
+		case string(a[cryptoki.CKA_ID]) == "3" && class == cryptoki.CKO_PUBLIC_KEY:
+			a[cryptoki.CKA_MODULUS][len(a[cryptoki.CKA_MODULUS])-1] = 0
+		case string(a[cryptoki.CKA_ID]) == "4":
+			delete(a, cryptoki.CKA_ID)
+		}
+		return err
+	}})
+	keys := checkKeys(t, token, 1,
+		"1 public key RSA 1024 [verify] -", // what is unreadable bears its ID, and may be its twin
+		"2 private key  0 [] -",
+		"2 public key RSA 1024 [verify] -", // the half that makes no sense may be its twin
+		"3 private key RSA 1024 [sign] -",
+		"3 public key RSA 1024 [verify] -",
+		"4 private key  0 [sign] -",
+		"4 public key  0 [verify] -",
+	)
+	for i, want := range map[int]string{1: "CKA_SIGN is 2 bytes long", 4: "CKA_MODULUS is even", 5: "CKA_ID did not come back", 6: "CKA_ID did not come back"} {
+		if broken, ok := errors.AsType[*hsm.MalformedError](keys[i].Err); !ok || !strings.Contains(broken.Err.Error(), want) || strings.Contains(broken.Err.Error(), "handle") {
+			t.Errorf("key %d: %v", i, keys[i].Err)
+		}
+	}
+}
+
+// TestHalvesThatShowNothing: on a token that shows nothing of private keys, halves are twins where there is one of
+// each, and where there are more it cannot be told.
+func TestHalvesThatShowNothing(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	k := hsmtest.New(t)
+	made := open(t, k)
+	generate(t, made, small("1", "one"))
+	generate(t, made, small("2", "two"))
+	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "32", "--label", "two", "--usage-sign")
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
+		err := next()
+		a := call.Result.(*cryptoki.Reading).Attributes
+		if class, _, _ := a.ULong(cryptoki.CKA_CLASS); class == cryptoki.CKO_PRIVATE_KEY {
+			delete(a, cryptoki.CKA_MODULUS)
+			a[cryptoki.CKA_SIGN], a[cryptoki.CKA_DECRYPT], a[cryptoki.CKA_UNWRAP] = []byte{1}, []byte{0}, []byte{0}
+		} else {
+			a[cryptoki.CKA_VERIFY], a[cryptoki.CKA_ENCRYPT], a[cryptoki.CKA_WRAP] = []byte{1}, []byte{0}, []byte{0}
+		}
+		return err
+	}})
+	checkKeys(t, token, 0,
+		"one private key RSA 0 [sign] false",
+		"one public key RSA 1024 [verify] false",
+		"two private key RSA 0 [sign] -",
+		"two private key RSA 0 [sign] -",
+		"two public key RSA 1024 [verify] -",
+		"two public key RSA 1024 [verify] -",
+	)
+}
+
+func TestPublicKey(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	k := hsmtest.New(t)
+	ctx := context.Background()
+	made := open(t, k)
+	pair := generate(t, made, small("1", "pair"))
+	lone := generate(t, made, small("2", "imported"))
+	k.Tool(t, "--delete-object", "--type", "privkey", "--id", "32")
+	generate(t, made, small("3", "half"))
+	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "33")
+	generate(t, made, small("4", "twice"))
+	generate(t, made, small("5", "twice"))
+	generate(t, made, small("6", "six"))
+	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "36", "--label", "another six", "--usage-sign")
+	text := func(s string) *string { return &s }
+
+	for name, c := range map[string]struct {
+		want  hsm.URI
+		key   string // its fingerprint
+		is    error
+		parts []string // of the error
+	}{
+		"a pair by its ID":               {want: hsm.URI{ID: []byte("1")}, key: pair.Fingerprint()},
+		"a pair by its label":            {want: hsm.URI{Object: text("pair")}, key: pair.Fingerprint()},
+		"a lone public half by its ID":   {want: hsm.URI{ID: []byte("2")}, key: lone.Fingerprint()},
+		"a lone one by its label":        {want: hsm.URI{Object: text("imported")}, key: lone.Fingerprint()},
+		"one of two by ID and label":     {want: hsm.URI{ID: []byte("5"), Object: text("twice")}},
+		"one of two of an ID by a label": {want: hsm.URI{ID: []byte("6"), Object: text("another six")}},
+		"a private half by its ID":       {want: hsm.URI{ID: []byte("3")}, is: hsm.ErrHalfPair, parts: []string{"public key is missing", `"half"`}},
+		"a private half by its label":    {want: hsm.URI{Object: text("half")}, is: hsm.ErrHalfPair},
+		"a label of two":                 {want: hsm.URI{Object: text("twice")}, is: hsm.ErrNoMatch, parts: []string{"2 keys match", "(ID 34), SHA-256", "(ID 35), SHA-256"}},
+		"an ID of two":                   {want: hsm.URI{ID: []byte("6")}, is: hsm.ErrNoMatch, parts: []string{"2 keys match", `"six"`, `"another six"`}},
+		"a label of none": {want: hsm.URI{Object: text("nobody")}, is: hsm.ErrNoMatch, parts: []string{
+			"no public key matches; the token holds:", `RSA public key "imported" (ID 32)`, `RSA private key "half" (ID 33)`, `RSA public key "pair" (ID 31)`,
+		}},
+		"an ID of none":          {want: hsm.URI{ID: []byte("9")}, is: hsm.ErrNoMatch, parts: []string{`RSA public key "imported" (ID 32)`}},
+		"an ID of another label": {want: hsm.URI{ID: []byte("1"), Object: text("imported")}, is: hsm.ErrNoMatch},
+		"another token":          {want: hsm.URI{ID: []byte("1"), Token: text("elsewhere")}, is: hsm.ErrNoMatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, err := open(t, k).PublicKey(ctx, c.want)
+			if !errors.Is(err, c.is) {
+				t.Fatalf("got %v", err)
+			}
+			for _, part := range c.parts {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q is not in: %v", part, err)
+				}
+			}
+			if err == nil && (c.key != "" && key.Fingerprint() != c.key || key.HasPrivate == (key.Fingerprint() == lone.Fingerprint()) || !key.Usage.Has(hsm.Sign)) {
+				t.Errorf("got %+v", key)
+			}
+			if !strings.Contains(fmt.Sprint(key.PublicUses), "verify") && err == nil {
+				t.Errorf("its uses are %v", key.PublicUses)
+			}
+		})
+	}
+}
+
+func TestAnErrorListsAFewKeysOnly(t *testing.T) {
+	miss := &hsm.MatchError{}
+	for i := range 50 {
+		miss.There = append(miss.There, fmt.Sprint("key ", i))
+	}
+	if text := miss.Error(); !strings.Contains(text, "key 19") || strings.Contains(text, "key 20") || !strings.Contains(text, "and 30 more") {
+		t.Error(text)
+	}
+}
