@@ -94,6 +94,10 @@ func nextHalfPair(p problem) string {
 		return otherwise.next(p)
 	}
 	id := hsm.FormatID(e.ID)
+	if p.resourceType == "" { // a data source, which has no state to restore the key from
+		return "bring the missing half back, from the token's backup or with the tool that made the key, and run Terraform again. To see what the token holds of it:\n\n  " +
+			p.command("--list-objects", "--id", id)
+	}
 	if e.Twin != nil {
 		return "the two halves are there, under two IDs, as an interrupted change of key_id leaves them. Bring them together again:\n\n  " +
 			p.command("--id", hsm.FormatID(e.Twin.ID), "--type", objectTypes[e.Twin.Class], "--set-id", id) +
@@ -141,6 +145,15 @@ func nextNotFound(p problem) string {
 		", correct the provider's configuration. If the key is lost for good, forget it, after which terraform apply makes a new one:\n\n" +
 		"  terraform state rm " + p.resourceType + ".NAME\n\n" +
 		"(A key with deletion_policy = \"delete\" is planned anew without this step.)"
+}
+
+func nextNoMatch(p problem) string {
+	var e *hsm.MatchError
+	if errors.As(p.err, &e) && len(e.Found) > 0 {
+		return "name one of them by more: its key_id, or a uri with both its label and its ID."
+	}
+	return "correct the name, or, where the key is made by the same configuration, refer to the resource's uri, or add depends_on, so that it is read after the key is made. To see what the token holds" +
+		onToken(p) + ":\n\n  " + p.command("--list-objects")
 }
 
 func nextUnchangeable(p problem) string {

@@ -43,17 +43,8 @@ func newClient(c configuration) *client {
 // token opens the token at the first call and gives the same one ever after. One caller opens, the others wait.
 // A failure is not remembered here: what must not be tried twice, a refused PIN, is remembered by package hsm.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
-	if c == nil {
-		return nil, errNotConfigured
-	}
-	if c.disabled {
-		return nil, errDisabled
-	}
-	if len(c.unknown) > 0 {
-		return nil, &unknownError{attributes: c.unknown}
-	}
-	if c.configuration.token.Library == "" {
-		return nil, errNoLibrary
+	if err := c.needs("library", "token_label", "token_serial", "slot", "pin", "max_sessions"); err != nil {
+		return nil, err
 	}
 	select {
 	case c.opening <- struct{}{}:
@@ -70,6 +61,40 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	}
 	c.opened = token
 	return token, nil
+}
+
+// needs is an error where the module cannot be used, or one of these attributes of the provider block is not known yet.
+func (c *client) needs(attributes ...string) error {
+	if c == nil {
+		return errNotConfigured
+	}
+	if c.disabled {
+		return errDisabled
+	}
+	unknown := slices.DeleteFunc(slices.Clone(c.unknown), func(name string) bool { return !slices.Contains(attributes, name) })
+	if len(unknown) > 0 {
+		return &unknownError{attributes: unknown}
+	}
+	if c.configuration.token.Library == "" {
+		return errNoLibrary
+	}
+	return nil
+}
+
+// description tells of the token in use, and slots of every slot of the module. Neither logs in, so that a PIN may be
+// wrong, missing or not known yet.
+func (c *client) description(ctx context.Context) (hsm.Description, error) {
+	if err := c.needs("library", "token_label", "token_serial", "slot"); err != nil {
+		return hsm.Description{}, err
+	}
+	return hsm.Describe(ctx, c.configuration.token)
+}
+
+func (c *client) slots(ctx context.Context) ([]hsm.Slot, error) {
+	if err := c.needs("library"); err != nil {
+		return nil, err
+	}
+	return hsm.Slots(ctx, c.configuration.token)
 }
 
 // known says whether the configuration is complete enough to look at the token in a plan.

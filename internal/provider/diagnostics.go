@@ -198,6 +198,8 @@ var adviceTable = []advice{
 	{is: as[*serialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the right one, as a replica may be, leave token_serial out of the identity; else correct the provider's configuration.")},
 	{is: as[*selectionError], name: "Not One Key Pair", next: say("name exactly one key pair of this type: import by its key ID.")},
 
+	{is: is(hsm.ErrNoMatch), name: "Not One Public Key", next: nextNoMatch},
+
 	{is: is(hsm.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or another token.")},
 	{is: is(cryptoki.CKR_CURVE_NOT_SUPPORTED), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or another token.")},
 	{is: is(cryptoki.CKR_DOMAIN_PARAMS_INVALID), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or another token.")},
@@ -213,6 +215,9 @@ var adviceTable = []advice{
 		return errors.Is(err, cryptoki.CKR_TOKEN_NOT_PRESENT) || errors.Is(err, cryptoki.CKR_DEVICE_REMOVED)
 	}, name: "Token Removed", next: say("the token went away. Make it reachable again, then run terraform plan.")},
 	{is: as[*cryptoki.HangError], name: "Token Does Not Answer", next: func(p problem) string {
+		if p.resourceType == "" {
+			return "check that the token answers, then run Terraform again. To ask the token:\n\n  " + p.command("--list-objects")
+		}
 		if p.doing == doingRead || p.doing == doingImport {
 			return "check that the token answers, then run terraform plan again. A longer time is given by the resource's argument timeouts. To ask the token:\n\n  " + p.command("--list-objects")
 		}
@@ -220,7 +225,12 @@ var adviceTable = []advice{
 			"by the resource's argument timeouts. To ask the token:\n\n  " + p.command("--list-objects")
 	}},
 	{is: is(context.Canceled), name: "Interrupted", next: say("run terraform plan, which compares the token with the state.")},
-	{is: is(context.DeadlineExceeded), name: "Timed Out", next: say("check that the token answers; a longer time is given by the resource's argument timeouts.")},
+	{is: is(context.DeadlineExceeded), name: "Timed Out", next: func(p problem) string {
+		if p.resourceType == "" {
+			return "check that the token answers, then run Terraform again."
+		}
+		return "check that the token answers; a longer time is given by the resource's argument timeouts."
+	}},
 	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: say("what does not match was not kept. The token or its PKCS#11 module does something else than it was told: look into its documentation or configuration (a policy, a FIPS mode) for the attributes named above.")},
 }
 

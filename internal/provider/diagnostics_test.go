@@ -124,6 +124,27 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 	}
 }
 
+// A data source has no state to mend, no argument timeouts, and does nothing that may take effect later.
+func TestADataSourceIsNotToldOfResources(t *testing.T) {
+	half := &hsm.HalfPairError{ID: []byte("k1"), Present: hsm.Object{Class: "private key", Type: "RSA", ID: []byte("k1")}, Missing: "public key"}
+	for summary, err := range map[string]error{
+		"Unable to Read Keys: Token Does Not Answer": &cryptoki.HangError{Function: "C_FindObjects", Err: context.DeadlineExceeded},
+		"Unable to Read Keys: Timed Out":             context.DeadlineExceeded,
+		"Unable to Read Keys: Half A Key Pair":       half,
+		"Unable to Read Keys: Not One Public Key":    &hsm.MatchError{},
+	} {
+		d := problem{doing: "Read Keys", err: err}.diagnostic()
+		if d.Summary() != summary || !strings.Contains(d.Detail(), "What to do: ") {
+			t.Errorf("it says %q: %s", d.Summary(), d.Detail())
+		}
+		for _, word := range []string{".NAME", "timeouts", "take effect", "terraform state"} {
+			if strings.Contains(d.Detail(), word) {
+				t.Errorf("%q is in: %s", word, d.Detail())
+			}
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	for want, paths := range map[string][]path.Path{
 		"":           nil,

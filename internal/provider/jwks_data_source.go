@@ -28,7 +28,7 @@ var _ datasource.DataSourceWithConfigure = (*jwksDataSource)(nil)
 func newJWKSDataSource() datasource.DataSource { return &jwksDataSource{} }
 
 // jwksDataSource renders the public keys of pairs on the token as a JSON Web Key Set.
-type jwksDataSource struct{ client *client }
+type jwksDataSource struct{ tokenReader }
 
 type jwksModel struct {
 	Labels      []types.String `tfsdk:"labels"`
@@ -152,12 +152,6 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 	}
 }
 
-func (d *jwksDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
-	if c, ok := req.ProviderData.(*client); ok {
-		d.client = c
-	}
-}
-
 func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m jwksModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
@@ -168,35 +162,28 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	const doing = "Read JSON Web Key Set"
-	d.client.run(ctx, &resp.Diagnostics, doing, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, readTime)
-		defer cancel()
-		token, err := d.client.token(ctx)
-		var all []candidate
-		if err == nil {
-			all, err = m.candidates(ctx, token)
-		}
+	d.readToken(ctx, &resp.Diagnostics, "Read JSON Web Key Set", func(ctx context.Context, token *hsm.Token) error {
+		all, err := m.candidates(ctx, token)
 		if err != nil {
-			resp.Diagnostics.Append(problem{doing: doing, err: err, token: token, client: d.client}.diagnostic())
-			return
+			return err
 		}
 		pairs, diags := m.selectFrom(all, token)
 		resp.Diagnostics.Append(diags...)
 		if resp.Diagnostics.HasError() {
-			return
+			return nil
 		}
 		if m.Profile.ValueString() == profileHydra {
 			resp.Diagnostics.Append(notForHydra(all, token.Info())...)
 		}
 		if resp.Diagnostics.HasError() {
-			return
+			return nil
 		}
 		resp.Diagnostics.Append(m.render(pairs, algorithms)...)
 		if resp.Diagnostics.HasError() {
-			return
+			return nil
 		}
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		return nil
 	})
 }
 
@@ -455,6 +442,3 @@ func keyModel(key jwk.Key, pair hsm.KeyPair) (jwksKeyModel, error) {
 		N: member("n"), E: member("e"), Crv: member("crv"), X: member("x"), Y: member("y"),
 	}, nil
 }
-
-// printable makes a label that others wrote fit for Terraform, whose strings are UTF-8.
-func printable(label string) string { return strings.ToValidUTF8(label, "\uFFFD") }

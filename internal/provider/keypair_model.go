@@ -3,7 +3,6 @@ package provider
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -25,8 +24,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/jwk"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // keyPairKind is what differs between the resources of key pairs.
@@ -208,16 +205,7 @@ func use(u hsm.Usage) string {
 // was configured with.
 func (k keyPairKind) read(m keyPairModel, pair hsm.KeyPair, token hsm.TokenInfo) error {
 	a := m.common()
-	text, err := publickey.PEM(pair.PublicKey)
-	if err != nil {
-		return err
-	}
-	ssh, err := publickey.OpenSSH(pair.PublicKey)
-	if err != nil && !errors.Is(err, publickey.ErrNoOpenSSH) {
-		return err
-	}
-	kid, role := jwk.KID(pair.ID), use(pair.Usage)
-	key, err := jwk.Key{PublicKey: pair.PublicKey, KID: kid, Use: role, Alg: jwk.DefaultAlg(pair.PublicKey, role)}.JSON()
+	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
 	if err != nil {
 		return err
 	}
@@ -233,14 +221,11 @@ func (k keyPairKind) read(m keyPairModel, pair hsm.KeyPair, token hsm.TokenInfo)
 	}
 	a.Label = types.StringValue(printable(pair.Label))
 	a.Extractable = types.BoolValue(pair.Extractable)
-	a.KID = types.StringValue(kid)
+	a.KID = types.StringValue(forms.kid)
 	a.URI = types.StringValue(hsm.FormatURI(token, pair.Label, pair.ID))
-	a.JWK = types.StringValue(key)
-	a.PublicKeyPEM = types.StringValue(text)
-	a.PublicKeyOpenSSH = types.StringNull()
-	if ssh != "" {
-		a.PublicKeyOpenSSH = types.StringValue(ssh)
-	}
+	a.JWK = types.StringValue(forms.jwk)
+	a.PublicKeyPEM = types.StringValue(forms.pem)
+	a.PublicKeyOpenSSH = given(forms.openSSH)
 	a.PublicKeyFingerprintSHA256 = types.StringValue(pair.Fingerprint())
 	a.Local = types.BoolPointerValue(pair.Local)
 	a.AlwaysSensitive = types.BoolPointerValue(pair.AlwaysSensitive)

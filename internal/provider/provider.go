@@ -166,6 +166,10 @@ func (p *hsmProvider) ListResources(ctx context.Context) (lists []func() list.Li
 func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
 		newJWKSDataSource,
+		newKeysDataSource,
+		newPublicKeyDataSource,
+		newTokenDataSource,
+		newTokensDataSource,
 	}
 }
 

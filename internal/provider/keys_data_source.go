@@ -1,0 +1,168 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+var _ datasource.DataSourceWithConfigure = (*keysDataSource)(nil)
+
+func newKeysDataSource() datasource.DataSource { return &keysDataSource{} }
+
+// keysDataSource lists the key objects on the token.
+type keysDataSource struct{ tokenReader }
+
+type keysModel struct {
+	Class       types.String     `tfsdk:"class"`
+	Type        types.String     `tfsdk:"type"`
+	LabelPrefix types.String     `tfsdk:"label_prefix"`
+	Keys        []keyObjectModel `tfsdk:"keys"`
+	Unreadable  types.Int64      `tfsdk:"unreadable"`
+}
+
+type keyObjectModel struct {
+	Class            types.String   `tfsdk:"class"`
+	Type             types.String   `tfsdk:"type"`
+	KeyID            types.String   `tfsdk:"key_id"`
+	Label            types.String   `tfsdk:"label"`
+	URI              types.String   `tfsdk:"uri"`
+	Usage            []types.String `tfsdk:"usage"`
+	Bits             types.Int64    `tfsdk:"bits"`
+	Curve            types.String   `tfsdk:"curve"`
+	Sensitive        types.Bool     `tfsdk:"sensitive"`
+	Extractable      types.Bool     `tfsdk:"extractable"`
+	Local            types.Bool     `tfsdk:"local"`
+	AlwaysSensitive  types.Bool     `tfsdk:"always_sensitive"`
+	NeverExtractable types.Bool     `tfsdk:"never_extractable"`
+	TwinMissing      types.Bool     `tfsdk:"twin_missing"`
+	Problem          types.String   `tfsdk:"problem"`
+}
+
+// keyClasses are the words for the classes of keys.
+var keyClasses = map[string]string{"private": "private key", "public": "public key", "secret": "secret key"}
+
+func (d *keysDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = "hsm_keys"
+}
+
+func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	classes := slices.Sorted(maps.Keys(keyClasses))
+	claim := func(description string) schema.BoolAttribute {
+		return computedBool(description + "; null where the token does not say.")
+	}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "The key objects on the token, be they made by this provider or not: the halves of key pairs, each on its own, and secret keys. What is given of `class`, `type` and " +
+			"`label_prefix` must all match. Halves whose other half is missing are marked by `twin_missing`.\n\n" +
+			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist: where those are to be in the list, say so by `depends_on`.",
+		Attributes: map[string]schema.Attribute{
+			"class": schema.StringAttribute{
+				MarkdownDescription: "Lists the keys of one class only: " + quotedList(classes) + ".",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.OneOf(classes...)},
+			},
+			"type": schema.StringAttribute{
+				MarkdownDescription: "Lists the keys of one type only: " + quotedList(hsm.KeyTypes()) + ".",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.OneOf(hsm.KeyTypes()...)},
+			},
+			"label_prefix": schema.StringAttribute{
+				MarkdownDescription: "Lists the keys only whose label begins with this.",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"keys": schema.ListNestedAttribute{
+				MarkdownDescription: "The keys, by label, ID, class and type, so that the list is the same from run to run.",
+				Computed:            true,
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"class":             computedString("Class of the key: " + quotedList(classes) + "."),
+					"type":              computedString("Type of the key: " + quotedList(hsm.KeyTypes()) + ", or `type` and the number that PKCS#11 gives it. Null where `problem` is why it is not known."),
+					"key_id":            computedString("ID (`CKA_ID`) of the key in hexadecimal; null where it has none."),
+					"label":             computedString("Label of the key."),
+					"uri":               computedString("PKCS#11 URI of the key, as the resources have it; null where the key has no ID. The two halves of a pair have the same."),
+					"usage":             computedWords("What the key may do, by its own flags: any of `decrypt`, `derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half signs."),
+					"bits":              computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for other keys, and where the token does not show it."),
+					"curve":             computedString("Curve, by its JOSE name; null for other keys, and where it is none that this provider knows."),
+					"sensitive":         claim("Whether the token keeps the key's value to itself"),
+					"extractable":       claim("Whether the token may give the key out, wrapped by another"),
+					"local":             claim("Whether the key was made on this token, as the token claims"),
+					"always_sensitive":  claim("Whether the key was sensitive from its beginning, as the token claims"),
+					"never_extractable": claim("Whether the key was never extractable, as the token claims"),
+					"twin_missing": computedBool("Whether the other half of the key pair is missing: no half of its ID and type shows the same key. Halves that show too little of their key are twins " +
+						"where there is just one of each class. Null for secret keys, and where it cannot be told."),
+					"problem": computedString("What makes no sense about the key, so that the resources would refuse it; null for most."),
+				}},
+			},
+			"unreadable": computedNumber("How many objects are on the token of which not even the class can be read, whatever the arguments. An interrupted creation may leave such on some tokens; nobody can use " +
+				"them. 0 for most."),
+		},
+	}
+}
+
+func (d *keysDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m keysModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	d.readToken(ctx, &resp.Diagnostics, "Read Keys", func(ctx context.Context, token *hsm.Token) error {
+		keys, unreadable, err := token.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		m.Unreadable, m.Keys = types.Int64Value(int64(unreadable)), []keyObjectModel{}
+		for _, key := range keys {
+			if m.lists(key) {
+				m.Keys = append(m.Keys, keyObjectModelOf(key, token.Info()))
+			}
+		}
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		return nil
+	})
+}
+
+func (m *keysModel) lists(key hsm.Key) bool {
+	return (m.Class.IsNull() || keyClasses[m.Class.ValueString()] == key.Class) && (m.Type.IsNull() || m.Type.ValueString() == key.Type) &&
+		strings.HasPrefix(key.Label, m.LabelPrefix.ValueString())
+}
+
+func keyObjectModelOf(key hsm.Key, token hsm.TokenInfo) keyObjectModel {
+	m := keyObjectModel{
+		Class: types.StringValue(strings.TrimSuffix(key.Class, " key")), Type: given(key.Type), Label: types.StringValue(printable(key.Label)),
+		Usage: words(key.Uses), Curve: given(key.Curve), Sensitive: types.BoolPointerValue(key.Sensitive), Extractable: types.BoolPointerValue(key.Extractable),
+		Local: types.BoolPointerValue(key.Local), AlwaysSensitive: types.BoolPointerValue(key.AlwaysSensitive),
+		NeverExtractable: types.BoolPointerValue(key.NeverExtractable), TwinMissing: types.BoolPointerValue(key.TwinMissing),
+	}
+	m.KeyID, m.URI = named(key.ID, key.Label, token)
+	if key.Bits > 0 {
+		m.Bits = types.Int64Value(int64(key.Bits))
+	}
+	if malformed, ok := errors.AsType[*hsm.MalformedError](key.Err); ok {
+		m.Problem = types.StringValue(sentence(printable(malformed.Err.Error()))) // without the handle, which differs from run to run
+	}
+	return m
+}
+
+// named gives a key's key_id and uri, null where it has no ID.
+func named(id []byte, label string, token hsm.TokenInfo) (keyID, uri types.String) {
+	if len(id) == 0 {
+		return types.StringNull(), types.StringNull()
+	}
+	return types.StringValue(hsm.FormatID(id)), types.StringValue(hsm.FormatURI(token, label, id))
+}
+
+// quotedList is such as `a`, `b` or `c`.
+func quotedList(words []string) string {
+	last := len(words) - 1
+	return "`" + strings.Join(words[:last], "`, `") + "` or `" + words[last] + "`"
+}

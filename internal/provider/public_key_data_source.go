@@ -1,0 +1,162 @@
+package provider
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+var _ datasource.DataSourceWithConfigure = (*publicKeyDataSource)(nil)
+
+func newPublicKeyDataSource() datasource.DataSource { return &publicKeyDataSource{} }
+
+// publicKeyDataSource shows one public key on the token, in the forms that others want it in.
+type publicKeyDataSource struct{ tokenReader }
+
+type publicKeyModel struct {
+	URI                         types.String   `tfsdk:"uri"`
+	KeyID                       types.String   `tfsdk:"key_id"`
+	Label                       types.String   `tfsdk:"label"`
+	KID                         types.String   `tfsdk:"kid"`
+	Type                        types.String   `tfsdk:"type"`
+	Bits                        types.Int64    `tfsdk:"bits"`
+	Curve                       types.String   `tfsdk:"curve"`
+	HasPrivateKey               types.Bool     `tfsdk:"has_private_key"`
+	Usage                       []types.String `tfsdk:"usage"`
+	PublicUsage                 []types.String `tfsdk:"public_usage"`
+	JWK                         types.String   `tfsdk:"jwk"`
+	PublicKeyPEM                types.String   `tfsdk:"public_key_pem"`
+	PublicKeyOpenSSH            types.String   `tfsdk:"public_key_openssh"`
+	PublicKeyFingerprintSHA256  types.String   `tfsdk:"public_key_fingerprint_sha256"`
+	PublicKeyFingerprintOpenSSH types.String   `tfsdk:"public_key_fingerprint_openssh"`
+	Local                       types.Bool     `tfsdk:"local"`
+	AlwaysSensitive             types.Bool     `tfsdk:"always_sensitive"`
+	NeverExtractable            types.Bool     `tfsdk:"never_extractable"`
+}
+
+func (d *publicKeyDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = "hsm_public_key"
+}
+
+func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	name := func(description string, valid ...validator.String) schema.StringAttribute {
+		return schema.StringAttribute{MarkdownDescription: description, Optional: true, Computed: true, Validators: valid}
+	}
+	claim := func(description string) schema.BoolAttribute {
+		return computedBool(description + " It is the token's claim and no proof; null where the token makes none.")
+	}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "One public key on the token, named by just one of `uri`, `key_id` and `label`, which must be the name of just one key.\n\n" +
+			"A public half that is on the token alone, one that was imported to verify with for instance, is found too, and `has_private_key` is false. A private half alone is an error: its " +
+			"public half is lost.\n\n" +
+			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist: name a key of the same configuration by its `uri`, or say so by `depends_on`.",
+		Attributes: map[string]schema.Attribute{
+			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute `uri` of a key pair's resource. Null where the key is named otherwise and has no ID.",
+				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI{}),
+			"key_id":          name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null where the key is named otherwise and has none.", keyID{}),
+			"label":           name("Label of the key: that of the private half, where there is one.", stringvalidator.LengthAtLeast(1)),
+			"kid":             computedString("Key ID in a JWK: the ID's bytes as text where they are printable UTF-8, else in hexadecimal; null where the key has no ID."),
+			"type":            computedString("Type of the key: `RSA` or `EC`."),
+			"bits":            computedNumber("Size of an RSA modulus in bits; null for other keys."),
+			"curve":           computedString("Curve, by its JOSE name; null for RSA."),
+			"has_private_key": computedBool("Whether the private half is on the token too."),
+			"usage":           computedWords("What the private half may do, as the resources have it, in alphabetical order; null where there is none."),
+			"public_usage":    computedWords("What the public half may do, by its own flags: any of `derive`, `encrypt`, `verify` and `wrap`."),
+			"jwk": computedString("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `use` and `alg` as the resources have it. Without a private half `use` is what the " +
+				"public half's flags say; where it has none, `use` and `alg` are left out."),
+			"public_key_pem":                 computedString("The public key as PEM (`PUBLIC KEY`)."),
+			"public_key_openssh":             computedString("The public key as a line of OpenSSH's `authorized_keys`, without a comment; null for a key of a kind that OpenSSH does not know."),
+			"public_key_fingerprint_sha256":  computedString("SHA-256 of the DER SubjectPublicKeyInfo, in hexadecimal."),
+			"public_key_fingerprint_openssh": computedString("Fingerprint as `ssh-keygen -l` prints it: `SHA256:` and base64; null for a key of a kind that OpenSSH does not know."),
+			"local":                          claim("Whether the key was made on this token."),
+			"always_sensitive":               claim("Whether the private half was sensitive from its beginning."),
+			"never_extractable":              claim("Whether the private half was never extractable."),
+		},
+	}
+}
+
+func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m publicKeyModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	const doing = "Read Public Key"
+	d.readToken(ctx, &resp.Diagnostics, doing, func(ctx context.Context, token *hsm.Token) error {
+		argument, want := m.names()
+		key, err := token.PublicKey(ctx, want)
+		if errors.Is(err, hsm.ErrNoMatch) {
+			p := problem{doing: doing, err: err, token: token, client: d.client}
+			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), p.diagnostic()))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := m.take(key, token.Info()); err != nil {
+			return err
+		}
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		return nil
+	})
+}
+
+// names is the one argument that is given, and the keys that it names.
+func (m *publicKeyModel) names() (argument string, want hsm.URI) {
+	switch {
+	case !m.URI.IsNull():
+		uri, _ := hsm.ParseURI(m.URI.ValueString()) // validated
+		return "uri", uri
+	case !m.KeyID.IsNull():
+		id, _ := hsm.ParseID(m.KeyID.ValueString()) // validated
+		return "key_id", hsm.URI{ID: id}
+	}
+	label := m.Label.ValueString()
+	return "label", hsm.URI{Object: &label}
+}
+
+// take makes the model say what the token holds. The argument that is given stays as it was given.
+func (m *publicKeyModel) take(key hsm.PublicKey, token hsm.TokenInfo) error {
+	role := ""
+	if key.HasPrivate || key.Usage != 0 {
+		role = use(key.Usage)
+	}
+	forms, err := formsOf(key.PublicKey, key.ID, role)
+	if err != nil {
+		return err
+	}
+	keyID, uri := named(key.ID, key.Label, token)
+	if m.KeyID.IsNull() {
+		m.KeyID = keyID
+	}
+	if m.URI.IsNull() {
+		m.URI = uri
+	}
+	if m.Label.IsNull() {
+		m.Label = types.StringValue(printable(key.Label))
+	}
+	m.KID, m.Type, m.Curve = given(forms.kid), types.StringValue(string(key.Type)), given(publickey.Curve(key.PublicKey))
+	if rsaKey, ok := key.PublicKey.(*rsa.PublicKey); ok {
+		m.Bits = types.Int64Value(int64(rsaKey.N.BitLen()))
+	}
+	m.HasPrivateKey = types.BoolValue(key.HasPrivate)
+	if key.HasPrivate {
+		m.Usage = words(key.Usage.Words())
+	}
+	m.PublicUsage = words(key.PublicUses)
+	m.JWK, m.PublicKeyPEM, m.PublicKeyOpenSSH = types.StringValue(forms.jwk), types.StringValue(forms.pem), given(forms.openSSH)
+	m.PublicKeyFingerprintSHA256, m.PublicKeyFingerprintOpenSSH = types.StringValue(key.Fingerprint()), given(forms.sshDigest)
+	m.Local, m.AlwaysSensitive, m.NeverExtractable = types.BoolPointerValue(key.Local), types.BoolPointerValue(key.AlwaysSensitive), types.BoolPointerValue(key.NeverExtractable)
+	return nil
+}
