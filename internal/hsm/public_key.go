@@ -187,7 +187,7 @@ func publicNames(objects []object) []string {
 	return names
 }
 
-// ErrNoMatch: a name is not that of one public key; see MatchError.
+// ErrNoMatch says that a name is not that of one public key; see MatchError.
 var ErrNoMatch = errors.New("not exactly one public key matches")
 
 // MatchError lists what a name matches, where that is not one public key.
