@@ -11,11 +11,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // All of these keys drift at once, each in a way of its own, and one apply makes good what can be made good.
 func TestDriftIsSeenAndMadeGood(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
 	b := newBench(t)
 	label := func(text string) cryptoki.Attribute {
 		return cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(text))
@@ -165,6 +167,7 @@ func TestAWrongTokenIsNoReasonToMakeNewKeys(t *testing.T) {
 
 func TestHalfAPairAndAMovedKeyAreErrorsThatKeepTheState(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
 	b := newBench(t)
 	named := func(name, id string) string {
 		return pair(name, fmt.Sprintf("label = %q", name), fmt.Sprintf("key_id = %q", id))

@@ -27,7 +27,7 @@ const (
 	ManyKeys    Ability = "hundreds of keys made by one process"
 	SessionLoss Ability = "sessions that can be closed behind a process's back (C_CloseAllSessions)"
 	TwoSessions Ability = "calls in two sessions at a time (C_DestroyObject crashes in another's)"
-	PSS         Ability = "RSASSA-PSS (CKM_SHA256_RSA_PKCS_PSS)"
+	HashedRSA   Ability = "RSA signatures that hash in the token (CKM_SHA256_RSA_PKCS, CKM_SHA256_RSA_PKCS_PSS)"
 	OwnToken    Ability = "a token for each test, since a refused PIN is counted and remembered"
 	P256        Ability = "keys on P-256 (CKM_EC_KEY_PAIR_GEN)"
 	P384        Ability = "keys on P-384 (CKM_EC_KEY_PAIR_GEN)"
@@ -51,9 +51,9 @@ type Make struct {
 // tested on" shows this table, and a test holds it to that.
 var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, PSS, OwnToken, SessionLoss, ECDH, Ed25519}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, ECDH, Ed25519}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
-		TwoTokens, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, P256, P384, P521, Secp256k1, Ed25519,
+		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, P256, P384, P521, Secp256k1, Ed25519,
 	}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
 		TwoTokens, SecretKeys, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
