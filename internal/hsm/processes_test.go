@@ -78,7 +78,8 @@ func command(o order) *exec.Cmd {
 	return cmd
 }
 
-// vital are the calls at which a process is killed that handles another kind of key than the first.
+// vital are the calls that matter to each kind of key: at those alone a process is killed, or hangs, that handles another
+// kind than the first.
 var vital = []string{"C_GenerateKeyPair", "C_SignInit", "C_Sign", "C_DeriveKey", "C_SetAttributeValue", "C_DestroyObject"}
 
 // TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete of
