@@ -160,8 +160,12 @@ func proveAgreement(ctx context.Context, s *cryptoki.Session, pair KeyPair) erro
 		return err
 	}
 	shown, err := s.GetAttributeValue(ctx, derived, []cryptoki.AttributeType{cryptoki.CKA_VALUE})
-	if err := s.DestroyObject(ctx, derived); err != nil {
-		_ = s.Abandon(fmt.Errorf("the secret is left in the session: %v", err)) //nolint:errorlint // whatever the code, the session is to be closed
+	if left := s.DestroyObject(ctx, derived); left != nil {
+		if _, hangs := errors.AsType[*cryptoki.HangError](left); hangs {
+			return left
+		}
+		// Whatever the code, the session is to be closed, and the secret with it.
+		_ = s.Abandon(fmt.Errorf("the secret is left in the session: %s", left.Error()))
 	}
 	value, ok := shown[cryptoki.CKA_VALUE]
 	switch {
