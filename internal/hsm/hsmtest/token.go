@@ -146,9 +146,20 @@ func RandomPIN() string {
 	return fmt.Sprint(10_000_000 + n.Int64())
 }
 
-// Tool runs pkcs11-tool on the token, logged in: a witness that shares no code with this project.
+// toolCurves are curves by pkcs11-tool's names, with what a token must have for it to make keys on them.
+var toolCurves = map[string]Ability{
+	"EC:secp224r1": P256, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521, "EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
+}
+
+// Tool runs pkcs11-tool on the token, logged in: a witness that shares no code with this project. A test that has it
+// make a key which this make of token cannot make is skipped.
 func (k *Token) Tool(t testing.TB, args ...string) string {
 	t.Helper()
+	for _, arg := range args {
+		if ability, ok := toolCurves[arg]; ok {
+			Needs(t, ability)
+		}
+	}
 	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.Library, "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
 }
 
