@@ -34,8 +34,8 @@ func TestAPlanOfAHundredUnchangedPairsIsCheap(t *testing.T) {
 	config := b.config(
 		pair("k", "count = 100", `label = "key ${count.index}"`, `key_id = format("%04x", count.index)`, `usage = ["decrypt", "sign", "unwrap"]`, `deletion_policy = "abandon"`),
 		`import {
-			for_each = range(100)
-			to = hsm_rsa_keypair.k[each.key]
+			for_each = { for i in range(100) : i => i }
+			to = hsm_rsa_keypair.k[each.value]
 			id = format("%04x", each.value)
 		}`)
 	var start time.Time

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // Every resource of key pairs lists what the token holds of its type, so that it can be adopted.
@@ -26,7 +27,7 @@ type keyPairListModel struct {
 func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
 		MarkdownDescription: fmt.Sprintf("Lists the key pairs on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
-			"listed. A key without a label or a usage needs one in the configuration that is generated. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
+			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as `decrypt` on an elliptic curve: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
 				MarkdownDescription: "Lists only key pairs whose label begins so. Left out, it lists all.",
@@ -117,6 +118,10 @@ func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, toke
 	result.Diagnostics.Append(result.Resource.Get(ctx, m)...)
 	if result.Diagnostics.HasError() {
 		return result
+	}
+	// Other tools leave usages on keys that they cannot have, and no configuration may say those.
+	if may := pair.Usage & hsm.MayUse(pair.Type, publickey.Curve(pair.PublicKey)); may != 0 {
+		pair.Usage = may
 	}
 	if err := r.kind.read(m, pair, token); err != nil {
 		result.Diagnostics.Append(r.problem(doingList, m, nil, err))

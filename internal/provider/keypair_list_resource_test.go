@@ -94,7 +94,7 @@ func TestKeyPairsAreListed(t *testing.T) {
 	)
 }
 
-// What is listed becomes configuration that changes nothing.
+// What is listed becomes configuration that changes nothing, but for usages that no key of its type can have.
 func TestAListBecomesConfiguration(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -106,18 +106,21 @@ func TestAListBecomesConfiguration(t *testing.T) {
 	b.make("team/web", "6b31")
 	b.Tool(t, "--keypairgen", "--key-type", "rsa:3072", "--usage-decrypt", "--extractable", "--label", "${quoted} \"label\"", "--id", "FF02")
 	whole := b.halves()
-	s.write(filepath.Join(s.dir, "all.tfquery.hcl"), listing("all"))
+	s.write(filepath.Join(s.dir, "all.tfquery.hcl"), listing("all")+strings.Replace(listing("curves"), "hsm_rsa_keypair", "hsm_ec_keypair", 1))
+	// SoftHSM lets such keys decrypt, unwrap, and on any curve derive.
+	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "curve", "--id", "6b33")
+	b.Tool(t, "--keypairgen", "--key-type", "EC:edwards25519", "--label", "edwards", "--id", "6b34")
 	s.run("query", "-generate-config-out=generated.tf")
 	generated, err := os.ReadFile(filepath.Join(s.dir, "generated.tf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := s.run("plan"); !strings.Contains(out, "Plan: 2 to import, 0 to add, 0 to change, 0 to destroy.") {
+	if out := s.run("plan"); !strings.Contains(out, "Plan: 4 to import, 0 to add, 2 to change, 0 to destroy.") {
 		t.Errorf("the plan is:\n%s\nof:\n%s", out, generated)
 	}
 	s.run("apply", "-auto-approve")
 	if out := s.run("plan"); !strings.Contains(out, "No changes.") {
 		t.Errorf("after the import, the plan is:\n%s", out)
 	}
-	b.expect(whole...)
+	b.expect(append(whole, private("curve", "6b33", "sign, derive"), public("curve", "6b33", "verify, derive"), private("edwards", "6b34", "sign"), public("edwards", "6b34", "verify"))...)
 }
