@@ -144,7 +144,7 @@ func (c *client) manages(keyID string) {
 	}
 }
 
-// strangers gives the pairs that are on the token and, as far as this run has seen, in no state: those of this ID,
+// strangers gives the pairs of a type that are on the token and, as far as this run has seen, in no state: those of this ID,
 // where one is planned, else those of this type and label.
 func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, id []byte, label string) ([]hsm.KeyPair, error) {
 	s := &c.sight
@@ -167,7 +167,7 @@ func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyTyp
 		found = s.byID[string(id)]
 	}
 	return slices.DeleteFunc(slices.Clone(found), func(k hsm.KeyPair) bool {
-		return id == nil && k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
+		return k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
 	}), nil
 }
 
