@@ -256,6 +256,9 @@ func TestJWKSFollowsAChangeWithinOneApply(t *testing.T) {
 // Hydra takes keys on P-256 and P-521, and refuses those on other curves with all under their labels.
 func TestJWKSForHydraOnCurves(t *testing.T) {
 	t.Parallel()
+	named := func(name string, lines ...string) string {
+		return keyPairBlock("hsm_ec_keypair", name, map[string]string{"deletion_policy": `"delete"`}, lines)
+	}
 	b := newBench(t)
 	made := map[string][]string{"02": {"EC:secp384r1", "hydra.a"}, "03": {"EC:edwards25519", "hydra.c"}, "04": {"EC:prime256v1", "hydra.a"}}
 	refused := refused(b, fails("Not Fit For Hydra", `"hydra.a" (key_id 02): it bears the label of a selected key, and Hydra refuses all keys of a label for one: it is of the kind P-384`,
@@ -273,7 +276,7 @@ func TestJWKSForHydraOnCurves(t *testing.T) {
 			}
 		},
 		Config: b.config(
-			ecPair("a", `label = "hydra.a"`, `key_id = "6131"`, `curve = "P-256"`), ecPair("b", `label = "hydra.b"`, `key_id = "6231"`, `curve = "P-521"`),
+			named("a", `label = "hydra.a"`, `key_id = "6131"`, `curve = "P-256"`), named("b", `label = "hydra.b"`, `key_id = "6231"`, `curve = "P-521"`),
 			jwks("x", "uris = [hsm_ec_keypair.a.uri, hsm_ec_keypair.b.uri]", `profile = "hydra"`)),
 		ConfigStateChecks: []statecheck.StateCheck{keySet("x", "hydra.a 6131 a1 EC sig ES256", "hydra.b 6231 b1 EC sig ES512")},
 	}})
