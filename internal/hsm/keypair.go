@@ -359,14 +359,21 @@ func indexes(objects []object, so func(object) bool) (found []int) {
 	return found
 }
 
-func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
-	key, err := kt.parse(public)
-	if err != nil {
-		return KeyPair{}, &MalformedError{Object: public.name(), Err: err}
+// read gives the public key of a public half, and its fingerprint. Errors: *MalformedError.
+func (kt *keyType) read(public object) (key crypto.PublicKey, fingerprint string, err error) {
+	if key, err = kt.parse(public); err == nil {
+		fingerprint, err = publickey.Fingerprint(key)
 	}
-	fingerprint, err := publickey.Fingerprint(key)
 	if err != nil {
-		return KeyPair{}, &MalformedError{Object: public.name(), Err: err}
+		return nil, "", &MalformedError{Object: public.name(), Err: err}
+	}
+	return key, fingerprint, nil
+}
+
+func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
+	key, fingerprint, err := kt.read(public)
+	if err != nil {
+		return KeyPair{}, err
 	}
 	pair := KeyPair{
 		ID: private.id, Label: private.label, PublicLabel: public.label, Type: kt.name, PublicKey: key,

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // PublicKey is a public key on the token, with or without its private half: a value, as it was read from there.
@@ -149,13 +148,9 @@ func publicKeys(objects []object, named func(object) bool) (keys []PublicKey, lo
 // newPublicKey is a public half without a private one.
 func newPublicKey(o object) (PublicKey, error) {
 	kt := typeOf(o.ckk)
-	pub, err := kt.parse(o)
+	pub, fingerprint, err := kt.read(o)
 	if err != nil {
-		return PublicKey{}, &MalformedError{Object: o.name(), Err: err}
-	}
-	fingerprint, err := publickey.Fingerprint(pub)
-	if err != nil {
-		return PublicKey{}, &MalformedError{Object: o.name(), Err: err}
+		return PublicKey{}, err
 	}
 	key := PublicKey{
 		ID: o.id, Label: o.label, Type: kt.name, PublicKey: pub, PublicUses: o.uses(), fingerprint: fingerprint,

@@ -10,8 +10,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
-
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // In these tests the lines of a pair are its policy and whatever else changes.
@@ -171,7 +169,6 @@ func TestDeleteDestroysBothHalves(t *testing.T) {
 
 func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 	t.Parallel()
-	hsmtest.Needs(t, hsmtest.P256)
 	b := newBench(t)
 	b.make("old", "6b31")
 	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "curve", "--id", "6b32")

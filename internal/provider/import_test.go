@@ -8,14 +8,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
-
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // The pair is of pkcs11-tool's making, as the one that is to be adopted in practice.
 func TestImportAdoptsAKeyPair(t *testing.T) {
 	t.Parallel()
-	hsmtest.Needs(t, hsmtest.P256)
 	b := newBench(t)
 	b.make("team/web", "6b31")
 	b.make("twins", "6b32")
