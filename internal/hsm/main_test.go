@@ -11,6 +11,6 @@ func TestMain(m *testing.M) {
 	if order := os.Getenv("HSMTEST_ORDER"); order != "" {
 		os.Exit(obey(order))
 	}
-	hsmtest.Tokens = 36
+	hsmtest.Tokens = 24
 	os.Exit(hsmtest.Main(m))
 }

@@ -251,7 +251,6 @@ func TestAModuleThatHangs(t *testing.T) {
 			hsmtest.Needs(t, hsmtest.OtherEyes)
 		}
 		k := hsmtest.New(t)
-		k.Spoil() // sessions that hang stay open, and keep the process logged in
 		w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
 		recorded := &hsmtest.Faults{}
 		op.prepare(w)
@@ -318,7 +317,6 @@ func TestAModuleThatHangs(t *testing.T) {
 func TestOthersGoOnBesideAHangingCall(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.TwoSessions)
 	k := hsmtest.New(t)
-	k.Spoil()
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
 	pair := generate(t, token, small("a", "a"))

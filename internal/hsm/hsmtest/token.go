@@ -2,6 +2,7 @@ package hsmtest
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
 )
 
 // Token is a token for one test.
@@ -90,13 +92,19 @@ func New(t testing.TB) *Token {
 	return k
 }
 
-// Spoil keeps the token from going to another test: the process remembers that its PIN was refused, or has
-// sessions open on it.
+// Spoil keeps the token from going to another test: the process remembers that its PIN was refused.
 func (k *Token) Spoil() { k.spoilt = true }
 
-// giveBack lets another test have the token, emptied, unless something may be wrong with it.
+// giveBack lets another test have the token, emptied and logged out, unless something may be wrong with it.
 func (k *Token) giveBack(t testing.TB, n int) {
-	if t.Failed() || k.spoilt || k.empty() != nil {
+	if t.Failed() || k.spoilt {
+		return
+	}
+	err := k.empty()
+	if errors.Is(err, errInUse) { // by sessions that a fault kept open, or that hang
+		err = cryptokitest.CloseAllSessions(k.Library, k.Label)
+	}
+	if err != nil {
 		return
 	}
 	softHSM.Lock()
