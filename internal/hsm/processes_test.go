@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -49,7 +50,7 @@ func obey(text string) int {
 		return 1
 	}
 	if o.Operation == "race" {
-		return race(token)
+		return race(kindNamed(o.Kind), token)
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
@@ -149,13 +150,13 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 	return more
 }
 
-// race makes each ID that it reads, at the moment that it reads it, and says what came of it.
-func race(token *hsm.Token) int {
+// race makes a key of each ID that it reads, at the moment that it reads it, and says what came of it.
+func race(kind kind, token *hsm.Token) int {
 	lines := bufio.NewScanner(os.Stdin)
 	_, _ = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("warm")})
 	fmt.Println("ready")
 	for lines.Scan() {
-		_, err := token.GenerateKeyPair(context.Background(), small(lines.Text(), "race"))
+		_, err := token.GenerateKeyPair(context.Background(), kind.template(lines.Text(), "race"))
 		switch {
 		case err == nil:
 			fmt.Println("made")
@@ -168,57 +169,64 @@ func race(token *hsm.Token) int {
 	return 0
 }
 
-// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times.
+// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times for each kind of key.
 func TestTwoProcessesMakeTheSameID(t *testing.T) {
-	k := hsmtest.New(t)
-	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
-	type racer struct {
-		start func(string)
-		next  func() string
-	}
-	var racers []racer
-	for range 2 {
-		cmd := command(order{Library: k.Library, Label: k.Label, PIN: k.PIN, Operation: "race"})
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = in.Close()
-			_ = cmd.Wait()
-		})
-		lines := bufio.NewScanner(out)
-		racers = append(racers, racer{
-			func(id string) { _, _ = fmt.Fprintln(in, id) },
-			func() string { lines.Scan(); return lines.Text() },
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			kind.needs(t)
+			k := hsmtest.New(t)
+			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+			o := order{Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: kind.name, Operation: "race"}
+			racers := []racer{startRacer(t, o), startRacer(t, o)}
+			outcomes := map[string]int{}
+			for i := range 100 {
+				id := "race " + strconv.Itoa(i)
+				for _, r := range racers {
+					_, _ = fmt.Fprintln(r.in, id)
+				}
+				a, b := racers[0].next(), racers[1].next()
+				outcomes[a+", "+b]++
+				made := strings.Count(a+" "+b, "made")
+				if pairs := w.pairs(); len(pairs) != 1 || made != 1 {
+					t.Fatalf("race %d: %q and %q, and %d pairs", i, a, b, len(pairs))
+				}
+				w.clear()
+			}
+			t.Logf("outcomes: %v", outcomes)
 		})
 	}
-	for _, r := range racers {
-		if ready := r.next(); ready != "ready" {
-			t.Fatal(ready)
-		}
+}
+
+// racer is a process that makes a key of each ID that it is told.
+type racer struct {
+	in    io.Writer
+	lines *bufio.Scanner
+}
+
+func (r racer) next() string { r.lines.Scan(); return r.lines.Text() }
+
+func startRacer(t *testing.T, o order) racer {
+	t.Helper()
+	cmd := command(o)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	outcomes := map[string]int{}
-	for i := range 100 {
-		id := "race " + strconv.Itoa(i)
-		for _, r := range racers {
-			r.start(id)
-		}
-		a, b := racers[0].next(), racers[1].next()
-		outcomes[a+", "+b]++
-		made := strings.Count(a+" "+b, "made")
-		pairs := w.pairs()
-		if len(pairs) != 1 || made != 1 {
-			t.Fatalf("race %d: %q and %q, and %d pairs", i, a, b, len(pairs))
-		}
-		w.clear()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("outcomes: %v", outcomes)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	r := racer{in, bufio.NewScanner(out)}
+	if ready := r.next(); ready != "ready" {
+		t.Fatal(ready)
+	}
+	return r
 }
