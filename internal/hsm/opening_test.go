@@ -1,0 +1,81 @@
+package hsm_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// TestEveryCallOfAnOpeningFails is the matrix of faults from the initialisation of the module on, which the operations'
+// matrix finds done: no other test runs beside it. What fails is the opening, by name; the next one finds the key.
+func TestEveryCallOfAnOpeningFails(t *testing.T) {
+	k := hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	var key hsm.KeyPair
+	attempt := func(use func(*hsm.Token) error) error {
+		token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = token.Close() }() // nothing depends on it
+		return use(token)
+	}
+	look := func(token *hsm.Token) error {
+		found, err := token.KeyPair(context.Background(), hsm.Ref{Type: key.Type, ID: key.ID})
+		if err == nil && describe(found) != describe(key) {
+			t.Errorf("found %s", describe(found))
+		}
+		return err
+	}
+	err := attempt(func(token *hsm.Token) (err error) {
+		key, err = token.GenerateKeyPair(context.Background(), small("the ID", "label"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults.Clear()
+	if err := attempt(look); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, function := range faults.Calls() {
+		counts[function]++
+	}
+	if counts["C_Initialize"] != 1 || counts["C_Finalize"] != 1 {
+		t.Fatalf("the module was in use: %v", counts)
+	}
+	injected, failed := 0, 0
+	for _, function := range slices.Sorted(maps.Keys(counts)) {
+		for _, position := range positions(counts[function], false) {
+			for _, code := range codes {
+				for _, fault := range []hsmtest.Fault{
+					{Function: function, Nth: position, Code: code},
+					{Function: function, Nth: position, Code: code, After: true},
+					{Function: function, Nth: position, Code: code, Onwards: true},
+				} {
+					faults.Clear()
+					faults.Inject(fault)
+					err := attempt(look)
+					injected += faults.Injected()
+					if err != nil {
+						failed++
+						if text := err.Error(); !strings.Contains(text, function) || !strings.Contains(text, code.Error()) {
+							t.Errorf("%+v: the error does not name the function and the code: %v", fault, err)
+						}
+					}
+					faults.Clear()
+					if err := attempt(look); err != nil {
+						t.Fatalf("%+v: the next run: %v", fault, err)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d faults injected; %d openings failed clearly, and the next found the key", injected, failed)
+}
