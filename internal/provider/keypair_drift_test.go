@@ -14,15 +14,64 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-// All of these keys drift at once, each in a way of its own, and one apply makes good what can be made good.
+// drifting is what differs between resources whose keys drift.
+type drifting struct {
+	resourceType string
+	otherwise    map[string]string // what blocks say of which a case says nothing
+	// reused are the attributes that make of a half that signs one that has the resource's other usage.
+	reusedPrivate, reusedPublic []cryptoki.Attribute
+	// more is a flag more on one half, with the usage that it is.
+	morePrivate, morePublic cryptoki.Attribute
+	privateUsage, pairUsage string
+	// swap has pkcs11-tool make another key, to which SoftHSM gives every usage; what is done about it, and what it is then,
+	// as the tool lists it.
+	swap                    []string
+	swapUsage               string // in the configuration
+	swapAction              plancheck.ResourceActionType
+	swapPrivate, swapPublic string
+}
+
+var driftingResources = []drifting{
+	{
+		resourceType: "hsm_rsa_keypair", otherwise: map[string]string{"modulus_bits": "2048", "deletion_policy": `"delete"`},
+		reusedPrivate: []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_SIGN, false), cryptoki.Bool(cryptoki.CKA_DECRYPT, true)},
+		reusedPublic:  []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_VERIFY, false), cryptoki.Bool(cryptoki.CKA_ENCRYPT, true)},
+		morePrivate:   cryptoki.Bool(cryptoki.CKA_UNWRAP, true), morePublic: cryptoki.Bool(cryptoki.CKA_ENCRYPT, true),
+		privateUsage: "sign, unwrap", pairUsage: "decrypt, sign",
+		swap: []string{"--key-type", "rsa:2048"}, swapUsage: `["decrypt", "sign", "unwrap"]`,
+		swapAction: plancheck.ResourceActionNoop, swapPrivate: "decrypt, sign, unwrap", swapPublic: "encrypt, verify, wrap",
+	},
+	{
+		resourceType: "hsm_ec_keypair", otherwise: map[string]string{"curve": `"P-256"`, "deletion_policy": `"delete"`},
+		reusedPrivate: []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_SIGN, false), cryptoki.Bool(cryptoki.CKA_DERIVE, true)},
+		reusedPublic:  []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_VERIFY, false), cryptoki.Bool(cryptoki.CKA_DERIVE, true)},
+		morePrivate:   cryptoki.Bool(cryptoki.CKA_DERIVE, true), morePublic: cryptoki.Bool(cryptoki.CKA_DERIVE, true),
+		privateUsage: "derive, sign", pairUsage: "derive, sign",
+		swap: []string{"--key-type", "EC:prime256v1"}, swapUsage: `["sign"]`,
+		swapAction: plancheck.ResourceActionUpdate, swapPrivate: "sign", swapPublic: "verify",
+	},
+}
+
 func TestDriftIsSeenAndMadeGood(t *testing.T) {
 	t.Parallel()
 	hsmtest.Needs(t, hsmtest.OtherEyes)
+	for _, d := range driftingResources {
+		t.Run(d.resourceType, func(t *testing.T) {
+			t.Parallel()
+			d.test(t)
+		})
+	}
+}
+
+// test has all of these keys drift at once, each in a way of its own, and one apply make good what can be made good.
+func (d drifting) test(t *testing.T) {
+	if d.resourceType == "hsm_ec_keypair" {
+		hsmtest.NeedsCurves(t, "P-256")
+	}
 	b := newBench(t)
 	label := func(text string) cryptoki.Attribute {
 		return cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(text))
 	}
-	flag := cryptoki.Bool
 	before := map[string]string{} // fingerprints by address
 	other := ""                   // of the key that took the place of one
 	cases := []struct {
@@ -43,8 +92,8 @@ func TestDriftIsSeenAndMadeGood(t *testing.T) {
 		{
 			name: "usage", id: "02", action: plancheck.ResourceActionUpdate,
 			drift: func(id string) {
-				b.alter(privateHalf, id, flag(cryptoki.CKA_SIGN, false), flag(cryptoki.CKA_DECRYPT, true))
-				b.alter(publicHalf, id, flag(cryptoki.CKA_VERIFY, false), flag(cryptoki.CKA_ENCRYPT, true))
+				b.alter(privateHalf, id, d.reusedPrivate...)
+				b.alter(publicHalf, id, d.reusedPublic...)
 			},
 		},
 		{
@@ -59,25 +108,25 @@ func TestDriftIsSeenAndMadeGood(t *testing.T) {
 		},
 		{
 			name: "public_usage", id: "05", action: plancheck.ResourceActionUpdate,
-			drift: func(id string) { b.alter(publicHalf, id, flag(cryptoki.CKA_ENCRYPT, true)) },
-			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_usage" (key_id 05)`, "the private half has the usage sign, ", "with the usage decrypt, sign")},
+			drift: func(id string) { b.alter(publicHalf, id, d.morePublic) },
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_usage" (key_id 05)`, "the private half has the usage sign, ", "with the usage "+d.pairUsage)},
 		},
 		{
 			name: "private_usage", id: "06", action: plancheck.ResourceActionUpdate,
-			drift: func(id string) { b.alter(privateHalf, id, flag(cryptoki.CKA_UNWRAP, true)) },
-			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "private_usage" (key_id 06)`, "the private half has the usage sign, unwrap", "with the usage sign (")},
+			drift: func(id string) { b.alter(privateHalf, id, d.morePrivate) },
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "private_usage" (key_id 06)`, "the private half has the usage "+d.privateUsage, "with the usage sign (")},
 		},
 		{
 			name: "extractable", id: "07", lines: []string{"extractable = true"}, action: plancheck.ResourceActionDestroyBeforeCreate, newKey: true,
-			drift: func(id string) { b.alter(privateHalf, id, flag(cryptoki.CKA_EXTRACTABLE, false)) },
+			drift: func(id string) { b.alter(privateHalf, id, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, false)) },
 			// The apply re-plans new keys beside the destruction of this one, and may have seen it just before.
 			says: []remark{warns("The Key ID Is On The Token Already", "key_id 07").pointing("key_id").maybe()},
 		},
 		{
-			name: "swapped", id: "08", lines: []string{`usage = ["decrypt", "sign", "unwrap"]`}, action: plancheck.ResourceActionNoop, newKey: true,
+			name: "swapped", id: "08", lines: []string{"usage = " + d.swapUsage}, action: d.swapAction, newKey: true,
 			drift: func(id string) {
 				b.destroy(id, "privkey", "pubkey")
-				b.make("swapped", id)
+				b.Tool(t, append([]string{"--keypairgen", "--usage-sign", "--label", "swapped", "--id", id}, d.swap...)...)
 				other = b.fingerprintOf(id)
 			},
 			says: []remark{warns("Another Key Behind The Same ID", `The key "swapped" (key_id 08)`)},
@@ -100,8 +149,8 @@ func TestDriftIsSeenAndMadeGood(t *testing.T) {
 	var says []remark
 	var whole []half
 	for _, c := range cases {
-		address := "hsm_rsa_keypair." + c.name
-		blocks = append(blocks, pair(c.name, append([]string{fmt.Sprintf("label = %q", c.name), fmt.Sprintf("key_id = %q", c.id)}, c.lines...)...))
+		address := d.resourceType + "." + c.name
+		blocks = append(blocks, keyPairBlock(d.resourceType, c.name, d.otherwise, append([]string{fmt.Sprintf("label = %q", c.name), fmt.Sprintf("key_id = %q", c.id)}, c.lines...)))
 		made = append(made, attributes{address, func(state map[string]any) error {
 			before[address] = state[fingerprint].(string)
 			return nil
@@ -122,7 +171,7 @@ func TestDriftIsSeenAndMadeGood(t *testing.T) {
 		case "extractable":
 			whole = append(whole, half{"Private Key", c.name, c.id, "sign", "sensitive, always sensitive, extractable, local"}, public(c.name, c.id, "verify"))
 		case "swapped":
-			whole = append(whole, private(c.name, c.id, "decrypt, sign, unwrap"), public(c.name, c.id, "encrypt, verify, wrap"))
+			whole = append(whole, private(c.name, c.id, d.swapPrivate), public(c.name, c.id, d.swapPublic))
 		default:
 			whole = append(whole, signing(c.name, c.id)...)
 		}
@@ -138,8 +187,8 @@ func TestDriftIsSeenAndMadeGood(t *testing.T) {
 			Config:           b.config(blocks...),
 			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: seen},
 			ConfigStateChecks: append(repaired, b.holding(whole...), holds(func() error {
-				if !b.said(warns("Another Key Behind The Same ID", before["hsm_rsa_keypair.swapped"], other)) {
-					return fmt.Errorf("no warning names both %s and %s", before["hsm_rsa_keypair.swapped"], other)
+				if !b.said(warns("Another Key Behind The Same ID", before[d.resourceType+".swapped"], other)) {
+					return fmt.Errorf("no warning names both %s and %s", before[d.resourceType+".swapped"], other)
 				}
 				return nil
 			})),
