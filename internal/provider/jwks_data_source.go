@@ -87,9 +87,9 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"key exists, so that the set is read after it. For `labels` and `label_prefix`, say so by `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"labels":  selection("Labels of the pairs. Several pairs may bear one label; a label that no pair bears is an error.", stringvalidator.LengthAtLeast(1)),
-			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair bears is an error.", keyID{}),
+			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair bears is an error.", keyID),
 			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute `uri` of a key pair's resource. A URI that matches no pair is an "+
-				"error.", pkcs11URI{}),
+				"error.", pkcs11URI),
 			"label_prefix": schema.StringAttribute{
 				MarkdownDescription: "What the labels of the pairs begin with.",
 				Optional:            true,

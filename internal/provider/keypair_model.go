@@ -101,7 +101,7 @@ func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Att
 			Optional:      true,
 			Computed:      true,
 			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown(), sameKeyID{}},
-			Validators:    []validator.String{keyID{}},
+			Validators:    []validator.String{keyID},
 		},
 		"usage": schema.SetAttribute{
 			MarkdownDescription: strings.TrimSpace(fmt.Sprintf("What the private key may do: any of %s. Defaults to `[\"sign\"]`. Each flag is written as true or false, with its counterpart "+

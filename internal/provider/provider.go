@@ -102,7 +102,7 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 					"a list. Some modules renumber their slots: a label or serial number is the steadier choice. Defaults to `HSM_SLOT`, unless " +
 					"`HSM_TOKEN_LABEL` is taken from the environment too (then the label wins, as in Hydra).",
 				Optional:   true,
-				Validators: []validator.String{notEmpty{envSlot}, slotID{}},
+				Validators: []validator.String{notEmpty{envSlot}, slotID},
 			},
 			"pin": schema.StringAttribute{
 				MarkdownDescription: "PIN of the token's user. Defaults to `HSM_PIN`, or to the first line of the file that `HSM_PIN_FILE` names (setting both is an " +

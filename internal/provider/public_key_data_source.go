@@ -63,8 +63,8 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist: name a key of the same configuration by its `uri`, or say so by `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute `uri` of a key pair's resource. Null where the key is named otherwise and has no ID.",
-				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI{}),
-			"key_id":          name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null where the key is named otherwise and has none.", keyID{}),
+				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI),
+			"key_id":          name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null where the key is named otherwise and has none.", keyID),
 			"label":           name("Label of the key: that of the private half, where there is one.", stringvalidator.LengthAtLeast(1)),
 			"kid":             computedString("Key ID in a JWK: the ID's bytes as text where they are printable UTF-8, else in hexadecimal; null where the key has no ID."),
 			"type":            computedString("Type of the key: `RSA` or `EC`."),

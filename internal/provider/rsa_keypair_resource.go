@@ -36,7 +36,7 @@ func newRSAKeyPairResource() resource.Resource {
 				Optional:   true,
 				Computed:   true,
 				Default:    int64default.StaticInt64(65537),
-				Validators: []validator.Int64{int64validator.Between(65537, 1<<31-1), odd{}},
+				Validators: []validator.Int64{int64validator.Between(65537, 1<<31-1), odd},
 			},
 		},
 		newModel: func() keyPairModel { return new(rsaKeyPairModel) },

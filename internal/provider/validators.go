@@ -25,92 +25,65 @@ func (v notEmpty) ValidateString(_ context.Context, req validator.StringRequest,
 	resp.Diagnostics.Append(emptyAttribute(req.Path, v.variable))
 }
 
-// slotID takes what hsm.ParseSlot takes.
-type slotID struct{}
-
-func (v slotID) Description(context.Context) string {
-	return "a slot ID, decimal or hexadecimal with 0x in front"
+// parsed takes what a parser takes. An empty text is notEmpty's to refuse where that is among the validators too.
+type parsed struct {
+	is, title string // what it takes, and the summary of the error
+	parse     func(string) error
+	hint      string // after the parser's own words
+	emptyToo  bool
 }
 
-func (v slotID) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+var (
+	slotID = parsed{
+		is: "a slot ID, decimal or hexadecimal with 0x in front", title: "Invalid Slot ID", emptyToo: true,
+		parse: func(s string) error { _, err := hsm.ParseSlot(s); return err },
+	}
+	keyID = parsed{
+		is: "the hexadecimal digits of CKA_ID, two a byte, 1 to 255 bytes", title: "Invalid Key ID",
+		parse: func(s string) error { _, err := hsm.ParseID(s); return err },
+		hint:  " The text \"key-1\", for example, is 6b65792d31.",
+	}
+	pkcs11URI = parsed{
+		is: "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31", title: "Invalid PKCS#11 URI",
+		parse: func(s string) error { _, err := hsm.ParseURI(s); return err },
+	}
+)
 
-func (v slotID) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+func (v parsed) Description(context.Context) string { return v.is }
+
+func (v parsed) MarkdownDescription(context.Context) string { return v.is }
+
+func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
 	s := req.ConfigValue
-	if s.IsUnknown() || s.ValueString() == "" {
+	if s.IsUnknown() || s.IsNull() || v.emptyToo && s.ValueString() == "" {
 		return
 	}
-	if _, err := hsm.ParseSlot(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid Slot ID", sentence(err.Error()))
+	if err := v.parse(s.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, v.title, sentence(err.Error())+v.hint)
 	}
 }
 
-// keyID takes what hsm.ParseID takes.
-type keyID struct{}
-
-func (v keyID) Description(context.Context) string {
-	return "the hexadecimal digits of CKA_ID, two a byte, 1 to 255 bytes"
+// number takes the numbers that fit.
+type number struct {
+	is   string
+	fits func(int64) bool
 }
 
-func (v keyID) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
-
-func (v keyID) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
-	s := req.ConfigValue
-	if s.IsUnknown() || s.IsNull() {
-		return
-	}
-	if _, err := hsm.ParseID(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid Key ID",
-			fmt.Sprintf("%s The text \"key-1\", for example, is 6b65792d31.", sentence(err.Error())))
-	}
-}
+var odd = number{"an odd number", func(n int64) bool { return n%2 != 0 }}
 
 // multipleOf takes whole multiples of a number.
-type multipleOf int64
-
-func (v multipleOf) Description(context.Context) string {
-	return fmt.Sprintf("a multiple of %d", int64(v))
+func multipleOf(unit int64) number {
+	return number{fmt.Sprintf("a multiple of %d", unit), func(n int64) bool { return n%unit == 0 }}
 }
 
-func (v multipleOf) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+func (v number) Description(context.Context) string { return v.is }
 
-func (v multipleOf) ValidateInt64(_ context.Context, req validator.Int64Request, resp *validator.Int64Response) {
+func (v number) MarkdownDescription(context.Context) string { return v.is }
+
+func (v number) ValidateInt64(_ context.Context, req validator.Int64Request, resp *validator.Int64Response) {
 	n := req.ConfigValue
-	if n.IsUnknown() || n.IsNull() || n.ValueInt64()%int64(v) == 0 {
+	if n.IsUnknown() || n.IsNull() || v.fits(n.ValueInt64()) {
 		return
 	}
-	resp.Diagnostics.AddAttributeError(req.Path, "Invalid Number", fmt.Sprintf("%s is %d. It must be %s.", req.Path, n.ValueInt64(), v.Description(context.Background())))
-}
-
-// odd takes odd numbers.
-type odd struct{}
-
-func (v odd) Description(context.Context) string { return "an odd number" }
-
-func (v odd) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
-
-func (v odd) ValidateInt64(_ context.Context, req validator.Int64Request, resp *validator.Int64Response) {
-	n := req.ConfigValue
-	if n.IsUnknown() || n.IsNull() || n.ValueInt64()%2 != 0 {
-		return
-	}
-	resp.Diagnostics.AddAttributeError(req.Path, "Invalid Number", fmt.Sprintf("%s is %d. It must be %s.", req.Path, n.ValueInt64(), v.Description(context.Background())))
-}
-
-// pkcs11URI takes what hsm.ParseURI takes.
-type pkcs11URI struct{}
-
-func (v pkcs11URI) Description(context.Context) string {
-	return "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31"
-}
-
-func (v pkcs11URI) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
-
-func (v pkcs11URI) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
-	s := req.ConfigValue
-	if s.IsUnknown() || s.IsNull() {
-		return
-	}
-	if _, err := hsm.ParseURI(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid PKCS#11 URI", sentence(err.Error()))
-	}
+	resp.Diagnostics.AddAttributeError(req.Path, "Invalid Number", fmt.Sprintf("%s is %d. It must be %s.", req.Path, n.ValueInt64(), v.is))
 }

@@ -19,9 +19,9 @@ func TestStringValidators(t *testing.T) {
 		summary   string
 	}{
 		{"not empty", notEmpty{envPIN}, []string{"x", " "}, []string{""}, "Empty Provider Setting @ x"},
-		{"slot ID", slotID{}, []string{"", "0", "17", "0x1f", "0X1F", "18446744073709551615"}, []string{"x", "-1", "0x", "1.0", " 1", "0b1", "18446744073709551616"}, "Invalid Slot ID @ x"},
-		{"key ID", keyID{}, []string{"00", "6b31", "6B31", strings.Repeat("ff", 255)}, []string{"", "0", "0x6b", "6b 31", "key", strings.Repeat("ff", 256)}, "Invalid Key ID @ x"},
-		{"PKCS#11 URI", pkcs11URI{}, []string{"pkcs11:id=%01", "pkcs11:token=a;object=b", "PKCS11:object=x"},
+		{"slot ID", slotID, []string{"", "0", "17", "0x1f", "0X1F", "18446744073709551615"}, []string{"x", "-1", "0x", "1.0", " 1", "0b1", "18446744073709551616"}, "Invalid Slot ID @ x"},
+		{"key ID", keyID, []string{"00", "6b31", "6B31", strings.Repeat("ff", 255)}, []string{"", "0", "0x6b", "6b 31", "key", strings.Repeat("ff", 256)}, "Invalid Key ID @ x"},
+		{"PKCS#11 URI", pkcs11URI, []string{"pkcs11:id=%01", "pkcs11:token=a;object=b", "PKCS11:object=x"},
 			[]string{"", "6b31", "pkcs11:id=", "pkcs11:pin-value=1", "pkcs11:?pin-source=1", "pkcs11:library-version=3", "pkcs11:id=%01;id=%02", "pkcs11:type=cert"}, "Invalid PKCS#11 URI @ x"},
 	}
 	for _, c := range cases {
@@ -60,7 +60,7 @@ func TestNumberValidators(t *testing.T) {
 		good, bad []int64
 	}{
 		{"a multiple of 8", multipleOf(8), []int64{0, 8, 2048, 4096}, []int64{1, 7, 2047, 2052}},
-		{"odd", odd{}, []int64{1, 3, 65537, -1}, []int64{0, 2, 65536, 65538}},
+		{"odd", odd, []int64{1, 3, 65537, -1}, []int64{0, 2, 65536, 65538}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
