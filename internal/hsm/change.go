@@ -17,12 +17,12 @@ type Change struct {
 	Extractable *bool // only to false: no token takes it back
 }
 
-// ChangeKeyPair changes both halves of the pair that ref means, in place. Where the second half cannot be
-// changed, the first is put back. Errors: as of KeyPair where the pair is not found, *DifferentKeyError,
+// Change changes both halves of the pair that ref means, in place. Where the second half cannot be
+// changed, the first is put back. Errors: as of WholeKey where the pair is not found, *DifferentKeyError,
 // *ExistsError where the new ID is taken, each in an *OperationError that says what the token holds now.
-func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, error) {
-	failed := func(err error, holds Holding, label string) (KeyPair, error) {
-		return KeyPair{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
+func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error) {
+	failed := func(err error, holds Holding, label string) (WholeKey, error) {
+		return WholeKey{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
 	}
 	ids := [][]byte{ref.ID}
 	if c.ID != nil && !bytes.Equal(c.ID, ref.ID) {
@@ -61,7 +61,7 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
 		return failed(ErrReadOnly, HoldsUntouched, pair.Label)
 	}
-	if _, err := t.ProveKeyPair(ctx, pair); err != nil { // the private half may be somebody else's
+	if _, err := t.Prove(ctx, pair); err != nil { // the private half may be somebody else's
 		return failed(err, HoldsUntouched, pair.Label)
 	}
 	if len(ids) > 1 {
@@ -83,12 +83,12 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 }
 
 // pairUnder finds the pair that ref means, its halves under any of the IDs.
-func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (KeyPair, error) {
+func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey, error) {
 	var objects []object
 	for _, id := range ids {
 		found, err := t.find(ctx, id)
 		if err != nil {
-			return KeyPair{}, err
+			return WholeKey{}, err
 		}
 		objects = append(objects, found...)
 	}
@@ -99,7 +99,7 @@ func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (KeyPair, 
 type attributes struct{ private, public []cryptoki.Attribute }
 
 // heldBy says that both halves of the pair have all of the attributes.
-func (a attributes) heldBy(pair KeyPair) bool {
+func (a attributes) heldBy(pair WholeKey) bool {
 	return len(pair.private.lacking(a.private)) == 0 && len(pair.public.lacking(a.public)) == 0
 }
 
@@ -162,12 +162,12 @@ type mutation struct {
 	token  *Token
 	ref    Ref
 	ids    [][]byte // the old ID and, where it changes, the new one
-	before KeyPair
+	before WholeKey
 }
 
 // run changes the pair to what is wanted, or puts it back. Whether a call took effect is never guessed from its
 // code, but read from the token.
-func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Holding, error) {
+func (m mutation) run(ctx, settle context.Context, want attributes) (WholeKey, Holding, error) {
 	old := attributes{private: m.before.private.as(want.private), public: m.before.public.as(want.public)}
 	pair := m.before
 	var cause error
@@ -175,7 +175,7 @@ func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Ho
 		cause = m.set(ctx, pair, want)
 		now, holds, err := m.look(settle, cause)
 		if err != nil {
-			return KeyPair{}, holds, err
+			return WholeKey{}, holds, err
 		}
 		if pair = now; want.heldBy(pair) {
 			return pair, HoldsKey, nil
@@ -189,36 +189,36 @@ func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Ho
 	}
 	for range 2 {
 		if old.heldBy(pair) {
-			return KeyPair{}, HoldsAsBefore, cause
+			return WholeKey{}, HoldsAsBefore, cause
 		}
 		failure := m.set(settle, pair, old)
 		now, holds, err := m.look(settle, failure)
 		if err != nil {
-			return KeyPair{}, holds, errors.Join(cause, err)
+			return WholeKey{}, holds, errors.Join(cause, err)
 		}
 		pair = now
 	}
 	if old.heldBy(pair) {
-		return KeyPair{}, HoldsAsBefore, cause
+		return WholeKey{}, HoldsAsBefore, cause
 	}
-	return KeyPair{}, HoldsMixed, cause
+	return WholeKey{}, HoldsMixed, cause
 }
 
 // look reads the pair anew, after an attempt that ended with the given failure.
-func (m mutation) look(ctx context.Context, failure error) (KeyPair, Holding, error) {
+func (m mutation) look(ctx context.Context, failure error) (WholeKey, Holding, error) {
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
-		return KeyPair{}, HoldsKeyAtLeast, failure // it may still take effect
+		return WholeKey{}, HoldsKeyAtLeast, failure // it may still take effect
 	}
 	pair, err := m.token.pairUnder(ctx, m.ref, m.ids)
 	if err != nil {
-		return KeyPair{}, HoldsKeyAtLeast, errors.Join(failure, err)
+		return WholeKey{}, HoldsKeyAtLeast, errors.Join(failure, err)
 	}
 	return pair, HoldsKey, nil
 }
 
 // set gives both halves those of the attributes that they lack: the private one first, so that the pair is
 // still found by its public half; what cannot be put back comes last.
-func (m mutation) set(ctx context.Context, pair KeyPair, want attributes) error {
+func (m mutation) set(ctx context.Context, pair WholeKey, want attributes) error {
 	reversible, final := split(pair.private.lacking(want.private))
 	for _, step := range []struct {
 		half    object

@@ -11,12 +11,12 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// DestroyKeyPair destroys the pair that ref means, the private half first, and looks again at the end. What is
+// Destroy destroys the pair that ref means, the private half first, and looks again at the end. What is
 // gone already is no failure, and nor is half a pair of which nothing else is left. The other key objects that
 // still bear the ID come back as left: they are somebody else's. Errors: *AmbiguousError, *DifferentKeyError
 // where the key behind the ID is not the one that ref's fingerprint means, or an *OperationError that says
 // what the token holds now.
-func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err error) {
+func (t *Token) Destroy(ctx context.Context, ref Ref) (left []Object, err error) {
 	failed := func(err error, holds Holding, label string) ([]Object, error) {
 		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
 	}
@@ -36,7 +36,7 @@ func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err
 	}
 	doomed, pair, err := victims(objects, ref)
 	if err == nil && pair != nil { // the private half may be somebody else's
-		_, err = t.ProveKeyPair(ctx, *pair)
+		_, err = t.Prove(ctx, *pair)
 	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
@@ -71,7 +71,7 @@ func (e *DifferentKeyError) Error() string {
 
 // victims are the objects to destroy: the two halves of the pair that ref means, or what is left of it, where pair
 // is nil.
-func victims(objects []object, ref Ref) (doomed []object, pair *KeyPair, err error) {
+func victims(objects []object, ref Ref) (doomed []object, pair *WholeKey, err error) {
 	candidates := ofType(objects, ref.Type)
 	for _, o := range objects {
 		if o.err != nil {

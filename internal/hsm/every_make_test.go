@@ -38,17 +38,17 @@ func life(t *testing.T, tmpl hsm.Template) {
 		}
 		once("C_GenerateKeyPair")
 		made := generate(t, token, tmpl)
-		if _, err := token.GenerateKeyPair(ctx, tmpl); !errors.Is(err, hsm.ErrExists) {
+		if _, err := token.Generate(ctx, tmpl); !errors.Is(err, hsm.ErrExists) {
 			t.Fatalf("the ID a second time: %v", err)
 		}
 		ref := hsm.Ref{Type: tmpl.Type, ID: made.ID, Fingerprint: made.Fingerprint()}
 		once("C_SetAttributeValue")
 		label := "another"
-		changed, err := token.ChangeKeyPair(ctx, ref, hsm.Change{Label: &label})
+		changed, err := token.Change(ctx, ref, hsm.Change{Label: &label})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := token.KeyPair(ctx, ref); err != nil || describe(found) != describe(changed) || found.Label != label || found.Fingerprint() != made.Fingerprint() {
+		if found, err := token.WholeKey(ctx, ref); err != nil || describe(found) != describe(changed) || found.Label != label || found.Fingerprint() != made.Fingerprint() {
 			t.Fatalf("found %s, %v", describe(found), err)
 		}
 		if pairs, err := token.KeyPairs(ctx); err != nil || len(pairs) != 1 {
@@ -64,10 +64,10 @@ func life(t *testing.T, tmpl hsm.Template) {
 			t.Fatalf("the public key is %+v, %v", key, err)
 		}
 		once("C_DestroyObject")
-		if left, err := token.DestroyKeyPair(ctx, ref); err != nil || len(left) > 0 {
+		if left, err := token.Destroy(ctx, ref); err != nil || len(left) > 0 {
 			t.Fatalf("left %v, %v", left, err)
 		}
-		if _, err := token.KeyPair(ctx, ref); !errors.Is(err, hsm.ErrNotFound) {
+		if _, err := token.WholeKey(ctx, ref); !errors.Is(err, hsm.ErrNotFound) {
 			t.Fatalf("after its destruction: %v", err)
 		}
 	}

@@ -81,8 +81,8 @@ type world struct {
 	token   *hsmtest.Token
 	witness *hsm.Token
 	id      []byte
-	key     hsm.KeyPair // before the operation; zero where there is none
-	made    hsm.KeyPair // by the operation
+	key     hsm.WholeKey // before the operation; zero where there is none
+	made    hsm.WholeKey // by the operation
 	err     error       // of the operation
 }
 
@@ -107,7 +107,7 @@ func withKey(w *world) {
 }
 
 func withoutKey(w *world) {
-	w.id, w.key = []byte("the ID"), hsm.KeyPair{}
+	w.id, w.key = []byte("the ID"), hsm.WholeKey{}
 	w.clear()
 }
 
@@ -121,7 +121,7 @@ func (w *world) fresh() *hsm.Token {
 }
 
 // pairs are the whole pairs on the token; anything else on it fails the test.
-func (w *world) pairs() []hsm.KeyPair {
+func (w *world) pairs() []hsm.WholeKey {
 	token := w.fresh()
 	defer token.Close()
 	pairs, err := token.KeyPairs(context.Background())
@@ -140,7 +140,7 @@ func (w *world) pairs() []hsm.KeyPair {
 
 func (w *world) clear() {
 	for _, pair := range w.pairs() {
-		if _, err := w.witness.DestroyKeyPair(context.Background(), hsm.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
+		if _, err := w.witness.Destroy(context.Background(), hsm.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -152,14 +152,14 @@ func move(kind) hsm.Change    { return hsm.Change{ID: newID} }
 
 func change(to func(kind) hsm.Change) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) (err error) {
-		w.made, err = token.ChangeKeyPair(ctx, w.ref(), to(w.kind))
+		w.made, err = token.Change(ctx, w.ref(), to(w.kind))
 		return err
 	}
 }
 
 func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) error {
-		pair, err := token.KeyPair(ctx, ref(w))
+		pair, err := token.WholeKey(ctx, ref(w))
 		if err == nil && pair.Fingerprint() != w.key.Fingerprint() {
 			w.t.Errorf("another key was found: %s", describe(pair))
 		}
@@ -195,18 +195,18 @@ var operations = []operation{
 		return err
 	}},
 	{name: "create", prepare: withoutKey, converge: created, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
-		w.made, err = token.GenerateKeyPair(ctx, w.kind.template(string(w.id), oldLabel))
+		w.made, err = token.Generate(ctx, w.kind.template(string(w.id), oldLabel))
 		return err
 	}},
 	{name: "create with a random ID", prepare: withoutKey, converge: createdAtRandom, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
-		w.made, err = token.GenerateKeyPair(ctx, w.kind.template("", oldLabel))
+		w.made, err = token.Generate(ctx, w.kind.template("", oldLabel))
 		return err
 	}},
 	{name: "relabel", prepare: withKey, converge: changed(relabel), run: change(relabel)},
 	{name: "change the usage", prepare: withKey, converge: changed(reuse), run: change(reuse)},
 	{name: "change the ID", prepare: withKey, converge: changed(move), run: change(move)},
 	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
-		_, err := token.DestroyKeyPair(ctx, w.ref())
+		_, err := token.Destroy(ctx, w.ref())
 		return err
 	}},
 }
@@ -221,9 +221,9 @@ func unchanged(w *world, _ *hsm.Token) {
 // created does what the next apply does: it makes the key, or adopts by the command that the error carries.
 func created(w *world, token *hsm.Token) {
 	ctx := context.Background()
-	pair, err := token.GenerateKeyPair(ctx, w.kind.template(string(w.id), oldLabel))
+	pair, err := token.Generate(ctx, w.kind.template(string(w.id), oldLabel))
 	if errors.Is(err, hsm.ErrExists) {
-		pair, err = token.KeyPair(ctx, hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id})
+		pair, err = token.WholeKey(ctx, hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id})
 	}
 	if err != nil {
 		w.t.Errorf("the next run does not converge: %v", err)
@@ -241,7 +241,7 @@ func created(w *world, token *hsm.Token) {
 // says may be left is cleared away by the ID that the error names.
 func createdAtRandom(w *world, token *hsm.Token) {
 	if failed, ok := errors.AsType[*hsm.OperationError](w.err); ok && failed.Holds != hsm.HoldsNothing && failed.Holds != hsm.HoldsUntouched {
-		if _, err := token.DestroyKeyPair(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: failed.ID}); err != nil {
+		if _, err := token.Destroy(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: failed.ID}); err != nil {
 			w.t.Error(err)
 		}
 	}
@@ -260,15 +260,15 @@ func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
 		if w.made.ID != nil {
 			ref.ID = w.made.ID
 		}
-		_, err := token.KeyPair(context.Background(), ref)                              // the refresh before it
+		_, err := token.WholeKey(context.Background(), ref)                              // the refresh before it
 		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil { // as the error advises
 			kind := map[string]string{"private key": "privkey", "public key": "pubkey"}[half.Twin.Class]
 			w.token.Tool(w.t, "--id", hsm.FormatID(half.Twin.ID), "--type", kind, "--set-id", hsm.FormatID(ref.ID))
 		}
-		pair, err := token.ChangeKeyPair(context.Background(), ref, c)
+		pair, err := token.Change(context.Background(), ref, c)
 		if errors.Is(err, hsm.ErrNotFound) && c.ID != nil && w.made.ID == nil { // the state follows the key, as the error advises
 			ref.ID = c.ID
-			pair, err = token.ChangeKeyPair(context.Background(), ref, c)
+			pair, err = token.Change(context.Background(), ref, c)
 		}
 		if err != nil {
 			w.t.Errorf("the next run does not converge: %v", err)
@@ -284,7 +284,7 @@ func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
 }
 
 func deleted(w *world, token *hsm.Token) {
-	if left, err := token.DestroyKeyPair(context.Background(), w.ref()); err != nil || len(left) > 0 {
+	if left, err := token.Destroy(context.Background(), w.ref()); err != nil || len(left) > 0 {
 		w.t.Errorf("the next run does not converge: %v %v", left, err)
 	}
 	if pairs := w.pairs(); len(pairs) != 0 {
@@ -431,7 +431,7 @@ func (m *matrix) attempt() error {
 
 func (m *matrix) one(fault hsmtest.Fault) {
 	m.op.prepare(m.world)
-	m.made = hsm.KeyPair{}
+	m.made = hsm.WholeKey{}
 	m.faults.Clear()
 	m.faults.Inject(fault)
 	m.err = m.attempt()
@@ -440,7 +440,7 @@ func (m *matrix) one(fault hsmtest.Fault) {
 		m.recovered.Add(1)
 	} else {
 		m.failed.Add(1)
-		m.made = hsm.KeyPair{}
+		m.made = hsm.WholeKey{}
 		if text := m.err.Error(); !strings.Contains(text, fault.Function) || !strings.Contains(text, fault.Code.Error()) {
 			m.t.Errorf("the error does not name the function and the code: %v", m.err)
 		}

@@ -16,13 +16,13 @@ import (
 // everyone is the weight of a generation that runs with no other beside it.
 const everyone = math.MaxInt64
 
-// GenerateKeyPair makes a key pair in the token, reads it back, holds it against the template, and proves that
+// Generate makes a key pair in the token, reads it back, holds it against the template, and proves that
 // its halves belong together. What does not pass is destroyed again. Errors: *ExistsError where a key object
 // bears the ID already, *MechanismError, or an *OperationError that says what the token holds now.
-func (t *Token) GenerateKeyPair(ctx context.Context, tmpl Template) (KeyPair, error) {
+func (t *Token) Generate(ctx context.Context, tmpl Template) (WholeKey, error) {
 	kt, err := tmpl.row()
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	chosen := len(tmpl.ID) > 0
 	if !chosen {
@@ -31,7 +31,7 @@ func (t *Token) GenerateKeyPair(ctx context.Context, tmpl Template) (KeyPair, er
 	g := generation{token: t, row: kt, template: tmpl, chosen: chosen}
 	pair, holds, err := g.run(ctx)
 	if err != nil {
-		return KeyPair{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
+		return WholeKey{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
 	}
 	return pair, nil
 }
@@ -44,27 +44,27 @@ type generation struct {
 	chosen   bool // the ID is somebody's choice, so that others may choose the same
 }
 
-func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
+func (g generation) run(ctx context.Context) (WholeKey, Holding, error) {
 	t := g.token
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
-		return KeyPair{}, HoldsUntouched, ErrReadOnly
+		return WholeKey{}, HoldsUntouched, ErrReadOnly
 	}
 	if err := t.Check(ctx, g.template); err != nil {
-		return KeyPair{}, HoldsUntouched, err
+		return WholeKey{}, HoldsUntouched, err
 	}
 	unlock, err := t.locks.lock(ctx, g.template.ID)
 	if err != nil {
-		return KeyPair{}, HoldsUntouched, err
+		return WholeKey{}, HoldsUntouched, err
 	}
 	defer unlock()
 	leave, err := t.write(ctx)
 	if err != nil {
-		return KeyPair{}, HoldsUntouched, err
+		return WholeKey{}, HoldsUntouched, err
 	}
 	defer leave()
 	if g.chosen { // nobody else makes the same random UUID
 		if err := t.free(ctx, g.template.ID); err != nil {
-			return KeyPair{}, HoldsUntouched, err
+			return WholeKey{}, HoldsUntouched, err
 		}
 	}
 	// From here on the token may hold something that is not in order yet.
@@ -80,7 +80,7 @@ func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
 			if holds != HoldsNothing {
 				t.failed()
 			}
-			return KeyPair{}, holds, err
+			return WholeKey{}, holds, err
 		}
 	}
 }
@@ -109,23 +109,23 @@ func isAny(err error, codes []error) bool {
 }
 
 // attempt makes the pair once, the first time beside others, then alone. What is not accepted is destroyed.
-func (g generation) attempt(ctx, settle context.Context, try int) (KeyPair, Holding, error) {
+func (g generation) attempt(ctx, settle context.Context, try int) (WholeKey, Holding, error) {
 	weight := int64(1)
 	if try > 1 {
 		weight = everyone
 	}
 	made, holds, err := g.generate(ctx, settle, weight)
 	if err != nil {
-		return KeyPair{}, holds, err
+		return WholeKey{}, holds, err
 	}
 	pair, err := g.accept(settle, made)
 	switch {
 	case err == nil:
 		return pair, HoldsKey, nil
 	case g.chosen:
-		return KeyPair{}, g.token.discard(settle, made), err
+		return WholeKey{}, g.token.discard(settle, made), err
 	}
-	return KeyPair{}, g.token.wipe(settle, g.template.ID), err
+	return WholeKey{}, g.token.wipe(settle, g.template.ID), err
 }
 
 // free is an *ExistsError where a key object of any type bears the ID. It looks at the token itself: some tokens
@@ -263,15 +263,15 @@ func (g generation) readBack(ctx context.Context, made cryptoki.Pair) ([]object,
 	return nil, g.token.discard(ctx, ours), err
 }
 
-// accept makes a KeyPair of the new halves, if they are what was asked for and nobody else's stand beside them.
-func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) {
+// accept makes a WholeKey of the new halves, if they are what was asked for and nobody else's stand beside them.
+func (g generation) accept(ctx context.Context, made []object) (WholeKey, error) {
 	private, public, ok := halves(made)
 	if !ok {
-		return KeyPair{}, &VerifyError{Problems: []string{"what was made is not a private and a public key: " + list(namesOf(made))}}
+		return WholeKey{}, &VerifyError{Problems: []string{"what was made is not a private and a public key: " + list(namesOf(made))}}
 	}
 	if g.chosen {
 		if err := g.contend(ctx, private, public); err != nil {
-			return KeyPair{}, err
+			return WholeKey{}, err
 		}
 	}
 	problems := g.template.verify(g.row, private, public)
@@ -284,11 +284,11 @@ func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) 
 		problems = nil
 	}
 	if len(problems) > 0 {
-		return KeyPair{}, &VerifyError{Problems: problems}
+		return WholeKey{}, &VerifyError{Problems: problems}
 	}
-	pair, err := newKeyPair(g.row, private, public)
+	pair, err := newWholeKey(g.row, private, public)
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	err = g.token.prove(ctx, g.row, pair)
 	if err == nil || !cryptoki.InvalidHandle(err) {
@@ -298,10 +298,10 @@ func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) 
 	found, findErr := g.token.find(ctx, g.template.ID)
 	private, public, ok = halves(found)
 	if findErr != nil || !ok || len(found) != 2 || !sameObject(private, pair.private) || !sameObject(public, pair.public) {
-		return KeyPair{}, errors.Join(err, findErr)
+		return WholeKey{}, errors.Join(err, findErr)
 	}
-	if pair, err = newKeyPair(g.row, private, public); err != nil {
-		return KeyPair{}, err
+	if pair, err = newWholeKey(g.row, private, public); err != nil {
+		return WholeKey{}, err
 	}
 	return pair, g.token.prove(ctx, g.row, pair)
 }

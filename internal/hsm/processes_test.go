@@ -55,7 +55,7 @@ func obey(text string) int {
 	for _, op := range operations {
 		if op.name == o.Operation {
 			if len(o.Fingerprint) > 0 {
-				w.key, err = token.KeyPair(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: o.ID})
+				w.key, err = token.WholeKey(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: o.ID})
 			}
 			if err == nil {
 				err = op.run(context.Background(), w, token)
@@ -119,7 +119,7 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 	more = true
 	for _, after := range []bool{false, true} {
 		op.prepare(k.world)
-		k.made = hsm.KeyPair{}
+		k.made = hsm.WholeKey{}
 		crash := hsmtest.Crash{Function: function, Nth: nth, After: after}
 		out, err := command(order{
 			Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN, Kind: k.kind.name, Operation: op.name, ID: k.id,
@@ -152,10 +152,10 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 // race makes each ID that it reads, at the moment that it reads it, and says what came of it.
 func race(token *hsm.Token) int {
 	lines := bufio.NewScanner(os.Stdin)
-	_, _ = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("warm")})
+	_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
 	fmt.Println("ready")
 	for lines.Scan() {
-		_, err := token.GenerateKeyPair(context.Background(), small(lines.Text(), "race"))
+		_, err := token.Generate(context.Background(), small(lines.Text(), "race"))
 		switch {
 		case err == nil:
 			fmt.Println("made")

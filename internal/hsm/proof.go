@@ -18,12 +18,12 @@ import (
 // proof is an operation that shows that two halves belong together, for pairs with a usage that allows it.
 type proof struct {
 	usage Usage
-	prove func(ctx context.Context, s *cryptoki.Session, pair KeyPair) error
+	prove func(ctx context.Context, s *cryptoki.Session, pair WholeKey) error
 }
 
 // proofText is what proofs sign: a fixed text of this provider's own, which names the key. A signature over
 // anything random could later be taken for a signature over something else.
-func proofText(pair KeyPair) []byte {
+func proofText(pair WholeKey) []byte {
 	return fmt.Appendf(nil, "terraform-provider-hsm: the two halves of key pair %s belong together", FormatID(pair.ID))
 }
 
@@ -35,7 +35,7 @@ const unproven = "that the two halves belong together cannot be proven: the priv
 
 // prove makes sure that the halves belong together: by an operation, or by what the private half shows of its key
 // where the token offers none. Errors: *VerifyError, or the token's failure.
-func (t *Token) prove(ctx context.Context, kt *keyType, pair KeyPair) error {
+func (t *Token) prove(ctx context.Context, kt *keyType, pair WholeKey) error {
 	result, refusal, err := t.operate(ctx, kt, pair)
 	switch {
 	case err != nil || result == same:
@@ -52,7 +52,7 @@ func (t *Token) prove(ctx context.Context, kt *keyType, pair KeyPair) error {
 
 // operate makes the first proof that the usage allows and the token offers; unknown where there is none, with what
 // the token said of those that it refused.
-func (t *Token) operate(ctx context.Context, kt *keyType, pair KeyPair) (result verdict, refusal, err error) {
+func (t *Token) operate(ctx context.Context, kt *keyType, pair WholeKey) (result verdict, refusal, err error) {
 	for _, p := range kt.proofs {
 		if !pair.Usage.Has(p.usage) {
 			continue
@@ -71,11 +71,11 @@ func (t *Token) operate(ctx context.Context, kt *keyType, pair KeyPair) (result 
 	return unknown, refusal, nil
 }
 
-// ProveKeyPair makes sure that the halves of a pair belong together where their attributes do not show it, as on
+// Prove makes sure that the halves of a pair belong together where their attributes do not show it, as on
 // tokens whose private halves have no CKA_EC_POINT: those are one pair by their ID alone. proven is false where the
 // token offers no operation that the pair's usage allows. Errors: *MalformedError where the halves do not belong
 // together, or the token's failure.
-func (t *Token) ProveKeyPair(ctx context.Context, pair KeyPair) (proven bool, err error) {
+func (t *Token) Prove(ctx context.Context, pair WholeKey) (proven bool, err error) {
 	kt := typeOf(pair.private.ckk)
 	if kt.twins(pair.private, pair.public) == same {
 		return true, nil
@@ -91,7 +91,7 @@ func (t *Token) ProveKeyPair(ctx context.Context, pair KeyPair) (proven bool, er
 var sha256Prefix = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
 
 // proveRSASignature verifies here what the private half signs (RSASSA-PKCS1-v1_5 with SHA-256).
-func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
 	digest := sha256.Sum256(proofText(pair))
 	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, pair.private.handle, append(bytes.Clone(sha256Prefix), digest[:]...))
 	if err != nil {
@@ -104,7 +104,7 @@ func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair KeyPair) e
 }
 
 // proveRSADecryption decrypts in the token what is encrypted here (RSAES-OAEP).
-func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
 	//nolint:gosec // see the import
@@ -123,17 +123,17 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair KeyPair) 
 }
 
 // proveECDSA verifies here what the private half signs (ECDSA with SHA-256, whatever the curve).
-func proveECDSA(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+func proveECDSA(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
 	digest := sha256.Sum256(proofText(pair))
 	return proveSignature(ctx, s, pair, cryptoki.CKM_ECDSA, digest[:])
 }
 
 // proveEdDSA verifies here what the private half signs (Ed25519 itself, with neither a context nor a digest before it).
-func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
 	return proveSignature(ctx, s, pair, cryptoki.CKM_EDDSA, proofText(pair))
 }
 
-func proveSignature(ctx context.Context, s *cryptoki.Session, pair KeyPair, mechanism cryptoki.MechanismType, input []byte) error {
+func proveSignature(ctx context.Context, s *cryptoki.Session, pair WholeKey, mechanism cryptoki.MechanismType, input []byte) error {
 	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, pair.private.handle, input)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func proveSignature(ctx context.Context, s *cryptoki.Session, pair KeyPair, mech
 
 // proveAgreement has the token agree on a secret with a key pair made here (ECDH), and reads it. The secret protects
 // nothing, and is a session object, which dies with the session at the latest.
-func proveAgreement(ctx context.Context, s *cryptoki.Session, pair KeyPair) error {
+func proveAgreement(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
 	point, secret, err := publickey.Agree(pair.PublicKey)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisproved, err)

@@ -43,7 +43,7 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			_, err := []*hsm.Token{token, another}[i%2].KeyPair(context.Background(), hsm.Ref{ID: []byte{byte(i)}})
+			_, err := []*hsm.Token{token, another}[i%2].WholeKey(context.Background(), hsm.Ref{ID: []byte{byte(i)}})
 			if !errors.Is(err, hsm.ErrPINIncorrect) || !errors.Is(err, cryptoki.CKR_PIN_INCORRECT) {
 				t.Errorf("got %v", err)
 			}
@@ -56,11 +56,11 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 	if n := faults.Count("C_Login"); n != 1 {
 		t.Errorf("%d calls of C_Login, want 1", n)
 	}
-	_, err := openWith(t, k, k.PIN, faults).KeyPair(context.Background(), hsm.Ref{ID: []byte("x")})
+	_, err := openWith(t, k, k.PIN, faults).WholeKey(context.Background(), hsm.Ref{ID: []byte("x")})
 	if !errors.Is(err, hsm.ErrNotFound) {
 		t.Errorf("the right PIN after the wrong one: %v", err)
 	}
-	_, err = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")})
+	_, err = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")})
 	if !errors.Is(err, hsm.ErrPINIncorrect) || faults.Count("C_Login") != 2 {
 		t.Errorf("the wrong PIN once more, with %d logins: %v", faults.Count("C_Login"), err)
 	}
@@ -73,7 +73,7 @@ func TestOneLoginForAll(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			if _, err := tokens[i%2].KeyPair(context.Background(), hsm.Ref{ID: []byte{byte(i)}}); !errors.Is(err, hsm.ErrNotFound) {
+			if _, err := tokens[i%2].WholeKey(context.Background(), hsm.Ref{ID: []byte{byte(i)}}); !errors.Is(err, hsm.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -117,7 +117,7 @@ func TestStatesOfThePIN(t *testing.T) {
 			}
 			token := openWith(t, k, k.PIN, faults)
 			for range 3 {
-				if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
+				if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
 			}
@@ -131,7 +131,7 @@ func TestStatesOfThePIN(t *testing.T) {
 func TestNoPIN(t *testing.T) {
 	faults := &hsmtest.Faults{}
 	token := openWith(t, hsmtest.New(t), "", faults)
-	if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, hsm.ErrNoPIN) || faults.Count("C_Login") != 0 {
+	if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, hsm.ErrNoPIN) || faults.Count("C_Login") != 0 {
 		t.Errorf("got %v after %d logins", err, faults.Count("C_Login"))
 	}
 }
@@ -172,13 +172,13 @@ func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Fa
 func TestSessionsAreLostAmongReads(t *testing.T) {
 	k := hsmtest.New(t)
 	maker := open(t, k)
-	var pairs []hsm.KeyPair
+	var pairs []hsm.WholeKey
 	for i := range 50 {
 		pairs = append(pairs, generate(t, maker, small(fmt.Sprint("key ", i), "label")))
 	}
 	for nth := 5; nth < 200; nth += 13 {
 		token, faults, lose := lossy(t, k)
-		if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: pairs[0].ID}); err != nil {
+		if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: pairs[0].ID}); err != nil {
 			t.Fatal(err)
 		}
 		before := faults.Count("C_Login")
@@ -187,7 +187,7 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 		group.SetLimit(10)
 		for _, pair := range pairs {
 			group.Go(func() error {
-				found, err := token.KeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+				found, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.RSA, ID: pair.ID})
 				if err == nil && describe(found) != describe(pair) {
 					t.Errorf("found %s", describe(found))
 				}
@@ -209,14 +209,14 @@ func TestSessionsAreLostAmongCreations(t *testing.T) {
 	for nth := 8; nth < 180; nth += 17 {
 		w.clear()
 		token, faults, lose := lossy(t, k)
-		_, _ = token.KeyPair(context.Background(), hsm.Ref{ID: []byte("first")}) // logs in
+		_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("first")}) // logs in
 		before := faults.Count("C_Login")
 		lose(nth, nth%2 == 0)
 		group, ctx := errgroup.WithContext(context.Background())
 		group.SetLimit(10)
 		for i := range 20 {
 			group.Go(func() error {
-				_, err := token.GenerateKeyPair(ctx, small(fmt.Sprint("key ", i), "label"))
+				_, err := token.Generate(ctx, small(fmt.Sprint("key ", i), "label"))
 				return err
 			})
 		}
@@ -265,7 +265,7 @@ func TestAModuleThatHangs(t *testing.T) {
 				continue
 			}
 			op.prepare(w)
-			w.made = hsm.KeyPair{}
+			w.made = hsm.WholeKey{}
 			faults := &hsmtest.Faults{}
 			token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
 			if err != nil {
@@ -323,14 +323,14 @@ func TestOthersGoOnBesideAHangingCall(t *testing.T) {
 	entered := make(chan string, 1)
 	faults.Inject(hang(t, "C_FindObjectsInit", 1, entered))
 	ctx := t.Context()
-	go func() { _, _ = token.KeyPair(ctx, hsm.Ref{ID: []byte("b")}) }()
+	go func() { _, _ = token.WholeKey(ctx, hsm.Ref{ID: []byte("b")}) }()
 	<-entered
 	soon, stop := context.WithTimeout(context.Background(), 5*time.Second)
 	defer stop()
-	if _, err := token.KeyPair(soon, hsm.Ref{ID: pair.ID}); err != nil {
+	if _, err := token.WholeKey(soon, hsm.Ref{ID: pair.ID}); err != nil {
 		t.Errorf("another read: %v", err)
 	}
-	if _, err := token.GenerateKeyPair(soon, small("c", "c")); err != nil {
+	if _, err := token.Generate(soon, small("c", "c")); err != nil {
 		t.Errorf("a creation: %v", err)
 	}
 }
@@ -400,7 +400,7 @@ func TestAModuleThatLies(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
 			faults.Inject(lie(c.class, c.change))
-			got, err := token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+			got, err := token.WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: pair.ID})
 			if err == nil {
 				t.Fatalf("it was taken for %s", describe(got))
 			}
@@ -452,7 +452,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 				c.answer(call)
 				return err
 			}})
-			_, err := token.KeyPair(context.Background(), hsm.Ref{ID: pair.ID})
+			_, err := token.WholeKey(context.Background(), hsm.Ref{ID: pair.ID})
 			if err == nil || errors.Is(err, hsm.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
@@ -487,7 +487,7 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 				faults := &hsmtest.Faults{}
 				token := openWith(t, k, k.PIN, faults)
 				faults.Inject(fault)
-				_, err := token.GenerateKeyPair(context.Background(), small(id, "label"))
+				_, err := token.Generate(context.Background(), small(id, "label"))
 				failed, ok := errors.AsType[*hsm.OperationError](err)
 				if !ok {
 					t.Fatalf("got %v", err)
@@ -516,7 +516,7 @@ func TestGeneratingInParallel(t *testing.T) {
 		group.SetLimit(10)
 		for i := range 200 {
 			group.Go(func() error {
-				_, err := token.GenerateKeyPair(ctx, small(fmt.Sprint("key ", i), "label"))
+				_, err := token.Generate(ctx, small(fmt.Sprint("key ", i), "label"))
 				return err
 			})
 		}
@@ -547,19 +547,19 @@ func TestAReadOnlyToken(t *testing.T) {
 	token := openWith(t, k, k.PIN, faults)
 	ctx := context.Background()
 	ref := hsm.Ref{ID: pair.ID}
-	if _, err := token.KeyPair(ctx, ref); err != nil {
+	if _, err := token.WholeKey(ctx, ref); err != nil {
 		t.Errorf("reading: %v", err)
 	}
 	label := "b"
-	_, made := token.GenerateKeyPair(ctx, small("b", "b"))
-	_, changed := token.ChangeKeyPair(ctx, ref, hsm.Change{Label: &label})
-	_, destroyed := token.DestroyKeyPair(ctx, ref)
+	_, made := token.Generate(ctx, small("b", "b"))
+	_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+	_, destroyed := token.Destroy(ctx, ref)
 	for _, err := range []error{made, changed, destroyed} {
 		if !errors.Is(err, hsm.ErrReadOnly) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if found, err := witness.KeyPair(ctx, ref); err != nil || describe(found) != describe(pair) {
+	if found, err := witness.WholeKey(ctx, ref); err != nil || describe(found) != describe(pair) {
 		t.Errorf("the key has changed: %v", err)
 	}
 }
@@ -574,7 +574,7 @@ func TestATokenThatIsExchanged(t *testing.T) {
 		c.Result.(*cryptoki.TokenInfo).Label = other.Label
 		return err
 	}})
-	_, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("a")})
+	_, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("a")})
 	if !errors.Is(err, hsm.ErrNoToken) || faults.Count("C_Login") != 0 {
 		t.Errorf("after %d logins: %v", faults.Count("C_Login"), err)
 	}

@@ -174,7 +174,7 @@ func (e *labelError) Error() string {
 // selectionError says that an import's URI is not the name of one key pair.
 type selectionError struct {
 	uri   string
-	found []hsm.KeyPair
+	found []hsm.WholeKey
 }
 
 func (e *selectionError) Error() string {

@@ -48,7 +48,7 @@ func (m *ecKeyPairModel) known() bool { return !m.Curve.IsUnknown() }
 
 func (m *ecKeyPairModel) fill(t *hsm.Template) { t.Curve = m.Curve.ValueString() }
 
-func (m *ecKeyPairModel) take(pair hsm.KeyPair) {
+func (m *ecKeyPairModel) take(pair hsm.WholeKey) {
 	m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
 }
 

@@ -60,10 +60,10 @@ type jwksKeyModel struct {
 }
 
 // kidFormats are the ways to name a key in the set.
-var kidFormats = map[string]func(hsm.KeyPair) (string, error){
-	"text":       func(k hsm.KeyPair) (string, error) { return jwk.KID(k.ID), nil },
-	"hex":        func(k hsm.KeyPair) (string, error) { return hsm.FormatID(k.ID), nil },
-	"thumbprint": func(k hsm.KeyPair) (string, error) { return jwk.Thumbprint(k.PublicKey) },
+var kidFormats = map[string]func(hsm.WholeKey) (string, error){
+	"text":       func(k hsm.WholeKey) (string, error) { return jwk.KID(k.ID), nil },
+	"hex":        func(k hsm.WholeKey) (string, error) { return hsm.FormatID(k.ID), nil },
+	"thumbprint": func(k hsm.WholeKey) (string, error) { return jwk.Thumbprint(k.PublicKey) },
 }
 
 func (d *jwksDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -189,7 +189,7 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 
 // candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone.
 type candidate struct {
-	hsm.KeyPair
+	hsm.WholeKey
 	unknown  string // the kind
 	selected bool
 }
@@ -197,7 +197,7 @@ type candidate struct {
 // candidates reads the pairs that may be selected: only those of the IDs that the selection names, where it
 // names any, so that three keys cost no reading of fifty thousand. A profile looks at the others as well.
 func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []candidate, err error) {
-	var pairs []hsm.KeyPair
+	var pairs []hsm.WholeKey
 	var unknown []hsm.UnknownPair
 	if ids, narrow := m.ids(); narrow && m.Profile.IsNull() {
 		pairs, unknown, err = candidatesOf(ctx, token, ids)
@@ -205,18 +205,18 @@ func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []can
 		unknown, err = token.UnknownPairs(ctx, nil)
 	}
 	for _, pair := range pairs {
-		all = append(all, candidate{KeyPair: pair})
+		all = append(all, candidate{WholeKey: pair})
 	}
 	for _, pair := range unknown {
-		all = append(all, candidate{KeyPair: hsm.KeyPair{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
+		all = append(all, candidate{WholeKey: hsm.WholeKey{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
 	}
 	return all, err
 }
 
 // candidatesOf reads the pairs of IDs, and those of an unknown kind where an ID is no other pair's.
-func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.KeyPair, unknown []hsm.UnknownPair, err error) {
+func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.WholeKey, unknown []hsm.UnknownPair, err error) {
 	for _, id := range ids {
-		pair, err := token.KeyPair(ctx, hsm.Ref{ID: id})
+		pair, err := token.WholeKey(ctx, hsm.Ref{ID: id})
 		if errors.Is(err, hsm.ErrNotFound) || errors.Is(err, hsm.ErrMalformed) {
 			strange, unknownErr := token.UnknownPairs(ctx, id)
 			if unknownErr != nil {
@@ -231,7 +231,7 @@ func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []
 		}
 		pairs = append(pairs, pair)
 	}
-	hsm.SortKeyPairs(pairs)
+	hsm.SortKeys(pairs)
 	return pairs, unknown, nil
 }
 
@@ -301,7 +301,7 @@ func (x index) located(text string, token hsm.TokenInfo) (found []int) {
 
 // selectFrom marks and gives the pairs that every given argument matches. A label, ID or URI that no pair matches is an
 // error, and so is one that names a pair which has no JWK, and an empty whole.
-func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []hsm.KeyPair, diags diag.Diagnostics) {
+func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []hsm.WholeKey, diags diag.Diagnostics) {
 	all := indexOf(pairs)
 	misses := make([]bool, len(pairs))       // some argument does not match
 	namedBy := make([]path.Path, len(pairs)) // the last that does
@@ -338,7 +338,7 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 		case misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
 		case pair.unknown == "":
 			pairs[j].selected = true
-			selected = append(selected, pair.KeyPair)
+			selected = append(selected, pair.WholeKey)
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
 				"The key %q (key_id %s) on %s is selected by name, and it is of a kind for which this provider knows no JWK (%s). Keys that are known are RSA, and those on %s.\n\n"+
@@ -354,10 +354,10 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 }
 
 // render fills in json and keys.
-func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (diags diag.Diagnostics) {
+func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (diags diag.Diagnostics) {
 	keys := make([]jwk.Key, 0, len(pairs))
 	m.Keys = make([]jwksKeyModel, 0, len(pairs))
-	named := map[string]hsm.KeyPair{}
+	named := map[string]hsm.WholeKey{}
 	format := "text"
 	if !m.KIDFormat.IsNull() {
 		format = m.KIDFormat.ValueString()
@@ -395,7 +395,7 @@ func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (d
 	return diags
 }
 
-func (m *jwksModel) key(pair hsm.KeyPair, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
+func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
 	if m.Profile.ValueString() == profileHydra {
 		return hydraKey(pair), nil
 	}
@@ -421,7 +421,7 @@ func (m *jwksModel) key(pair hsm.KeyPair, kid string, algorithms map[string]stri
 }
 
 // keyModel takes the members out of the JWK itself, so that they cannot differ from it.
-func keyModel(key jwk.Key, pair hsm.KeyPair) (jwksKeyModel, error) {
+func keyModel(key jwk.Key, pair hsm.WholeKey) (jwksKeyModel, error) {
 	text, err := key.JSON()
 	if err != nil {
 		return jwksKeyModel{}, err

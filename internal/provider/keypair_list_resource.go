@@ -42,7 +42,7 @@ func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream
 	stream.Results = func(push func(list.ListResult) bool) {
 		var m keyPairListModel
 		diags := req.Config.Get(ctx, &m)
-		var pairs []hsm.KeyPair
+		var pairs []hsm.WholeKey
 		var token *hsm.Token
 		if !diags.HasError() {
 			token, pairs = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
@@ -72,15 +72,15 @@ func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream
 }
 
 // listed reads the key pairs of the resource's type from the token.
-func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.KeyPair) {
+func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.WholeKey) {
 	r.client.run(ctx, diags, doingList, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		var all []hsm.KeyPair
+		var all []hsm.WholeKey
 		var broken []error
 		var err error
 		if token, err = r.client.token(ctx); err == nil {
-			all, broken, err = token.SoundKeyPairs(ctx)
+			all, broken, err = token.SoundKeys(ctx)
 		}
 		if err != nil {
 			diags.Append(r.problem(doingList, r.kind.newModel(), token, err))
@@ -105,7 +105,7 @@ func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag
 }
 
 // result is a key pair as an import brings it into the state.
-func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.KeyPair) list.ListResult {
+func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.WholeKey) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = fmt.Sprintf("%s (%s)", printable(pair.Label), hsm.FormatID(pair.ID))
 	identify(ctx, result.Identity, &result.Diagnostics, token, pair.ID)

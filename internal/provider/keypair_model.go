@@ -45,7 +45,7 @@ type keyPairModel interface {
 	common() *keyPairAttributes
 	known() bool                               // whether all that fill needs is known
 	fill(*hsm.Template)                        // what kind of key to make
-	take(hsm.KeyPair)                          // the kind of key that the token holds
+	take(hsm.WholeKey)                          // the kind of key that the token holds
 	replacing(prior keyPairModel) []path.Path  // the attributes whose difference no token changes in place
 	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
 }
@@ -203,7 +203,7 @@ func use(u hsm.Usage) string {
 
 // read makes the model say what the token holds. Text that is the same but for its form keeps the form that it
 // was configured with.
-func (k keyPairKind) read(m keyPairModel, pair hsm.KeyPair, token hsm.TokenInfo) error {
+func (k keyPairKind) read(m keyPairModel, pair hsm.WholeKey, token hsm.TokenInfo) error {
 	a := m.common()
 	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
 	if err != nil {
@@ -251,7 +251,7 @@ func (a *keyPairAttributes) forget(newID bool) {
 }
 
 // halvesAgree says that the public half has the label and the usages that the private half has.
-func halvesAgree(pair hsm.KeyPair) bool {
+func halvesAgree(pair hsm.WholeKey) bool {
 	return pair.Label == pair.PublicLabel && pair.Usage == pair.PublicUsage
 }
 

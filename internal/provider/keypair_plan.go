@@ -162,7 +162,7 @@ func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *
 	})
 }
 
-func strangersWarning(typeName string, a *keyPairAttributes, strangers []hsm.KeyPair) diag.Diagnostic {
+func strangersWarning(typeName string, a *keyPairAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
 	var lines []string
 	for _, pair := range strangers {
 		lines = append(lines, fmt.Sprintf("  - key_id %s, SHA-256 fingerprint %s", hsm.FormatID(pair.ID), pair.Fingerprint()))

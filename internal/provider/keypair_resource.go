@@ -115,7 +115,7 @@ func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest
 		if !ok {
 			return errUnknownAtApply
 		}
-		pair, err := token.GenerateKeyPair(ctx, tmpl)
+		pair, err := token.Generate(ctx, tmpl)
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 	a := m.common()
 	r.client.manages(a.KeyID.ValueString())
 	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
-		pair, err := token.KeyPair(ctx, r.kind.ref(m))
+		pair, err := token.WholeKey(ctx, r.kind.ref(m))
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
@@ -234,7 +234,7 @@ func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest
 			extractable := plan.Extractable.ValueBool()
 			change.Extractable = &extractable
 		}
-		pair, err := token.ChangeKeyPair(ctx, r.kind.ref(state), change)
+		pair, err := token.Change(ctx, r.kind.ref(state), change)
 		if err != nil {
 			return err
 		}
@@ -265,14 +265,14 @@ func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, doingDelete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
-		_, err := token.KeyPair(ctx, r.kind.ref(m))
+		_, err := token.WholeKey(ctx, r.kind.ref(m))
 		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil {
 			return err
 		}
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.moved(ctx, m, token) // nil: it is gone
 		}
-		left, err := token.DestroyKeyPair(ctx, r.kind.ref(m))
+		left, err := token.Destroy(ctx, r.kind.ref(m))
 		if err == nil && len(left) > 0 {
 			var lines []string
 			for _, o := range left {
@@ -306,13 +306,13 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
-		var pair hsm.KeyPair
+		var pair hsm.WholeKey
 		if err == nil {
 			pair, err = r.find(ctx, token, asked)
 		}
 		var proven bool
 		if err == nil {
-			proven, err = token.ProveKeyPair(ctx, pair)
+			proven, err = token.Prove(ctx, pair)
 		}
 		if err != nil {
 			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
@@ -340,12 +340,12 @@ func (r *keyPairResource) asked(ctx context.Context, req resource.ImportStateReq
 }
 
 // find looks up what an import asks for.
-func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.KeyPair, error) {
+func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.WholeKey, error) {
 	if asked.serial != "" && asked.serial != printable(token.Info().Serial) {
-		return hsm.KeyPair{}, &serialError{asked: asked.serial, token: token.Info()}
+		return hsm.WholeKey{}, &serialError{asked: asked.serial, token: token.Info()}
 	}
 	if asked.uri == nil {
-		pair, err := token.KeyPair(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
+		pair, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
 		if errors.Is(err, hsm.ErrAmbiguous) && asked.label != nil {
 			return r.find(ctx, token, importID{id: asked.id, uri: &hsm.URI{Object: asked.label, ID: asked.id}, text: asked.text})
 		}
@@ -356,16 +356,16 @@ func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked impo
 	}
 	pairs, err := token.KeyPairs(ctx)
 	if err != nil {
-		return hsm.KeyPair{}, err
+		return hsm.WholeKey{}, err
 	}
-	var found []hsm.KeyPair
+	var found []hsm.WholeKey
 	for _, pair := range pairs {
 		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.Label, pair.ID) {
 			found = append(found, pair)
 		}
 	}
 	if len(found) != 1 {
-		return hsm.KeyPair{}, &selectionError{uri: asked.text, found: found}
+		return hsm.WholeKey{}, &selectionError{uri: asked.text, found: found}
 	}
 	return found[0], nil
 }

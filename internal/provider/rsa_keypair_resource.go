@@ -57,7 +57,7 @@ func (m *rsaKeyPairModel) fill(t *hsm.Template) {
 	t.ModulusBits, t.PublicExponent = int(m.ModulusBits.ValueInt64()), m.PublicExponent.ValueInt64()
 }
 
-func (m *rsaKeyPairModel) take(pair hsm.KeyPair) {
+func (m *rsaKeyPairModel) take(pair hsm.WholeKey) {
 	key := pair.PublicKey.(*rsa.PublicKey)
 	m.ModulusBits, m.PublicExponent = types.Int64Value(int64(key.N.BitLen())), types.Int64Value(int64(key.E))
 }

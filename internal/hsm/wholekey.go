@@ -15,8 +15,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// KeyPair is a key pair whose two halves are on the token: a value, as it was read back from there.
-type KeyPair struct {
+// WholeKey is a key pair whose two halves are on the token: a value, as it was read back from there.
+type WholeKey struct {
 	ID                 []byte // CKA_ID, the same on both halves
 	Label, PublicLabel string // CKA_LABEL of the private and of the public half
 	Type               KeyType
@@ -33,7 +33,7 @@ type KeyPair struct {
 }
 
 // Fingerprint is the SHA-256 of the public key's SubjectPublicKeyInfo, in lower-case hex.
-func (k KeyPair) Fingerprint() string { return k.fingerprint }
+func (k WholeKey) Fingerprint() string { return k.fingerprint }
 
 // Ref says which key is meant.
 type Ref struct {
@@ -42,12 +42,12 @@ type Ref struct {
 	Fingerprint string // "": not known. It decides where several pairs bear the ID
 }
 
-// KeyPair finds a pair by its ID. Errors: ErrNotFound where no half of that ID and type is there (proven by a
+// WholeKey finds a pair by its ID. Errors: ErrNotFound where no half of that ID and type is there (proven by a
 // search while logged in), a *HalfPairError, an *AmbiguousError, a *MalformedError, or the token's failure.
-func (t *Token) KeyPair(ctx context.Context, ref Ref) (KeyPair, error) {
+func (t *Token) WholeKey(ctx context.Context, ref Ref) (WholeKey, error) {
 	objects, ok, err := t.snapshot.lookup(ctx, t, ref.ID)
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	if ok {
 		// What is not a plain success is looked at again, directly: others may have changed the token.
@@ -56,20 +56,20 @@ func (t *Token) KeyPair(ctx context.Context, ref Ref) (KeyPair, error) {
 		}
 	}
 	if objects, err = t.find(ctx, ref.ID); err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	pair, err := choose(objects, ref)
 	if half, ok := errors.AsType[*HalfPairError](err); ok {
 		half.Twin = t.strayTwin(ctx, objects, ref)
 	}
 	if err == nil && !pair.isMeant(ref) { // half of it may be what is left of the one that is meant
-		_, err = t.ProveKeyPair(ctx, pair)
+		_, err = t.Prove(ctx, pair)
 	}
 	return pair, err
 }
 
 // isMeant says that the pair has the fingerprint of the one that is meant, where that is known.
-func (k KeyPair) isMeant(ref Ref) bool {
+func (k WholeKey) isMeant(ref Ref) bool {
 	return ref.Fingerprint == "" || ref.Fingerprint == k.fingerprint
 }
 
@@ -131,7 +131,7 @@ func (t *Token) proveTwin(ctx context.Context, unsure []halfPair, all []object) 
 		return there[place{string(h.twin.ID), kind{other, h.row.ckk}}]
 	})
 	for _, h := range unsure[:min(len(unsure), twinProofs)] {
-		pair, err := newKeyPair(h.row, h.private, h.public)
+		pair, err := newWholeKey(h.row, h.private, h.public)
 		if err != nil {
 			continue
 		}
@@ -146,8 +146,8 @@ func (t *Token) proveTwin(ctx context.Context, unsure []halfPair, all []object) 
 // of types that are not known here, are left out, and so is what Unreadable counts; a malformed half is an
 // error, since a set without its key would be taken for whole, and so are halves of several pairs of one ID that
 // show too little of their keys (*AmbiguousError).
-func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
-	pairs, broken, err := t.SoundKeyPairs(ctx)
+func (t *Token) KeyPairs(ctx context.Context) ([]WholeKey, error) {
+	pairs, broken, err := t.SoundKeys(ctx)
 	if err == nil && len(broken) > 0 {
 		err = broken[0]
 	}
@@ -157,9 +157,9 @@ func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 	return pairs, nil
 }
 
-// SoundKeyPairs gives what KeyPairs gives, and beside it an error for each ID whose halves make no sense: no half that
+// SoundKeys gives what KeyPairs gives, and beside it an error for each ID whose halves make no sense: no half that
 // bears such an ID is among the pairs. Errors: the token's failure.
-func (t *Token) SoundKeyPairs(ctx context.Context) (pairs []KeyPair, broken []error, err error) {
+func (t *Token) SoundKeys(ctx context.Context) (pairs []WholeKey, broken []error, err error) {
 	objects, err := t.snapshot.all(ctx, t)
 	if err != nil {
 		return nil, nil, err
@@ -187,27 +187,27 @@ func (t *Token) SoundKeyPairs(ctx context.Context) (pairs []KeyPair, broken []er
 		}
 		pairs = append(pairs, m.pairs...)
 	}
-	SortKeyPairs(pairs)
+	SortKeys(pairs)
 	return pairs, broken, nil
 }
 
-// SortKeyPairs orders pairs by label, then ID, then fingerprint.
-func SortKeyPairs(pairs []KeyPair) {
-	slices.SortFunc(pairs, func(a, b KeyPair) int {
+// SortKeys orders pairs by label, then ID, then fingerprint.
+func SortKeys(pairs []WholeKey) {
+	slices.SortFunc(pairs, func(a, b WholeKey) int {
 		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint))
 	})
 }
 
 // choose picks the pair that ref means from among the objects of its ID.
-func choose(objects []object, ref Ref) (KeyPair, error) {
+func choose(objects []object, ref Ref) (WholeKey, error) {
 	for _, o := range objects {
 		if o.err != nil {
-			return KeyPair{}, o.err
+			return WholeKey{}, o.err
 		}
 	}
 	m, err := match(ofType(objects, ref.Type))
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	several := len(m.pairs) > 1 || len(m.undecided) > 0
 	if several && ref.Fingerprint != "" {
@@ -221,18 +221,18 @@ func choose(objects []object, ref Ref) (KeyPair, error) {
 		// A foreign pair does not stand in for what is left of the one that is meant.
 		left := slices.DeleteFunc(slices.Clone(m.halves), func(o object) bool { return fingerprintOf(typeOf(o.ckk), o) != ref.Fingerprint })
 		if len(left) > 0 {
-			return KeyPair{}, halfError(ref.ID, left)
+			return WholeKey{}, halfError(ref.ID, left)
 		}
 	}
 	switch {
 	case several:
-		return KeyPair{}, m.ambiguous(ref.ID)
+		return WholeKey{}, m.ambiguous(ref.ID)
 	case len(m.pairs) == 1:
 		return m.pairs[0], nil
 	case len(m.halves) == 0:
-		return KeyPair{}, fmt.Errorf("key ID %s: %w", FormatID(ref.ID), ErrNotFound)
+		return WholeKey{}, fmt.Errorf("key ID %s: %w", FormatID(ref.ID), ErrNotFound)
 	}
-	return KeyPair{}, halfError(ref.ID, m.halves)
+	return WholeKey{}, halfError(ref.ID, m.halves)
 }
 
 // halfError says what is wrong with halves that make no pair.
@@ -262,7 +262,7 @@ func ofType(objects []object, want KeyType) []object {
 
 // matching is what becomes of the halves that bear one ID.
 type matching struct {
-	pairs  []KeyPair
+	pairs  []WholeKey
 	halves []object // that have no twin
 	// undecided are halves that may have one, and nothing shows which.
 	undecided []object
@@ -304,7 +304,7 @@ func match(objects []object) (m matching, err error) {
 		return typeOf(private.ckk).twins(private, public)
 	}
 	pair := func(private, public object) error {
-		pair, err := newKeyPair(typeOf(private.ckk), private, public)
+		pair, err := newWholeKey(typeOf(private.ckk), private, public)
 		m.pairs = append(m.pairs, pair)
 		return err
 	}
@@ -370,12 +370,12 @@ func (kt *keyType) read(public object) (key crypto.PublicKey, fingerprint string
 	return key, fingerprint, nil
 }
 
-func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
+func newWholeKey(kt *keyType, private, public object) (WholeKey, error) {
 	key, fingerprint, err := kt.read(public)
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
-	pair := KeyPair{
+	pair := WholeKey{
 		ID: private.id, Label: private.label, PublicLabel: public.label, Type: kt.name, PublicKey: key,
 		Extractable: private.is(cryptoki.CKA_EXTRACTABLE), Sensitive: private.is(cryptoki.CKA_SENSITIVE),
 		Local: private.claim(cryptoki.CKA_LOCAL), AlwaysSensitive: private.claim(cryptoki.CKA_ALWAYS_SENSITIVE),
