@@ -83,7 +83,7 @@ type world struct {
 	id      []byte
 	key     hsm.WholeKey // before the operation; zero where there is none
 	made    hsm.WholeKey // by the operation
-	err     error       // of the operation
+	err     error        // of the operation
 }
 
 const oldLabel, newLabel = "old", "new"
@@ -260,7 +260,7 @@ func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
 		if w.made.ID != nil {
 			ref.ID = w.made.ID
 		}
-		_, err := token.WholeKey(context.Background(), ref)                              // the refresh before it
+		_, err := token.WholeKey(context.Background(), ref)                             // the refresh before it
 		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil { // as the error advises
 			kind := map[string]string{"private key": "privkey", "public key": "pubkey"}[half.Twin.Class]
 			w.token.Tool(w.t, "--id", hsm.FormatID(half.Twin.ID), "--type", kind, "--set-id", hsm.FormatID(ref.ID))

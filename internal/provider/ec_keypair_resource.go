@@ -20,7 +20,7 @@ import (
 const ecUsages = hsm.Sign | hsm.Derive
 
 func newECKeyPairResource() resource.Resource {
-	return &keyPairResource{kind: keyPairKind{
+	return &keyResource{kind: keyKind{
 		name:    "ec_keypair",
 		keyType: hsm.EC,
 		usages:  ecUsages,
@@ -35,12 +35,12 @@ func newECKeyPairResource() resource.Resource {
 			},
 		},
 		usageNote: "`derive` (ECDH) is not for keys on `Ed25519`.",
-		newModel:  func() keyPairModel { return new(ecKeyPairModel) },
+		newModel:  func() keyModel { return new(ecKeyPairModel) },
 	}}
 }
 
 type ecKeyPairModel struct {
-	keyPairAttributes
+	keyAttributes
 	Curve types.String `tfsdk:"curve"`
 }
 
@@ -52,7 +52,7 @@ func (m *ecKeyPairModel) take(pair hsm.WholeKey) {
 	m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
 }
 
-func (m *ecKeyPairModel) replacing(prior keyPairModel) []path.Path {
+func (m *ecKeyPairModel) replacing(prior keyModel) []path.Path {
 	if m.Curve.Equal(prior.(*ecKeyPairModel).Curve) {
 		return nil
 	}

@@ -380,7 +380,7 @@ func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (
 			diags.Append(problem)
 			continue
 		}
-		row, err := keyModel(key, pair)
+		row, err := jwksKeyOf(key, pair)
 		if err != nil {
 			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
 			continue
@@ -420,8 +420,8 @@ func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]str
 	return key, nil
 }
 
-// keyModel takes the members out of the JWK itself, so that they cannot differ from it.
-func keyModel(key jwk.Key, pair hsm.WholeKey) (jwksKeyModel, error) {
+// jwksKeyOf takes the members out of the JWK itself, so that they cannot differ from it.
+func jwksKeyOf(key jwk.Key, pair hsm.WholeKey) (jwksKeyModel, error) {
 	text, err := key.JSON()
 	if err != nil {
 		return jwksKeyModel{}, err

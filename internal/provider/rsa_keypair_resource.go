@@ -15,7 +15,7 @@ import (
 )
 
 func newRSAKeyPairResource() resource.Resource {
-	return &keyPairResource{kind: keyPairKind{
+	return &keyResource{kind: keyKind{
 		name:    "rsa_keypair",
 		keyType: hsm.RSA,
 		usages:  hsm.Sign | hsm.Decrypt | hsm.Unwrap,
@@ -39,12 +39,12 @@ func newRSAKeyPairResource() resource.Resource {
 				Validators: []validator.Int64{int64validator.Between(65537, 1<<31-1), odd{}},
 			},
 		},
-		newModel: func() keyPairModel { return new(rsaKeyPairModel) },
+		newModel: func() keyModel { return new(rsaKeyPairModel) },
 	}}
 }
 
 type rsaKeyPairModel struct {
-	keyPairAttributes
+	keyAttributes
 	ModulusBits    types.Int64 `tfsdk:"modulus_bits"`
 	PublicExponent types.Int64 `tfsdk:"public_exponent"`
 }
@@ -62,7 +62,7 @@ func (m *rsaKeyPairModel) take(pair hsm.WholeKey) {
 	m.ModulusBits, m.PublicExponent = types.Int64Value(int64(key.N.BitLen())), types.Int64Value(int64(key.E))
 }
 
-func (m *rsaKeyPairModel) replacing(prior keyPairModel) (paths []path.Path) {
+func (m *rsaKeyPairModel) replacing(prior keyModel) (paths []path.Path) {
 	p := prior.(*rsaKeyPairModel)
 	if !m.ModulusBits.Equal(p.ModulusBits) {
 		paths = append(paths, path.Root("modulus_bits"))

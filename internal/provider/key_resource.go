@@ -18,15 +18,15 @@ import (
 )
 
 var (
-	_ resource.ResourceWithConfigure      = (*keyPairResource)(nil)
-	_ resource.ResourceWithModifyPlan     = (*keyPairResource)(nil)
-	_ resource.ResourceWithValidateConfig = (*keyPairResource)(nil)
-	_ resource.ResourceWithImportState    = (*keyPairResource)(nil)
+	_ resource.ResourceWithConfigure      = (*keyResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*keyResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*keyResource)(nil)
+	_ resource.ResourceWithImportState    = (*keyResource)(nil)
 )
 
-// keyPairResource is every resource of key pairs; what differs between them is in their kind.
-type keyPairResource struct {
-	kind   keyPairKind
+// keyResource is every resource of key pairs; what differs between them is in their kind.
+type keyResource struct {
+	kind   keyKind
 	client *client
 }
 
@@ -48,23 +48,23 @@ const (
 	changeTime = 5 * time.Minute
 )
 
-func (r *keyPairResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+func (r *keyResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = r.kind.typeName()
 	resp.ResourceBehavior.MutableIdentity = true
 }
 
-func (r *keyPairResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+func (r *keyResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{MarkdownDescription: r.kind.description, Attributes: r.kind.schemaAttributes(ctx)}
 }
 
-func (r *keyPairResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+func (r *keyResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
 	if c, ok := req.ProviderData.(*client); ok {
 		r.client = c
 	}
 }
 
 // ValidateConfig refuses what does not fit together.
-func (r *keyPairResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.Config.Get(ctx, m)...)
 	if !resp.Diagnostics.HasError() {
@@ -73,7 +73,7 @@ func (r *keyPairResource) ValidateConfig(ctx context.Context, req resource.Valid
 }
 
 // problem describes a failure of an operation on the key of a model.
-func (r *keyPairResource) problem(doing string, m keyPairModel, token *hsm.Token, err error) diag.Diagnostic {
+func (r *keyResource) problem(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
 	a := m.common()
 	return problem{
 		doing: doing, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
@@ -82,7 +82,7 @@ func (r *keyPairResource) problem(doing string, m keyPairModel, token *hsm.Token
 }
 
 // within runs an operation with a time limit, on the open token.
-func (r *keyPairResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m keyPairModel,
+func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m keyModel,
 	timeout func(context.Context, time.Duration) (time.Duration, diag.Diagnostics), otherwise time.Duration,
 	operation func(context.Context, *hsm.Token) error,
 ) {
@@ -104,7 +104,7 @@ func (r *keyPairResource) within(ctx context.Context, diags *diag.Diagnostics, d
 	})
 }
 
-func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.Plan.Get(ctx, m)...)
 	if resp.Diagnostics.HasError() {
@@ -132,7 +132,7 @@ func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest
 // halvesDiffer is the key of private state that says that the public half lacks the label or usage of the private.
 const halvesDiffer = "halves_differ"
 
-func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.State.Get(ctx, m)...)
 	if resp.Diagnostics.HasError() {
@@ -173,7 +173,7 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 }
 
 // gone decides what becomes of the state of a key that is proven not to be on the token.
-func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
+func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
 	a := m.common()
 	if err := r.moved(ctx, m, token); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.T
 }
 
 // moved is an error where the key that the state means is on the token under another ID.
-func (r *keyPairResource) moved(ctx context.Context, m keyPairModel, token *hsm.Token) error {
+func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) error {
 	a := m.common()
 	was := a.PublicKeyFingerprintSHA256.ValueString()
 	if was == "" {
@@ -209,7 +209,7 @@ func (r *keyPairResource) moved(ctx context.Context, m keyPairModel, token *hsm.
 	return nil
 }
 
-func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	m, state := r.kind.newModel(), r.kind.newModel()
 	resp.Diagnostics.Append(req.Plan.Get(ctx, m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, state)...)
@@ -249,7 +249,7 @@ func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest
 	})
 }
 
-func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.State.Get(ctx, m)...)
 	if resp.Diagnostics.HasError() {
@@ -285,11 +285,11 @@ func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest
 	})
 }
 
-func keyName(a *keyPairAttributes) string {
+func keyName(a *keyAttributes) string {
 	return fmt.Sprintf("%q (key_id %s)", a.Label.ValueString(), a.KeyID.ValueString())
 }
 
-func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	asked, err := r.asked(ctx, req)
 	if err != nil {
 		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a key pair by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
@@ -332,7 +332,7 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 }
 
 // asked reads what to import from the ID, or from the identity where there is no ID.
-func (r *keyPairResource) asked(ctx context.Context, req resource.ImportStateRequest) (importID, error) {
+func (r *keyResource) asked(ctx context.Context, req resource.ImportStateRequest) (importID, error) {
 	if req.ID == "" && !req.Identity.Raw.IsFullyNull() {
 		return importIdentity(ctx, req.Identity)
 	}
@@ -340,7 +340,7 @@ func (r *keyPairResource) asked(ctx context.Context, req resource.ImportStateReq
 }
 
 // find looks up what an import asks for.
-func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.WholeKey, error) {
+func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.WholeKey, error) {
 	if asked.serial != "" && asked.serial != printable(token.Info().Serial) {
 		return hsm.WholeKey{}, &serialError{asked: asked.serial, token: token.Info()}
 	}

@@ -16,15 +16,15 @@ import (
 )
 
 // Every resource of key pairs lists what the token holds of its type, so that it can be adopted.
-var _ list.ListResourceWithConfigure = (*keyPairResource)(nil)
+var _ list.ListResourceWithConfigure = (*keyResource)(nil)
 
 const doingList = "List Key Pairs"
 
-type keyPairListModel struct {
+type keyListModel struct {
 	LabelPrefix types.String `tfsdk:"label_prefix"`
 }
 
-func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
 		MarkdownDescription: fmt.Sprintf("Lists the key pairs on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
 			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as `decrypt` on an elliptic curve: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
@@ -38,9 +38,9 @@ func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.Lis
 }
 
 // List gives what is whole, with a warning of what is not: one broken object does not keep the others from being adopted.
-func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	stream.Results = func(push func(list.ListResult) bool) {
-		var m keyPairListModel
+		var m keyListModel
 		diags := req.Config.Get(ctx, &m)
 		var pairs []hsm.WholeKey
 		var token *hsm.Token
@@ -72,7 +72,7 @@ func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream
 }
 
 // listed reads the key pairs of the resource's type from the token.
-func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.WholeKey) {
+func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.WholeKey) {
 	r.client.run(ctx, diags, doingList, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
@@ -105,7 +105,7 @@ func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag
 }
 
 // result is a key pair as an import brings it into the state.
-func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.WholeKey) list.ListResult {
+func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.WholeKey) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = fmt.Sprintf("%s (%s)", printable(pair.Label), hsm.FormatID(pair.ID))
 	identify(ctx, result.Identity, &result.Diagnostics, token, pair.ID)

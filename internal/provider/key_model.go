@@ -26,32 +26,32 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// keyPairKind is what differs between the resources of key pairs.
-type keyPairKind struct {
+// keyKind is what differs between the resources of key pairs.
+type keyKind struct {
 	name        string // without the provider's: "rsa_keypair"
 	keyType     hsm.KeyType
 	usages      hsm.Usage // those that may be asked for
 	usageNote   string    // a sentence of the usages' description, where there is more to say
 	description string
 	attributes  map[string]schema.Attribute // besides those that all have
-	newModel    func() keyPairModel
+	newModel    func() keyModel
 }
 
 // typeName is the resource's name in configurations.
-func (k keyPairKind) typeName() string { return "hsm_" + k.name }
+func (k keyKind) typeName() string { return "hsm_" + k.name }
 
-// keyPairModel is a resource's plan or state.
-type keyPairModel interface {
-	common() *keyPairAttributes
+// keyModel is a resource's plan or state.
+type keyModel interface {
+	common() *keyAttributes
 	known() bool                               // whether all that fill needs is known
 	fill(*hsm.Template)                        // what kind of key to make
-	take(hsm.WholeKey)                          // the kind of key that the token holds
-	replacing(prior keyPairModel) []path.Path  // the attributes whose difference no token changes in place
+	take(hsm.WholeKey)                         // the kind of key that the token holds
+	replacing(prior keyModel) []path.Path      // the attributes whose difference no token changes in place
 	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
 }
 
-// keyPairAttributes are those that every key pair has.
-type keyPairAttributes struct {
+// keyAttributes are those that every key pair has.
+type keyAttributes struct {
 	Label          types.String   `tfsdk:"label"`
 	KeyID          types.String   `tfsdk:"key_id"`
 	Usage          types.Set      `tfsdk:"usage"`
@@ -70,12 +70,12 @@ type keyPairAttributes struct {
 	NeverExtractable           types.Bool   `tfsdk:"never_extractable"`
 }
 
-func (a *keyPairAttributes) common() *keyPairAttributes { return a }
+func (a *keyAttributes) common() *keyAttributes { return a }
 
-func (a *keyPairAttributes) validate(context.Context) diag.Diagnostics { return nil }
+func (a *keyAttributes) validate(context.Context) diag.Diagnostics { return nil }
 
-// schemaAttributes are those of keyPairAttributes and of the kind.
-func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
+// schemaAttributes are those of keyAttributes and of the kind.
+func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
 	sign, _ := types.SetValue(types.StringType, []attr.Value{types.StringValue("sign")})
 	keepString := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
 	keepBool := []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()}
@@ -156,7 +156,7 @@ func timeoutsAttribute(ctx context.Context) schema.Attribute {
 func quotedWords(u hsm.Usage) string { return "`" + strings.Join(u.Words(), "`, `") + "`" }
 
 // template is what the plan asks the token to make. ok is false while part of it is not known.
-func (k keyPairKind) template(ctx context.Context, m keyPairModel) (tmpl hsm.Template, ok bool) {
+func (k keyKind) template(ctx context.Context, m keyModel) (tmpl hsm.Template, ok bool) {
 	a := m.common()
 	if a.Label.IsUnknown() || a.Usage.IsUnknown() || a.Extractable.IsUnknown() || !m.known() {
 		return hsm.Template{}, false
@@ -169,7 +169,7 @@ func (k keyPairKind) template(ctx context.Context, m keyPairModel) (tmpl hsm.Tem
 }
 
 // id is the key's CKA_ID, nil where it is unknown or null. It is valid: the validator, or the token, made sure.
-func (a *keyPairAttributes) id() []byte {
+func (a *keyAttributes) id() []byte {
 	if a.KeyID.IsUnknown() || a.KeyID.IsNull() {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (a *keyPairAttributes) id() []byte {
 }
 
 // usage is the known set of words; the validator has seen to it that each is one.
-func (a *keyPairAttributes) usage(ctx context.Context) hsm.Usage {
+func (a *keyAttributes) usage(ctx context.Context) hsm.Usage {
 	var words []string
 	_ = a.Usage.ElementsAs(ctx, &words, false)
 	u, _ := hsm.ParseUsage(words)
@@ -189,7 +189,7 @@ func (a *keyPairAttributes) usage(ctx context.Context) hsm.Usage {
 }
 
 // ref says which key is meant.
-func (k keyPairKind) ref(m keyPairModel) hsm.Ref {
+func (k keyKind) ref(m keyModel) hsm.Ref {
 	return hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.common().PublicKeyFingerprintSHA256.ValueString()}
 }
 
@@ -203,7 +203,7 @@ func use(u hsm.Usage) string {
 
 // read makes the model say what the token holds. Text that is the same but for its form keeps the form that it
 // was configured with.
-func (k keyPairKind) read(m keyPairModel, pair hsm.WholeKey, token hsm.TokenInfo) error {
+func (k keyKind) read(m keyModel, pair hsm.WholeKey, token hsm.TokenInfo) error {
 	a := m.common()
 	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
 	if err != nil {
@@ -243,7 +243,7 @@ func stringSet(values []attr.Value) (types.Set, error) {
 }
 
 // forget makes unknown what depends on the key's name and usage, so that what refers to it waits for the change.
-func (a *keyPairAttributes) forget(newID bool) {
+func (a *keyAttributes) forget(newID bool) {
 	a.URI, a.JWK = types.StringUnknown(), types.StringUnknown()
 	if newID {
 		a.KID = types.StringUnknown()

@@ -16,8 +16,8 @@ import (
 
 // ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
 // replace the key, and makes unknown what an update in place changes besides.
-func (r *keyPairResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	var plan, state, config keyPairModel
+func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan, state, config keyModel
 	if !req.Plan.Raw.IsNull() {
 		plan, config = r.kind.newModel(), r.kind.newModel()
 		resp.Diagnostics.Append(req.Plan.Get(ctx, plan)...)
@@ -49,7 +49,7 @@ func (r *keyPairResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 }
 
-func policyOf(state keyPairModel) string {
+func policyOf(state keyModel) string {
 	policy := state.common().DeletionPolicy.ValueString()
 	if policy == "" {
 		return policyPrevent
@@ -58,7 +58,7 @@ func policyOf(state keyPairModel) string {
 }
 
 // replaced are the attributes whose planned change no token makes in place.
-func replaced(plan, state keyPairModel) []path.Path {
+func replaced(plan, state keyModel) []path.Path {
 	paths := plan.replacing(state)
 	was, is := state.common().Extractable, plan.common().Extractable
 	if !was.ValueBool() && (is.IsUnknown() || is.ValueBool()) && !was.Equal(is) {
@@ -67,7 +67,7 @@ func replaced(plan, state keyPairModel) []path.Path {
 	return paths
 }
 
-func (r *keyPairResource) planReplacement(ctx context.Context, config, plan, state keyPairModel, paths []path.Path, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planReplacement(ctx context.Context, config, plan, state keyModel, paths []path.Path, resp *resource.ModifyPlanResponse) {
 	configured := config.common()
 	switch policyOf(state) {
 	case policyPrevent:
@@ -88,7 +88,7 @@ func (r *keyPairResource) planReplacement(ctx context.Context, config, plan, sta
 
 // planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. What
 // refers to the key, a JWKS above all, is then read after the change and not before.
-func (r *keyPairResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyPairModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyModel, resp *resource.ModifyPlanResponse) {
 	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
 	resp.Diagnostics.Append(diags...)
 	p, s := plan.common(), state.common()
@@ -103,7 +103,7 @@ func (r *keyPairResource) planUpdate(ctx context.Context, req resource.ModifyPla
 // check holds a new key against what the token offers, where that can be had at plan time. A token that cannot
 // be reached yet is a warning: it may be made in the same apply. A PIN that is refused is an error, lest it is
 // sent again.
-func (r *keyPairResource) check(ctx context.Context, plan keyPairModel, diags *diag.Diagnostics) (token *hsm.Token) {
+func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
 	if !r.client.known() {
 		return nil
 	}
@@ -129,7 +129,7 @@ func (r *keyPairResource) check(ctx context.Context, plan keyPairModel, diags *d
 }
 
 // unchecked tells of a token that could not be looked at: once a run, since every new key would say the same.
-func (r *keyPairResource) unchecked(plan keyPairModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
+func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
 	failure := r.problem(doingPlan, plan, token, err)
 	if hsm.IsPINError(err) {
 		diags.Append(failure)
@@ -142,7 +142,7 @@ func (r *keyPairResource) unchecked(plan keyPairModel, token *hsm.Token, err err
 
 // planNew looks whether the token has what the configuration asks for already: a run that was killed right after
 // it made a key leaves one that no state knows.
-func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource.ModifyPlanResponse) {
 	token := r.check(ctx, plan, &resp.Diagnostics)
 	a := plan.common()
 	if token == nil || a.Label.IsUnknown() {
@@ -162,7 +162,7 @@ func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *
 	})
 }
 
-func strangersWarning(typeName string, a *keyPairAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
+func strangersWarning(typeName string, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
 	var lines []string
 	for _, pair := range strangers {
 		lines = append(lines, fmt.Sprintf("  - key_id %s, SHA-256 fingerprint %s", hsm.FormatID(pair.ID), pair.Fingerprint()))
