@@ -9,7 +9,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Change is what is to be another way in a key pair; what is nil stays as it is.
+// Change is what is to be another way in a key; what is nil stays as it is.
 type Change struct {
 	ID          []byte
 	Label       *string
@@ -17,7 +17,7 @@ type Change struct {
 	Extractable *bool // only to false: no token takes it back
 }
 
-// Change changes both halves of the pair that ref means, in place. Where the second half cannot be
+// Change changes the key that ref means, in place: of a pair both halves. Where the second half cannot be
 // changed, the first is put back. Errors: as of WholeKey where the pair is not found, *DifferentKeyError,
 // *ExistsError where the new ID is taken, each in an *OperationError that says what the token holds now.
 func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error) {
@@ -40,11 +40,14 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 		}
 		defer leave()
 	}
-	pair, err := t.pairUnder(ctx, ref, ids[:1])
+	pair, err := t.keyUnder(ctx, ref, ids[:1])
+	if err == nil {
+		pair, err = t.fingerprinted(ctx, pair)
+	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}
-	if ref.Fingerprint != "" && pair.Fingerprint() != ref.Fingerprint {
+	if !pair.isMeant(ref) {
 		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}, HoldsUntouched, pair.Label)
 	}
 	kt := typeOf(pair.private.ckk)
@@ -78,12 +81,13 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 		t.failed()
 		return failed(err, holds, pair.Label)
 	}
-	t.wrote([]object{pair.private, pair.public}, []object{changed.private, changed.public})
+	t.wrote(pair.objects(), changed.objects())
+	changed.fingerprint = pair.fingerprint
 	return changed, nil
 }
 
-// pairUnder finds the pair that ref means, its halves under any of the IDs.
-func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey, error) {
+// keyUnder finds the key that ref means, its halves under any of the IDs.
+func (t *Token) keyUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey, error) {
 	var objects []object
 	for _, id := range ids {
 		found, err := t.find(ctx, id)
@@ -95,10 +99,10 @@ func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey,
 	return choose(objects, ref)
 }
 
-// attributes are those to give to a pair: of the private and of the public half.
+// attributes are those to give to a key: of the private and, where it has one, of the public half.
 type attributes struct{ private, public []cryptoki.Attribute }
 
-// heldBy says that both halves of the pair have all of the attributes.
+// heldBy says that the key has all of the attributes.
 func (a attributes) heldBy(pair WholeKey) bool {
 	return len(pair.private.lacking(a.private)) == 0 && len(pair.public.lacking(a.public)) == 0
 }
@@ -120,6 +124,9 @@ func (c Change) wanted(kt *keyType) (a attributes) {
 	}
 	if c.Extractable != nil {
 		a.private = append(a.private, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, *c.Extractable))
+	}
+	if kt.alone() {
+		a.public = nil
 	}
 	return a
 }
@@ -157,7 +164,7 @@ func (o object) as(changed []cryptoki.Attribute) []cryptoki.Attribute {
 	return own
 }
 
-// mutation is the change of one pair.
+// mutation is the change of one key.
 type mutation struct {
 	token  *Token
 	ref    Ref
@@ -209,7 +216,7 @@ func (m mutation) look(ctx context.Context, failure error) (WholeKey, Holding, e
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
 		return WholeKey{}, HoldsKeyAtLeast, failure // it may still take effect
 	}
-	pair, err := m.token.pairUnder(ctx, m.ref, m.ids)
+	pair, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if err != nil {
 		return WholeKey{}, HoldsKeyAtLeast, errors.Join(failure, err)
 	}
@@ -267,5 +274,6 @@ func (m mutation) setHalf(ctx context.Context, half object, missing []cryptoki.A
 
 // sameKey says that two readings show the same object, whatever it is called by now.
 func sameKey(a, b object) bool {
-	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point)
+	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point) &&
+		a.valueLen == b.valueLen && bytes.Equal(a.checkValue, b.checkValue)
 }

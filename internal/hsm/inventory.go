@@ -125,7 +125,7 @@ func missingTwins(objects []object) []*bool {
 		switch {
 		case o.err != nil || o.debris:
 			unsure[string(o.id)] = true
-		case kt == nil || o.class == cryptoki.CKO_SECRET_KEY:
+		case kt == nil || kt.alone() || !slices.Contains(kt.classes, o.class):
 		case o.class == cryptoki.CKO_PUBLIC_KEY && broken(o) != nil:
 			unsure[string(o.id)] = true
 		default:
@@ -142,7 +142,7 @@ func missingTwins(objects []object) []*bool {
 			continue // not reached: what makes no sense is left out
 		}
 		is := map[cryptoki.Object]bool{}
-		for _, pair := range m.pairs {
+		for _, pair := range m.keys {
 			is[pair.private.handle], is[pair.public.handle] = false, false
 		}
 		for _, half := range m.halves {
@@ -162,7 +162,7 @@ func missingTwins(objects []object) []*bool {
 // broken says why a public half makes no public key.
 func broken(public object) error {
 	kt := typeOf(public.ckk)
-	if kt == nil {
+	if kt == nil || kt.alone() {
 		return nil
 	}
 	_, err := kt.parse(public)

@@ -15,7 +15,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// proof is an operation that shows that two halves belong together, for pairs with a usage that allows it.
+// proof is an operation that shows that a key is one, for those with a usage that allows it: that the two halves of a
+// pair belong together, or that a secret key undoes what it does.
 type proof struct {
 	usage Usage
 	prove func(ctx context.Context, s *cryptoki.Session, pair WholeKey) error
@@ -28,21 +29,22 @@ func proofText(pair WholeKey) []byte {
 }
 
 // errDisproved: the operation went through, and its result is another key's.
-var errDisproved = errors.New("the two halves do not belong together")
+var errDisproved = errors.New("the proof has failed")
 
 // unproven is the problem of halves that cannot be shown to be one key.
 const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"
 
 // prove makes sure that the halves belong together: by an operation, or by what the private half shows of its key
-// where the token offers none. Errors: *VerifyError, or the token's failure.
+// where the token offers none. A key that is one object has no halves that could be of two keys: where its usage
+// allows no operation, or the token offers none, it is taken for what its attributes say. Errors: *VerifyError, or the token's failure.
 func (t *Token) prove(ctx context.Context, kt *keyType, pair WholeKey) error {
 	result, refusal, err := t.operate(ctx, kt, pair)
 	switch {
 	case err != nil || result == same:
 		return err
 	case result == different:
-		return &VerifyError{Problems: []string{errDisproved.Error()}}
-	case kt.twins(pair.private, pair.public) == same:
+		return &VerifyError{Problems: []string{kt.disproved}}
+	case kt.belong(pair.private, pair.public) == same:
 		return nil
 	case refusal != nil:
 		return &VerifyError{Problems: []string{fmt.Sprintf("%s (%v)", unproven, refusal)}}
@@ -71,13 +73,16 @@ func (t *Token) operate(ctx context.Context, kt *keyType, pair WholeKey) (result
 	return unknown, refusal, nil
 }
 
+// fingerprinted gives the key with its fingerprint, for now as its attributes show it.
+func (t *Token) fingerprinted(_ context.Context, key WholeKey) (WholeKey, error) { return key, nil }
+
 // Prove makes sure that the halves of a pair belong together where their attributes do not show it, as on
 // tokens whose private halves have no CKA_EC_POINT: those are one pair by their ID alone. proven is false where the
 // token offers no operation that the pair's usage allows. Errors: *MalformedError where the halves do not belong
 // together, or the token's failure.
 func (t *Token) Prove(ctx context.Context, pair WholeKey) (proven bool, err error) {
 	kt := typeOf(pair.private.ckk)
-	if kt.twins(pair.private, pair.public) == same {
+	if kt.belong(pair.private, pair.public) == same {
 		return true, nil
 	}
 	result, _, err := t.operate(ctx, kt, pair)

@@ -117,7 +117,7 @@ func publicKeys(objects []object, named func(object) bool) (keys []PublicKey, lo
 		if slices.ContainsFunc(m.undecided, named) {
 			return nil, nil, m.ambiguous(group[0].id)
 		}
-		for _, pair := range m.pairs {
+		for _, pair := range m.keys {
 			if named(pair.private) {
 				keys = append(keys, PublicKey{
 					ID: pair.ID, Label: pair.Label, Type: pair.Type, PublicKey: pair.PublicKey, HasPrivate: true, Usage: pair.Usage, PublicUses: pair.public.uses(),

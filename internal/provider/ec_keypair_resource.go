@@ -61,7 +61,7 @@ func (m *ecKeyPairModel) replacing(prior keyModel) []path.Path {
 
 // validate refuses usages that keys on the curve cannot have.
 func (m *ecKeyPairModel) validate(ctx context.Context) (diags diag.Diagnostics) {
-	may := hsm.MayUse(hsm.EC, m.Curve.ValueString())
+	may := hsm.Template{Type: hsm.EC, Curve: m.Curve.ValueString()}.MayUse()
 	if excess := m.usage(ctx) & ecUsages &^ may; may != 0 && excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Curve", fmt.Sprintf(
 			"Keys on %s are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another curve.", m.Curve.ValueString(), may, excess))

@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // Every resource of key pairs lists what the token holds of its type, so that it can be adopted.
@@ -120,7 +119,7 @@ func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hs
 		return result
 	}
 	// Other tools leave usages on keys that they cannot have, and no configuration may say those.
-	if may := pair.Usage & hsm.MayUse(pair.Type, publickey.Curve(pair.PublicKey)); may != 0 {
+	if may := pair.Usage & pair.MayUse(); may != 0 {
 		pair.Usage = may
 	}
 	if err := r.kind.read(m, pair, token); err != nil {
