@@ -56,33 +56,17 @@ func (t *Token) Keys(ctx context.Context) (keys []Key, unreadable int, err error
 func KeyTypes() []string {
 	var names []string
 	for _, kt := range keyTypes {
-		names = append(names, keyTypeName(kt.ckk))
-	}
-	for ckk := range otherTypes {
-		names = append(names, keyTypeName(ckk))
+		names = append(names, kt.title)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// uses are the words of what a key may do, by its attributes.
-var uses = []struct {
-	word string
-	flag cryptoki.AttributeType
-}{
-	{"decrypt", cryptoki.CKA_DECRYPT},
-	{"derive", cryptoki.CKA_DERIVE},
-	{"encrypt", cryptoki.CKA_ENCRYPT},
-	{"sign", cryptoki.CKA_SIGN},
-	{"unwrap", cryptoki.CKA_UNWRAP},
-	{"verify", cryptoki.CKA_VERIFY},
-	{"wrap", cryptoki.CKA_WRAP},
-}
-
+// uses are the words of what the object's own flags allow.
 func (o object) uses() []string {
 	words := []string{}
-	for _, row := range uses {
-		if o.knows(row.flag) && o.is(row.flag) {
+	for _, row := range usages {
+		if o.knows(row.private) && o.is(row.private) {
 			words = append(words, row.word)
 		}
 	}

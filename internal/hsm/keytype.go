@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
@@ -21,6 +22,14 @@ type KeyType string
 const (
 	RSA KeyType = "RSA"
 	EC  KeyType = "EC" // on any curve, Ed25519 among them: PKCS#11 has two values of CKA_KEY_TYPE for them
+	// Secret: a key that is no pair, of a Template's Kind.
+	Secret KeyType = "secret"
+)
+
+// The kinds of secret key.
+const (
+	AES     = "aes"
+	Generic = "generic" // bytes, for HMAC
 )
 
 // keyType is what differs between types of key: a row of keyTypes for each CKA_KEY_TYPE.
@@ -31,6 +40,7 @@ type keyType struct {
 	classes  []uint // CKA_CLASS of the objects that make a key whole: that which holds the secret, then its public half, if it has one
 	generate cryptoki.MechanismType
 	curves   map[string]uint // by their JOSE names, with their size in bits; nil where the type has none
+	kind     string          // of a secret key: AES or Generic
 	may      Usage           // what such a key can be made for
 	usages   Usage           // those that are written explicitly
 	// template gives the attributes that say what kind of key to make: of the public half, where there is one.
@@ -46,6 +56,12 @@ type keyType struct {
 	size func(Template) uint
 	// leastMost is the lowest upper bound that can be a number of bits: some tokens give bytes.
 	leastMost uint
+	// bytes: PKCS#11 has the mechanism's bounds in bytes. Such that can be no bits are taken for that.
+	bytes bool
+	// sizes says what is wrong with the size that is asked for, where any would be; nil where the caller's word will do.
+	sizes func(Template) error
+	// check computes a secret key's check value, where it may encrypt and the token shows none.
+	check func(context.Context, *cryptoki.Session, cryptoki.Object) ([]byte, error)
 	// proofs show that the halves belong together, by usage; the first that the key's usage allows is made.
 	proofs []proof
 	// disproved is what a proof that fails shows.
@@ -120,6 +136,47 @@ var keyTypes = []keyType{
 		may:    Sign,
 		proofs: []proof{{Sign, proveEdDSA}},
 	}),
+	secret(keyType{
+		title: "AES", ckk: cryptoki.CKK_AES, generate: cryptoki.CKM_AES_KEY_GEN, kind: AES,
+		may:       Encrypt | Decrypt | Wrap | Unwrap | Sign | Verify,
+		leastMost: 128, bytes: true, check: aesCheckValue,
+		sizes: func(t Template) error {
+			if t.Bits != 128 && t.Bits != 192 && t.Bits != 256 {
+				return fmt.Errorf("AES keys have 128, 192 or 256 bits, not %d", t.Bits)
+			}
+			return nil
+		},
+		proofs: []proof{{Encrypt | Decrypt, proveCipher}, {Sign | Verify, proveMAC(cryptoki.CKM_AES_CMAC)}},
+	}),
+	secret(keyType{
+		title: "generic", ckk: cryptoki.CKK_GENERIC_SECRET, generate: cryptoki.CKM_GENERIC_SECRET_KEY_GEN, kind: Generic,
+		may:       Sign | Verify,
+		leastMost: 1024,
+		sizes: func(t Template) error {
+			if t.Bits < 128 || t.Bits > 4096 || t.Bits%8 != 0 {
+				return fmt.Errorf("generic keys have whole bytes, from 128 to 4096 bits, not %d bits", t.Bits)
+			}
+			return nil
+		},
+		proofs: []proof{{Sign | Verify, proveMAC(cryptoki.CKM_SHA256_HMAC)}, {Sign | Verify, proveMAC(cryptoki.CKM_SHA_1_HMAC)}},
+	}),
+}
+
+// secret fills in what all types of secret key have in common.
+func secret(kt keyType) keyType {
+	kt.name, kt.classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
+	kt.usages, kt.disproved = every|Encrypt|Verify|Wrap, "it does not undo, or does not verify, what it has done itself"
+	kt.template = func(t Template) []cryptoki.Attribute {
+		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
+	}
+	kt.differs = func(t Template, key WholeKey) []string {
+		if key.Bits != 0 && key.Bits != t.Bits { // 0 is not told
+			return []string{fmt.Sprintf("it has %d bits, not %d", key.Bits, t.Bits)}
+		}
+		return nil
+	}
+	kt.size = func(t Template) uint { return uint(t.Bits) }
+	return kt
 }
 
 // onCurves fills in what all types of key on curves have in common.
@@ -214,6 +271,9 @@ func (kt *keyType) fingerprint(o object) string {
 // bits are passed over, and some tokens round up to whole bytes.
 func (kt *keyType) offered(t Template, info cryptoki.MechanismInfo) error {
 	bits, least, most := kt.size(t), info.MinKeySize, info.MaxKeySize
+	if kt.bytes && most < kt.leastMost {
+		least, most = 8*least, 8*most
+	}
 	if most < kt.leastMost || least > most || most == cryptoki.Unknown || (bits+7)/8*8 >= least && bits <= most {
 		return nil
 	}
@@ -241,15 +301,9 @@ func typeOf(ckk uint) *keyType {
 	return nil
 }
 
-// otherTypes names key types that are met on tokens and are no rows of keyTypes.
-var otherTypes = map[uint]string{cryptoki.CKK_AES: "AES", cryptoki.CKK_GENERIC_SECRET: "generic"}
-
 func keyTypeName(ckk uint) string {
 	if t := typeOf(ckk); t != nil {
 		return t.title
-	}
-	if name, ok := otherTypes[ckk]; ok {
-		return name
 	}
 	return fmt.Sprintf("type 0x%X", ckk)
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -25,6 +26,9 @@ type proof struct {
 // proofText is what proofs sign: a fixed text of this provider's own, which names the key. A signature over
 // anything random could later be taken for a signature over something else.
 func proofText(pair WholeKey) []byte {
+	if pair.PublicKey == nil {
+		return fmt.Appendf(nil, "terraform-provider-hsm: the secret key %s verifies what it signs", FormatID(pair.ID))
+	}
 	return fmt.Appendf(nil, "terraform-provider-hsm: the two halves of key pair %s belong together", FormatID(pair.ID))
 }
 
@@ -65,7 +69,7 @@ func (t *Token) operate(ctx context.Context, kt *keyType, pair WholeKey) (result
 			return same, nil, nil
 		case errors.Is(err, errDisproved):
 			return different, nil, nil
-		case !cryptoki.Refused(err) && !errors.Is(err, cryptoki.CKR_USER_NOT_LOGGED_IN): // a key with a login of its own
+		case !notOffered(err):
 			return unknown, nil, err
 		}
 		refusal = errors.Join(refusal, err) // this token lacks the mechanism, or some part of it
@@ -73,8 +77,31 @@ func (t *Token) operate(ctx context.Context, kt *keyType, pair WholeKey) (result
 	return unknown, refusal, nil
 }
 
-// fingerprinted gives the key with its fingerprint, for now as its attributes show it.
-func (t *Token) fingerprinted(_ context.Context, key WholeKey) (WholeKey, error) { return key, nil }
+// fingerprinted gives the key with its fingerprint. That of a secret key is computed where the token does not show it,
+// if the key's usage allows it and the token offers it.
+func (t *Token) fingerprinted(ctx context.Context, key WholeKey) (WholeKey, error) {
+	kt := typeOf(key.private.ckk)
+	if key.fingerprint != "" || kt.check == nil || !key.Usage.Has(Encrypt) {
+		return key, nil
+	}
+	var value []byte
+	err := t.read(ctx, func(s *cryptoki.Session) (err error) {
+		value, err = kt.check(ctx, s, key.private.handle)
+		return err
+	})
+	switch {
+	case err == nil:
+		key.fingerprint = hex.EncodeToString(value)
+	case !notOffered(err):
+		return WholeKey{}, err
+	}
+	return key, nil
+}
+
+// notOffered says that the token answered that it does not do this with the key, or only after a login of the key's own.
+func notOffered(err error) bool {
+	return cryptoki.Refused(err) || errors.Is(err, cryptoki.CKR_USER_NOT_LOGGED_IN)
+}
 
 // Prove makes sure that the halves of a pair belong together where their attributes do not show it, as on
 // tokens whose private halves have no CKA_EC_POINT: those are one pair by their ID alone. proven is false where the
@@ -182,4 +209,53 @@ func proveAgreement(ctx context.Context, s *cryptoki.Session, pair WholeKey) err
 		return errDisproved
 	}
 	return nil
+}
+
+// proveCipher has the key decrypt what it has encrypted (a block of AES by itself, CKM_AES_ECB).
+func proveCipher(ctx context.Context, s *cryptoki.Session, key WholeKey) error {
+	ecb, block := cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, []byte("terraform-pr-hsm")
+	sealed, err := s.Encrypt(ctx, ecb, key.private.handle, block)
+	if err != nil {
+		return err
+	}
+	opened, err := s.Decrypt(ctx, ecb, key.private.handle, sealed)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(opened, block) || bytes.Equal(sealed, block) {
+		return errDisproved
+	}
+	return nil
+}
+
+// proveMAC has the key verify what it has signed.
+func proveMAC(mechanism cryptoki.MechanismType) func(context.Context, *cryptoki.Session, WholeKey) error {
+	return func(ctx context.Context, s *cryptoki.Session, key WholeKey) error {
+		mac, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, key.private.handle, proofText(key))
+		if err != nil {
+			return err
+		}
+		err = s.Verify(ctx, cryptoki.Mechanism{Type: mechanism}, key.private.handle, proofText(key), mac)
+		if errors.Is(err, cryptoki.CKR_SIGNATURE_INVALID) || errors.Is(err, cryptoki.CKR_SIGNATURE_LEN_RANGE) {
+			return errDisproved
+		}
+		return err
+	}
+}
+
+// checkValueLength is how much of a block of AES its check value is, in bytes (PKCS#11 v2.40, 4.10.2, CKA_CHECK_VALUE).
+const checkValueLength = 3
+
+// aesCheckValue encrypts a block of zeros. The rest of what comes of it is forgotten: GCM keeps it secret.
+func aesCheckValue(ctx context.Context, s *cryptoki.Session, key cryptoki.Object) ([]byte, error) {
+	sealed, err := s.Encrypt(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, key, make([]byte, 16))
+	if err == nil && len(sealed) != 16 {
+		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key, Problem: fmt.Sprintf("a block of AES that is encrypted has %d bytes", len(sealed))}
+	}
+	if err != nil {
+		return nil, err
+	}
+	value := bytes.Clone(sealed[:checkValueLength])
+	clear(sealed)
+	return value, nil
 }

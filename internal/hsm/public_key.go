@@ -69,7 +69,7 @@ func (t *Token) PublicKey(ctx context.Context, want URI) (PublicKey, error) {
 // pick chooses what want names from among the objects. Where it names not one public key, the error lists what it
 // names or, where that is nothing, what is there.
 func (t *Token) pick(objects []object, want URI, there []object) (PublicKey, error) {
-	keys, lone, err := publicKeys(objects, func(o object) bool { return want.Matches(t.info, o.label, o.id) })
+	keys, lone, err := publicKeys(objects, func(o object) bool { return want.Matches(t.info, o.class == cryptoki.CKO_SECRET_KEY, o.label, o.id) })
 	switch {
 	case err != nil:
 		return PublicKey{}, err

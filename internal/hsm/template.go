@@ -16,6 +16,8 @@ type Template struct {
 	ModulusBits    int    // RSA only
 	PublicExponent int64  // RSA only
 	Curve          string // EC only: one of publickey.Curves()
+	Kind           string // secret keys only: AES or Generic
+	Bits           int    // secret keys only
 	Usage          Usage
 	Extractable    bool
 }
@@ -24,11 +26,20 @@ type Template struct {
 func (t Template) row() (*keyType, error) {
 	for i := range keyTypes {
 		kt := &keyTypes[i]
-		if _, has := kt.curves[t.Curve]; kt.name == t.Type && (has || kt.curves == nil) {
+		if _, has := kt.curves[t.Curve]; kt.name == t.Type && kt.kind == t.Kind && (has || kt.curves == nil) {
 			return kt, kt.permits(t.Usage)
 		}
 	}
-	return nil, fmt.Errorf("%q %q is no type of key", t.Type, t.Curve)
+	return nil, fmt.Errorf("%q %q is no type of key", t.Type, t.Curve+t.Kind)
+}
+
+// Fits is an error where no token makes such a key, be it for its size.
+func (t Template) Fits() error {
+	kt, err := t.row()
+	if err == nil && kt.sizes != nil {
+		err = kt.sizes(t)
+	}
+	return err
 }
 
 // MayUse is what such a key can be used for; 0 where there is none.
@@ -68,6 +79,9 @@ func (t Template) verify(kt *keyType, private, public object) (problems []string
 	halves := []object{private, public}[:len(kt.classes)]
 	for _, half := range halves {
 		class := classes[half.class]
+		if half.ckk != kt.ckk {
+			problems = append(problems, fmt.Sprintf("CKA_KEY_TYPE of the %s is that of %s keys, not of %s keys", class, keyTypeName(half.ckk), kt.title))
+		}
 		if string(half.id) != string(t.ID) {
 			problems = append(problems, fmt.Sprintf("CKA_ID of the %s is %s, not %s", class, FormatID(half.id), FormatID(t.ID)))
 		}
@@ -117,6 +131,9 @@ type mechanismAnswer struct {
 // login is needed, and a token that does not answer is no error. It gives a *MechanismError.
 func (t *Token) Check(ctx context.Context, tmpl Template) error {
 	kt, err := tmpl.row()
+	if err == nil {
+		err = tmpl.Fits()
+	}
 	if err != nil {
 		return err
 	}

@@ -226,7 +226,7 @@ func TestSessionsAreLostAmongCreations(t *testing.T) {
 		if n := faults.Count("C_Login") - before; n > 1 {
 			t.Errorf("sessions lost at call %d: %d logins more", nth, n)
 		}
-		if pairs := w.pairs(); len(pairs) != 20 {
+		if pairs := w.keys(); len(pairs) != 20 {
 			t.Errorf("sessions lost at call %d: %d pairs", nth, len(pairs))
 		}
 	}
@@ -523,7 +523,7 @@ func TestGeneratingInParallel(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		pairs := w.pairs()
+		pairs := w.keys()
 		fingerprints := map[string]bool{}
 		for _, pair := range pairs {
 			fingerprints[pair.Fingerprint()] = true

@@ -20,6 +20,8 @@ type WholeKey struct {
 	ID                 []byte // CKA_ID, the same on both halves
 	Label, PublicLabel string // CKA_LABEL of the private and of the public half
 	Type               KeyType
+	Kind               string           // of a secret key: AES or Generic
+	Bits               int              // of a secret key; 0 where the token does not tell
 	PublicKey          crypto.PublicKey // one of package publickey; nil of a key that is no pair
 	Usage              Usage            // what the private half may do
 	PublicUsage        Usage            // what the public half's flags say, in the private half's words; where they are not told, Usage
@@ -34,7 +36,7 @@ type WholeKey struct {
 }
 
 // Fingerprint tells the key from others: of a pair it is the SHA-256 of the public key's SubjectPublicKeyInfo, of
-// a secret key its check value, "" where that cannot be had. In lower-case hex.
+// a secret key its check value (CKA_CHECK_VALUE), "" where that cannot be had. In lower-case hex.
 func (k WholeKey) Fingerprint() string { return k.fingerprint }
 
 // MayUse is what such a key can be used for, whatever its flags say.
@@ -428,7 +430,7 @@ func newWholeKey(kt *keyType, private, public object) (WholeKey, error) {
 	}
 	key.PublicUsage = key.Usage
 	if kt.alone() {
-		key.fingerprint = kt.fingerprint(private)
+		key.Kind, key.Bits, key.fingerprint = kt.kind, 8*int(private.valueLen), kt.fingerprint(private)
 		return key, nil
 	}
 	var err error

@@ -292,7 +292,7 @@ func (x index) located(text string, token hsm.TokenInfo) (found []int) {
 		}
 	}
 	for _, i := range among {
-		if uri.Matches(token, x.pairs[i].Label, x.pairs[i].ID) {
+		if uri.Matches(token, false, x.pairs[i].Label, x.pairs[i].ID) {
 			found = append(found, i)
 		}
 	}

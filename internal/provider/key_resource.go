@@ -360,7 +360,7 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 	}
 	var found []hsm.WholeKey
 	for _, pair := range pairs {
-		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.Label, pair.ID) {
+		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.PublicKey == nil, pair.Label, pair.ID) {
 			found = append(found, pair)
 		}
 	}
