@@ -136,9 +136,21 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 		return err
 	}
 	if len(objects) > 0 {
-		return &ExistsError{ID: id, Objects: namesOf(objects)}
+		return existsError(id, objects)
 	}
 	return nil
+}
+
+// existsError says what bears the ID.
+func existsError(id []byte, objects []object) *ExistsError {
+	e := &ExistsError{ID: id, Objects: namesOf(objects)}
+	if slices.ContainsFunc(objects, func(o object) bool { return o.err != nil }) {
+		return e
+	}
+	if m, err := match(known(objects)); err == nil && len(m.keys) == 1 && len(m.keys[0].objects()) == len(objects) {
+		e.Whole = m.keys[0].Type
+	}
+	return e
 }
 
 // generate has the token make the key, and where that fails looks what came of it: a whole key is adopted, half
@@ -343,13 +355,15 @@ func (g generation) contend(ctx context.Context, made []object) error {
 		if len(rivals) == 0 {
 			return nil
 		}
+		raced := existsError(id, rivals)
+		raced.Raced = true
 		if giveWay || time.Now().After(end) {
-			return &ExistsError{ID: id, Objects: namesOf(rivals), Raced: true}
+			return raced
 		}
 		select {
 		case <-time.After(racePoll):
 		case <-ctx.Done():
-			return &ExistsError{ID: id, Objects: namesOf(rivals), Raced: true}
+			return raced
 		}
 	}
 }

@@ -122,6 +122,14 @@ func FormatSecretKeyURI(token TokenInfo, label string, id []byte) string {
 	return FormatURI(token, label, id) + ";type=" + uriSecretKey
 }
 
+// URI is the key's PKCS#11 URI.
+func (k WholeKey) URI(token TokenInfo) string {
+	if k.PublicKey == nil {
+		return FormatSecretKeyURI(token, k.Label, k.ID)
+	}
+	return FormatURI(token, k.Label, k.ID)
+}
+
 // escape writes percent-encoded bytes: all of them for an ID, as RFC 7512 advises, else those that are not
 // unreserved.
 func escape(b *strings.Builder, value []byte, all bool) {

@@ -21,26 +21,28 @@ const ecUsages = hsm.Sign | hsm.Derive
 
 func newECKeyPairResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		name:    "ec_keypair",
-		keyType: hsm.EC,
-		usages:  ecUsages,
+		keyWords: pairWords,
+		name:     "ec_keypair",
+		keyType:  hsm.EC,
+		usages:   ecUsages,
+		usage:    []string{"sign"},
 		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
 			"names, usages and the public key.",
-		attributes: map[string]schema.Attribute{
+		attributes: pairSchema(map[string]schema.Attribute{
 			"curve": schema.StringAttribute{
 				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, and one that the token offers. The algorithms of signatures are ES256, ES384, ES512, ES256K and EdDSA, in this "+
 					"order. A change replaces the key pair.", strings.Join(publickey.Curves(), "`, `")),
 				Required:   true,
 				Validators: []validator.String{stringvalidator.OneOf(publickey.Curves()...)},
 			},
-		},
+		}),
 		usageNote: "`derive` (ECDH) is not for keys on `Ed25519`.",
 		newModel:  func() keyModel { return new(ecKeyPairModel) },
 	}}
 }
 
 type ecKeyPairModel struct {
-	keyAttributes
+	keyPairAttributes
 	Curve types.String `tfsdk:"curve"`
 }
 
@@ -48,8 +50,9 @@ func (m *ecKeyPairModel) known() bool { return !m.Curve.IsUnknown() }
 
 func (m *ecKeyPairModel) fill(t *hsm.Template) { t.Curve = m.Curve.ValueString() }
 
-func (m *ecKeyPairModel) take(pair hsm.WholeKey) {
+func (m *ecKeyPairModel) take(pair hsm.WholeKey) error {
 	m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
+	return m.keyPairAttributes.take(pair)
 }
 
 func (m *ecKeyPairModel) replacing(prior keyModel) []path.Path {

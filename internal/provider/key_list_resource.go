@@ -14,10 +14,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// Every resource of key pairs lists what the token holds of its type, so that it can be adopted.
+// Every resource of keys lists what the token holds of its type, so that it can be adopted.
 var _ list.ListResourceWithConfigure = (*keyResource)(nil)
-
-const doingList = "List Key Pairs"
 
 type keyListModel struct {
 	LabelPrefix types.String `tfsdk:"label_prefix"`
@@ -25,11 +23,11 @@ type keyListModel struct {
 
 func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
-		MarkdownDescription: fmt.Sprintf("Lists the key pairs on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
-			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as `decrypt` on an elliptic curve: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
+		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
+			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as %s: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.noun, r.kind.typeName(), r.kind.excess),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
-				MarkdownDescription: "Lists only key pairs whose label begins so. Left out, it lists all.",
+				MarkdownDescription: fmt.Sprintf("Lists only %ss whose label begins so. Left out, it lists all.", r.kind.noun),
 				Optional:            true,
 			},
 		},
@@ -60,8 +58,8 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 			result := r.result(ctx, req, token.Info(), pair)
 			if n := same[string(pair.ID)]; n > 1 {
 				result.Diagnostics.AddWarning("Several Keys Of One ID", fmt.Sprintf(
-					"%d key pairs on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
-						"or give one of them another CKA_ID.", n, hsm.FormatID(pair.ID), pair.Label))
+					"%d %ss on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
+						"or give one of them another CKA_ID.", n, r.kind.noun, hsm.FormatID(pair.ID), pair.Label))
 			}
 			if !push(result) {
 				return
@@ -70,9 +68,9 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 	}
 }
 
-// listed reads the key pairs of the resource's type from the token.
+// listed reads the keys of the resource's type from the token.
 func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.WholeKey) {
-	r.client.run(ctx, diags, doingList, func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(doingList), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		var all []hsm.WholeKey
@@ -91,7 +89,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 				lines = append(lines, "  - "+r.client.redact(err.Error()))
 			}
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
-				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key pair:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
+				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
 		for _, pair := range all {
@@ -103,7 +101,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 	return token, pairs
 }
 
-// result is a key pair as an import brings it into the state.
+// result is a key as an import brings it into the state.
 func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.WholeKey) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = fmt.Sprintf("%s (%s)", printable(pair.Label), hsm.FormatID(pair.ID))

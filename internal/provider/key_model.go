@@ -26,31 +26,58 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// keyKind is what differs between the resources of key pairs.
+// keyKind is what differs between the resources of keys.
 type keyKind struct {
+	keyWords
 	name        string // without the provider's: "rsa_keypair"
 	keyType     hsm.KeyType
 	usages      hsm.Usage // those that may be asked for
+	usage       []string  // what is asked for where the configuration does not say; none: it has to
 	usageNote   string    // a sentence of the usages' description, where there is more to say
 	description string
 	attributes  map[string]schema.Attribute // besides those that all have
 	newModel    func() keyModel
 }
 
+// keyWords are what texts about a kind of key differ in.
+type keyWords struct {
+	noun, title string   // "key pair", "Key Pair"
+	parts       []string // those that names and IDs are written to, in pkcs11-tool's words
+	of          string   // those same parts in a sentence, after "the label"
+	secret      string   // what the token keeps to itself
+	labelNote   string   // a sentence of the label's description
+	flags       string   // how usages are written, in the middle of a sentence
+	uriNote     string   // what is in the URI besides
+	fingerprint string   // the attribute that tells a key from another
+	mark        string   // what that shows: "check value"
+	has         string   // who has it: "its public key has the", followed by mark
+	excess      string   // an example of usages that keys may have and may not be given
+}
+
 // typeName is the resource's name in configurations.
 func (k keyKind) typeName() string { return "hsm_" + k.name }
+
+// doing is such as "Create Key Pair", or "List Key Pairs".
+func (k keyKind) doing(what string) string {
+	if what == doingList {
+		return what + " " + k.title + "s"
+	}
+	return what + " " + k.title
+}
 
 // keyModel is a resource's plan or state.
 type keyModel interface {
 	common() *keyAttributes
 	known() bool                               // whether all that fill needs is known
 	fill(*hsm.Template)                        // what kind of key to make
-	take(hsm.WholeKey)                         // the kind of key that the token holds
+	take(hsm.WholeKey) error                   // what differs between keys, as the token holds it
 	replacing(prior keyModel) []path.Path      // the attributes whose difference no token changes in place
 	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
+	fingerprint() string                       // the key's, "" where it is not known
+	forget(newID bool)                         // makes unknown what depends on the key's name and usage
 }
 
-// keyAttributes are those that every key pair has.
+// keyAttributes are those that every key has.
 type keyAttributes struct {
 	Label          types.String   `tfsdk:"label"`
 	KeyID          types.String   `tfsdk:"key_id"`
@@ -59,65 +86,53 @@ type keyAttributes struct {
 	DeletionPolicy types.String   `tfsdk:"deletion_policy"`
 	Timeouts       timeouts.Value `tfsdk:"timeouts"`
 
-	KID                        types.String `tfsdk:"kid"`
-	URI                        types.String `tfsdk:"uri"`
-	JWK                        types.String `tfsdk:"jwk"`
-	PublicKeyPEM               types.String `tfsdk:"public_key_pem"`
-	PublicKeyOpenSSH           types.String `tfsdk:"public_key_openssh"`
-	PublicKeyFingerprintSHA256 types.String `tfsdk:"public_key_fingerprint_sha256"`
-	Local                      types.Bool   `tfsdk:"local"`
-	AlwaysSensitive            types.Bool   `tfsdk:"always_sensitive"`
-	NeverExtractable           types.Bool   `tfsdk:"never_extractable"`
+	URI              types.String `tfsdk:"uri"`
+	Local            types.Bool   `tfsdk:"local"`
+	AlwaysSensitive  types.Bool   `tfsdk:"always_sensitive"`
+	NeverExtractable types.Bool   `tfsdk:"never_extractable"`
 }
 
 func (a *keyAttributes) common() *keyAttributes { return a }
 
 func (a *keyAttributes) validate(context.Context) diag.Diagnostics { return nil }
 
+// forget makes the URI unknown, so that what refers to it waits for the change.
+func (a *keyAttributes) forget(bool) { a.URI = types.StringUnknown() }
+
+// computed is an attribute that the key has for good, unless forget says otherwise.
+func computed(description string) schema.StringAttribute {
+	return schema.StringAttribute{
+		MarkdownDescription: description, Computed: true, PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
+	}
+}
+
 // schemaAttributes are those of keyAttributes and of the kind.
 func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
-	sign, _ := types.SetValue(types.StringType, []attr.Value{types.StringValue("sign")})
-	keepString := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
-	keepBool := []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()}
-	computed := func(description string) schema.StringAttribute {
-		return schema.StringAttribute{MarkdownDescription: description, Computed: true, PlanModifiers: keepString}
-	}
 	claim := func(description string) schema.BoolAttribute {
 		return schema.BoolAttribute{
 			MarkdownDescription: description + " It is the token's claim and no proof; null where the token makes none.",
-			Computed:            true, PlanModifiers: keepBool,
+			Computed:            true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
 		}
 	}
 	all := map[string]schema.Attribute{
 		"label": schema.StringAttribute{
-			MarkdownDescription: "Label (`CKA_LABEL`) of both halves: a name, which may change in place and need not be unique. For Hydra it is the name of the key set.",
+			MarkdownDescription: fmt.Sprintf("Label (`CKA_LABEL`)%s: a name, which may change in place and need not be unique.%s", k.of, k.labelNote),
 			Required:            true,
 			Validators:          []validator.String{stringvalidator.LengthBetween(1, 255)},
 		},
 		"key_id": schema.StringAttribute{
-			MarkdownDescription: "ID (`CKA_ID`) of both halves in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Of a text it is made by the function `key_id` (Terraform 1.8 and later). Left out, it is the text of a " +
-				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused: with an ID of your choice, a key is never made twice, even if a run is killed or a state " +
-				"is lost. It changes in place where the token allows that.",
+			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Of a text it is made by the function `key_id` (Terraform 1.8 and later). Left out, it is the text of a "+
+				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused: with an ID of your choice, a key is never made twice, even if a run is killed or a state "+
+				"is lost. It changes in place where the token allows that.", k.of),
 			Optional:      true,
 			Computed:      true,
 			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown(), sameKeyID{}},
 			Validators:    []validator.String{keyID{}},
 		},
-		"usage": schema.SetAttribute{
-			MarkdownDescription: strings.TrimSpace(fmt.Sprintf("What the private key may do: any of %s. Defaults to `[\"sign\"]`. Each flag is written as true or false, with its counterpart "+
-				"on the public half, since tokens' defaults differ. It changes in place. %s", quotedWords(k.usages), k.usageNote)),
-			Optional:    true,
-			Computed:    true,
-			ElementType: types.StringType,
-			Default:     setdefault.StaticValue(sign),
-			Validators: []validator.Set{
-				setvalidator.SizeAtLeast(1), setvalidator.NoNullValues(),
-				setvalidator.ValueStringsAre(stringvalidator.OneOf(k.usages.Words()...)),
-			},
-		},
+		"usage": k.usageAttribute(),
 		"extractable": schema.BoolAttribute{
-			MarkdownDescription: "Whether the token may ever give the private key out, wrapped by another key (`CKA_EXTRACTABLE`). Defaults to false. True becomes false in place; " +
-				"false to true replaces the key pair.",
+			MarkdownDescription: fmt.Sprintf("Whether the token may ever give the %s out, wrapped by another key (`CKA_EXTRACTABLE`). Defaults to false. True becomes false in place; "+
+				"false to true replaces the %s.", k.secret, k.noun),
 			Optional: true,
 			Computed: true,
 			Default:  booldefault.StaticBool(false),
@@ -125,19 +140,38 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"deletion_policy": deletionPolicyAttribute(),
 		"timeouts":        timeoutsAttribute(ctx),
 
-		"kid": computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text where they are printable UTF-8 (in normal form C), as Hydra has it, else `key_id` in lower case."),
-		"uri": computed("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key pair: the token's label, the key's label and its ID. It holds no PIN. It is " +
-			"not known until the key exists and has its final name and usage, so that what refers to it waits."),
-		"jwk":                           computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),
-		"public_key_pem":                computed("The public key in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo)."),
-		"public_key_openssh":            computed("The public key as a line of OpenSSH's `authorized_keys`, without comment."),
-		"public_key_fingerprint_sha256": computed("SHA-256 of the public key's SubjectPublicKeyInfo, in hexadecimal. A key that was exchanged behind the same ID is noticed by it."),
-		"local":                         claim("Whether the key was generated on this token (`CKA_LOCAL`)."),
-		"always_sensitive":              claim("Whether the private key has always been sensitive (`CKA_ALWAYS_SENSITIVE`)."),
-		"never_extractable":             claim("Whether the private key has never been extractable (`CKA_NEVER_EXTRACTABLE`)."),
+		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
+			"not known until the key exists and has its final name and usage, so that what refers to it waits.", k.noun, k.uriNote)),
+		"local":             claim("Whether the key was generated on this token (`CKA_LOCAL`)."),
+		"always_sensitive":  claim(fmt.Sprintf("Whether the %s has always been sensitive (`CKA_ALWAYS_SENSITIVE`).", k.secret)),
+		"never_extractable": claim(fmt.Sprintf("Whether the %s has never been extractable (`CKA_NEVER_EXTRACTABLE`).", k.secret)),
 	}
 	maps.Copy(all, k.attributes)
 	return all
+}
+
+func (k keyKind) usageAttribute() schema.SetAttribute {
+	otherwise := ""
+	attribute := schema.SetAttribute{
+		Required:    k.usage == nil,
+		ElementType: types.StringType,
+		Validators: []validator.Set{
+			setvalidator.SizeAtLeast(1), setvalidator.NoNullValues(),
+			setvalidator.ValueStringsAre(stringvalidator.OneOf(k.usages.Words()...)),
+		},
+	}
+	if k.usage != nil {
+		values := []attr.Value{}
+		for _, word := range k.usage {
+			values = append(values, types.StringValue(word))
+		}
+		set, _ := types.SetValue(types.StringType, values)
+		attribute.Optional, attribute.Computed, attribute.Default = true, true, setdefault.StaticValue(set)
+		otherwise = fmt.Sprintf(" Defaults to `[\"%s\"]`.", strings.Join(k.usage, `", "`))
+	}
+	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s Each flag is written as true or false%s, since tokens' defaults differ. It changes in place. %s",
+		k.secret, quotedWords(k.usages), otherwise, k.flags, k.usageNote))
+	return attribute
 }
 
 // timeoutsAttribute says what the times are where none are given.
@@ -190,48 +224,31 @@ func (a *keyAttributes) usage(ctx context.Context) hsm.Usage {
 
 // ref says which key is meant.
 func (k keyKind) ref(m keyModel) hsm.Ref {
-	return hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.common().PublicKeyFingerprintSHA256.ValueString()}
-}
-
-// use is the key's use in a JWK: what can sign is for signatures.
-func use(u hsm.Usage) string {
-	if u.Has(hsm.Sign) {
-		return "sig"
-	}
-	return "enc"
+	return hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.fingerprint()}
 }
 
 // read makes the model say what the token holds. Text that is the same but for its form keeps the form that it
 // was configured with.
-func (k keyKind) read(m keyModel, pair hsm.WholeKey, token hsm.TokenInfo) error {
+func (k keyKind) read(m keyModel, key hsm.WholeKey, token hsm.TokenInfo) error {
 	a := m.common()
-	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
-	if err != nil {
-		return err
-	}
 	words := []attr.Value{}
-	for _, w := range pair.Usage.Words() {
+	for _, w := range key.Usage.Words() {
 		words = append(words, types.StringValue(w))
 	}
+	var err error
 	if a.Usage, err = stringSet(words); err != nil {
 		return err
 	}
-	if !bytes.Equal(a.id(), pair.ID) {
-		a.KeyID = types.StringValue(hsm.FormatID(pair.ID))
+	if !bytes.Equal(a.id(), key.ID) {
+		a.KeyID = types.StringValue(hsm.FormatID(key.ID))
 	}
-	a.Label = types.StringValue(printable(pair.Label))
-	a.Extractable = types.BoolValue(pair.Extractable)
-	a.KID = types.StringValue(forms.kid)
-	a.URI = types.StringValue(hsm.FormatURI(token, pair.Label, pair.ID))
-	a.JWK = types.StringValue(forms.jwk)
-	a.PublicKeyPEM = types.StringValue(forms.pem)
-	a.PublicKeyOpenSSH = given(forms.openSSH)
-	a.PublicKeyFingerprintSHA256 = types.StringValue(pair.Fingerprint())
-	a.Local = types.BoolPointerValue(pair.Local)
-	a.AlwaysSensitive = types.BoolPointerValue(pair.AlwaysSensitive)
-	a.NeverExtractable = types.BoolPointerValue(pair.NeverExtractable)
-	m.take(pair)
-	return nil
+	a.Label = types.StringValue(printable(key.Label))
+	a.Extractable = types.BoolValue(key.Extractable)
+	a.URI = types.StringValue(key.URI(token))
+	a.Local = types.BoolPointerValue(key.Local)
+	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)
+	a.NeverExtractable = types.BoolPointerValue(key.NeverExtractable)
+	return m.take(key)
 }
 
 func stringSet(values []attr.Value) (types.Set, error) {
@@ -240,19 +257,6 @@ func stringSet(values []attr.Value) (types.Set, error) {
 		return set, fmt.Errorf("%s: %s", diags[0].Summary(), diags[0].Detail())
 	}
 	return set, nil
-}
-
-// forget makes unknown what depends on the key's name and usage, so that what refers to it waits for the change.
-func (a *keyAttributes) forget(newID bool) {
-	a.URI, a.JWK = types.StringUnknown(), types.StringUnknown()
-	if newID {
-		a.KID = types.StringUnknown()
-	}
-}
-
-// halvesAgree says that the public half has the label and the usages that the private half has.
-func halvesAgree(pair hsm.WholeKey) bool {
-	return pair.Label == pair.PublicLabel && pair.Usage == pair.PublicUsage
 }
 
 // sameKeyID keeps the state's key_id where the configuration has the same ID in other letters.

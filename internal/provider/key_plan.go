@@ -96,7 +96,7 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	if p.Label.Equal(s.Label) && p.Usage.Equal(s.Usage) && !newID && string(differ) != "true" {
 		return
 	}
-	p.forget(newID)
+	plan.forget(newID)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
@@ -107,7 +107,7 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 	if !r.client.known() {
 		return nil
 	}
-	r.client.run(ctx, diags, doingPlan, func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		opened, err := r.client.token(ctx)
@@ -148,7 +148,7 @@ func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource
 	if token == nil || a.Label.IsUnknown() {
 		return
 	}
-	r.client.run(ctx, &resp.Diagnostics, doingPlan, func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingPlan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
@@ -157,28 +157,32 @@ func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource
 			return
 		}
 		if len(strangers) > 0 {
-			resp.Diagnostics.Append(strangersWarning(r.kind.typeName(), a, strangers))
+			resp.Diagnostics.Append(strangersWarning(r.kind, a, strangers))
 		}
 	})
 }
 
-func strangersWarning(typeName string, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
+func strangersWarning(kind keyKind, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
 	var lines []string
 	for _, pair := range strangers {
-		lines = append(lines, fmt.Sprintf("  - key_id %s, SHA-256 fingerprint %s", hsm.FormatID(pair.ID), pair.Fingerprint()))
+		line := "  - key_id " + hsm.FormatID(pair.ID)
+		if pair.Fingerprint() != "" {
+			line += fmt.Sprintf(", %s %s", kind.mark, pair.Fingerprint())
+		}
+		lines = append(lines, line)
 	}
 	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
-			"A new key %q is planned with a key_id that a key pair on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
+			"A new key %q is planned with a key_id that a %s on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
 				"If it is the key you want, as after an apply that was interrupted, adopt it:\n\n%s\n\nElse choose another key_id.",
-			a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))
+			a.Label.ValueString(), kind.noun, strings.Join(lines, "\n"), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
-		"A new key %q is planned, and the token holds a key pair of that label which, as far as this run has seen, no resource of this state manages "+
+		"A new key %q is planned, and the token holds a %s of that label which, as far as this run has seen, no resource of this state manages "+
 			"(an apply does not look at what it does not change, so it may say this of a key that is managed):\n\n%s\n\n"+
 			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
 			"If a further key of this label is meant, as for a rotation, go on.",
-		a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))
+		a.Label.ValueString(), kind.noun, strings.Join(lines, "\n"), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
 }
 
 // errUnknownAtApply cannot happen with a Terraform that keeps to its protocol.

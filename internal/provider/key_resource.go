@@ -24,7 +24,7 @@ var (
 	_ resource.ResourceWithImportState    = (*keyResource)(nil)
 )
 
-// keyResource is every resource of key pairs; what differs between them is in their kind.
+// keyResource is every resource of keys; what differs between them is in their kind.
 type keyResource struct {
 	kind   keyKind
 	client *client
@@ -32,12 +32,13 @@ type keyResource struct {
 
 // What is being done, for diagnostics.
 const (
-	doingCreate = "Create Key Pair"
-	doingRead   = "Read Key Pair"
-	doingUpdate = "Update Key Pair"
-	doingDelete = "Delete Key Pair"
-	doingImport = "Import Key Pair"
-	doingPlan   = "Plan Key Pair"
+	doingCreate = "Create"
+	doingRead   = "Read"
+	doingUpdate = "Update"
+	doingDelete = "Delete"
+	doingImport = "Import"
+	doingPlan   = "Plan"
+	doingList   = "List"
 )
 
 // How long operations may take where the configuration does not say. Generating a large RSA key on a small token
@@ -76,7 +77,7 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 func (r *keyResource) problem(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
 	a := m.common()
 	return problem{
-		doing: doing, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
+		doing: doing, kind: &r.kind, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
 		keyID: a.KeyID.ValueString(), label: a.Label.ValueString(),
 	}.diagnostic()
 }
@@ -91,7 +92,7 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 	if diags.HasError() {
 		return
 	}
-	r.client.run(ctx, diags, doing, func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(doing), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		token, err := r.client.token(ctx)
@@ -149,12 +150,11 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		if err != nil {
 			return err
 		}
-		was := a.PublicKeyFingerprintSHA256.ValueString()
-		if now := pair.Fingerprint(); was != "" && was != now {
+		if was, now := m.fingerprint(), pair.Fingerprint(); was != "" && now != "" && was != now {
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
-				"The key %q (key_id %s) on the token is not the one in the state: its public key has the SHA-256 fingerprint\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
+				"The key %q (key_id %s) on the token is not the one in the state: %s %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
-					"apply anything that publishes the new key before it is cleared up.", pair.Label, hsm.FormatID(pair.ID), now, was))
+					"apply anything that publishes or uses the new key before it is cleared up.", pair.Label, hsm.FormatID(pair.ID), r.kind.has, r.kind.mark, now, was))
 		}
 		differ := []byte("false")
 		if !halvesAgree(pair) {
@@ -193,17 +193,17 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 // moved is an error where the key that the state means is on the token under another ID.
 func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) error {
 	a := m.common()
-	was := a.PublicKeyFingerprintSHA256.ValueString()
+	was := m.fingerprint()
 	if was == "" {
 		return nil
 	}
-	pairs, err := token.KeyPairs(ctx)
+	keys, err := token.WholeKeys(ctx)
 	if err != nil {
 		return err
 	}
-	for _, pair := range pairs {
-		if pair.Fingerprint() == was {
-			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
+	for _, pair := range keys {
+		if pair.Type == r.kind.keyType && pair.Fingerprint() == was {
+			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label, noun: r.kind.noun}
 		}
 	}
 	return nil
@@ -292,8 +292,8 @@ func keyName(a *keyAttributes) string {
 func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	asked, err := r.asked(ctx, req)
 	if err != nil {
-		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a key pair by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
-			sentence(err.Error()), importAdvice(r.kind.typeName(), "6b65792d31")))
+		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a %s by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
+			sentence(err.Error()), r.kind.noun, importAdvice(r.kind.typeName(), "6b65792d31")))
 		return
 	}
 	m := r.kind.newModel()
@@ -302,7 +302,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 	if asked.id != nil {
 		a.KeyID = types.StringValue(hsm.FormatID(asked.id))
 	}
-	r.client.run(ctx, &resp.Diagnostics, doingImport, func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingImport), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
@@ -326,8 +326,10 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(pair.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
-		// Where others made two pairs of this ID, the label or the fingerprint has said which is meant.
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("public_key_fingerprint_sha256"), pair.Fingerprint())...)
+		// Where others made two keys of this ID, the label or the fingerprint has said which is meant.
+		if fingerprint := pair.Fingerprint(); fingerprint != "" {
+			resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.fingerprint), fingerprint)...)
+		}
 	})
 }
 
@@ -354,18 +356,18 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		}
 		return pair, err
 	}
-	pairs, err := token.KeyPairs(ctx)
+	keys, err := token.WholeKeys(ctx)
 	if err != nil {
 		return hsm.WholeKey{}, err
 	}
 	var found []hsm.WholeKey
-	for _, pair := range pairs {
+	for _, pair := range keys {
 		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.PublicKey == nil, pair.Label, pair.ID) {
 			found = append(found, pair)
 		}
 	}
 	if len(found) != 1 {
-		return hsm.WholeKey{}, &selectionError{uri: asked.text, found: found}
+		return hsm.WholeKey{}, &selectionError{uri: asked.text, noun: r.kind.noun, found: found}
 	}
 	return found[0], nil
 }

@@ -16,12 +16,14 @@ import (
 
 func newRSAKeyPairResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		name:    "rsa_keypair",
-		keyType: hsm.RSA,
-		usages:  hsm.Sign | hsm.Decrypt | hsm.Unwrap,
+		keyWords: pairWords,
+		name:     "rsa_keypair",
+		keyType:  hsm.RSA,
+		usages:   hsm.Sign | hsm.Decrypt | hsm.Unwrap,
+		usage:    []string{"sign"},
 		description: "An RSA key pair that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
 			"names, usages and the public key.",
-		attributes: map[string]schema.Attribute{
+		attributes: pairSchema(map[string]schema.Attribute{
 			"modulus_bits": schema.Int64Attribute{
 				MarkdownDescription: "Length of the modulus in bits: 2048 to 16384, in steps of 8, and within what the token offers. Defaults to 4096. " +
 					"A change replaces the key pair.",
@@ -38,13 +40,13 @@ func newRSAKeyPairResource() resource.Resource {
 				Default:    int64default.StaticInt64(65537),
 				Validators: []validator.Int64{int64validator.Between(65537, 1<<31-1), odd{}},
 			},
-		},
+		}),
 		newModel: func() keyModel { return new(rsaKeyPairModel) },
 	}}
 }
 
 type rsaKeyPairModel struct {
-	keyAttributes
+	keyPairAttributes
 	ModulusBits    types.Int64 `tfsdk:"modulus_bits"`
 	PublicExponent types.Int64 `tfsdk:"public_exponent"`
 }
@@ -57,9 +59,10 @@ func (m *rsaKeyPairModel) fill(t *hsm.Template) {
 	t.ModulusBits, t.PublicExponent = int(m.ModulusBits.ValueInt64()), m.PublicExponent.ValueInt64()
 }
 
-func (m *rsaKeyPairModel) take(pair hsm.WholeKey) {
+func (m *rsaKeyPairModel) take(pair hsm.WholeKey) error {
 	key := pair.PublicKey.(*rsa.PublicKey)
 	m.ModulusBits, m.PublicExponent = types.Int64Value(int64(key.N.BitLen())), types.Int64Value(int64(key.E))
+	return m.keyPairAttributes.take(pair)
 }
 
 func (m *rsaKeyPairModel) replacing(prior keyModel) (paths []path.Path) {

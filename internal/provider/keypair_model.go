@@ -1,0 +1,75 @@
+package provider
+
+import (
+	"maps"
+
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// pairWords are those of key pairs.
+var pairWords = keyWords{
+	noun: "key pair", title: "Key Pair", parts: []string{"pubkey", "privkey"}, of: " of both halves", secret: "private key",
+	labelNote: " For Hydra it is the name of the key set.", flags: ", with its counterpart on the public half",
+	fingerprint: "public_key_fingerprint_sha256", mark: "SHA-256 fingerprint", has: "its public key has the", excess: "`decrypt` on an elliptic curve",
+}
+
+// keyPairAttributes are those that every key pair has.
+type keyPairAttributes struct {
+	keyAttributes
+
+	KID                        types.String `tfsdk:"kid"`
+	JWK                        types.String `tfsdk:"jwk"`
+	PublicKeyPEM               types.String `tfsdk:"public_key_pem"`
+	PublicKeyOpenSSH           types.String `tfsdk:"public_key_openssh"`
+	PublicKeyFingerprintSHA256 types.String `tfsdk:"public_key_fingerprint_sha256"`
+}
+
+// pairSchema is that of keyPairAttributes, but for what every key has, with that of one kind.
+func pairSchema(own map[string]schema.Attribute) map[string]schema.Attribute {
+	all := map[string]schema.Attribute{
+		"kid":                           computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text where they are printable UTF-8 (in normal form C), as Hydra has it, else `key_id` in lower case."),
+		"jwk":                           computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),
+		"public_key_pem":                computed("The public key in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo)."),
+		"public_key_openssh":            computed("The public key as a line of OpenSSH's `authorized_keys`, without comment."),
+		"public_key_fingerprint_sha256": computed("SHA-256 of the public key's SubjectPublicKeyInfo, in hexadecimal. A key that was exchanged behind the same ID is noticed by it."),
+	}
+	maps.Copy(all, own)
+	return all
+}
+
+func (a *keyPairAttributes) fingerprint() string { return a.PublicKeyFingerprintSHA256.ValueString() }
+
+// use is the key's use in a JWK: what can sign is for signatures.
+func use(u hsm.Usage) string {
+	if u.Has(hsm.Sign) {
+		return "sig"
+	}
+	return "enc"
+}
+
+func (a *keyPairAttributes) take(pair hsm.WholeKey) error {
+	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
+	if err != nil {
+		return err
+	}
+	a.KID, a.JWK = types.StringValue(forms.kid), types.StringValue(forms.jwk)
+	a.PublicKeyPEM, a.PublicKeyOpenSSH = types.StringValue(forms.pem), given(forms.openSSH)
+	a.PublicKeyFingerprintSHA256 = types.StringValue(pair.Fingerprint())
+	return nil
+}
+
+func (a *keyPairAttributes) forget(newID bool) {
+	a.keyAttributes.forget(newID)
+	a.JWK = types.StringUnknown()
+	if newID {
+		a.KID = types.StringUnknown()
+	}
+}
+
+// halvesAgree says that the public half has the label and the usages that the private half has.
+func halvesAgree(pair hsm.WholeKey) bool {
+	return pair.Label == pair.PublicLabel && pair.Usage == pair.PublicUsage
+}
