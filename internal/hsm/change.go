@@ -83,6 +83,9 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 	}
 	t.wrote(pair.objects(), changed.objects())
 	changed.fingerprint = pair.fingerprint
+	if now, err := t.fingerprinted(settle, changed); err == nil { // what cannot be had now is had when the key is read again
+		changed = now
+	}
 	return changed, nil
 }
 

@@ -123,13 +123,14 @@ func nextMoved(p problem) string {
 	if !errors.As(p.err, &e) {
 		return otherwise.next(p)
 	}
-	text := "the state is kept, and no new key is made. Let the state follow the key (this touches the state only):\n\n" +
+	var text strings.Builder
+	text.WriteString("the state is kept, and no new key is made. Let the state follow the key (this touches the state only):\n\n" +
 		"  terraform state rm " + p.resourceType + ".NAME\n  terraform import " + p.resourceType + ".NAME " + e.to +
-		"\n\nor give the key its old ID back:\n"
+		"\n\nor give the key its old ID back:\n")
 	for _, part := range p.kind.parts {
-		text += "\n  " + p.command("--id", e.to, "--type", part, "--set-id", e.from)
+		text.WriteString("\n  " + p.command("--id", e.to, "--type", part, "--set-id", e.from))
 	}
-	return text
+	return text.String()
 }
 
 func nextNotFound(p problem) string {

@@ -173,6 +173,7 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 			return nil
 		}
 		if m.Profile.ValueString() == profileHydra {
+			all = slices.DeleteFunc(all, candidate.secret)
 			resp.Diagnostics.Append(notForHydra(all, token.Info())...)
 		}
 		if resp.Diagnostics.HasError() {
@@ -187,12 +188,15 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
-// candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone.
+// candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone. A
+// secret key is among them only to be told of: nothing selects it.
 type candidate struct {
 	hsm.WholeKey
 	unknown  string // the kind
 	selected bool
 }
+
+func (c candidate) secret() bool { return c.PublicKey == nil && c.unknown == "" }
 
 // candidates reads the pairs that may be selected: only those of the IDs that the selection names, where it
 // names any, so that three keys cost no reading of fifty thousand. A profile looks at the others as well.
@@ -201,7 +205,7 @@ func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []can
 	var unknown []hsm.UnknownPair
 	if ids, narrow := m.ids(); narrow && m.Profile.IsNull() {
 		pairs, unknown, err = candidatesOf(ctx, token, ids)
-	} else if pairs, err = token.KeyPairs(ctx); err == nil {
+	} else if pairs, err = token.WholeKeys(ctx); err == nil {
 		unknown, err = token.UnknownPairs(ctx, nil)
 	}
 	for _, pair := range pairs {
@@ -221,6 +225,15 @@ func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []
 			strange, unknownErr := token.UnknownPairs(ctx, id)
 			if unknownErr != nil {
 				return nil, nil, unknownErr
+			}
+			if errors.Is(err, hsm.ErrNotFound) && len(strange) == 0 {
+				secret, secretErr := token.WholeKey(ctx, hsm.Ref{Type: hsm.Secret, ID: id})
+				switch {
+				case secretErr == nil:
+					pairs = append(pairs, secret)
+				case !errors.Is(secretErr, hsm.ErrNotFound):
+					return nil, nil, secretErr
+				}
 			}
 			if unknown = append(unknown, strange...); len(strange) > 0 || errors.Is(err, hsm.ErrNotFound) {
 				continue // where there is none at all, selectFrom says so, with what asked for it
@@ -292,7 +305,7 @@ func (x index) located(text string, token hsm.TokenInfo) (found []int) {
 		}
 	}
 	for _, i := range among {
-		if uri.Matches(token, false, x.pairs[i].Label, x.pairs[i].ID) {
+		if uri.Matches(token, x.pairs[i].secret(), x.pairs[i].Label, x.pairs[i].ID) {
 			found = append(found, i)
 		}
 	}
@@ -320,10 +333,17 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 		matched := make([]bool, len(pairs))
 		for i, v := range argument.values {
 			found, at := argument.find(v.ValueString(), token.Info()), path.Root(argument.name).AtListIndex(i)
-			for _, j := range found {
+			public := slices.DeleteFunc(slices.Clone(found), func(j int) bool { return pairs[j].secret() })
+			for _, j := range public {
 				matched[j], namedBy[j] = true, at
 			}
-			if len(found) == 0 {
+			switch {
+			case len(public) > 0:
+			case len(found) > 0:
+				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(
+					"%q names the secret key %q (key_id %s) on %s, and no key pair. A secret key has no public key, and a set that is published holds nothing else.\n\n"+
+						"What to do: leave it out, or name a key pair.", v.ValueString(), pairs[found[0]].Label, hsm.FormatID(pairs[found[0]].ID), token.Info()))
+			default:
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
 					"No key pair on %s matches %q.\n\nWhat to do: correct it, or, where the key is made by the same configuration, refer to the resource's uri, or add "+
 						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", token.Info(), v.ValueString(), token.Command("--list-objects")))
@@ -335,7 +355,7 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 	}
 	for j, pair := range pairs {
 		switch {
-		case misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
+		case pair.secret() || misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
 		case pair.unknown == "":
 			pairs[j].selected = true
 			selected = append(selected, pair.WholeKey)
