@@ -82,7 +82,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Only pairs whose two halves are on the " +
-			"token are in it, and never a private member. What is given of `labels`, `label_prefix`, `key_ids` and `uris` must all match; none of them selects every pair of a type that this provider manages.\n\n" +
+			"token are in it, and never a private member or a secret key. What is given of `labels`, `label_prefix`, `key_ids` and `uris` must all match; none of them selects every pair of a type that this provider manages.\n\n" +
 			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist. Select keys of the same configuration by their `uri`: it is unknown until the " +
 			"key exists, so that the set is read after it. For `labels` and `label_prefix`, say so by `depends_on`.",
 		Attributes: map[string]schema.Attribute{
