@@ -49,7 +49,7 @@ func obey(text string) int {
 		return 1
 	}
 	if o.Operation == "race" {
-		return race(token)
+		return race(token, kindNamed(o.Kind))
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
@@ -150,13 +150,13 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 	return more
 }
 
-// race makes each ID that it reads, at the moment that it reads it, and says what came of it.
-func race(token *hsm.Token) int {
+// race makes a key of each ID that it reads, at the moment that it reads it, and says what came of it.
+func race(token *hsm.Token, kind kind) int {
 	lines := bufio.NewScanner(os.Stdin)
 	_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
 	fmt.Println("ready")
 	for lines.Scan() {
-		_, err := token.Generate(context.Background(), small(lines.Text(), "race"))
+		_, err := token.Generate(context.Background(), kind.template(lines.Text(), "race"))
 		switch {
 		case err == nil:
 			fmt.Println("made")
@@ -171,15 +171,24 @@ func race(token *hsm.Token) int {
 
 // TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times.
 func TestTwoProcessesMakeTheSameID(t *testing.T) {
+	for _, name := range []string{kinds[0].name, "AES"} {
+		t.Run(name, func(t *testing.T) {
+			kindNamed(name).needs(t)
+			raceFor(t, kindNamed(name))
+		})
+	}
+}
+
+func raceFor(t *testing.T, kind kind) {
 	k := hsmtest.New(t)
-	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
+	w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
 	type racer struct {
 		start func(string)
 		next  func() string
 	}
 	var racers []racer
 	for range 2 {
-		cmd := command(order{Library: k.Library, Label: k.Label, PIN: k.PIN, Operation: "race"})
+		cmd := command(order{Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: kind.name, Operation: "race"})
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +226,7 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 		made := strings.Count(a+" "+b, "made")
 		pairs := w.keys()
 		if len(pairs) != 1 || made != 1 {
-			t.Fatalf("race %d: %q and %q, and %d pairs", i, a, b, len(pairs))
+			t.Fatalf("race %d: %q and %q, and %d keys", i, a, b, len(pairs))
 		}
 		w.clear()
 	}

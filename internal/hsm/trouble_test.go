@@ -356,13 +356,17 @@ func without(attribute cryptoki.AttributeType) func(cryptoki.Attributes) {
 	return func(a cryptoki.Attributes) { delete(a, attribute) }
 }
 
-// TestAModuleThatLies reads a good pair through a module that changes its answers.
+// TestAModuleThatLies reads a good pair, or a secret key, through a module that changes its answers.
 func TestAModuleThatLies(t *testing.T) {
 	k := hsmtest.New(t)
 	witness := open(t, k)
 	pair := generate(t, witness, small("a", "a"))
 	foreign := generate(t, witness, small("b", "b"))
 	_ = foreign
+	box := kindNamed("AES")
+	if hsmtest.Has(t, hsmtest.SecretKeys) {
+		generate(t, witness, box.template("s", "s"))
+	}
 	even := func(a cryptoki.Attributes) {
 		n := append([]byte{}, a[cryptoki.CKA_MODULUS]...)
 		if len(n) > 0 {
@@ -370,7 +374,7 @@ func TestAModuleThatLies(t *testing.T) {
 			a[cryptoki.CKA_MODULUS] = n
 		}
 	}
-	const public, private = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY
+	const public, private, secret = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_SECRET_KEY
 	for name, c := range map[string]struct {
 		class  uint
 		change func(cryptoki.Attributes)
@@ -395,12 +399,23 @@ func TestAModuleThatLies(t *testing.T) {
 		"the private half of someone else":    {private, set(cryptoki.CKA_MODULUS, append([]byte{1}, make([]byte, 127)...)), "belong together"},
 		"both halves of one class":            {private, set(cryptoki.CKA_CLASS, cryptoki.ULong(cryptoki.CKA_CLASS, public).Value), "missing"},
 		"a public half that is no key at all": {public, set(cryptoki.CKA_CLASS, cryptoki.ULong(cryptoki.CKA_CLASS, 0).Value), "missing"},
+		"a secret key's flag of two bytes":    {secret, set(cryptoki.CKA_ENCRYPT, []byte{1, 0}), "CKA_ENCRYPT"},
+		"a secret key's length of a byte":     {secret, set(cryptoki.CKA_VALUE_LEN, []byte{16}), "CKA_VALUE_LEN"},
+		"a secret key of no class":            {secret, without(cryptoki.CKA_CLASS), "CKA_CLASS"},
+		"a secret key of no type":             {secret, without(cryptoki.CKA_KEY_TYPE), "CKA_KEY_TYPE"},
+		"a secret key of no ID":               {secret, without(cryptoki.CKA_ID), "CKA_ID"},
+		"a secret key of another ID":          {secret, set(cryptoki.CKA_ID, []byte("zzz")), "CKA_ID"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			ref := hsm.Ref{Type: hsm.RSA, ID: pair.ID}
+			if c.class == secret {
+				box.needs(t)
+				ref = hsm.Ref{Type: hsm.Secret, ID: []byte("s")}
+			}
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
 			faults.Inject(lie(c.class, c.change))
-			got, err := token.WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+			got, err := token.WholeKey(context.Background(), ref)
 			if err == nil {
 				t.Fatalf("it was taken for %s", describe(got))
 			}
@@ -411,7 +426,7 @@ func TestAModuleThatLies(t *testing.T) {
 				t.Errorf("the error does not name %s: %v", c.names, err)
 			}
 			unreadable, _ := token.Unreadable(context.Background())
-			if _, err := token.KeyPairs(context.Background()); err == nil && unreadable == 0 && c.names != "missing" && c.names != "belong together" && name != "another ID than was searched" {
+			if _, err := token.WholeKeys(context.Background()); err == nil && unreadable == 0 && c.names != "missing" && c.names != "belong together" && !strings.Contains(name, "another ID") {
 				t.Error("the set of all keys leaves it out silently")
 			}
 		})
