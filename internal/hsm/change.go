@@ -9,7 +9,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Change is what is to be another way in a key pair; what is nil stays as it is.
+// Change is what is to be another way in a key; what is nil stays as it is.
 type Change struct {
 	ID          []byte
 	Label       *string
@@ -17,12 +17,12 @@ type Change struct {
 	Extractable *bool // only to false: no token takes it back
 }
 
-// ChangeKeyPair changes both halves of the pair that ref means, in place. Where the second half cannot be
-// changed, the first is put back. Errors: as of KeyPair where the pair is not found, *DifferentKeyError,
+// Change changes the key that ref means, in place: of a pair both halves. Where the second half cannot be
+// changed, the first is put back. Errors: as of WholeKey where the pair is not found, *DifferentKeyError,
 // *ExistsError where the new ID is taken, each in an *OperationError that says what the token holds now.
-func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, error) {
-	failed := func(err error, holds Holding, label string) (KeyPair, error) {
-		return KeyPair{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
+func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error) {
+	failed := func(err error, holds Holding, label string) (WholeKey, error) {
+		return WholeKey{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
 	}
 	ids := [][]byte{ref.ID}
 	if c.ID != nil && !bytes.Equal(c.ID, ref.ID) {
@@ -40,11 +40,14 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 		}
 		defer leave()
 	}
-	pair, err := t.pairUnder(ctx, ref, ids[:1])
+	pair, err := t.keyUnder(ctx, ref, ids[:1])
+	if err == nil {
+		pair, err = t.fingerprinted(ctx, pair)
+	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}
-	if ref.Fingerprint != "" && pair.Fingerprint() != ref.Fingerprint {
+	if !pair.isMeant(ref) {
 		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}, HoldsUntouched, pair.Label)
 	}
 	kt := typeOf(pair.private.ckk)
@@ -61,7 +64,7 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
 		return failed(ErrReadOnly, HoldsUntouched, pair.Label)
 	}
-	if _, err := t.ProveKeyPair(ctx, pair); err != nil { // the private half may be somebody else's
+	if _, err := t.Prove(ctx, pair); err != nil { // the private half may be somebody else's
 		return failed(err, HoldsUntouched, pair.Label)
 	}
 	if len(ids) > 1 {
@@ -78,28 +81,32 @@ func (t *Token) ChangeKeyPair(ctx context.Context, ref Ref, c Change) (KeyPair, 
 		t.failed()
 		return failed(err, holds, pair.Label)
 	}
-	t.wrote([]object{pair.private, pair.public}, []object{changed.private, changed.public})
+	t.wrote(pair.objects(), changed.objects())
+	changed.fingerprint = pair.fingerprint
+	if now, err := t.fingerprinted(settle, changed); err == nil { // what cannot be had now is had when the key is read again
+		changed = now
+	}
 	return changed, nil
 }
 
-// pairUnder finds the pair that ref means, its halves under any of the IDs.
-func (t *Token) pairUnder(ctx context.Context, ref Ref, ids [][]byte) (KeyPair, error) {
+// keyUnder finds the key that ref means, its halves under any of the IDs.
+func (t *Token) keyUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey, error) {
 	var objects []object
 	for _, id := range ids {
 		found, err := t.find(ctx, id)
 		if err != nil {
-			return KeyPair{}, err
+			return WholeKey{}, err
 		}
 		objects = append(objects, found...)
 	}
 	return choose(objects, ref)
 }
 
-// attributes are those to give to a pair: of the private and of the public half.
+// attributes are those to give to a key: of the private and, where it has one, of the public half.
 type attributes struct{ private, public []cryptoki.Attribute }
 
-// heldBy says that both halves of the pair have all of the attributes.
-func (a attributes) heldBy(pair KeyPair) bool {
+// heldBy says that the key has all of the attributes.
+func (a attributes) heldBy(pair WholeKey) bool {
 	return len(pair.private.lacking(a.private)) == 0 && len(pair.public.lacking(a.public)) == 0
 }
 
@@ -120,6 +127,9 @@ func (c Change) wanted(kt *keyType) (a attributes) {
 	}
 	if c.Extractable != nil {
 		a.private = append(a.private, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, *c.Extractable))
+	}
+	if kt.alone() {
+		a.public = nil
 	}
 	return a
 }
@@ -157,17 +167,17 @@ func (o object) as(changed []cryptoki.Attribute) []cryptoki.Attribute {
 	return own
 }
 
-// mutation is the change of one pair.
+// mutation is the change of one key.
 type mutation struct {
 	token  *Token
 	ref    Ref
 	ids    [][]byte // the old ID and, where it changes, the new one
-	before KeyPair
+	before WholeKey
 }
 
 // run changes the pair to what is wanted, or puts it back. Whether a call took effect is never guessed from its
 // code, but read from the token.
-func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Holding, error) {
+func (m mutation) run(ctx, settle context.Context, want attributes) (WholeKey, Holding, error) {
 	old := attributes{private: m.before.private.as(want.private), public: m.before.public.as(want.public)}
 	pair := m.before
 	var cause error
@@ -175,7 +185,7 @@ func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Ho
 		cause = m.set(ctx, pair, want)
 		now, holds, err := m.look(settle, cause)
 		if err != nil {
-			return KeyPair{}, holds, err
+			return WholeKey{}, holds, err
 		}
 		if pair = now; want.heldBy(pair) {
 			return pair, HoldsKey, nil
@@ -189,36 +199,36 @@ func (m mutation) run(ctx, settle context.Context, want attributes) (KeyPair, Ho
 	}
 	for range 2 {
 		if old.heldBy(pair) {
-			return KeyPair{}, HoldsAsBefore, cause
+			return WholeKey{}, HoldsAsBefore, cause
 		}
 		failure := m.set(settle, pair, old)
 		now, holds, err := m.look(settle, failure)
 		if err != nil {
-			return KeyPair{}, holds, errors.Join(cause, err)
+			return WholeKey{}, holds, errors.Join(cause, err)
 		}
 		pair = now
 	}
 	if old.heldBy(pair) {
-		return KeyPair{}, HoldsAsBefore, cause
+		return WholeKey{}, HoldsAsBefore, cause
 	}
-	return KeyPair{}, HoldsMixed, cause
+	return WholeKey{}, HoldsMixed, cause
 }
 
 // look reads the pair anew, after an attempt that ended with the given failure.
-func (m mutation) look(ctx context.Context, failure error) (KeyPair, Holding, error) {
+func (m mutation) look(ctx context.Context, failure error) (WholeKey, Holding, error) {
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
-		return KeyPair{}, HoldsKeyAtLeast, failure // it may still take effect
+		return WholeKey{}, HoldsKeyAtLeast, failure // it may still take effect
 	}
-	pair, err := m.token.pairUnder(ctx, m.ref, m.ids)
+	pair, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if err != nil {
-		return KeyPair{}, HoldsKeyAtLeast, errors.Join(failure, err)
+		return WholeKey{}, HoldsKeyAtLeast, errors.Join(failure, err)
 	}
 	return pair, HoldsKey, nil
 }
 
 // set gives both halves those of the attributes that they lack: the private one first, so that the pair is
 // still found by its public half; what cannot be put back comes last.
-func (m mutation) set(ctx context.Context, pair KeyPair, want attributes) error {
+func (m mutation) set(ctx context.Context, pair WholeKey, want attributes) error {
 	reversible, final := split(pair.private.lacking(want.private))
 	for _, step := range []struct {
 		half    object
@@ -267,5 +277,6 @@ func (m mutation) setHalf(ctx context.Context, half object, missing []cryptoki.A
 
 // sameKey says that two readings show the same object, whatever it is called by now.
 func sameKey(a, b object) bool {
-	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point)
+	return a.class == b.class && a.ckk == b.ckk && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point) &&
+		a.valueLen == b.valueLen && bytes.Equal(a.checkValue, b.checkValue)
 }

@@ -31,21 +31,21 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 				}
 				tmpl := onCurve(curve, curve+usage.String(), "l")
 				tmpl.Usage = usage
-				if may := hsm.MayUse(hsm.EC, curve); !may.Has(usage) {
-					if _, err := token.GenerateKeyPair(context.Background(), tmpl); err == nil || !strings.Contains(err.Error(), "Edwards keys are for sign, not for derive") {
+				if may := tmpl.MayUse(); !may.Has(usage) {
+					if _, err := token.Generate(context.Background(), tmpl); err == nil || !strings.Contains(err.Error(), "Edwards keys are for sign, not for derive") {
 						t.Errorf("got %v", err)
 					}
 					return
 				}
 				made := generate(t, token, tmpl)
-				found, err := open(t, k).KeyPair(context.Background(), hsm.Ref{Type: hsm.EC, ID: tmpl.ID, Fingerprint: made.Fingerprint()})
+				found, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: hsm.EC, ID: tmpl.ID, Fingerprint: made.Fingerprint()})
 				if err != nil || describe(found) != describe(made) {
 					t.Fatalf("found %s, %v", describe(found), err)
 				}
 				if publickey.Curve(made.PublicKey) != curve || made.Usage != usage || made.PublicUsage != usage || !made.Sensitive || made.Extractable {
 					t.Errorf("made %s on %s", describe(made), publickey.Curve(made.PublicKey))
 				}
-				if proven, err := token.ProveKeyPair(context.Background(), made); err != nil || !proven {
+				if proven, err := token.Prove(context.Background(), made); err != nil || !proven {
 					t.Errorf("proven: %t, %v", proven, err)
 				}
 			})
@@ -99,7 +99,7 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 			c.beside(t, k)
 			before := strings.Count(k.Tool(t, "--list-objects"), "Key Object")
 			ref := hsm.Ref{Type: hsm.EC, ID: mine.ID, Fingerprint: mine.Fingerprint()}
-			found, err := open(t, k).KeyPair(ctx, ref)
+			found, err := open(t, k).WholeKey(ctx, ref)
 			if !errors.Is(err, c.found) || err == nil && describe(found) != describe(mine) {
 				t.Errorf("found %s, %v", describe(found), err)
 			}
@@ -107,8 +107,8 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 				t.Errorf("the set of all keys: %v", err)
 			}
 			label := "new"
-			_, changed := token.ChangeKeyPair(ctx, ref, hsm.Change{Label: &label})
-			left, destroyed := token.DestroyKeyPair(ctx, ref)
+			_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+			left, destroyed := token.Destroy(ctx, ref)
 			if !errors.Is(changed, c.found) || !errors.Is(destroyed, c.found) {
 				t.Errorf("changing it: %v, destroying it: %v", changed, destroyed)
 			}
@@ -125,7 +125,7 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 
 // strangersBehind puts the halves of two pairs under one ID, so that they look like one: our half of a class, and the
 // other one of somebody else.
-func strangersBehind(t *testing.T, k *hsmtest.Token, token *hsm.Token, theirs string) (mine, other hsm.KeyPair) {
+func strangersBehind(t *testing.T, k *hsmtest.Token, token *hsm.Token, theirs string) (mine, other hsm.WholeKey) {
 	t.Helper()
 	mine = generate(t, token, onCurve(publickey.P256, "x", "l"))
 	other = generate(t, token, onCurve(publickey.P256, "y", "l"))
@@ -148,19 +148,19 @@ func TestHalvesThatOnlyLookLikeOnePair(t *testing.T) {
 			ref := hsm.Ref{Type: hsm.EC, ID: []byte("x"), Fingerprint: mine.Fingerprint()}
 			label := "new"
 			if theirs == "pubkey" { // which shows at the first look that it is another
-				if pair, err := token.KeyPair(ctx, ref); !errors.Is(err, hsm.ErrMalformed) {
+				if pair, err := token.WholeKey(ctx, ref); !errors.Is(err, hsm.ErrMalformed) {
 					t.Errorf("found %s, %v", describe(pair), err)
 				}
 			}
-			pair, err := token.KeyPair(ctx, hsm.Ref{Type: hsm.EC, ID: []byte("x")}) // as an import does
+			pair, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.EC, ID: []byte("x")}) // as an import does
 			if err != nil {
 				t.Fatal(err)
 			}
-			if proven, err := token.ProveKeyPair(ctx, pair); proven || !errors.Is(err, hsm.ErrMalformed) {
+			if proven, err := token.Prove(ctx, pair); proven || !errors.Is(err, hsm.ErrMalformed) {
 				t.Errorf("proven: %t, %v", proven, err)
 			}
-			_, changed := token.ChangeKeyPair(ctx, ref, hsm.Change{Label: &label})
-			_, destroyed := token.DestroyKeyPair(ctx, ref)
+			_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+			_, destroyed := token.Destroy(ctx, ref)
 			for _, err := range []error{changed, destroyed} {
 				if _, different := errors.AsType[*hsm.DifferentKeyError](err); !errors.Is(err, hsm.ErrMalformed) && !different {
 					t.Errorf("got %v", err)
@@ -189,7 +189,7 @@ func TestTheOtherHalfIsFoundByAProof(t *testing.T) {
 	ref := hsm.Ref{Type: hsm.EC, ID: mine.ID, Fingerprint: mine.Fingerprint()}
 	for _, half := range []string{"privkey", "pubkey"} {
 		k.Tool(t, "--type", half, "--id", "78", "--set-id", "7a7a")
-		_, err := open(t, k).KeyPair(ctx, ref)
+		_, err := open(t, k).WholeKey(ctx, ref)
 		apart, ok := errors.AsType[*hsm.HalfPairError](err)
 		if !ok || apart.Twin == nil || string(apart.Twin.ID) != "zz" || apart.Twin.Class != apart.Missing {
 			t.Errorf("the %s under another ID: %v", half, err)
@@ -197,7 +197,7 @@ func TestTheOtherHalfIsFoundByAProof(t *testing.T) {
 		k.Tool(t, "--type", half, "--id", "7a7a", "--set-id", "78")
 	}
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "78")
-	_, err := open(t, k).KeyPair(ctx, ref)
+	_, err := open(t, k).WholeKey(ctx, ref)
 	if apart, ok := errors.AsType[*hsm.HalfPairError](err); !ok || apart.Twin != nil {
 		t.Errorf("a half that is nowhere: %v", err)
 	}
@@ -208,7 +208,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 	const public, private = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY
 	k := hsmtest.New(t)
 	witness := open(t, k)
-	pairs := map[string]hsm.KeyPair{}
+	pairs := map[string]hsm.WholeKey{}
 	for _, curve := range []string{publickey.P256, publickey.Ed25519} {
 		hsmtest.NeedsCurves(t, curve)
 		pairs[curve] = generate(t, witness, onCurve(curve, curve, "l"))
@@ -255,7 +255,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 					c.change(a)
 				}
 			}))
-			got, err := token.KeyPair(context.Background(), hsm.Ref{Type: hsm.EC, ID: pair.ID, Fingerprint: pair.Fingerprint()})
+			got, err := token.WholeKey(context.Background(), hsm.Ref{Type: hsm.EC, ID: pair.ID, Fingerprint: pair.Fingerprint()})
 			if c.names == "" && (err != nil || describe(got) != describe(pair)) {
 				t.Errorf("found %s, %v", describe(got), err)
 			}
@@ -317,7 +317,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 				faults := &hsmtest.Faults{}
 				token := openWith(t, k, k.PIN, faults)
 				faults.Inject(c.fault)
-				_, err := token.GenerateKeyPair(context.Background(), w.kind.template(id, "label"))
+				_, err := token.Generate(context.Background(), w.kind.template(id, "label"))
 				if _, ok := errors.AsType[*hsm.OperationError](err); !ok || !strings.Contains(err.Error(), c.names) {
 					t.Fatalf("got %v", err)
 				}
@@ -338,13 +338,13 @@ func TestASecretOfAProofIsNobodysKey(t *testing.T) {
 		made := generate(t, token, kindNamed("secp256k1 that derives").template(code.Error(), "l"))
 		faults.Clear()
 		// The last session is left open for its login, until there is another.
-		if _, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("nobody's")}); !errors.Is(err, hsm.ErrNotFound) {
+		if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("nobody's")}); !errors.Is(err, hsm.ErrNotFound) {
 			t.Error(err)
 		}
 		if n := objects(t, k); n != 2 { // of the whole process, those of its sessions among them
 			t.Errorf("%s: %d objects", code, n)
 		}
-		if _, err := token.DestroyKeyPair(context.Background(), hsm.Ref{Type: hsm.EC, ID: made.ID}); err != nil {
+		if _, err := token.Destroy(context.Background(), hsm.Ref{Type: hsm.EC, ID: made.ID}); err != nil {
 			t.Error(err)
 		}
 	}

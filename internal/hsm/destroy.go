@@ -8,15 +8,14 @@ import (
 	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// DestroyKeyPair destroys the pair that ref means, the private half first, and looks again at the end. What is
+// Destroy destroys the key that ref means, of a pair the private half first, and looks again at the end. What is
 // gone already is no failure, and nor is half a pair of which nothing else is left. The other key objects that
 // still bear the ID come back as left: they are somebody else's. Errors: *AmbiguousError, *DifferentKeyError
 // where the key behind the ID is not the one that ref's fingerprint means, or an *OperationError that says
 // what the token holds now.
-func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err error) {
+func (t *Token) Destroy(ctx context.Context, ref Ref) (left []Object, err error) {
 	failed := func(err error, holds Holding, label string) ([]Object, error) {
 		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
 	}
@@ -35,8 +34,8 @@ func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err
 		return failed(err, HoldsUntouched, "")
 	}
 	doomed, pair, err := victims(objects, ref)
-	if err == nil && pair != nil { // the private half may be somebody else's
-		_, err = t.ProveKeyPair(ctx, *pair)
+	if err == nil && pair != nil {
+		err = t.meant(ctx, *pair, ref)
 	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
@@ -59,19 +58,30 @@ func (t *Token) DestroyKeyPair(ctx context.Context, ref Ref) (left []Object, err
 	return namesOf(objects), nil
 }
 
+// meant makes sure that the key that was found is the one that ref means, as far as the token shows it.
+func (t *Token) meant(ctx context.Context, key WholeKey, ref Ref) error {
+	key, err := t.fingerprinted(ctx, key)
+	if err == nil && !key.isMeant(ref) {
+		return &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: key.Fingerprint()}
+	}
+	if err == nil { // the private half may be somebody else's
+		_, err = t.Prove(ctx, key)
+	}
+	return err
+}
+
 // DifferentKeyError says that the key behind an ID is not the one that is meant.
 type DifferentKeyError struct {
 	ID          []byte
-	Want, Found string // fingerprints
+	Want, Found string // fingerprints, as WholeKey has them
 }
 
 func (e *DifferentKeyError) Error() string {
-	return fmt.Sprintf("the key behind key ID %s is another one: its public key has the fingerprint %s, the one that is meant has %s", FormatID(e.ID), e.Found, e.Want)
+	return fmt.Sprintf("the key behind key ID %s is another one: its fingerprint is %s, that of the one that is meant is %s", FormatID(e.ID), e.Found, e.Want)
 }
 
-// victims are the objects to destroy: the two halves of the pair that ref means, or what is left of it, where pair
-// is nil.
-func victims(objects []object, ref Ref) (doomed []object, pair *KeyPair, err error) {
+// victims are the objects to destroy: those of the key that ref means, or what is left of a pair, where key is nil.
+func victims(objects []object, ref Ref) (doomed []object, key *WholeKey, err error) {
 	candidates := ofType(objects, ref.Type)
 	for _, o := range objects {
 		if o.err != nil {
@@ -89,27 +99,15 @@ func victims(objects []object, ref Ref) (doomed []object, pair *KeyPair, err err
 			return nil, nil, err
 		}
 		o := candidates[0]
-		shows := fingerprintOf(typeOf(o.ckk), o)
+		shows := typeOf(o.ckk).fingerprint(o)
 		if ref.Fingerprint != "" && shows != ref.Fingerprint && (shows != "" || o.class == cryptoki.CKO_PUBLIC_KEY) {
 			return nil, nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: shows}
 		}
 		return candidates, nil, nil
 	case err != nil:
 		return nil, nil, err
-	case ref.Fingerprint != "" && chosen.Fingerprint() != ref.Fingerprint:
-		return nil, nil, &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: chosen.Fingerprint()}
 	}
-	return []object{chosen.private, chosen.public}, &chosen, nil
-}
-
-// fingerprintOf is the fingerprint of what a half shows of its key, "" where that is too little.
-func fingerprintOf(kt *keyType, o object) string {
-	key, err := kt.parse(o)
-	if err != nil {
-		return ""
-	}
-	fingerprint, _ := publickey.Fingerprint(key) // what parses has one
-	return fingerprint
+	return chosen.objects(), &chosen, nil
 }
 
 // discard destroys objects that this process has made and does not keep, and says what the token holds then.
@@ -123,15 +121,15 @@ func (t *Token) discard(ctx context.Context, made []object) Holding {
 
 // wipe destroys all key objects of an ID that this process has made up, so that nobody else's can bear it: what
 // is there need not even be readable. It says what the token holds then.
-func (t *Token) wipe(ctx context.Context, id []byte) Holding {
+func (t *Token) wipe(ctx context.Context, kt *keyType, id []byte) Holding {
 	defer t.failed()
-	var private, public []cryptoki.Object
+	var left []uint // classes, in the row's order
 	find := func(s *cryptoki.Session, class uint) (handles []cryptoki.Object, err error) {
 		return s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id), cryptoki.ULong(cryptoki.CKA_CLASS, class)})
 	}
 	for range 2 {
 		err := t.pool.use(ctx, func(s *cryptoki.Session) error {
-			for _, class := range []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY} {
+			for _, class := range kt.classes {
 				handles, err := find(s, class)
 				if err != nil {
 					return err
@@ -151,29 +149,44 @@ func (t *Token) wipe(ctx context.Context, id []byte) Holding {
 		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs || errors.Is(err, ErrMalformed) {
 			return HoldsUnknown
 		}
-		err = t.read(ctx, func(s *cryptoki.Session) (err error) {
-			if private, err = find(s, cryptoki.CKO_PRIVATE_KEY); err != nil {
-				return err
+		err = t.read(ctx, func(s *cryptoki.Session) error {
+			left = nil
+			for _, class := range kt.classes {
+				handles, err := find(s, class)
+				if err != nil {
+					return err
+				}
+				if len(handles) > 0 {
+					left = append(left, class)
+				}
 			}
-			if public, err = find(s, cryptoki.CKO_PUBLIC_KEY); err != nil || len(private) > 0 {
-				return err
+			if slices.Contains(left, kt.classes[0]) {
+				return nil
 			}
 			return loggedIn(ctx, s, t.info)
 		})
 		switch {
 		case err != nil:
 			return HoldsUnknown
-		case len(private)+len(public) == 0:
+		case len(left) == 0:
 			return HoldsNothing
 		}
 	}
-	switch {
-	case len(public) == 0:
+	if len(left) == len(kt.classes) {
+		return HoldsKey
+	}
+	return halfHeld(left[0])
+}
+
+// halfHeld is the holding of half a pair, of that class.
+func halfHeld(class uint) Holding {
+	switch class {
+	case cryptoki.CKO_PRIVATE_KEY:
 		return HoldsPrivate
-	case len(private) == 0:
+	case cryptoki.CKO_PUBLIC_KEY:
 		return HoldsPublic
 	}
-	return HoldsKey
+	return HoldsUnknown
 }
 
 // remains are what a destruction left.
@@ -185,20 +198,18 @@ type remains struct {
 
 // holds tells remains in words.
 func (r remains) holds(doomed []object) Holding {
-	private, public, whole := halves(r.objects)
 	switch {
 	case len(r.objects) == 0 && len(r.others) > 0:
 		return HoldsOther
 	case len(r.objects) == 0:
 		return HoldsNothing
-	case whole && len(doomed) == len(r.objects):
-		return HoldsKey
-	case private.class != 0:
-		return HoldsPrivate
-	case public.class != 0:
-		return HoldsPublic
 	}
-	return HoldsUnknown
+	if kt := typeOf(r.objects[0].ckk); kt != nil && len(doomed) == len(r.objects) {
+		if _, _, whole := kt.parts(r.objects); whole {
+			return HoldsKey
+		}
+	}
+	return halfHeld(r.objects[0].class) // the private half, if that is there
 }
 
 // destroy destroys key objects, in the order given, and looks what is left. Destroying is repeated once on what

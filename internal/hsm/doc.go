@@ -9,8 +9,8 @@
 //	})
 //	...
 //	defer token.Close()
-//	pair, err := token.GenerateKeyPair(ctx, hsm.Template{Type: hsm.RSA, Label: "web", ModulusBits: 4096, PublicExponent: 65537, Usage: hsm.Sign})
-//	pair, err = token.KeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+//	pair, err := token.Generate(ctx, hsm.Template{Type: hsm.RSA, Label: "web", ModulusBits: 4096, PublicExponent: 65537, Usage: hsm.Sign})
+//	pair, err = token.WholeKey(ctx, hsm.Ref{Type: hsm.RSA, ID: pair.ID})
 //	if errors.Is(err, hsm.ErrNotFound) { // proven: nothing of that ID is there
 //
 // Who a key is: its CKA_ID, in hex; the label is a name that may change. Where others made two pairs of one

@@ -51,7 +51,8 @@ var (
 type ExistsError struct {
 	ID      []byte
 	Objects []Object
-	Raced   bool // it was free when it was looked at, and taken by someone else while the key was made
+	Whole   KeyType // of the one whole key that Objects are; "" where they are none, or more
+	Raced   bool    // it was free when it was looked at, and taken by someone else while the key was made
 }
 
 func (e *ExistsError) Error() string {

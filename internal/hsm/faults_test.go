@@ -39,6 +39,8 @@ var kinds = []kind{
 	{"P-256", hsm.Template{Type: hsm.EC, Curve: publickey.P256, Usage: hsm.Sign}, hsm.Derive},
 	{"secp256k1 that derives", hsm.Template{Type: hsm.EC, Curve: publickey.Secp256k1, Usage: hsm.Derive}, hsm.Sign},
 	{"Ed25519", hsm.Template{Type: hsm.EC, Curve: publickey.Ed25519, Usage: hsm.Sign}, 0},
+	{"AES", hsm.Template{Type: hsm.Secret, Kind: hsm.AES, Bits: 128, Usage: hsm.Encrypt | hsm.Decrypt}, hsm.Sign | hsm.Verify},
+	{"HMAC", hsm.Template{Type: hsm.Secret, Kind: hsm.Generic, Bits: 256, Usage: hsm.Sign | hsm.Verify}, hsm.Sign},
 }
 
 func (k kind) template(id, label string) hsm.Template {
@@ -47,9 +49,20 @@ func (k kind) template(id, label string) hsm.Template {
 	return tmpl
 }
 
+// objects is how many objects such a key is.
+func (k kind) objects() int {
+	if k.tmpl.Type == hsm.Secret {
+		return 1
+	}
+	return 2
+}
+
 // needs skips a test on a make of token that has no such keys.
 func (k kind) needs(t *testing.T) {
 	t.Helper()
+	if k.tmpl.Type == hsm.Secret {
+		hsmtest.Needs(t, hsmtest.SecretKeys)
+	}
 	if k.tmpl.Curve != "" {
 		hsmtest.NeedsCurves(t, k.tmpl.Curve)
 	}
@@ -81,9 +94,9 @@ type world struct {
 	token   *hsmtest.Token
 	witness *hsm.Token
 	id      []byte
-	key     hsm.KeyPair // before the operation; zero where there is none
-	made    hsm.KeyPair // by the operation
-	err     error       // of the operation
+	key     hsm.WholeKey // before the operation; zero where there is none
+	made    hsm.WholeKey // by the operation
+	err     error        // of the operation
 }
 
 const oldLabel, newLabel = "old", "new"
@@ -97,7 +110,7 @@ func (w *world) ref() hsm.Ref {
 // withKey prepares a key as it was before.
 func withKey(w *world) {
 	w.id = []byte("the ID")
-	pairs := w.pairs()
+	pairs := w.keys()
 	if len(pairs) == 1 && string(pairs[0].ID) == string(w.id) && pairs[0].Label == oldLabel && pairs[0].Usage == w.kind.tmpl.Usage && pairs[0].PublicUsage == w.kind.tmpl.Usage {
 		w.key = pairs[0]
 		return
@@ -107,7 +120,7 @@ func withKey(w *world) {
 }
 
 func withoutKey(w *world) {
-	w.id, w.key = []byte("the ID"), hsm.KeyPair{}
+	w.id, w.key = []byte("the ID"), hsm.WholeKey{}
 	w.clear()
 }
 
@@ -120,11 +133,11 @@ func (w *world) fresh() *hsm.Token {
 	return token
 }
 
-// pairs are the whole pairs on the token; anything else on it fails the test.
-func (w *world) pairs() []hsm.KeyPair {
+// keys are the whole keys on the token; anything else on it fails the test.
+func (w *world) keys() []hsm.WholeKey {
 	token := w.fresh()
 	defer token.Close()
-	pairs, err := token.KeyPairs(context.Background())
+	keys, err := token.WholeKeys(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -132,15 +145,15 @@ func (w *world) pairs() []hsm.KeyPair {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if len(objects) != 2*len(pairs) {
-		w.t.Fatalf("strays: %d pairs among %v", len(pairs), objects)
+	if len(objects) != w.kind.objects()*len(keys) {
+		w.t.Fatalf("strays: %d keys among %v", len(keys), objects)
 	}
-	return pairs
+	return keys
 }
 
 func (w *world) clear() {
-	for _, pair := range w.pairs() {
-		if _, err := w.witness.DestroyKeyPair(context.Background(), hsm.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
+	for _, pair := range w.keys() {
+		if _, err := w.witness.Destroy(context.Background(), hsm.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -152,14 +165,14 @@ func move(kind) hsm.Change    { return hsm.Change{ID: newID} }
 
 func change(to func(kind) hsm.Change) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) (err error) {
-		w.made, err = token.ChangeKeyPair(ctx, w.ref(), to(w.kind))
+		w.made, err = token.Change(ctx, w.ref(), to(w.kind))
 		return err
 	}
 }
 
 func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) error {
-		pair, err := token.KeyPair(ctx, ref(w))
+		pair, err := token.WholeKey(ctx, ref(w))
 		if err == nil && pair.Fingerprint() != w.key.Fingerprint() {
 			w.t.Errorf("another key was found: %s", describe(pair))
 		}
@@ -175,14 +188,21 @@ var operations = []operation{
 	{name: "import", prepare: withKey, run: look(func(w *world) hsm.Ref { return hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
 	{name: "JWKS and list", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		pairs, err := token.KeyPairs(ctx)
-		if err == nil && (len(pairs) != 1 || pairs[0].Fingerprint() != w.key.Fingerprint()) {
+		if err == nil && len(pairs) != w.kind.objects()-1 { // a secret key is in no set
 			w.t.Errorf("the set has %d keys", len(pairs))
 		}
 		if err != nil {
 			return err
 		}
+		whole, err := token.WholeKeys(ctx)
+		if err == nil && (len(whole) != 1 || whole[0].Fingerprint() != w.key.Fingerprint()) {
+			w.t.Errorf("there are %d keys", len(whole))
+		}
+		if err != nil {
+			return err
+		}
 		keys, unreadable, err := token.Keys(ctx)
-		if err == nil && (len(keys) != 2 || unreadable > 0 || slices.ContainsFunc(keys, func(k hsm.Key) bool { return k.Err != nil || *k.TwinMissing })) {
+		if err == nil && (len(keys) != w.kind.objects() || unreadable > 0 || slices.ContainsFunc(keys, stray)) {
 			w.t.Errorf("the list is %v, and %d are unreadable", keys, unreadable)
 		}
 		return err
@@ -195,24 +215,24 @@ var operations = []operation{
 		return err
 	}},
 	{name: "create", prepare: withoutKey, converge: created, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
-		w.made, err = token.GenerateKeyPair(ctx, w.kind.template(string(w.id), oldLabel))
+		w.made, err = token.Generate(ctx, w.kind.template(string(w.id), oldLabel))
 		return err
 	}},
 	{name: "create with a random ID", prepare: withoutKey, converge: createdAtRandom, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
-		w.made, err = token.GenerateKeyPair(ctx, w.kind.template("", oldLabel))
+		w.made, err = token.Generate(ctx, w.kind.template("", oldLabel))
 		return err
 	}},
 	{name: "relabel", prepare: withKey, converge: changed(relabel), run: change(relabel)},
 	{name: "change the usage", prepare: withKey, converge: changed(reuse), run: change(reuse)},
 	{name: "change the ID", prepare: withKey, converge: changed(move), run: change(move)},
 	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
-		_, err := token.DestroyKeyPair(ctx, w.ref())
+		_, err := token.Destroy(ctx, w.ref())
 		return err
 	}},
 }
 
 func unchanged(w *world, _ *hsm.Token) {
-	pairs := w.pairs()
+	pairs := w.keys()
 	if len(pairs) != 1 || describe(pairs[0]) != describe(w.key) {
 		w.t.Errorf("reading has changed the key: %v", pairs)
 	}
@@ -221,9 +241,9 @@ func unchanged(w *world, _ *hsm.Token) {
 // created does what the next apply does: it makes the key, or adopts by the command that the error carries.
 func created(w *world, token *hsm.Token) {
 	ctx := context.Background()
-	pair, err := token.GenerateKeyPair(ctx, w.kind.template(string(w.id), oldLabel))
+	pair, err := token.Generate(ctx, w.kind.template(string(w.id), oldLabel))
 	if errors.Is(err, hsm.ErrExists) {
-		pair, err = token.KeyPair(ctx, hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id})
+		pair, err = token.WholeKey(ctx, hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id})
 	}
 	if err != nil {
 		w.t.Errorf("the next run does not converge: %v", err)
@@ -232,7 +252,7 @@ func created(w *world, token *hsm.Token) {
 	if w.made.ID != nil && w.made.Fingerprint() != pair.Fingerprint() {
 		w.t.Errorf("a second key was made")
 	}
-	if pairs := w.pairs(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
+	if pairs := w.keys(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
 		w.t.Errorf("the token holds %d pairs", len(pairs))
 	}
 }
@@ -241,11 +261,11 @@ func created(w *world, token *hsm.Token) {
 // says may be left is cleared away by the ID that the error names.
 func createdAtRandom(w *world, token *hsm.Token) {
 	if failed, ok := errors.AsType[*hsm.OperationError](w.err); ok && failed.Holds != hsm.HoldsNothing && failed.Holds != hsm.HoldsUntouched {
-		if _, err := token.DestroyKeyPair(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: failed.ID}); err != nil {
+		if _, err := token.Destroy(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: failed.ID}); err != nil {
 			w.t.Error(err)
 		}
 	}
-	pairs := w.pairs()
+	pairs := w.keys()
 	if w.made.ID == nil && len(pairs) > 0 {
 		w.t.Errorf("a creation that failed has left %d pairs", len(pairs))
 	}
@@ -260,15 +280,15 @@ func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
 		if w.made.ID != nil {
 			ref.ID = w.made.ID
 		}
-		_, err := token.KeyPair(context.Background(), ref)                              // the refresh before it
+		_, err := token.WholeKey(context.Background(), ref)                             // the refresh before it
 		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil { // as the error advises
 			kind := map[string]string{"private key": "privkey", "public key": "pubkey"}[half.Twin.Class]
 			w.token.Tool(w.t, "--id", hsm.FormatID(half.Twin.ID), "--type", kind, "--set-id", hsm.FormatID(ref.ID))
 		}
-		pair, err := token.ChangeKeyPair(context.Background(), ref, c)
+		pair, err := token.Change(context.Background(), ref, c)
 		if errors.Is(err, hsm.ErrNotFound) && c.ID != nil && w.made.ID == nil { // the state follows the key, as the error advises
 			ref.ID = c.ID
-			pair, err = token.ChangeKeyPair(context.Background(), ref, c)
+			pair, err = token.Change(context.Background(), ref, c)
 		}
 		if err != nil {
 			w.t.Errorf("the next run does not converge: %v", err)
@@ -277,17 +297,17 @@ func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
 		if pair.Fingerprint() != w.key.Fingerprint() {
 			w.t.Error("the key is another one")
 		}
-		if pairs := w.pairs(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
+		if pairs := w.keys(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
 			w.t.Errorf("the token holds %v", pairs)
 		}
 	}
 }
 
 func deleted(w *world, token *hsm.Token) {
-	if left, err := token.DestroyKeyPair(context.Background(), w.ref()); err != nil || len(left) > 0 {
+	if left, err := token.Destroy(context.Background(), w.ref()); err != nil || len(left) > 0 {
 		w.t.Errorf("the next run does not converge: %v %v", left, err)
 	}
-	if pairs := w.pairs(); len(pairs) != 0 {
+	if pairs := w.keys(); len(pairs) != 0 {
 		w.t.Errorf("the token holds %d pairs", len(pairs))
 	}
 }
@@ -306,6 +326,9 @@ func (w *world) holdsAsSaid(err error) {
 	}
 	private, public := count["private key"], count["public key"]
 	whole := private == 1 && public == 1
+	if w.kind.objects() == 1 {
+		whole = len(objects) == 1
+	}
 	before := w.key.ID != nil
 	var failed *hsm.OperationError
 	if !errors.As(err, &failed) {
@@ -322,8 +345,8 @@ func (w *world) holdsAsSaid(err error) {
 		is = len(objects) == 0
 	case hsm.HoldsAsBefore:
 		is = whole
-		pairs, _ := token.KeyPairs(context.Background())
-		is = is && len(pairs) == 1 && describe(pairs[0]) == describe(w.key)
+		keys, _ := token.WholeKeys(context.Background())
+		is = is && len(keys) == 1 && describe(keys[0]) == describe(w.key)
 	case hsm.HoldsKey, hsm.HoldsMixed, hsm.HoldsKeyAtLeast:
 		is = whole
 	case hsm.HoldsPrivate:
@@ -338,11 +361,19 @@ func (w *world) holdsAsSaid(err error) {
 	}
 }
 
+// allows says that the operation can be done to such a key.
+func (k kind) allows(op operation) bool {
+	return (op.name != "change the usage" || k.other != 0) && (op.name != "a public key" || k.objects() > 1)
+}
+
+// stray says that something is wrong with a key, or missing of it.
+func stray(k hsm.Key) bool { return k.Err != nil || k.TwinMissing != nil && *k.TwinMissing }
+
 // everyOperation runs a test of each operation on each kind of key that it can be done to.
 func everyOperation(t *testing.T, test func(*testing.T, kind, operation)) {
 	for _, kind := range kinds {
 		for _, op := range operations {
-			if op.name == "change the usage" && kind.other == 0 {
+			if !kind.allows(op) {
 				continue
 			}
 			t.Run(kind.name+": "+op.name, func(t *testing.T) {
@@ -431,7 +462,7 @@ func (m *matrix) attempt() error {
 
 func (m *matrix) one(fault hsmtest.Fault) {
 	m.op.prepare(m.world)
-	m.made = hsm.KeyPair{}
+	m.made = hsm.WholeKey{}
 	m.faults.Clear()
 	m.faults.Inject(fault)
 	m.err = m.attempt()
@@ -440,7 +471,7 @@ func (m *matrix) one(fault hsmtest.Fault) {
 		m.recovered.Add(1)
 	} else {
 		m.failed.Add(1)
-		m.made = hsm.KeyPair{}
+		m.made = hsm.WholeKey{}
 		if text := m.err.Error(); !strings.Contains(text, fault.Function) || !strings.Contains(text, fault.Code.Error()) {
 			m.t.Errorf("the error does not name the function and the code: %v", m.err)
 		}

@@ -21,7 +21,7 @@ func TestALonePrivateHalfOfAnotherKeyIsNotDestroyed(t *testing.T) {
 	mine := generate(t, token, small("mine", "m"))
 	generate(t, token, small("x", "theirs"))
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "78")
-	_, err := token.DestroyKeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte("x"), Fingerprint: mine.Fingerprint()})
+	_, err := token.Destroy(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte("x"), Fingerprint: mine.Fingerprint()})
 	if _, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok {
 		t.Errorf("got %v", err)
 	}
@@ -36,7 +36,7 @@ func TestAForeignPairDoesNotStandInForHalfOfOurs(t *testing.T) {
 	mine := generate(t, token, small("x", "mine"))
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "78")
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "78", "--label", "theirs", "--usage-sign")
-	_, err := open(t, k).KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: mine.ID, Fingerprint: mine.Fingerprint()})
+	_, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: mine.ID, Fingerprint: mine.Fingerprint()})
 	if !errors.Is(err, hsm.ErrHalfPair) {
 		t.Errorf("got %v", err)
 	}
@@ -51,10 +51,10 @@ func TestAnIDThatOthersTookSinceTheSnapshotIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "62", "--label", "b", "--usage-sign")
-	if _, err := token.ChangeKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: []byte("a")}, hsm.Change{ID: []byte("b")}); !errors.Is(err, hsm.ErrExists) {
+	if _, err := token.Change(ctx, hsm.Ref{Type: hsm.RSA, ID: []byte("a")}, hsm.Change{ID: []byte("b")}); !errors.Is(err, hsm.ErrExists) {
 		t.Errorf("a change: %v", err)
 	}
-	if _, err := token.GenerateKeyPair(ctx, small("b", "b")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := token.Generate(ctx, small("b", "b")); !errors.Is(err, hsm.ErrExists) {
 		t.Errorf("a creation: %v", err)
 	}
 	if n := strings.Count(k.Tool(t, "--list-objects"), "Key Object"); n != 4 {
@@ -91,10 +91,10 @@ func TestARivalWhosePrivateHalfShowsNothingKeepsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = token.Close() })
-	if _, err := token.GenerateKeyPair(context.Background(), small("x", "l")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := token.Generate(context.Background(), small("x", "l")); !errors.Is(err, hsm.ErrExists) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := honest.KeyPair(context.Background(), hsm.Ref{ID: []byte("x")}); err != nil {
+	if _, err := honest.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")}); err != nil {
 		t.Errorf("the rival's pair: %v", err)
 	}
 }
@@ -116,10 +116,10 @@ func TestASearchThatIgnoresTheIDDestroysNobodysKey(t *testing.T) {
 		}
 		return err
 	}})
-	if _, err := token.GenerateKeyPair(context.Background(), small("", "new")); err == nil {
+	if _, err := token.Generate(context.Background(), small("", "new")); err == nil {
 		t.Error("a pair that could not be proven was kept")
 	}
-	if found, err := honest.KeyPair(context.Background(), hsm.Ref{ID: precious.ID}); err != nil || found.Fingerprint() != precious.Fingerprint() {
+	if found, err := honest.WholeKey(context.Background(), hsm.Ref{ID: precious.ID}); err != nil || found.Fingerprint() != precious.Fingerprint() {
 		t.Errorf("the key beside it: %v", err)
 	}
 }
@@ -139,13 +139,13 @@ func TestAKeyThatIsDestroyedUnderANewHandleLeavesTheSnapshot(t *testing.T) {
 	if err := cryptokitest.CloseAllSessions(k.Library, k.Label); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := token.DestroyKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: []byte("a")}); err != nil {
+	if _, err := token.Destroy(ctx, hsm.Ref{Type: hsm.RSA, ID: []byte("a")}); err != nil {
 		t.Fatal(err)
 	}
 	if pairs, err := token.KeyPairs(ctx); err != nil || len(pairs) != 1 {
 		t.Errorf("%d pairs, %v", len(pairs), err)
 	}
-	if _, err := token.KeyPair(ctx, hsm.Ref{ID: []byte("a")}); !errors.Is(err, hsm.ErrNotFound) {
+	if _, err := token.WholeKey(ctx, hsm.Ref{ID: []byte("a")}); !errors.Is(err, hsm.ErrNotFound) {
 		t.Errorf("the destroyed pair: %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 		"a creation": func(t *testing.T, token *hsm.Token) { generate(t, token, small("new", "new")) },
 		"a change that fails, then a creation": func(t *testing.T, token *hsm.Token) {
 			label := "other"
-			if _, err := token.ChangeKeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte("a")}, hsm.Change{Label: &label}); err == nil {
+			if _, err := token.Change(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte("a")}, hsm.Change{Label: &label}); err == nil {
 				t.Error("the change went well")
 			}
 			generate(t, token, small("new", "new"))

@@ -3,9 +3,9 @@ package hsm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,13 +16,13 @@ import (
 // everyone is the weight of a generation that runs with no other beside it.
 const everyone = math.MaxInt64
 
-// GenerateKeyPair makes a key pair in the token, reads it back, holds it against the template, and proves that
-// its halves belong together. What does not pass is destroyed again. Errors: *ExistsError where a key object
+// Generate makes a key in the token, reads it back, holds it against the template, and proves by its use that
+// it is one key: that the halves of a pair belong together. What does not pass is destroyed again. Errors: *ExistsError where a key object
 // bears the ID already, *MechanismError, or an *OperationError that says what the token holds now.
-func (t *Token) GenerateKeyPair(ctx context.Context, tmpl Template) (KeyPair, error) {
+func (t *Token) Generate(ctx context.Context, tmpl Template) (WholeKey, error) {
 	kt, err := tmpl.row()
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	chosen := len(tmpl.ID) > 0
 	if !chosen {
@@ -31,12 +31,12 @@ func (t *Token) GenerateKeyPair(ctx context.Context, tmpl Template) (KeyPair, er
 	g := generation{token: t, row: kt, template: tmpl, chosen: chosen}
 	pair, holds, err := g.run(ctx)
 	if err != nil {
-		return KeyPair{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
+		return WholeKey{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
 	}
 	return pair, nil
 }
 
-// generation is the making of one key pair.
+// generation is the making of one key.
 type generation struct {
 	token    *Token
 	row      *keyType
@@ -44,27 +44,27 @@ type generation struct {
 	chosen   bool // the ID is somebody's choice, so that others may choose the same
 }
 
-func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
+func (g generation) run(ctx context.Context) (WholeKey, Holding, error) {
 	t := g.token
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
-		return KeyPair{}, HoldsUntouched, ErrReadOnly
+		return WholeKey{}, HoldsUntouched, ErrReadOnly
 	}
 	if err := t.Check(ctx, g.template); err != nil {
-		return KeyPair{}, HoldsUntouched, err
+		return WholeKey{}, HoldsUntouched, err
 	}
 	unlock, err := t.locks.lock(ctx, g.template.ID)
 	if err != nil {
-		return KeyPair{}, HoldsUntouched, err
+		return WholeKey{}, HoldsUntouched, err
 	}
 	defer unlock()
 	leave, err := t.write(ctx)
 	if err != nil {
-		return KeyPair{}, HoldsUntouched, err
+		return WholeKey{}, HoldsUntouched, err
 	}
 	defer leave()
 	if g.chosen { // nobody else makes the same random UUID
 		if err := t.free(ctx, g.template.ID); err != nil {
-			return KeyPair{}, HoldsUntouched, err
+			return WholeKey{}, HoldsUntouched, err
 		}
 	}
 	// From here on the token may hold something that is not in order yet.
@@ -73,19 +73,19 @@ func (g generation) run(ctx context.Context) (KeyPair, Holding, error) {
 	for try := 1; ; try++ {
 		pair, holds, err := g.attempt(ctx, settle, try)
 		if err == nil {
-			t.wrote(nil, []object{pair.private, pair.public})
+			t.wrote(nil, pair.objects())
 			return pair, HoldsKey, nil
 		}
 		if holds != HoldsNothing || try == generateTries || !g.worthRepeating(ctx, err) {
 			if holds != HoldsNothing {
 				t.failed()
 			}
-			return KeyPair{}, holds, err
+			return WholeKey{}, holds, err
 		}
 	}
 }
 
-// generateTries is how often C_GenerateKeyPair is called at most. Before each call but the first, it is made sure
+// generateTries is how often the token is told to generate at most. Before each call but the first, it is made sure
 // that nothing is left of the one before.
 const generateTries = 3
 
@@ -108,24 +108,24 @@ func isAny(err error, codes []error) bool {
 	return slices.ContainsFunc(codes, func(code error) bool { return errors.Is(err, code) })
 }
 
-// attempt makes the pair once, the first time beside others, then alone. What is not accepted is destroyed.
-func (g generation) attempt(ctx, settle context.Context, try int) (KeyPair, Holding, error) {
+// attempt makes the key once, the first time beside others, then alone. What is not accepted is destroyed.
+func (g generation) attempt(ctx, settle context.Context, try int) (WholeKey, Holding, error) {
 	weight := int64(1)
 	if try > 1 {
 		weight = everyone
 	}
 	made, holds, err := g.generate(ctx, settle, weight)
 	if err != nil {
-		return KeyPair{}, holds, err
+		return WholeKey{}, holds, err
 	}
 	pair, err := g.accept(settle, made)
 	switch {
 	case err == nil:
 		return pair, HoldsKey, nil
 	case g.chosen:
-		return KeyPair{}, g.token.discard(settle, made), err
+		return WholeKey{}, g.token.discard(settle, made), err
 	}
-	return KeyPair{}, g.token.wipe(settle, g.template.ID), err
+	return WholeKey{}, g.token.wipe(settle, g.row, g.template.ID), err
 }
 
 // free is an *ExistsError where a key object of any type bears the ID. It looks at the token itself: some tokens
@@ -136,13 +136,25 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 		return err
 	}
 	if len(objects) > 0 {
-		return &ExistsError{ID: id, Objects: namesOf(objects)}
+		return existsError(id, objects)
 	}
 	return nil
 }
 
-// generate calls C_GenerateKeyPair, and where that fails looks what came of it: a whole pair is adopted, half
-// of one is cleared away. It gives the two halves as they were read back.
+// existsError says what bears the ID.
+func existsError(id []byte, objects []object) *ExistsError {
+	e := &ExistsError{ID: id, Objects: namesOf(objects)}
+	if slices.ContainsFunc(objects, func(o object) bool { return o.err != nil }) {
+		return e
+	}
+	if m, err := match(known(objects)); err == nil && len(m.keys) == 1 && len(m.keys[0].objects()) == len(objects) {
+		e.Whole = m.keys[0].Type
+	}
+	return e
+}
+
+// generate has the token make the key, and where that fails looks what came of it: a whole key is adopted, half
+// of one is cleared away. It gives the key's objects as they were read back.
 func (g generation) generate(ctx, settle context.Context, weight int64) ([]object, Holding, error) {
 	made, err := g.call(ctx, weight)
 	if err == nil {
@@ -155,7 +167,8 @@ func (g generation) generate(ctx, settle context.Context, weight int64) ([]objec
 	return nil, holds, err
 }
 
-func (g generation) call(ctx context.Context, weight int64) (made cryptoki.Pair, err error) {
+// call calls C_GenerateKeyPair, or C_GenerateKey where a key is one object. It gives the new handles.
+func (g generation) call(ctx context.Context, weight int64) (made []cryptoki.Object, err error) {
 	public, private := g.template.attributes(g.row)
 	public = g.token.quirks.template(public)
 	if err := g.token.generating.Acquire(ctx, weight); err != nil {
@@ -163,14 +176,21 @@ func (g generation) call(ctx context.Context, weight int64) (made cryptoki.Pair,
 	}
 	defer g.token.generating.Release(weight)
 	err = g.token.pool.use(ctx, func(s *cryptoki.Session) error {
-		made, err = s.GenerateKeyPair(ctx, cryptoki.Mechanism{Type: g.row.generate}, public, private)
+		mechanism := cryptoki.Mechanism{Type: g.row.generate}
+		if g.row.alone() {
+			key, err := s.GenerateKey(ctx, mechanism, private)
+			made = []cryptoki.Object{key}
+			return err
+		}
+		pair, err := s.GenerateKeyPair(ctx, mechanism, public, private)
+		made = []cryptoki.Object{pair.Private, pair.Public}
 		return err
 	})
 	return made, err
 }
 
-// aftermath looks what a failed C_GenerateKeyPair left, and clears away half a pair. objects are the halves of
-// a whole pair that fits the template, for HoldsKey.
+// aftermath looks what a failed generation left, and clears away half a pair. objects are those of a whole key
+// that fits the template, for HoldsKey.
 func (g generation) aftermath(ctx context.Context, cause error) (objects []object, holds Holding) {
 	if _, ok := errors.AsType[*cryptoki.HangError](cause); ok {
 		return nil, HoldsUnknown // the call may still take effect
@@ -179,7 +199,8 @@ func (g generation) aftermath(ctx context.Context, cause error) (objects []objec
 	if err != nil {
 		return nil, HoldsUnknown
 	}
-	if len(objects) == 1 { // perhaps someone is just about to make the other half
+	half := func() bool { return len(objects) > 0 && len(objects) < len(g.row.classes) }
+	if half() { // perhaps someone is just about to make the other half
 		time.Sleep(min(100*time.Millisecond, settleTime/4))
 		if objects, err = g.token.find(ctx, g.template.ID); err != nil {
 			return nil, HoldsUnknown
@@ -190,39 +211,24 @@ func (g generation) aftermath(ctx context.Context, cause error) (objects []objec
 		return nil, HoldsNothing
 	case g.isOurs(objects):
 		return objects, HoldsKey
-	case len(objects) == 1 && objects[0].err == nil && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:
+	case half() && objects[0].err == nil && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:
 		return nil, g.token.discard(ctx, objects)
 	}
 	return nil, HoldsOther
 }
 
-// isOurs says that the objects are the two halves of just the pair that was asked for.
+// isOurs says that the objects are those of just the key that was asked for.
 func (g generation) isOurs(objects []object) bool {
-	private, public, ok := halves(objects)
-	return ok && len(objects) == 2 && len(g.template.verify(g.row, private, public)) == 0
+	private, public, ok := g.row.parts(objects)
+	return ok && len(objects) == len(g.row.classes) && len(g.template.verify(g.row, private, public)) == 0
 }
 
-// halves picks the private and the public half out of objects.
-func halves(objects []object) (private, public object, ok bool) {
-	var found [2]bool
-	for _, o := range objects {
-		switch o.class {
-		case cryptoki.CKO_PRIVATE_KEY:
-			private, found[0] = o, o.err == nil
-		case cryptoki.CKO_PUBLIC_KEY:
-			public, found[1] = o, o.err == nil
-		}
-	}
-	return private, public, found[0] && found[1]
-}
-
-// readBackTries is how often the new halves are read back where that fails: a key that is whole is destroyed
+// readBackTries is how often the new objects are read back where that fails: a key that is whole is destroyed
 // for it, and some modules (SoftHSM 2.6.1) fail to read an object now and then while others are made.
 const readBackTries = 3
 
-// readBack reads the new halves by their handles, and by their ID where the handles died with a session.
-func (g generation) readBack(ctx context.Context, made cryptoki.Pair) ([]object, Holding, error) {
-	handles := []cryptoki.Object{made.Private, made.Public}
+// readBack reads the new objects by their handles, and by their ID where the handles died with a session.
+func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]object, Holding, error) {
 	var objects, found []object
 	var err, findErr error
 	for range readBackTries {
@@ -250,7 +256,7 @@ func (g generation) readBack(ctx context.Context, made cryptoki.Pair) ([]object,
 		}
 	}
 	if !g.chosen {
-		return nil, g.token.wipe(ctx, g.template.ID), err
+		return nil, g.token.wipe(ctx, g.row, g.template.ID), err
 	}
 	// Of an ID that others may have chosen too, what bears the new handles is ours for certain.
 	ours := slices.DeleteFunc(slices.Clone(found), func(o object) bool { return !slices.Contains(handles, o.handle) })
@@ -263,15 +269,15 @@ func (g generation) readBack(ctx context.Context, made cryptoki.Pair) ([]object,
 	return nil, g.token.discard(ctx, ours), err
 }
 
-// accept makes a KeyPair of the new halves, if they are what was asked for and nobody else's stand beside them.
-func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) {
-	private, public, ok := halves(made)
+// accept makes a WholeKey of the new objects, if they are what was asked for and nobody else's stand beside them.
+func (g generation) accept(ctx context.Context, made []object) (WholeKey, error) {
+	private, public, ok := g.row.parts(made)
 	if !ok {
-		return KeyPair{}, &VerifyError{Problems: []string{"what was made is not a private and a public key: " + list(namesOf(made))}}
+		return WholeKey{}, &VerifyError{Problems: []string{fmt.Sprintf("what was made is not %s: %s", g.row.composition(), list(namesOf(made)))}}
 	}
 	if g.chosen {
-		if err := g.contend(ctx, private, public); err != nil {
-			return KeyPair{}, err
+		if err := g.contend(ctx, made); err != nil {
+			return WholeKey{}, err
 		}
 	}
 	problems := g.template.verify(g.row, private, public)
@@ -280,45 +286,58 @@ func (g generation) accept(ctx context.Context, made []object) (KeyPair, error) 
 		if err != nil || !g.isOurs(found) {
 			continue
 		}
-		private, public, _ = halves(found)
+		private, public, _ = g.row.parts(found)
 		problems = nil
 	}
 	if len(problems) > 0 {
-		return KeyPair{}, &VerifyError{Problems: problems}
+		return WholeKey{}, &VerifyError{Problems: problems}
 	}
-	pair, err := newKeyPair(g.row, private, public)
+	pair, err := newWholeKey(g.row, private, public)
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
-	err = g.token.prove(ctx, g.row, pair)
+	proven, err := g.prove(ctx, pair)
 	if err == nil || !cryptoki.InvalidHandle(err) {
-		return pair, err
+		return proven, err
 	}
-	// The handles died with the sessions that were lost: the pair is looked up again.
+	// The handles died with the sessions that were lost: the key is looked up again.
 	found, findErr := g.token.find(ctx, g.template.ID)
-	private, public, ok = halves(found)
-	if findErr != nil || !ok || len(found) != 2 || !sameObject(private, pair.private) || !sameObject(public, pair.public) {
-		return KeyPair{}, errors.Join(err, findErr)
+	private, public, ok = g.row.parts(found)
+	if findErr != nil || !ok || len(found) != len(g.row.classes) || !sameObject(private, pair.private) || !sameObject(public, pair.public) {
+		return WholeKey{}, errors.Join(err, findErr)
 	}
-	if pair, err = newKeyPair(g.row, private, public); err != nil {
-		return KeyPair{}, err
+	if pair, err = newWholeKey(g.row, private, public); err != nil {
+		return WholeKey{}, err
 	}
-	return pair, g.token.prove(ctx, g.row, pair)
+	return g.prove(ctx, pair)
+}
+
+// prove proves a new key by its use, and gives it with its fingerprint.
+func (g generation) prove(ctx context.Context, key WholeKey) (WholeKey, error) {
+	if err := g.token.prove(ctx, g.row, key); err != nil {
+		return WholeKey{}, err
+	}
+	return g.token.fingerprinted(ctx, key)
 }
 
 // Two who make the same ID at the same time both find it free: a token has no way to reserve an ID. But each
 // looks again once its own pair is there, so that at least the later one sees the other's. Whoever sees a
 // pair of a greater fingerprint beside its own gives way at once. Whoever sees a lesser one waits for it to
 // give way, and gives way itself where it does not: the other has looked before, and has kept its pair.
-// So never do both keep theirs, and both lose only where one of them stood still for raceTime.
+// So never do both keep theirs, and both lose only where one of them stood still for raceTime, or where keys
+// have no fingerprint that shows: then everyone gives way.
 const (
 	raceTime = 3 * time.Second
 	racePoll = 50 * time.Millisecond
 )
 
-func (g generation) contend(ctx context.Context, private, public object) error {
+func (g generation) contend(ctx context.Context, made []object) error {
 	id := g.template.ID
-	mine := fingerprintOf(g.row, public)
+	private, public, _ := g.row.parts(made)
+	mine := g.row.fingerprint(public)
+	if g.row.alone() {
+		mine = g.row.fingerprint(private)
+	}
 	for end := time.Now().Add(raceTime); ; {
 		objects, err := g.token.find(ctx, id)
 		if err != nil {
@@ -327,23 +346,33 @@ func (g generation) contend(ctx context.Context, private, public object) error {
 		var rivals []object
 		giveWay := false
 		for _, o := range objects {
-			if isOneOf([]object{private, public}, o, objects) {
+			if isOneOf(made, o, objects) {
 				continue
 			}
 			rivals = append(rivals, o)
-			giveWay = giveWay || o.ckk != g.row.ckk || o.class == cryptoki.CKO_SECRET_KEY ||
-				o.class == cryptoki.CKO_PUBLIC_KEY && strings.Compare(fingerprintOf(g.row, o), mine) > 0
+			giveWay = giveWay || o.ckk != g.row.ckk || !slices.Contains(g.row.classes, o.class) || g.yields(mine, o)
 		}
 		if len(rivals) == 0 {
 			return nil
 		}
+		raced := existsError(id, rivals)
+		raced.Raced = true
 		if giveWay || time.Now().After(end) {
-			return &ExistsError{ID: id, Objects: namesOf(rivals), Raced: true}
+			return raced
 		}
 		select {
 		case <-time.After(racePoll):
 		case <-ctx.Done():
-			return &ExistsError{ID: id, Objects: namesOf(rivals), Raced: true}
+			return raced
 		}
 	}
+}
+
+// yields says that a key of the fingerprint gives way to a rival, which is of the same type.
+func (g generation) yields(mine string, rival object) bool {
+	theirs := g.row.fingerprint(rival)
+	if g.row.alone() {
+		return mine == "" || theirs == "" || theirs > mine
+	}
+	return rival.class == cryptoki.CKO_PUBLIC_KEY && theirs > mine
 }

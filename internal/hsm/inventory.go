@@ -56,33 +56,17 @@ func (t *Token) Keys(ctx context.Context) (keys []Key, unreadable int, err error
 func KeyTypes() []string {
 	var names []string
 	for _, kt := range keyTypes {
-		names = append(names, keyTypeName(kt.ckk))
-	}
-	for ckk := range otherTypes {
-		names = append(names, keyTypeName(ckk))
+		names = append(names, kt.title)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// uses are the words of what a key may do, by its attributes.
-var uses = []struct {
-	word string
-	flag cryptoki.AttributeType
-}{
-	{"decrypt", cryptoki.CKA_DECRYPT},
-	{"derive", cryptoki.CKA_DERIVE},
-	{"encrypt", cryptoki.CKA_ENCRYPT},
-	{"sign", cryptoki.CKA_SIGN},
-	{"unwrap", cryptoki.CKA_UNWRAP},
-	{"verify", cryptoki.CKA_VERIFY},
-	{"wrap", cryptoki.CKA_WRAP},
-}
-
+// uses are the words of what the object's own flags allow.
 func (o object) uses() []string {
 	words := []string{}
-	for _, row := range uses {
-		if o.knows(row.flag) && o.is(row.flag) {
+	for _, row := range usages {
+		if o.knows(row.private) && o.is(row.private) {
 			words = append(words, row.word)
 		}
 	}
@@ -125,7 +109,7 @@ func missingTwins(objects []object) []*bool {
 		switch {
 		case o.err != nil || o.debris:
 			unsure[string(o.id)] = true
-		case kt == nil || o.class == cryptoki.CKO_SECRET_KEY:
+		case kt == nil || kt.alone() || !slices.Contains(kt.classes, o.class):
 		case o.class == cryptoki.CKO_PUBLIC_KEY && broken(o) != nil:
 			unsure[string(o.id)] = true
 		default:
@@ -142,7 +126,7 @@ func missingTwins(objects []object) []*bool {
 			continue // not reached: what makes no sense is left out
 		}
 		is := map[cryptoki.Object]bool{}
-		for _, pair := range m.pairs {
+		for _, pair := range m.keys {
 			is[pair.private.handle], is[pair.public.handle] = false, false
 		}
 		for _, half := range m.halves {
@@ -162,7 +146,7 @@ func missingTwins(objects []object) []*bool {
 // broken says why a public half makes no public key.
 func broken(public object) error {
 	kt := typeOf(public.ckk)
-	if kt == nil {
+	if kt == nil || kt.alone() {
 		return nil
 	}
 	_, err := kt.parse(public)

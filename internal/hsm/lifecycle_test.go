@@ -33,16 +33,16 @@ func small(id, label string) hsm.Template {
 	return kinds[0].template(id, label)
 }
 
-func generate(t testing.TB, token *hsm.Token, tmpl hsm.Template) hsm.KeyPair {
+func generate(t testing.TB, token *hsm.Token, tmpl hsm.Template) hsm.WholeKey {
 	t.Helper()
-	pair, err := token.GenerateKeyPair(context.Background(), tmpl)
+	pair, err := token.Generate(context.Background(), tmpl)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pair
 }
 
-func TestGenerateKeyPair(t *testing.T) {
+func TestGenerate(t *testing.T) {
 	for name, tmpl := range map[string]hsm.Template{
 		"a signing pair":               {Label: "a", ID: []byte("1"), ModulusBits: 2048, PublicExponent: 65537, Usage: hsm.Sign},
 		"a random ID":                  {Label: "b", ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign},
@@ -58,7 +58,7 @@ func TestGenerateKeyPair(t *testing.T) {
 			token := open(t, k)
 			tmpl.Type = hsm.RSA
 			made := generate(t, token, tmpl)
-			pair, err := token.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: made.ID})
+			pair, err := token.WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: made.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,22 +96,22 @@ func TestGenerateRefusesATakenID(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	first := generate(t, token, small("taken", "first"))
-	_, err := token.GenerateKeyPair(context.Background(), small("taken", "second"))
+	_, err := token.Generate(context.Background(), small("taken", "second"))
 	var exists *hsm.ExistsError
 	if !errors.As(err, &exists) || len(exists.Objects) != 2 {
 		t.Fatalf("got %v", err)
 	}
 	k.Tool(t, "--keygen", "--key-type", "aes:16", "--id", "5345", "--label", "secret")
-	if _, err := open(t, k).GenerateKeyPair(context.Background(), small("SE", "third")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := open(t, k).Generate(context.Background(), small("SE", "third")); !errors.Is(err, hsm.ErrExists) {
 		t.Errorf("an ID that a secret key bears: got %v", err)
 	}
-	pair, err := token.KeyPair(context.Background(), hsm.Ref{ID: []byte("taken")})
+	pair, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("taken")})
 	if err != nil || pair.Fingerprint() != first.Fingerprint() {
 		t.Errorf("the first key is not what it was: %v", err)
 	}
 }
 
-func TestChangeKeyPair(t *testing.T) {
+func TestChange(t *testing.T) {
 	token := open(t, hsmtest.New(t))
 	ctx := context.Background()
 	label, usage, no := "new", hsm.Decrypt|hsm.Sign, false
@@ -124,11 +124,11 @@ func TestChangeKeyPair(t *testing.T) {
 			tmpl := small("change "+name, "old")
 			tmpl.Extractable = true
 			before := generate(t, token, tmpl)
-			after, err := token.ChangeKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: before.ID, Fingerprint: before.Fingerprint()}, change)
+			after, err := token.Change(ctx, hsm.Ref{Type: hsm.RSA, ID: before.ID, Fingerprint: before.Fingerprint()}, change)
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := token.KeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: after.ID})
+			found, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.RSA, ID: after.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,12 +145,12 @@ func TestChangeKeyPair(t *testing.T) {
 			if change.Extractable != nil {
 				want.Extractable = no
 			}
-			for _, got := range []hsm.KeyPair{after, found} {
+			for _, got := range []hsm.WholeKey{after, found} {
 				if describe(got) != describe(want) {
 					t.Errorf("got  %s\nwant %s", describe(got), describe(want))
 				}
 			}
-			if _, err := token.KeyPair(ctx, hsm.Ref{ID: before.ID}); change.ID != nil && !errors.Is(err, hsm.ErrNotFound) {
+			if _, err := token.WholeKey(ctx, hsm.Ref{ID: before.ID}); change.ID != nil && !errors.Is(err, hsm.ErrNotFound) {
 				t.Errorf("something is left under the old ID: %v", err)
 			}
 		})
@@ -158,26 +158,26 @@ func TestChangeKeyPair(t *testing.T) {
 }
 
 // describe is all that a test compares of a pair.
-func describe(k hsm.KeyPair) string {
+func describe(k hsm.WholeKey) string {
 	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t %s", k.Type, k.ID, k.Label, k.PublicLabel, k.Usage, k.PublicUsage, k.Extractable, k.Fingerprint())
 }
 
-func TestDestroyKeyPair(t *testing.T) {
+func TestDestroy(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	ctx := context.Background()
 	kept := generate(t, token, small("kept", "kept"))
 	gone := generate(t, token, small("gone", "gone"))
-	if _, err := token.DestroyKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: kept.Fingerprint()}); err == nil {
+	if _, err := token.Destroy(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: kept.Fingerprint()}); err == nil {
 		t.Fatal("a key of another fingerprint was destroyed")
 	}
 	for range 2 { // gone already is fine
-		left, err := token.DestroyKeyPair(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: gone.Fingerprint()})
+		left, err := token.Destroy(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: gone.Fingerprint()})
 		if err != nil || len(left) != 0 {
 			t.Fatalf("left %v, %v", left, err)
 		}
 	}
-	if _, err := token.KeyPair(ctx, hsm.Ref{ID: gone.ID}); !errors.Is(err, hsm.ErrNotFound) {
+	if _, err := token.WholeKey(ctx, hsm.Ref{ID: gone.ID}); !errors.Is(err, hsm.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	if n := strings.Count(k.Tool(t, "--list-objects"), "Key Object"); n != 2 {
@@ -198,13 +198,13 @@ func TestTwoTokensOfAProcessSeeEachOthersChanges(t *testing.T) {
 		t.Errorf("after a creation: %d pairs, %v", len(pairs), err)
 	}
 	label := "c"
-	if _, err := one.ChangeKeyPair(ctx, hsm.Ref{ID: first.ID}, hsm.Change{Label: &label}); err != nil {
+	if _, err := one.Change(ctx, hsm.Ref{ID: first.ID}, hsm.Change{Label: &label}); err != nil {
 		t.Fatal(err)
 	}
-	if pair, err := other.KeyPair(ctx, hsm.Ref{ID: first.ID}); err != nil || pair.Label != label {
+	if pair, err := other.WholeKey(ctx, hsm.Ref{ID: first.ID}); err != nil || pair.Label != label {
 		t.Errorf("after a change: %q, %v", pair.Label, err)
 	}
-	if _, err := one.DestroyKeyPair(ctx, hsm.Ref{ID: first.ID}); err != nil {
+	if _, err := one.Destroy(ctx, hsm.Ref{ID: first.ID}); err != nil {
 		t.Fatal(err)
 	}
 	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 1 {

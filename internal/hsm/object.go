@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -39,9 +40,11 @@ type object struct {
 	exponent []byte
 	params   []byte
 	point    []byte
-	valueLen uint  // bytes, of a secret key
-	err      error // a *MalformedError: an attribute that makes no sense
-	debris   bool  // not even its class can be read, so that it is no key: what an interrupted creation leaves
+	valueLen uint // bytes, of a secret key
+	// checkValue is what a secret key shows of itself, if anything: some bytes of something that is computed by it.
+	checkValue []byte
+	err        error // a *MalformedError: an attribute that makes no sense
+	debris     bool  // not even its class can be read, so that it is no key: what an interrupted creation leaves
 }
 
 // flags are the object's boolean attributes, a bit each in the order of flagAttributes.
@@ -64,7 +67,7 @@ var flagBits = func() map[cryptoki.AttributeType]flags {
 // objectAttributes are read from every object, in one call: an object answers with what it has.
 var objectAttributes = append([]cryptoki.AttributeType{
 	cryptoki.CKA_CLASS, cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_MODULUS,
-	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN,
+	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN, cryptoki.CKA_CHECK_VALUE,
 }, flagAttributes...)
 
 // decode makes an object of what came back. What makes no sense is noted in err, which names the attribute:
@@ -88,6 +91,9 @@ func decode(handle cryptoki.Object, a cryptoki.Attributes) object {
 		return v
 	}
 	o.class = number(cryptoki.CKA_CLASS, true)
+	if o.class == cryptoki.CKO_SECRET_KEY {
+		o.checkValue = a[cryptoki.CKA_CHECK_VALUE] // which some tokens have of other keys too
+	}
 	o.valueLen = number(cryptoki.CKA_VALUE_LEN, false)
 	if o.err != nil || o.isKey() {
 		o.ckk = number(cryptoki.CKA_KEY_TYPE, true)
@@ -142,16 +148,27 @@ func (o object) shouldHave(t cryptoki.AttributeType) bool {
 		return onCurve && o.class == cryptoki.CKO_PUBLIC_KEY
 	}
 	kt := typeOf(o.ckk)
+	if kt == nil || !slices.Contains(kt.classes, o.class) {
+		return false
+	}
+	if kt.alone() && t == cryptoki.CKA_VALUE_LEN {
+		return true
+	}
 	for _, row := range usages {
-		if kt != nil && kt.usages.Has(row.usage) && (o.class == cryptoki.CKO_PRIVATE_KEY && t == row.private || o.class == cryptoki.CKO_PUBLIC_KEY && t == row.public) {
+		flag := row.private
+		if o.class == cryptoki.CKO_PUBLIC_KEY {
+			flag = row.public
+		}
+		if kt.usages.Has(row.usage) && t == flag {
 			return true
 		}
 	}
 	return false
 }
 
-// showsItself says that the object shows a part of its key that no other key has.
-func (o object) showsItself() bool { return len(o.modulus)+len(o.point) > 0 }
+// showsItself says that the object shows a part of its key that no other key has; of a secret key, one that few others
+// have.
+func (o object) showsItself() bool { return len(o.modulus)+len(o.point)+len(o.checkValue) > 0 }
 
 func (o object) isKey() bool { return classes[o.class] != "" }
 

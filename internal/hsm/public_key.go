@@ -69,7 +69,7 @@ func (t *Token) PublicKey(ctx context.Context, want URI) (PublicKey, error) {
 // pick chooses what want names from among the objects. Where it names not one public key, the error lists what it
 // names or, where that is nothing, what is there.
 func (t *Token) pick(objects []object, want URI, there []object) (PublicKey, error) {
-	keys, lone, err := publicKeys(objects, func(o object) bool { return want.Matches(t.info, o.label, o.id) })
+	keys, lone, err := publicKeys(objects, func(o object) bool { return want.Matches(t.info, o.class == cryptoki.CKO_SECRET_KEY, o.label, o.id) })
 	switch {
 	case err != nil:
 		return PublicKey{}, err
@@ -117,7 +117,7 @@ func publicKeys(objects []object, named func(object) bool) (keys []PublicKey, lo
 		if slices.ContainsFunc(m.undecided, named) {
 			return nil, nil, m.ambiguous(group[0].id)
 		}
-		for _, pair := range m.pairs {
+		for _, pair := range m.keys {
 			if named(pair.private) {
 				keys = append(keys, PublicKey{
 					ID: pair.ID, Label: pair.Label, Type: pair.Type, PublicKey: pair.PublicKey, HasPrivate: true, Usage: pair.Usage, PublicUses: pair.public.uses(),

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -52,8 +52,8 @@ func TestUsage(t *testing.T) {
 	if err != nil || u != Sign|Decrypt || u.String() != "decrypt, sign" {
 		t.Errorf("got %s, %v", u, err)
 	}
-	if _, err := ParseUsage([]string{"verify"}); err == nil {
-		t.Error("verify is taken for a private key's usage")
+	if _, err := ParseUsage([]string{"fly"}); err == nil {
+		t.Error("fly is taken for a usage")
 	}
 	if Usage(0).String() != "nothing" || len(Usage(0).Words()) != 0 {
 		t.Error("no usage has words")
@@ -62,9 +62,6 @@ func TestUsage(t *testing.T) {
 
 // TestEveryFlagIsWritten holds the templates against the rule that each usage flag and its twin are explicit.
 func TestEveryFlagIsWritten(t *testing.T) {
-	tmpl := Template{Type: RSA, ID: []byte("i"), Label: "l", ModulusBits: 2048, PublicExponent: 65537, Usage: Sign}
-	kt, _ := tmpl.row()
-	public, private := tmpl.attributes(kt)
 	show := func(attributes []cryptoki.Attribute) map[string]string {
 		m := map[string]string{}
 		for _, a := range attributes {
@@ -72,19 +69,54 @@ func TestEveryFlagIsWritten(t *testing.T) {
 		}
 		return m
 	}
-	wantPrivate := map[string]string{
-		"CKA_TOKEN": "01", "CKA_PRIVATE": "01", "CKA_SENSITIVE": "01", "CKA_EXTRACTABLE": "00", "CKA_LABEL": "6c", "CKA_ID": "69",
-		"CKA_SIGN": "01", "CKA_DECRYPT": "00", "CKA_UNWRAP": "00",
-	}
-	wantPublic := map[string]string{
-		"CKA_TOKEN": "01", "CKA_PRIVATE": "00", "CKA_LABEL": "6c", "CKA_ID": "69", "CKA_MODULUS_BITS": "0008000000000000",
-		"CKA_PUBLIC_EXPONENT": "010001", "CKA_VERIFY": "01", "CKA_ENCRYPT": "00", "CKA_WRAP": "00",
-	}
-	if got := show(private); !reflect.DeepEqual(got, wantPrivate) {
-		t.Errorf("private %v", got)
-	}
-	if got := show(public); !reflect.DeepEqual(got, wantPublic) {
-		t.Errorf("public %v", got)
+	every := map[string]string{"CKA_TOKEN": "01", "CKA_LABEL": "6c", "CKA_ID": "69"}
+	private := map[string]string{"CKA_PRIVATE": "01", "CKA_SENSITIVE": "01", "CKA_EXTRACTABLE": "00"}
+	for name, c := range map[string]struct {
+		tmpl                Template
+		public, alsoPrivate map[string]string
+	}{
+		"RSA": {
+			Template{Type: RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: Sign},
+			map[string]string{
+				"CKA_PRIVATE": "00", "CKA_MODULUS_BITS": "0008000000000000", "CKA_PUBLIC_EXPONENT": "010001",
+				"CKA_VERIFY": "01", "CKA_ENCRYPT": "00", "CKA_WRAP": "00",
+			},
+			map[string]string{"CKA_SIGN": "01", "CKA_DECRYPT": "00", "CKA_UNWRAP": "00"},
+		},
+		"AES": {
+			Template{Type: Secret, Kind: AES, Bits: 256, Usage: Encrypt | Decrypt},
+			nil,
+			map[string]string{
+				"CKA_VALUE_LEN": "2000000000000000", "CKA_ENCRYPT": "01", "CKA_DECRYPT": "01", "CKA_SIGN": "00", "CKA_VERIFY": "00",
+				"CKA_WRAP": "00", "CKA_UNWRAP": "00", "CKA_DERIVE": "00",
+			},
+		},
+		"generic": {
+			Template{Type: Secret, Kind: Generic, Bits: 160, Usage: Verify},
+			nil,
+			map[string]string{
+				"CKA_VALUE_LEN": "1400000000000000", "CKA_ENCRYPT": "00", "CKA_DECRYPT": "00", "CKA_SIGN": "00", "CKA_VERIFY": "01",
+				"CKA_WRAP": "00", "CKA_UNWRAP": "00", "CKA_DERIVE": "00",
+			},
+		},
+	} {
+		c.tmpl.ID, c.tmpl.Label = []byte("i"), "l"
+		kt, err := c.tmpl.row()
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, secret := c.tmpl.attributes(kt)
+		if c.public != nil {
+			maps.Copy(c.public, every)
+		}
+		maps.Copy(c.alsoPrivate, every)
+		maps.Copy(c.alsoPrivate, private)
+		if got := show(secret); !maps.Equal(got, c.alsoPrivate) {
+			t.Errorf("%s: private %v", name, got)
+		}
+		if got := show(public); !maps.Equal(got, c.public) {
+			t.Errorf("%s: public %v", name, got)
+		}
 	}
 }
 
@@ -95,8 +127,16 @@ func TestURI(t *testing.T) {
 		t.Error(text)
 	}
 	u, err := ParseURI(text)
-	if err != nil || !u.Matches(token, "a b/ü", []byte{0, 'k', 0xff}) || u.Matches(token, "a b/ü", []byte("k")) {
+	if err != nil || !u.Matches(token, false, "a b/ü", []byte{0, 'k', 0xff}) || u.Matches(token, false, "a b/ü", []byte("k")) || !u.Matches(token, true, "a b/ü", u.ID) {
 		t.Errorf("%+v, %v", u, err)
+	}
+	for uri, secret := range map[string]bool{
+		text + ";type=private": false, text + ";type=public": false, FormatSecretKeyURI(token, "a b/ü", u.ID): true,
+	} {
+		u, err := ParseURI(uri)
+		if err != nil || !u.Matches(token, secret, "a b/ü", u.ID) || u.Matches(token, !secret, "a b/ü", u.ID) {
+			t.Errorf("%s is %+v, %v", uri, u, err)
+		}
 	}
 	for name, c := range map[string]struct {
 		uri string
@@ -107,7 +147,8 @@ func TestURI(t *testing.T) {
 		"a type that is half a pair":     {"pkcs11:object=a;type=private", true},
 		"a slot ID":                      {"pkcs11:slot-id=3;id=k", true},
 		"another scheme":                 {"file:id=%6b", false},
-		"a type that is no key pair's":   {"pkcs11:object=a;type=cert", false},
+		"a secret key":                   {"pkcs11:object=a;type=secret-key", true},
+		"a type that is no key's":        {"pkcs11:object=a;type=cert", false},
 		"an attribute twice":             {"pkcs11:id=a;id=b", false},
 		"an attribute not understood":    {"pkcs11:library-manufacturer=x", false},
 		"a broken percent":               {"pkcs11:id=%6", false},
@@ -189,7 +230,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = choose([]object{o, o}, Ref{ID: id})
 		for i := range keyTypes {
-			_, _ = keyTypes[i].parse(o)
+			_ = keyTypes[i].fingerprint(o)
 		}
 	})
 }

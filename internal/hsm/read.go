@@ -89,7 +89,7 @@ func distinct(objects []object) []object {
 		if !o.showsItself() {
 			return false
 		}
-		key := fmt.Sprintf("%d %d %x %q %x %x %x", o.class, o.ckk, o.id, o.label, o.modulus, o.point, o.flags)
+		key := fmt.Sprintf("%d %d %x %q %x %x %d %x %x", o.class, o.ckk, o.id, o.label, o.modulus, o.point, o.valueLen, o.checkValue, o.flags)
 		again := seen[key]
 		seen[key] = true
 		return again

@@ -50,7 +50,7 @@ func TestTheServerIsKilled(t *testing.T) {
 	}
 	for i := 4; i < 20; i++ {
 		group.Go(func() {
-			_, err := token.GenerateKeyPair(context.Background(), small(fmt.Sprint("key ", i), "label"))
+			_, err := token.Generate(context.Background(), small(fmt.Sprint("key ", i), "label"))
 			if err == nil {
 				kept.Add(1)
 				return
@@ -81,13 +81,13 @@ func TestTheServerIsKilled(t *testing.T) {
 	whole := 0
 	for i := range 20 { // the next run
 		id := fmt.Sprint("key ", i)
-		if _, err := again.KeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte(id)}); err == nil {
+		if _, err := again.WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte(id)}); err == nil {
 			whole++
 			continue
 		}
-		if _, err := again.GenerateKeyPair(context.Background(), small(id, "label")); err != nil {
+		if _, err := again.Generate(context.Background(), small(id, "label")); err != nil {
 			// Half a pair is what a server can leave that dies in the middle of C_GenerateKeyPair.
-			if _, err := again.DestroyKeyPair(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte(id)}); err != nil {
+			if _, err := again.Destroy(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte(id)}); err != nil {
 				t.Errorf("key %d: %v", i, err)
 			}
 			generate(t, again, small(id, "label"))

@@ -8,14 +8,16 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Template says what key pair to make.
+// Template says what key to make.
 type Template struct {
 	Type           KeyType
 	ID             []byte // CKA_ID; nil: the text of a random UUID, as Ory Hydra makes them
-	Label          string // CKA_LABEL of both halves
+	Label          string // CKA_LABEL, of both halves
 	ModulusBits    int    // RSA only
 	PublicExponent int64  // RSA only
 	Curve          string // EC only: one of publickey.Curves()
+	Kind           string // secret keys only: AES or Generic
+	Bits           int    // secret keys only
 	Usage          Usage
 	Extractable    bool
 }
@@ -24,23 +26,33 @@ type Template struct {
 func (t Template) row() (*keyType, error) {
 	for i := range keyTypes {
 		kt := &keyTypes[i]
-		if _, has := kt.curves[t.Curve]; kt.name == t.Type && (has || kt.curves == nil) {
+		if _, has := kt.curves[t.Curve]; kt.name == t.Type && kt.kind == t.Kind && (has || kt.curves == nil) {
 			return kt, kt.permits(t.Usage)
 		}
 	}
-	return nil, fmt.Errorf("%q %q is no type of key pair", t.Type, t.Curve)
+	return nil, fmt.Errorf("%q %q is no type of key", t.Type, t.Curve+t.Kind)
 }
 
-// MayUse is what a key of a type, and for EC on a curve, can be used for; 0 where there is no such key.
-func MayUse(name KeyType, curve string) Usage {
-	kt, err := Template{Type: name, Curve: curve}.row()
+// Fits is an error where no token makes such a key, be it for its size.
+func (t Template) Fits() error {
+	kt, err := t.row()
+	if err == nil && kt.sizes != nil {
+		err = kt.sizes(t)
+	}
+	return err
+}
+
+// MayUse is what such a key can be used for; 0 where there is none.
+func (t Template) MayUse() Usage {
+	t.Usage = 0
+	kt, err := t.row()
 	if err != nil {
 		return 0
 	}
 	return kt.may
 }
 
-// attributes are the two halves' templates: all that matters and nothing more, since tokens differ in what
+// attributes are the two halves' templates, for a key that is one object the private one: all that matters and nothing more, since tokens differ in what
 // they take for granted, and some of that is unsafe.
 func (t Template) attributes(kt *keyType) (public, private []cryptoki.Attribute) {
 	name := []cryptoki.Attribute{
@@ -48,19 +60,28 @@ func (t Template) attributes(kt *keyType) (public, private []cryptoki.Attribute)
 		cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(t.Label)),
 		cryptoki.Bytes(cryptoki.CKA_ID, t.ID),
 	}
-	public = append(append([]cryptoki.Attribute{}, name...), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
-	public = append(append(public, kt.public(t)...), t.Usage.publicAttributes(kt.usages)...)
+	if !kt.alone() {
+		public = append(append([]cryptoki.Attribute{}, name...), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
+		public = append(append(public, kt.template(t)...), t.Usage.publicAttributes(kt.usages)...)
+	}
 	private = append(append([]cryptoki.Attribute{}, name...),
 		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
 		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
+	if kt.alone() {
+		private = append(private, kt.template(t)...)
+	}
 	return public, append(private, t.Usage.privateAttributes(kt.usages)...)
 }
 
-// verify says in what the two halves, as they were read back, differ from the template.
+// verify says in what the key's parts, as they were read back, differ from the template.
 func (t Template) verify(kt *keyType, private, public object) (problems []string) {
-	for _, half := range []object{private, public} {
+	halves := []object{private, public}[:len(kt.classes)]
+	for _, half := range halves {
 		class := classes[half.class]
+		if half.ckk != kt.ckk {
+			problems = append(problems, fmt.Sprintf("CKA_KEY_TYPE of the %s is that of %s keys, not of %s keys", class, keyTypeName(half.ckk), kt.title))
+		}
 		if string(half.id) != string(t.ID) {
 			problems = append(problems, fmt.Sprintf("CKA_ID of the %s is %s, not %s", class, FormatID(half.id), FormatID(t.ID)))
 		}
@@ -87,13 +108,14 @@ func (t Template) verify(kt *keyType, private, public object) (problems []string
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
 		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
 	want(private, true, t.Usage.privateAttributes(kt.usages)...)
-	want(public, false, t.Usage.publicAttributes(kt.usages)...)
-
-	key, err := kt.parse(public)
+	if len(halves) > 1 {
+		want(public, false, t.Usage.publicAttributes(kt.usages)...)
+	}
+	key, err := newWholeKey(kt, private, public)
 	if err != nil {
 		return append(problems, fmt.Sprintf("the public key makes no sense: %v", err))
 	}
-	if kt.twins(private, public) == different {
+	if kt.belong(private, public) == different {
 		problems = append(problems, "the two halves show different keys")
 	}
 	return append(problems, kt.differs(t, key)...)
@@ -109,6 +131,9 @@ type mechanismAnswer struct {
 // login is needed, and a token that does not answer is no error. It gives a *MechanismError.
 func (t *Token) Check(ctx context.Context, tmpl Template) error {
 	kt, err := tmpl.row()
+	if err == nil {
+		err = tmpl.Fits()
+	}
 	if err != nil {
 		return err
 	}
@@ -126,7 +151,7 @@ func (t *Token) Check(ctx context.Context, tmpl Template) error {
 	}
 	answer := known.(mechanismAnswer)
 	if answer.err != nil {
-		return &MechanismError{Wanted: kt.title + " key pairs", Offers: "no generation of this type of key"}
+		return &MechanismError{Wanted: kt.noun(), Offers: "no generation of this type of key"}
 	}
 	return kt.offered(tmpl, answer.info)
 }

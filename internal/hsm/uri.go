@@ -13,6 +13,7 @@ type URI struct {
 	Token, Serial, Manufacturer, Model, Object *string
 	ID                                         []byte
 	Slot                                       *uint
+	Type                                       string // "public" or "private", either half of a pair; "secret-key"; "": any
 }
 
 // errPIN does not repeat the URI, since there is a PIN in it.
@@ -75,19 +76,25 @@ func (u *URI) set(name, value string) error {
 		}
 		u.Slot = &slot
 	case "type":
-		if value != "public" && value != "private" {
-			return fmt.Errorf("type=%s in the PKCS#11 URI is no half of a key pair", value)
+		if value != "public" && value != "private" && value != uriSecretKey {
+			return fmt.Errorf("type=%s in the PKCS#11 URI is neither half of a key pair nor a secret key", value)
 		}
+		u.Type = value
 	default:
 		return fmt.Errorf("the attribute %q of a PKCS#11 URI is not understood here: use token, serial, manufacturer, model, slot-id, object, id or type", name)
 	}
 	return nil
 }
 
-// Matches says that the URI names the key of that label and ID on that token.
-func (u URI) Matches(token TokenInfo, label string, id []byte) bool {
+// uriSecretKey is the type of secret keys (RFC 7512, 2.3).
+const uriSecretKey = "secret-key"
+
+// Matches says that the URI names the key of that label and ID on that token, be it a pair, either half of one, or a
+// secret key.
+func (u URI) Matches(token TokenInfo, secret bool, label string, id []byte) bool {
 	is := func(want *string, have string) bool { return want == nil || *want == have }
-	return u.MatchesToken(token) && is(u.Object, label) && (u.ID == nil || bytes.Equal(u.ID, id))
+	return u.MatchesToken(token) && is(u.Object, label) && (u.ID == nil || bytes.Equal(u.ID, id)) &&
+		(u.Type == "" || secret == (u.Type == uriSecretKey))
 }
 
 // MatchesToken says that the URI may name keys of that token.
@@ -97,7 +104,7 @@ func (u URI) MatchesToken(token TokenInfo) bool {
 		is(u.Model, token.Model) && (u.Slot == nil || *u.Slot == token.Slot)
 }
 
-// FormatURI is the PKCS#11 URI of a key: its token's label, its label and its ID. It has no serial number, since
+// FormatURI is the PKCS#11 URI of a key pair or of half of one: its token's label, its label and its ID. It has no serial number, since
 // a replica of the token has another one, and no PIN.
 func FormatURI(token TokenInfo, label string, id []byte) string {
 	var b strings.Builder
@@ -108,6 +115,19 @@ func FormatURI(token TokenInfo, label string, id []byte) string {
 	b.WriteString(";id=")
 	escape(&b, id, true)
 	return b.String()
+}
+
+// FormatSecretKeyURI is likewise that of a secret key, and says that it is one.
+func FormatSecretKeyURI(token TokenInfo, label string, id []byte) string {
+	return FormatURI(token, label, id) + ";type=" + uriSecretKey
+}
+
+// URI is the key's PKCS#11 URI.
+func (k WholeKey) URI(token TokenInfo) string {
+	if k.PublicKey == nil {
+		return FormatSecretKeyURI(token, k.Label, k.ID)
+	}
+	return FormatURI(token, k.Label, k.ID)
 }
 
 // escape writes percent-encoded bytes: all of them for an ID, as RFC 7512 advises, else those that are not

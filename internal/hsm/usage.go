@@ -8,19 +8,22 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Usage is a set of things that a private key may do.
+// Usage is a set of things that a private key, or a secret one, may do.
 type Usage uint
 
-// The usages of private keys, each an attribute of that name.
+// The usages of private keys, then those that only secret keys have; each is an attribute of that name.
 const (
 	Sign Usage = 1 << iota
 	Decrypt
 	Unwrap
 	Derive
+	Encrypt
+	Verify
+	Wrap
 )
 
-// usages has a row for each usage: its word, its attribute on the private half, and its twin on the public
-// half. In the order of the words.
+// usages has a row for each usage: its word, its attribute on the private half or the secret key, and its twin on the
+// public half. In the order of the words.
 var usages = []struct {
 	word            string
 	usage           Usage
@@ -28,9 +31,15 @@ var usages = []struct {
 }{
 	{"decrypt", Decrypt, cryptoki.CKA_DECRYPT, cryptoki.CKA_ENCRYPT},
 	{"derive", Derive, cryptoki.CKA_DERIVE, cryptoki.CKA_DERIVE},
+	{"encrypt", Encrypt, cryptoki.CKA_ENCRYPT, noTwin},
 	{"sign", Sign, cryptoki.CKA_SIGN, cryptoki.CKA_VERIFY},
 	{"unwrap", Unwrap, cryptoki.CKA_UNWRAP, cryptoki.CKA_WRAP},
+	{"verify", Verify, cryptoki.CKA_VERIFY, noTwin},
+	{"wrap", Wrap, cryptoki.CKA_WRAP, noTwin},
 }
+
+// noTwin is no attribute: no half of a pair has such a usage.
+const noTwin = ^cryptoki.AttributeType(0)
 
 // ParseUsage reads words such as "sign" and "decrypt".
 func ParseUsage(words []string) (Usage, error) {
@@ -43,7 +52,7 @@ func ParseUsage(words []string) (Usage, error) {
 			}
 		}
 		if u == before && !slices.Contains(u.Words(), word) {
-			return 0, fmt.Errorf("%q is not a usage of a private key", word)
+			return 0, fmt.Errorf("%q is not a usage of a key", word)
 		}
 	}
 	return u, nil

@@ -56,7 +56,7 @@ func nextLocked(p problem) string {
 	return "the token takes no PIN any more. The security officer sets a new one:\n\n  " + p.command("--login-type", "so", "--init-pin")
 }
 
-// importAdvice is how a key pair that is on the token comes into the state.
+// importAdvice is how a key that is on the token comes into the state.
 func importAdvice(resourceType, keyID string) string {
 	return fmt.Sprintf("  terraform import %s.NAME %s\n\nor, in the configuration:\n\n  import {\n    to = %s.NAME\n    id = %q\n  }\n\n"+
 		"(NAME is the resource's name in your configuration, with its module's address in front; a provider is not told it.)", resourceType, keyID, resourceType, keyID)
@@ -68,21 +68,12 @@ func nextExists(p problem) string {
 		return otherwise.next(p)
 	}
 	id := hsm.FormatID(e.ID)
-	if isPair(e.Objects) && p.resourceType == "hsm_"+strings.ToLower(e.Objects[0].Type)+"_keypair" {
-		return "if the key pair that bears the ID is the one you want, adopt it:\n\n" + importAdvice(p.resourceType, id) +
-			"\n\nElse choose another key_id, or leave it out to get a random one."
+	if p.kind != nil && e.Whole == p.kind.keyType {
+		return fmt.Sprintf("if the %s that bears the ID is the one you want, adopt it:\n\n%s\n\nElse choose another key_id, or leave it out to get a random one.",
+			p.kind.noun, importAdvice(p.resourceType, id))
 	}
-	return "what bears the ID is no whole key pair, so it cannot be imported: choose another key_id, or leave it out to get a " +
+	return "what bears the ID is no whole key of this resource's type, so it cannot be imported: choose another key_id, or leave it out to get a " +
 		"random one. To see it:\n\n  " + p.command("--list-objects", "--id", id)
-}
-
-// isPair says that the objects are the two halves of one pair.
-func isPair(objects []hsm.Object) bool {
-	classes := map[string]int{}
-	for _, o := range objects {
-		classes[o.Class]++
-	}
-	return len(objects) == 2 && classes["private key"] == 1 && classes["public key"] == 1 && objects[0].Type == objects[1].Type
 }
 
 // objectTypes are pkcs11-tool's words for the halves of a pair.
@@ -113,14 +104,15 @@ func nextHalfPair(p problem) string {
 		p.command("--write-object", "public.der", "--type", "pubkey", "--id", id, "--label", e.Present.Label)
 }
 
-// movedError says that the key of a known public key is on the token under another ID than the state's.
+// movedError says that a key that is known by its fingerprint is on the token under another ID than the state's.
 type movedError struct {
 	from, to string // hex
 	label    string
+	noun     string // "key pair"
 }
 
 func (e *movedError) Error() string {
-	return fmt.Sprintf("no key pair bears the key ID %s any more; the same public key is on the token under the ID %s (label %q)", e.from, e.to, e.label)
+	return fmt.Sprintf("no %s bears the key ID %s any more; the same key is on the token under the ID %s (label %q)", e.noun, e.from, e.to, e.label)
 }
 
 // Unwrap lets it match as what it is besides: not found.
@@ -131,10 +123,14 @@ func nextMoved(p problem) string {
 	if !errors.As(p.err, &e) {
 		return otherwise.next(p)
 	}
-	return "the state is kept, and no new key is made. Let the state follow the key (this touches the state only):\n\n" +
+	var text strings.Builder
+	text.WriteString("the state is kept, and no new key is made. Let the state follow the key (this touches the state only):\n\n" +
 		"  terraform state rm " + p.resourceType + ".NAME\n  terraform import " + p.resourceType + ".NAME " + e.to +
-		"\n\nor give the key its old ID back:\n\n  " + p.command("--id", e.to, "--type", "pubkey", "--set-id", e.from) + "\n  " +
-		p.command("--id", e.to, "--type", "privkey", "--set-id", e.from)
+		"\n\nor give the key its old ID back:\n")
+	for _, part := range p.kind.parts {
+		text.WriteString("\n  " + p.command("--id", e.to, "--type", part, "--set-id", e.from))
+	}
+	return text.String()
 }
 
 func nextNotFound(p problem) string {
@@ -168,21 +164,22 @@ func nextUnchangeable(p problem) string {
 type labelError struct{ asked, found string }
 
 func (e *labelError) Error() string {
-	return fmt.Sprintf("the import ID says label %q, and the key pair on the token is labelled %q", e.asked, e.found)
+	return fmt.Sprintf("the import ID says label %q, and the key on the token is labelled %q", e.asked, e.found)
 }
 
-// selectionError says that an import's URI is not the name of one key pair.
+// selectionError says that an import's URI is not the name of one key.
 type selectionError struct {
 	uri   string
-	found []hsm.KeyPair
+	noun  string // "key pair"
+	found []hsm.WholeKey
 }
 
 func (e *selectionError) Error() string {
 	if len(e.found) == 0 {
-		return fmt.Sprintf("%s names no key pair of this type on this token", e.uri)
+		return fmt.Sprintf("%s names no %s of this type on this token", e.uri, e.noun)
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s names %d key pairs:", e.uri, len(e.found))
+	fmt.Fprintf(&text, "%s names %d %ss:", e.uri, len(e.found), e.noun)
 	for _, k := range e.found {
 		fmt.Fprintf(&text, "\n  - %q, key_id %s", k.Label, hsm.FormatID(k.ID))
 	}

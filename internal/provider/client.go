@@ -114,13 +114,13 @@ func (c *client) close() error {
 	return err
 }
 
-// plannedSight is what a plan has seen of the token: the pairs that were there when the first new one was
+// plannedSight is what a plan has seen of the token: the keys that were there when the first new one was
 // planned, and which of them this state manages. It serves warnings only, so it may be a little old, and one
 // look serves a plan of a thousand new keys.
 type plannedSight struct {
 	once    sync.Once
-	byLabel map[string][]hsm.KeyPair
-	byID    map[string][]hsm.KeyPair
+	byLabel map[string][]hsm.WholeKey
+	byID    map[string][]hsm.WholeKey
 	err     error
 	mu      sync.Mutex
 	managed map[string]bool // by formatted key ID
@@ -144,14 +144,14 @@ func (c *client) manages(keyID string) {
 	}
 }
 
-// strangers gives the pairs of a type that are on the token and, as far as this run has seen, in no state: those of this ID,
+// strangers gives the keys of a type that are on the token and, as far as this run has seen, in no state: those of this ID,
 // where one is planned, else those of this type and label.
-func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, id []byte, label string) ([]hsm.KeyPair, error) {
+func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, id []byte, label string) ([]hsm.WholeKey, error) {
 	s := &c.sight
 	s.once.Do(func() {
-		var pairs []hsm.KeyPair
-		pairs, s.err = t.KeyPairs(ctx)
-		s.byLabel, s.byID = map[string][]hsm.KeyPair{}, map[string][]hsm.KeyPair{}
+		var pairs []hsm.WholeKey
+		pairs, s.err = t.WholeKeys(ctx)
+		s.byLabel, s.byID = map[string][]hsm.WholeKey{}, map[string][]hsm.WholeKey{}
 		for _, k := range pairs {
 			s.byLabel[k.Label] = append(s.byLabel[k.Label], k)
 			s.byID[string(k.ID)] = append(s.byID[string(k.ID)], k)
@@ -166,7 +166,7 @@ func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyTyp
 	if id != nil {
 		found = s.byID[string(id)]
 	}
-	return slices.DeleteFunc(slices.Clone(found), func(k hsm.KeyPair) bool {
+	return slices.DeleteFunc(slices.Clone(found), func(k hsm.WholeKey) bool {
 		return k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
 	}), nil
 }

@@ -54,6 +54,9 @@ func (s shell) configure(lines ...string) {
 		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "curve") }) {
 			text = ecPair(lines...)
 		}
+		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "bits") }) {
+			text = secretBlock("k", lines...)
+		}
 	}
 	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+text)
 }
@@ -100,9 +103,12 @@ func (s shell) follow(printed string) {
 // where it does not go well, and wants the one key that is configured in the end: the same key, where there was one.
 // HSMTEST_FAULTS=all kills it at every call.
 func TestTheProviderIsKilled(t *testing.T) {
-	hsmtest.Needs(t, hsmtest.OwnToken)
+	hsmtest.Needs(t, hsmtest.OwnToken, hsmtest.SecretKeys)
 	const policy = `deletion_policy = "delete"`
 	before := []string{`label = "old"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}
+	box := func(label, id string) []string {
+		return []string{fmt.Sprintf("label = %q", label), fmt.Sprintf("key_id = %q", id), "bits = 256"}
+	}
 	made, changed, destroyed := []string{"C_GenerateKeyPair", "C_Sign"}, []string{"C_SetAttributeValue"}, []string{"C_DestroyObject"}
 	for _, c := range []crashCase{
 		{"create", nil, before, made},
@@ -110,6 +116,10 @@ func TestTheProviderIsKilled(t *testing.T) {
 		{"relabel", before, []string{`label = "new"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}, changed},
 		{"change the ID", before, []string{`label = "old"`, `key_id = "6b32"`, `modulus_bits = 2048`, policy}, changed},
 		{"delete", before, nil, destroyed},
+		{"create a secret key", nil, box("old", "6b31"), []string{"C_GenerateKey", "C_Decrypt"}},
+		{"change the ID of a secret key", box("old", "6b31"), box("old", "6b32"), changed},
+		{"relabel a secret key", box("old", "6b31"), box("new", "6b31"), changed},
+		{"delete a secret key", box("old", "6b31"), nil, destroyed},
 		{"change the ID of a pair on a curve", []string{`label = "old"`, `key_id = "6b31"`, `curve = "P-256"`}, []string{`label = "old"`, `key_id = "6b32"`, `curve = "P-256"`}, changed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,10 +138,15 @@ type crashCase struct {
 	functions []string // at whose calls it is killed
 }
 
+// secret says that the key is a secret one, which is one object.
+func (c crashCase) secret() bool {
+	return slices.Contains(c.from, "bits = 256") || slices.Contains(c.to, "bits = 256")
+}
+
 // crashes are those of the case.
 func (c crashCase) crashes() (all []hsmtest.Crash) {
 	functions, most := c.functions, 2 // a change and a destruction make the call for each half
-	if c.from == nil {
+	if c.from == nil || c.secret() {
 		most = 1
 	}
 	if os.Getenv("HSMTEST_FAULTS") == "all" {
@@ -148,6 +163,10 @@ func (c crashCase) crashes() (all []hsmtest.Crash) {
 func (c crashCase) run(t *testing.T) {
 	b := newBench(t)
 	s := crashShell(t, b)
+	objects, identity := 2, b.fingerprintOf
+	if c.secret() {
+		objects, identity = 1, b.checkValueOf
+	}
 	crashes, recovered, followed := 0, 0, 0
 	for _, when := range c.crashes() {
 		key := ""
@@ -156,7 +175,7 @@ func (c crashCase) run(t *testing.T) {
 			t.Fatalf("before %s: %s", when, out)
 		}
 		if c.from != nil {
-			key = b.fingerprintOf("6b31")
+			key = identity("6b31")
 		}
 		s.configure(c.to...)
 		apply := []string{"apply", "-auto-approve"}
@@ -174,10 +193,10 @@ func (c crashCase) run(t *testing.T) {
 			}
 			b.converges(s, c.name, &recovered, &followed)
 		}
-		if halves := len(b.halves()); halves != 2 && c.to != nil || halves != 0 && c.to == nil {
+		if halves := len(b.halves()); halves != objects && c.to != nil || halves != 0 && c.to == nil {
 			t.Fatalf("%s: the token holds %d halves", when, halves)
 		}
-		if key != "" && c.to != nil && b.fingerprintOf(b.halves()[0].id) != key {
+		if key != "" && c.to != nil && identity(b.halves()[0].id) != key {
 			t.Fatalf("%s: the key is another one", when)
 		}
 	}

@@ -18,7 +18,8 @@ import (
 
 // problem is a failure together with what was being done, so that it can be told with a way out.
 type problem struct {
-	doing        string // "Create Key Pair"
+	doing        string   // "Create", of a kind of key; "Read Keys"
+	kind         *keyKind // nil where it is not about one
 	err          error
 	token        *hsm.Token // nil where it could not be opened
 	client       *client
@@ -39,6 +40,9 @@ func (p problem) diagnostic() diag.Diagnostic {
 		detail = append(detail, "What to do: "+next)
 	}
 	summary := "Unable to " + p.doing
+	if p.kind != nil {
+		summary = "Unable to " + p.kind.doing(p.doing)
+	}
 	if row.name != "" {
 		summary += ": " + row.name
 	}
@@ -196,7 +200,7 @@ var adviceTable = []advice{
 	}},
 	{is: as[*labelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token shows.")},
 	{is: as[*serialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the right one, as a replica may be, leave token_serial out of the identity; else correct the provider's configuration.")},
-	{is: as[*selectionError], name: "Not One Key Pair", next: say("name exactly one key pair of this type: import by its key ID.")},
+	{is: as[*selectionError], name: "Not One Key", next: say("name exactly one key of this type: import by its key ID.")},
 
 	{is: is(hsm.ErrNoMatch), name: "Not One Public Key", next: nextNoMatch},
 

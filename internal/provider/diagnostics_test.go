@@ -38,7 +38,7 @@ func TestSentence(t *testing.T) {
 func TestAPanicBecomesADiagnosticWithoutThePIN(t *testing.T) {
 	c := &client{configuration: configuration{secret: "48151623"}}
 	var diags diag.Diagnostics
-	c.run(context.Background(), &diags, doingCreate, func(context.Context) { panic("slot 3, PIN 48151623, and again 48151623") })
+	c.run(context.Background(), &diags, "Create Key Pair", func(context.Context) { panic("slot 3, PIN 48151623, and again 48151623") })
 	if len(diags) != 1 || diags[0].Severity() != diag.SeverityError || diags[0].Summary() != "Provider Panic: Create Key Pair" {
 		t.Fatalf("it says %v", diags)
 	}
@@ -49,7 +49,7 @@ func TestAPanicBecomesADiagnosticWithoutThePIN(t *testing.T) {
 
 	// A client that was never configured survives it too, and so does what was said before.
 	diags = diag.Diagnostics{diag.NewWarningDiagnostic("before", "")}
-	(*client)(nil).run(context.Background(), &diags, doingRead, func(context.Context) { panic(errors.New("no client")) })
+	(*client)(nil).run(context.Background(), &diags, "Read Key Pair", func(context.Context) { panic(errors.New("no client")) })
 	if have := summarised(diags); !slices.Equal(have, []string{"before", "Provider Panic: Read Key Pair"}) {
 		t.Errorf("it says %q", have)
 	}
@@ -86,7 +86,7 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 	}{
 		{"an unconfigured provider is a bug", errNotConfigured, "Unable to Create Key Pair: Provider Not Configured", []string{"report it"}},
 		{"what is unknown is named", &unknownError{[]string{"library", "pin"}}, "Unable to Create Key Pair: Provider Configuration Not Known Yet", []string{"library, pin", "-target"}},
-		{"the pair that bears the ID can be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, public}}, hsm.HoldsUntouched),
+		{"the pair that bears the ID can be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, public}, Whole: hsm.RSA}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"Nothing was made or changed.", "terraform import hsm_rsa_keypair.NAME 6b31"}},
 		{"two private keys cannot be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, private}}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"cannot be imported", "--list-objects --id 6b31"}},
@@ -110,7 +110,7 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := problem{doing: doingCreate, err: c.err, client: &client{configuration: configuration{secret: "48151623"}}, resourceType: "hsm_rsa_keypair", label: "web", keyID: "6b31"}
+			p := problem{doing: doingCreate, kind: &newRSAKeyPairResource().(*keyResource).kind, err: c.err, client: &client{configuration: configuration{secret: "48151623"}}, resourceType: "hsm_rsa_keypair", label: "web", keyID: "6b31"}
 			d := p.diagnostic()
 			if have := summarised(diag.Diagnostics{d}); !slices.Equal(have, []string{c.summary}) {
 				t.Errorf("it says %q", have)

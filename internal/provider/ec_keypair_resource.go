@@ -20,22 +20,24 @@ import (
 const ecUsages = hsm.Sign | hsm.Derive
 
 func newECKeyPairResource() resource.Resource {
-	return &keyPairResource{kind: keyPairKind{
-		name:    "ec_keypair",
-		keyType: hsm.EC,
-		usages:  ecUsages,
+	return &keyResource{kind: keyKind{
+		keyWords: pairWords,
+		name:     "ec_keypair",
+		keyType:  hsm.EC,
+		usages:   ecUsages,
+		usage:    []string{"sign"},
 		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
 			"names, usages and the public key.",
-		attributes: map[string]schema.Attribute{
+		attributes: pairSchema(map[string]schema.Attribute{
 			"curve": schema.StringAttribute{
 				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, and one that the token offers. The algorithms of signatures are ES256, ES384, ES512, ES256K and EdDSA, in this "+
 					"order. A change replaces the key pair.", strings.Join(publickey.Curves(), "`, `")),
 				Required:   true,
 				Validators: []validator.String{stringvalidator.OneOf(publickey.Curves()...)},
 			},
-		},
+		}),
 		usageNote: "`derive` (ECDH) is not for keys on `Ed25519`.",
-		newModel:  func() keyPairModel { return new(ecKeyPairModel) },
+		newModel:  func() keyModel { return new(ecKeyPairModel) },
 	}}
 }
 
@@ -48,11 +50,12 @@ func (m *ecKeyPairModel) known() bool { return !m.Curve.IsUnknown() }
 
 func (m *ecKeyPairModel) fill(t *hsm.Template) { t.Curve = m.Curve.ValueString() }
 
-func (m *ecKeyPairModel) take(pair hsm.KeyPair) {
+func (m *ecKeyPairModel) take(pair hsm.WholeKey) error {
 	m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
+	return m.keyPairAttributes.take(pair)
 }
 
-func (m *ecKeyPairModel) replacing(prior keyPairModel) []path.Path {
+func (m *ecKeyPairModel) replacing(prior keyModel) []path.Path {
 	if m.Curve.Equal(prior.(*ecKeyPairModel).Curve) {
 		return nil
 	}
@@ -61,7 +64,7 @@ func (m *ecKeyPairModel) replacing(prior keyPairModel) []path.Path {
 
 // validate refuses usages that keys on the curve cannot have.
 func (m *ecKeyPairModel) validate(ctx context.Context) (diags diag.Diagnostics) {
-	may := hsm.MayUse(hsm.EC, m.Curve.ValueString())
+	may := hsm.Template{Type: hsm.EC, Curve: m.Curve.ValueString()}.MayUse()
 	if excess := m.usage(ctx) & ecUsages &^ may; may != 0 && excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Curve", fmt.Sprintf(
 			"Keys on %s are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another curve.", m.Curve.ValueString(), may, excess))

@@ -16,10 +16,10 @@ import (
 
 // TestEveryMake is what Terraform does to a key of each type, as every make of token allows it.
 func TestEveryMake(t *testing.T) {
-	lines := func(label string) []string { return []string{`label = "` + label + `"`, `key_id = "6b31"`} }
+	lines := func(label string) []string { return []string{fmt.Sprintf("label = %q", label), `key_id = "6b31"`} }
 	t.Run("RSA", func(t *testing.T) {
-		everyMake(t, key, "modulus_bits", knownvalue.Int64Exact(2048), func(label string) string {
-			return pair("k", append(lines(label), `usage = ["sign", "decrypt"]`)...)
+		everyMake(t, key, pairIs(key, "modulus_bits", knownvalue.Int64Exact(2048)), func(label string) string {
+			return pair("k", append(lines(label), `usage = ["sign", "decrypt"]`)...) + jwks("k", "uris = ["+key+".uri]")
 		})
 	})
 	for _, c := range curves {
@@ -28,18 +28,28 @@ func TestEveryMake(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			hsmtest.NeedsCurves(t, c.name)
-			everyMake(t, "hsm_ec_keypair.k", "curve", knownvalue.StringExact(c.name), func(label string) string {
-				return ecPair(append(lines(label), fmt.Sprintf("curve = %q", c.name))...)
+			const address = "hsm_ec_keypair.k"
+			everyMake(t, address, pairIs(address, "curve", knownvalue.StringExact(c.name)), func(label string) string {
+				return ecPair(append(lines(label), fmt.Sprintf("curve = %q", c.name))...) + jwks("k", "uris = ["+address+".uri]")
+			})
+		})
+	}
+	for kind, usage := range map[string]string{"aes": `["encrypt", "decrypt", "wrap", "unwrap"]`, "generic": `["sign", "verify"]`} {
+		t.Run(kind, func(t *testing.T) {
+			hsmtest.Needs(t, hsmtest.SecretKeys)
+			is := func(label string) []statecheck.StateCheck {
+				return []statecheck.StateCheck{secretIs(secretKey, map[string]any{"label": label, "type": kind, "bits": 256, "extractable": false})}
+			}
+			everyMake(t, secretKey, is, func(label string) string {
+				return secretBlock("k", append(lines(label), fmt.Sprintf("type = %q", kind), "usage = "+usage)...)
 			})
 		})
 	}
 }
 
-func everyMake(t *testing.T, address, kind string, of knownvalue.Check, block func(label string) string) {
-	b := newBench(t)
-	life := func(label string) string { return b.config(block(label), jwks("k", "uris = ["+address+".uri]")) }
-	// is says that the state has the key under this label.
-	is := func(label string) []statecheck.StateCheck {
+// pairIs says that the state, and a set, have the pair under a label.
+func pairIs(address, kind string, of knownvalue.Check) func(label string) []statecheck.StateCheck {
+	return func(label string) []statecheck.StateCheck {
 		return []statecheck.StateCheck{
 			statecheck.ExpectKnownValue(address, tfjsonpath.New("kid"), knownvalue.StringExact("k1")),
 			statecheck.ExpectKnownValue(address, tfjsonpath.New("label"), knownvalue.StringExact(label)),
@@ -47,6 +57,11 @@ func everyMake(t *testing.T, address, kind string, of knownvalue.Check, block fu
 			statecheck.ExpectKnownValue("data.hsm_jwks.k", tfjsonpath.New("keys").AtSliceIndex(0).AtMapKey("label"), knownvalue.StringExact(label)),
 		}
 	}
+}
+
+func everyMake(t *testing.T, address string, is func(label string) []statecheck.StateCheck, blocks func(label string) string) {
+	b := newBench(t)
+	life := func(label string) string { return b.config(blocks(label)) }
 	updated := resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate)}}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: b.factories(),

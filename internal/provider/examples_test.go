@@ -149,6 +149,7 @@ func TestTheFunctionExamplesGiveWhatTheySay(t *testing.T) {
 // keyRecipes make the key that a resource's examples import and list.
 var keyRecipes = map[string][]string{
 	"hsm_rsa_keypair": {"--keypairgen", "--key-type", "rsa:4096", "--usage-sign", "--label", "hydra.openid.id-token", "--id", "69642d746f6b656e2d31"},
+	"hsm_secret_key":  {"--keygen", "--key-type", "AES:32", "--sensitive", "--private", "--usage-decrypt", "--label", "records", "--id", "7265636f7264732d31"},
 	"hsm_ec_keypair":  {"--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "hydra.tokens", "--id", "746f6b656e732d31"},
 }
 
@@ -188,7 +189,7 @@ func TestTheListExamplesListAKey(t *testing.T) {
 			testExampleOn(t, knowsQueries,
 				resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, filepath.Join(examples, "provider", "provider.tf")))},
 				resource.TestStep{Query: true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
-					querycheck.ExpectLength(resourceType+".hydra", 1),
+					querycheck.ExpectLength(resourceType+"."+regexp.MustCompile(`list "\w+" "(\w+)"`).FindStringSubmatch(string(text))[1], 1),
 				}},
 			)
 		})

@@ -26,7 +26,7 @@ const hydraLeastBits = 4096 // of RSA moduli, outside Hydra's development mode
 func hydraKind(pub crypto.PublicKey) string { return cmp.Or(publickey.Curve(pub), jwk.Kty(pub)) }
 
 // hydraKey is a key of a set as Hydra publishes it.
-func hydraKey(pair hsm.KeyPair) jwk.Key {
+func hydraKey(pair hsm.WholeKey) jwk.Key {
 	key := jwk.Key{PublicKey: pair.PublicKey, KID: string(pair.ID), Use: jwk.Sig, Alg: hydraAlgs[hydraKind(pair.PublicKey)]}
 	if pair.Usage.Has(hsm.Decrypt) {
 		key.Use = jwk.Enc

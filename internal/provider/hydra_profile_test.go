@@ -23,7 +23,7 @@ func TestHydraProfile(t *testing.T) {
 	}
 	// key is one that Hydra takes, and is selected.
 	key := func(label, id string, change func(*candidate)) candidate {
-		k := candidate{KeyPair: hsm.KeyPair{Label: label, PublicLabel: label, ID: []byte(id), PublicKey: rsaKey(4096), Usage: hsm.Sign}, selected: true}
+		k := candidate{WholeKey: hsm.WholeKey{Label: label, PublicLabel: label, ID: []byte(id), PublicKey: rsaKey(4096), Usage: hsm.Sign}, selected: true}
 		if change != nil {
 			change(&k)
 		}
@@ -59,7 +59,7 @@ func TestHydraProfile(t *testing.T) {
 		{"another key under a selected label", []candidate{key("a", "1", nil), key("a", "2", leftOut(rsaKey(4096)))}, []string{`"a" (key_id 32): it is not selected and bears the label of a selected key`}},
 		{"a key under a selected label that Hydra refuses", []candidate{key("a", "1", nil), key("a", "2", leftOut(rsaKey(2048)))}, []string{`"a" (key_id 32): it bears the label of a selected key, and Hydra refuses all keys of a label for one: its modulus has 2048 bits`}},
 		{"a key of an unknown kind under a selected label", []candidate{key("a", "1", nil), key("a", "2", func(k *candidate) {
-			*k = candidate{KeyPair: hsm.KeyPair{Label: "a", ID: []byte("2")}, unknown: "type 0x1"}
+			*k = candidate{WholeKey: hsm.WholeKey{Label: "a", ID: []byte("2")}, unknown: "type 0x1"}
 		})}, []string{`"a" (key_id 32): it bears the label of a selected key, and Hydra refuses all keys of a label for one: it is of the kind type 0x1`}},
 		{"all offences of all keys", []candidate{key("a", "\xff", public(rsaKey(2048))), key("b", "2", may(hsm.Sign|hsm.Decrypt))}, []string{`"a" (key_id ff): its modulus`, `"a" (key_id ff): its ID`, `"b" (key_id 32): it may sign and decrypt`}},
 	} {
@@ -98,7 +98,7 @@ func TestHydraKey(t *testing.T) {
 		{&ecdsa.PublicKey{Curve: elliptic.P256()}, hsm.Sign, "sig", "ES256"},
 		{&ecdsa.PublicKey{Curve: elliptic.P521()}, hsm.Sign, "sig", "ES512"},
 	} {
-		key := hydraKey(hsm.KeyPair{ID: []byte("k"), PublicKey: test.pub, Usage: test.usage})
+		key := hydraKey(hsm.WholeKey{ID: []byte("k"), PublicKey: test.pub, Usage: test.usage})
 		if key.KID != "k" || key.Use != test.use || key.Alg != test.alg {
 			t.Errorf("%T for %s is kid %q, use %q, alg %q", test.pub, test.usage, key.KID, key.Use, key.Alg)
 		}

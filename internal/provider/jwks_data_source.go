@@ -60,10 +60,10 @@ type jwksKeyModel struct {
 }
 
 // kidFormats are the ways to name a key in the set.
-var kidFormats = map[string]func(hsm.KeyPair) (string, error){
-	"text":       func(k hsm.KeyPair) (string, error) { return jwk.KID(k.ID), nil },
-	"hex":        func(k hsm.KeyPair) (string, error) { return hsm.FormatID(k.ID), nil },
-	"thumbprint": func(k hsm.KeyPair) (string, error) { return jwk.Thumbprint(k.PublicKey) },
+var kidFormats = map[string]func(hsm.WholeKey) (string, error){
+	"text":       func(k hsm.WholeKey) (string, error) { return jwk.KID(k.ID), nil },
+	"hex":        func(k hsm.WholeKey) (string, error) { return hsm.FormatID(k.ID), nil },
+	"thumbprint": func(k hsm.WholeKey) (string, error) { return jwk.Thumbprint(k.PublicKey) },
 }
 
 func (d *jwksDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -82,7 +82,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Only pairs whose two halves are on the " +
-			"token are in it, and never a private member. What is given of `labels`, `label_prefix`, `key_ids` and `uris` must all match; none of them selects every pair of a type that this provider manages.\n\n" +
+			"token are in it, and never a private member or a secret key. What is given of `labels`, `label_prefix`, `key_ids` and `uris` must all match; none of them selects every pair of a type that this provider manages.\n\n" +
 			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist. Select keys of the same configuration by their `uri`: it is unknown until the " +
 			"key exists, so that the set is read after it. For `labels` and `label_prefix`, say so by `depends_on`.",
 		Attributes: map[string]schema.Attribute{
@@ -173,6 +173,7 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 			return nil
 		}
 		if m.Profile.ValueString() == profileHydra {
+			all = slices.DeleteFunc(all, candidate.secret)
 			resp.Diagnostics.Append(notForHydra(all, token.Info())...)
 		}
 		if resp.Diagnostics.HasError() {
@@ -187,40 +188,52 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
-// candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone.
+// candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone. A
+// secret key is among them only to be told of: nothing selects it.
 type candidate struct {
-	hsm.KeyPair
+	hsm.WholeKey
 	unknown  string // the kind
 	selected bool
 }
 
+func (c candidate) secret() bool { return c.PublicKey == nil && c.unknown == "" }
+
 // candidates reads the pairs that may be selected: only those of the IDs that the selection names, where it
 // names any, so that three keys cost no reading of fifty thousand. A profile looks at the others as well.
 func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []candidate, err error) {
-	var pairs []hsm.KeyPair
+	var pairs []hsm.WholeKey
 	var unknown []hsm.UnknownPair
 	if ids, narrow := m.ids(); narrow && m.Profile.IsNull() {
 		pairs, unknown, err = candidatesOf(ctx, token, ids)
-	} else if pairs, err = token.KeyPairs(ctx); err == nil {
+	} else if pairs, err = token.WholeKeys(ctx); err == nil {
 		unknown, err = token.UnknownPairs(ctx, nil)
 	}
 	for _, pair := range pairs {
-		all = append(all, candidate{KeyPair: pair})
+		all = append(all, candidate{WholeKey: pair})
 	}
 	for _, pair := range unknown {
-		all = append(all, candidate{KeyPair: hsm.KeyPair{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
+		all = append(all, candidate{WholeKey: hsm.WholeKey{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
 	}
 	return all, err
 }
 
 // candidatesOf reads the pairs of IDs, and those of an unknown kind where an ID is no other pair's.
-func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.KeyPair, unknown []hsm.UnknownPair, err error) {
+func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.WholeKey, unknown []hsm.UnknownPair, err error) {
 	for _, id := range ids {
-		pair, err := token.KeyPair(ctx, hsm.Ref{ID: id})
+		pair, err := token.WholeKey(ctx, hsm.Ref{ID: id})
 		if errors.Is(err, hsm.ErrNotFound) || errors.Is(err, hsm.ErrMalformed) {
 			strange, unknownErr := token.UnknownPairs(ctx, id)
 			if unknownErr != nil {
 				return nil, nil, unknownErr
+			}
+			if errors.Is(err, hsm.ErrNotFound) && len(strange) == 0 {
+				secret, secretErr := token.WholeKey(ctx, hsm.Ref{Type: hsm.Secret, ID: id})
+				switch {
+				case secretErr == nil:
+					pairs = append(pairs, secret)
+				case !errors.Is(secretErr, hsm.ErrNotFound):
+					return nil, nil, secretErr
+				}
 			}
 			if unknown = append(unknown, strange...); len(strange) > 0 || errors.Is(err, hsm.ErrNotFound) {
 				continue // where there is none at all, selectFrom says so, with what asked for it
@@ -231,7 +244,7 @@ func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []
 		}
 		pairs = append(pairs, pair)
 	}
-	hsm.SortKeyPairs(pairs)
+	hsm.SortKeys(pairs)
 	return pairs, unknown, nil
 }
 
@@ -292,7 +305,7 @@ func (x index) located(text string, token hsm.TokenInfo) (found []int) {
 		}
 	}
 	for _, i := range among {
-		if uri.Matches(token, x.pairs[i].Label, x.pairs[i].ID) {
+		if uri.Matches(token, x.pairs[i].secret(), x.pairs[i].Label, x.pairs[i].ID) {
 			found = append(found, i)
 		}
 	}
@@ -301,7 +314,7 @@ func (x index) located(text string, token hsm.TokenInfo) (found []int) {
 
 // selectFrom marks and gives the pairs that every given argument matches. A label, ID or URI that no pair matches is an
 // error, and so is one that names a pair which has no JWK, and an empty whole.
-func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []hsm.KeyPair, diags diag.Diagnostics) {
+func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []hsm.WholeKey, diags diag.Diagnostics) {
 	all := indexOf(pairs)
 	misses := make([]bool, len(pairs))       // some argument does not match
 	namedBy := make([]path.Path, len(pairs)) // the last that does
@@ -320,10 +333,17 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 		matched := make([]bool, len(pairs))
 		for i, v := range argument.values {
 			found, at := argument.find(v.ValueString(), token.Info()), path.Root(argument.name).AtListIndex(i)
-			for _, j := range found {
+			public := slices.DeleteFunc(slices.Clone(found), func(j int) bool { return pairs[j].secret() })
+			for _, j := range public {
 				matched[j], namedBy[j] = true, at
 			}
-			if len(found) == 0 {
+			switch {
+			case len(public) > 0:
+			case len(found) > 0:
+				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(
+					"%q names the secret key %q (key_id %s) on %s, and no key pair. A secret key has no public key, and a set that is published holds nothing else.\n\n"+
+						"What to do: leave it out, or name a key pair.", v.ValueString(), pairs[found[0]].Label, hsm.FormatID(pairs[found[0]].ID), token.Info()))
+			default:
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
 					"No key pair on %s matches %q.\n\nWhat to do: correct it, or, where the key is made by the same configuration, refer to the resource's uri, or add "+
 						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", token.Info(), v.ValueString(), token.Command("--list-objects")))
@@ -335,10 +355,10 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 	}
 	for j, pair := range pairs {
 		switch {
-		case misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
+		case pair.secret() || misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
 		case pair.unknown == "":
 			pairs[j].selected = true
-			selected = append(selected, pair.KeyPair)
+			selected = append(selected, pair.WholeKey)
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
 				"The key %q (key_id %s) on %s is selected by name, and it is of a kind for which this provider knows no JWK (%s). Keys that are known are RSA, and those on %s.\n\n"+
@@ -354,10 +374,10 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 }
 
 // render fills in json and keys.
-func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (diags diag.Diagnostics) {
+func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (diags diag.Diagnostics) {
 	keys := make([]jwk.Key, 0, len(pairs))
 	m.Keys = make([]jwksKeyModel, 0, len(pairs))
-	named := map[string]hsm.KeyPair{}
+	named := map[string]hsm.WholeKey{}
 	format := "text"
 	if !m.KIDFormat.IsNull() {
 		format = m.KIDFormat.ValueString()
@@ -380,7 +400,7 @@ func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (d
 			diags.Append(problem)
 			continue
 		}
-		row, err := keyModel(key, pair)
+		row, err := jwksKeyOf(key, pair)
 		if err != nil {
 			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
 			continue
@@ -395,7 +415,7 @@ func (m *jwksModel) render(pairs []hsm.KeyPair, algorithms map[string]string) (d
 	return diags
 }
 
-func (m *jwksModel) key(pair hsm.KeyPair, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
+func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
 	if m.Profile.ValueString() == profileHydra {
 		return hydraKey(pair), nil
 	}
@@ -420,8 +440,8 @@ func (m *jwksModel) key(pair hsm.KeyPair, kid string, algorithms map[string]stri
 	return key, nil
 }
 
-// keyModel takes the members out of the JWK itself, so that they cannot differ from it.
-func keyModel(key jwk.Key, pair hsm.KeyPair) (jwksKeyModel, error) {
+// jwksKeyOf takes the members out of the JWK itself, so that they cannot differ from it.
+func jwksKeyOf(key jwk.Key, pair hsm.WholeKey) (jwksKeyModel, error) {
 	text, err := key.JSON()
 	if err != nil {
 		return jwksKeyModel{}, err

@@ -89,7 +89,7 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"type":              computedString("Type of the key: " + quotedList(hsm.KeyTypes()) + ", or `type` and the number that PKCS#11 gives it. Null where `problem` is why it is not known."),
 					"key_id":            computedString("ID (`CKA_ID`) of the key in hexadecimal; null where it has none."),
 					"label":             computedString("Label of the key."),
-					"uri":               computedString("PKCS#11 URI of the key, as the resources have it; null where the key has no ID. The two halves of a pair have the same."),
+					"uri":               computedString("PKCS#11 URI of the key, as the resources have it; null where the key has no ID. The two halves of a pair have the same; that of a secret key says `type=secret-key`."),
 					"usage":             computedWords("What the key may do, by its own flags: any of `decrypt`, `derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half signs."),
 					"bits":              computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for other keys, and where the token does not show it."),
 					"curve":             computedString("Curve, by its JOSE name; null for other keys, and where it is none that this provider knows."),
@@ -144,6 +144,9 @@ func keyObjectModelOf(key hsm.Key, token hsm.TokenInfo) keyObjectModel {
 		NeverExtractable: types.BoolPointerValue(key.NeverExtractable), TwinMissing: types.BoolPointerValue(key.TwinMissing),
 	}
 	m.KeyID, m.URI = named(key.ID, key.Label, token)
+	if key.Class == keyClasses["secret"] && !m.URI.IsNull() {
+		m.URI = types.StringValue(hsm.FormatSecretKeyURI(token, key.Label, key.ID))
+	}
 	if key.Bits > 0 {
 		m.Bits = types.Int64Value(int64(key.Bits))
 	}

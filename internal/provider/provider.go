@@ -150,6 +150,7 @@ func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		newRSAKeyPairResource,
 		newECKeyPairResource,
+		newSecretKeyResource,
 	}
 }
 

@@ -15,13 +15,15 @@ import (
 )
 
 func newRSAKeyPairResource() resource.Resource {
-	return &keyPairResource{kind: keyPairKind{
-		name:    "rsa_keypair",
-		keyType: hsm.RSA,
-		usages:  hsm.Sign | hsm.Decrypt | hsm.Unwrap,
+	return &keyResource{kind: keyKind{
+		keyWords: pairWords,
+		name:     "rsa_keypair",
+		keyType:  hsm.RSA,
+		usages:   hsm.Sign | hsm.Decrypt | hsm.Unwrap,
+		usage:    []string{"sign"},
 		description: "An RSA key pair that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
 			"names, usages and the public key.",
-		attributes: map[string]schema.Attribute{
+		attributes: pairSchema(map[string]schema.Attribute{
 			"modulus_bits": schema.Int64Attribute{
 				MarkdownDescription: "Length of the modulus in bits: 2048 to 16384, in steps of 8, and within what the token offers. Defaults to 4096. " +
 					"A change replaces the key pair.",
@@ -38,8 +40,8 @@ func newRSAKeyPairResource() resource.Resource {
 				Default:    int64default.StaticInt64(65537),
 				Validators: []validator.Int64{int64validator.Between(65537, 1<<31-1), odd},
 			},
-		},
-		newModel: func() keyPairModel { return new(rsaKeyPairModel) },
+		}),
+		newModel: func() keyModel { return new(rsaKeyPairModel) },
 	}}
 }
 
@@ -57,12 +59,13 @@ func (m *rsaKeyPairModel) fill(t *hsm.Template) {
 	t.ModulusBits, t.PublicExponent = int(m.ModulusBits.ValueInt64()), m.PublicExponent.ValueInt64()
 }
 
-func (m *rsaKeyPairModel) take(pair hsm.KeyPair) {
+func (m *rsaKeyPairModel) take(pair hsm.WholeKey) error {
 	key := pair.PublicKey.(*rsa.PublicKey)
 	m.ModulusBits, m.PublicExponent = types.Int64Value(int64(key.N.BitLen())), types.Int64Value(int64(key.E))
+	return m.keyPairAttributes.take(pair)
 }
 
-func (m *rsaKeyPairModel) replacing(prior keyPairModel) (paths []path.Path) {
+func (m *rsaKeyPairModel) replacing(prior keyModel) (paths []path.Path) {
 	p := prior.(*rsaKeyPairModel)
 	if !m.ModulusBits.Equal(p.ModulusBits) {
 		paths = append(paths, path.Root("modulus_bits"))

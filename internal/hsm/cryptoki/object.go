@@ -88,10 +88,33 @@ func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, priv
 	return pair, s.check(err)
 }
 
+// GenerateKey makes a secret key in the token.
+func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
+	object, err := invoke(ctx, s.module, Call{Function: "C_GenerateKey", Session: s.handle}, func() (Object, error) {
+		o, err := s.module.ctx.GenerateKey(s.sh(), m.binding(), bindingTemplate(template))
+		return Object(o), err
+	})
+	return object, s.check(err)
+}
+
 // Sign signs with a private or secret key (C_SignInit, C_Sign).
 func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
 	init := func() error { return s.module.ctx.SignInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
 	return s.transform(ctx, "C_Sign", key, init, func() ([]byte, error) { return s.module.ctx.Sign(s.sh(), data) })
+}
+
+// Verify verifies a signature with a public or secret key (C_VerifyInit, C_Verify). One that does not hold is the error
+// CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE.
+func (s *Session) Verify(ctx context.Context, m Mechanism, key Object, data, signature []byte) error {
+	init := func() error { return s.module.ctx.VerifyInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
+	_, err := s.transform(ctx, "C_Verify", key, init, func() ([]byte, error) { return nil, s.module.ctx.Verify(s.sh(), data, signature) })
+	return err
+}
+
+// Encrypt encrypts with a public or secret key (C_EncryptInit, C_Encrypt).
+func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
+	init := func() error { return s.module.ctx.EncryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
+	return s.transform(ctx, "C_Encrypt", key, init, func() ([]byte, error) { return s.module.ctx.Encrypt(s.sh(), data) })
 }
 
 // Decrypt decrypts with a private or secret key (C_DecryptInit, C_Decrypt).

@@ -147,6 +147,12 @@ const (
 	CKM_ECDSA                   MechanismType = pkcs11.CKM_ECDSA
 	CKM_EDDSA                   MechanismType = 0x1057 // PKCS#11 3.0
 	CKM_ECDH1_DERIVE            MechanismType = pkcs11.CKM_ECDH1_DERIVE
+	CKM_AES_KEY_GEN             MechanismType = pkcs11.CKM_AES_KEY_GEN
+	CKM_AES_ECB                 MechanismType = pkcs11.CKM_AES_ECB
+	CKM_AES_CMAC                MechanismType = pkcs11.CKM_AES_CMAC
+	CKM_GENERIC_SECRET_KEY_GEN  MechanismType = pkcs11.CKM_GENERIC_SECRET_KEY_GEN
+	CKM_SHA256_HMAC             MechanismType = pkcs11.CKM_SHA256_HMAC
+	CKM_SHA_1_HMAC              MechanismType = pkcs11.CKM_SHA_1_HMAC
 )
 
 // MechanismInfo is CK_MECHANISM_INFO. Its bounds are hints: some tokens refuse what lies within.

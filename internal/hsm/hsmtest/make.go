@@ -20,6 +20,7 @@ type Ability string
 const (
 	TwoTokens   Ability = "a second token beside the first"
 	SecretKeys  Ability = "secret keys (C_GenerateKey)"
+	CMAC        Ability = "MACs by AES keys (CKM_AES_CMAC)"
 	Extractable Ability = "a sensitive private key that is extractable (CKA_EXTRACTABLE)"
 	OneUsage    Ability = "RSA keys of one usage alone (C_GenerateKeyPair)"
 	Exponents   Ability = "RSA exponents but 65537 (CKM_RSA_PKCS_KEY_PAIR_GEN)"
@@ -51,12 +52,12 @@ type Make struct {
 // tested on" shows this table, and a test holds it to that.
 var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, ECDH, Ed25519}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
-		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, P256, P384, P521, Secp256k1, Ed25519,
+		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, P256, P384, P521, Secp256k1, Ed25519,
 	}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
-		TwoTokens, SecretKeys, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
+		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
 	}},
 }
 
@@ -76,15 +77,18 @@ func ThisMake(t testing.TB) Make {
 	return Make{}
 }
 
+// Has says whether this make of token has an ability.
+func Has(t testing.TB, ability Ability) bool {
+	t.Helper()
+	return !slices.Contains(ThisMake(t).Lacks, ability)
+}
+
 // Needs skips a test on a make of token that lacks one of the abilities.
 func Needs(t testing.TB, abilities ...Ability) {
 	t.Helper()
-	this := ThisMake(t)
 	for _, wanted := range abilities {
-		for _, lacking := range this.Lacks {
-			if wanted == lacking {
-				t.Skipf("%s lacks %s", this.Version, wanted)
-			}
+		if !Has(t, wanted) {
+			t.Skipf("%s lacks %s", ThisMake(t).Version, wanted)
 		}
 	}
 }

@@ -15,12 +15,14 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// KeyPair is a key pair whose two halves are on the token: a value, as it was read back from there.
-type KeyPair struct {
+// WholeKey is a key of which all is on the token, of a pair the two halves: a value, as it was read back from there.
+type WholeKey struct {
 	ID                 []byte // CKA_ID, the same on both halves
 	Label, PublicLabel string // CKA_LABEL of the private and of the public half
 	Type               KeyType
-	PublicKey          crypto.PublicKey // one of package publickey
+	Kind               string           // of a secret key: AES or Generic
+	Bits               int              // of a secret key; 0 where the token does not tell
+	PublicKey          crypto.PublicKey // one of package publickey; nil of a key that is no pair
 	Usage              Usage            // what the private half may do
 	PublicUsage        Usage            // what the public half's flags say, in the private half's words; where they are not told, Usage
 	Extractable        bool             // CKA_EXTRACTABLE of the private half
@@ -28,49 +30,71 @@ type KeyPair struct {
 	// The token's claims about the private half's past; nil where it makes none.
 	Local, AlwaysSensitive, NeverExtractable *bool
 
-	fingerprint     string
+	fingerprint string
+	// private is the private half, public the other. A key that is one object is its private half, and has no other.
 	private, public object
 }
 
-// Fingerprint is the SHA-256 of the public key's SubjectPublicKeyInfo, in lower-case hex.
-func (k KeyPair) Fingerprint() string { return k.fingerprint }
+// Fingerprint tells the key from others: of a pair it is the SHA-256 of the public key's SubjectPublicKeyInfo, of
+// a secret key its check value (CKA_CHECK_VALUE), "" where that cannot be had. In lower-case hex.
+func (k WholeKey) Fingerprint() string { return k.fingerprint }
+
+// MayUse is what such a key can be used for, whatever its flags say.
+func (k WholeKey) MayUse() Usage { return typeOf(k.private.ckk).may }
+
+// objects are those that the key is made of, the private half first.
+func (k WholeKey) objects() []object {
+	if typeOf(k.private.ckk).alone() {
+		return []object{k.private}
+	}
+	return []object{k.private, k.public}
+}
 
 // Ref says which key is meant.
 type Ref struct {
-	Type        KeyType // "": any
+	Type        KeyType // "": any key pair
 	ID          []byte
-	Fingerprint string // "": not known. It decides where several pairs bear the ID
+	Fingerprint string // "": not known. It decides where several keys bear the ID
 }
 
-// KeyPair finds a pair by its ID. Errors: ErrNotFound where no half of that ID and type is there (proven by a
+// WholeKey finds a key by its ID. Errors: ErrNotFound where nothing of that ID and type is there (proven by a
 // search while logged in), a *HalfPairError, an *AmbiguousError, a *MalformedError, or the token's failure.
-func (t *Token) KeyPair(ctx context.Context, ref Ref) (KeyPair, error) {
+func (t *Token) WholeKey(ctx context.Context, ref Ref) (WholeKey, error) {
 	objects, ok, err := t.snapshot.lookup(ctx, t, ref.ID)
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
 	if ok {
 		// What is not a plain success is looked at again, directly: others may have changed the token.
-		if pair, err := choose(objects, ref); err == nil && pair.isMeant(ref) {
+		if pair, err := t.chosen(ctx, objects, ref); err == nil && pair.isMeant(ref) {
 			return pair, nil
 		}
 	}
 	if objects, err = t.find(ctx, ref.ID); err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
-	pair, err := choose(objects, ref)
+	pair, err := t.chosen(ctx, objects, ref)
 	if half, ok := errors.AsType[*HalfPairError](err); ok {
 		half.Twin = t.strayTwin(ctx, objects, ref)
 	}
 	if err == nil && !pair.isMeant(ref) { // half of it may be what is left of the one that is meant
-		_, err = t.ProveKeyPair(ctx, pair)
+		_, err = t.Prove(ctx, pair)
 	}
 	return pair, err
 }
 
-// isMeant says that the pair has the fingerprint of the one that is meant, where that is known.
-func (k KeyPair) isMeant(ref Ref) bool {
-	return ref.Fingerprint == "" || ref.Fingerprint == k.fingerprint
+// chosen is choose, and gives the key with its fingerprint.
+func (t *Token) chosen(ctx context.Context, objects []object, ref Ref) (WholeKey, error) {
+	key, err := choose(objects, ref)
+	if err != nil {
+		return WholeKey{}, err
+	}
+	return t.fingerprinted(ctx, key)
+}
+
+// isMeant says that the key has the fingerprint of the one that is meant, where both are known.
+func (k WholeKey) isMeant(ref Ref) bool {
+	return ref.Fingerprint == "" || k.fingerprint == "" || ref.Fingerprint == k.fingerprint
 }
 
 // strayTwin looks for the missing half under other IDs: an interrupted change of ID leaves the halves apart.
@@ -131,7 +155,7 @@ func (t *Token) proveTwin(ctx context.Context, unsure []halfPair, all []object) 
 		return there[place{string(h.twin.ID), kind{other, h.row.ckk}}]
 	})
 	for _, h := range unsure[:min(len(unsure), twinProofs)] {
-		pair, err := newKeyPair(h.row, h.private, h.public)
+		pair, err := newWholeKey(h.row, h.private, h.public)
 		if err != nil {
 			continue
 		}
@@ -142,12 +166,18 @@ func (t *Token) proveTwin(ctx context.Context, unsure []halfPair, all []object) 
 	return nil
 }
 
-// KeyPairs gives every whole pair on the token, ordered by label, then ID. Halves without a twin, and pairs
+// KeyPairs gives the key pairs among what WholeKeys gives.
+func (t *Token) KeyPairs(ctx context.Context) ([]WholeKey, error) {
+	keys, err := t.WholeKeys(ctx)
+	return slices.DeleteFunc(keys, func(k WholeKey) bool { return k.PublicKey == nil }), err
+}
+
+// WholeKeys gives every whole key on the token, ordered by label, then ID. Halves without a twin, and keys
 // of types that are not known here, are left out, and so is what Unreadable counts; a malformed half is an
 // error, since a set without its key would be taken for whole, and so are halves of several pairs of one ID that
 // show too little of their keys (*AmbiguousError).
-func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
-	pairs, broken, err := t.SoundKeyPairs(ctx)
+func (t *Token) WholeKeys(ctx context.Context) ([]WholeKey, error) {
+	pairs, broken, err := t.SoundKeys(ctx)
 	if err == nil && len(broken) > 0 {
 		err = broken[0]
 	}
@@ -157,9 +187,9 @@ func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 	return pairs, nil
 }
 
-// SoundKeyPairs gives what KeyPairs gives, and beside it an error for each ID whose halves make no sense: no half that
+// SoundKeys gives what WholeKeys gives, and beside it an error for each ID whose halves make no sense: no half that
 // bears such an ID is among the pairs. Errors: the token's failure.
-func (t *Token) SoundKeyPairs(ctx context.Context) (pairs []KeyPair, broken []error, err error) {
+func (t *Token) SoundKeys(ctx context.Context) (keys []WholeKey, broken []error, err error) {
 	objects, err := t.snapshot.all(ctx, t)
 	if err != nil {
 		return nil, nil, err
@@ -176,7 +206,7 @@ func (t *Token) SoundKeyPairs(ctx context.Context) (pairs []KeyPair, broken []er
 			broken = append(broken, group[i].err)
 			continue
 		}
-		m, err := match(ofType(group, ""))
+		m, err := match(known(group))
 		if err != nil {
 			broken = append(broken, err)
 			continue
@@ -185,54 +215,54 @@ func (t *Token) SoundKeyPairs(ctx context.Context) (pairs []KeyPair, broken []er
 			broken = append(broken, m.ambiguous(group[0].id))
 			continue
 		}
-		pairs = append(pairs, m.pairs...)
+		keys = append(keys, m.keys...)
 	}
-	SortKeyPairs(pairs)
-	return pairs, broken, nil
+	SortKeys(keys)
+	return keys, broken, nil
 }
 
-// SortKeyPairs orders pairs by label, then ID, then fingerprint.
-func SortKeyPairs(pairs []KeyPair) {
-	slices.SortFunc(pairs, func(a, b KeyPair) int {
+// SortKeys orders keys by label, then ID, then fingerprint.
+func SortKeys(keys []WholeKey) {
+	slices.SortFunc(keys, func(a, b WholeKey) int {
 		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint))
 	})
 }
 
-// choose picks the pair that ref means from among the objects of its ID.
-func choose(objects []object, ref Ref) (KeyPair, error) {
+// choose picks the key that ref means from among the objects of its ID.
+func choose(objects []object, ref Ref) (WholeKey, error) {
 	for _, o := range objects {
 		if o.err != nil {
-			return KeyPair{}, o.err
+			return WholeKey{}, o.err
 		}
 	}
 	m, err := match(ofType(objects, ref.Type))
 	if err != nil {
-		return KeyPair{}, err
+		return WholeKey{}, err
 	}
-	several := len(m.pairs) > 1 || len(m.undecided) > 0
+	several := len(m.keys) > 1 || len(m.undecided) > 0
 	if several && ref.Fingerprint != "" {
-		for _, pair := range m.pairs {
-			if pair.Fingerprint() == ref.Fingerprint {
-				return pair, nil
+		for _, key := range m.keys {
+			if key.Fingerprint() == ref.Fingerprint {
+				return key, nil
 			}
 		}
 	}
-	if (several || len(m.pairs) > 0) && ref.Fingerprint != "" {
+	if (several || len(m.keys) > 0) && ref.Fingerprint != "" {
 		// A foreign pair does not stand in for what is left of the one that is meant.
-		left := slices.DeleteFunc(slices.Clone(m.halves), func(o object) bool { return fingerprintOf(typeOf(o.ckk), o) != ref.Fingerprint })
+		left := slices.DeleteFunc(slices.Clone(m.halves), func(o object) bool { return typeOf(o.ckk).fingerprint(o) != ref.Fingerprint })
 		if len(left) > 0 {
-			return KeyPair{}, halfError(ref.ID, left)
+			return WholeKey{}, halfError(ref.ID, left)
 		}
 	}
 	switch {
 	case several:
-		return KeyPair{}, m.ambiguous(ref.ID)
-	case len(m.pairs) == 1:
-		return m.pairs[0], nil
+		return WholeKey{}, m.ambiguous(ref.ID)
+	case len(m.keys) == 1:
+		return m.keys[0], nil
 	case len(m.halves) == 0:
-		return KeyPair{}, fmt.Errorf("key ID %s: %w", FormatID(ref.ID), ErrNotFound)
+		return WholeKey{}, fmt.Errorf("key ID %s: %w", FormatID(ref.ID), ErrNotFound)
 	}
-	return KeyPair{}, halfError(ref.ID, m.halves)
+	return WholeKey{}, halfError(ref.ID, m.halves)
 }
 
 // halfError says what is wrong with halves that make no pair.
@@ -252,17 +282,25 @@ func halfError(id []byte, halves []object) error {
 	return &HalfPairError{ID: id, Present: halves[0].name(), Missing: missing}
 }
 
-// ofType keeps the halves of pairs of a type, of every type for "".
-func ofType(objects []object, want KeyType) []object {
+// known keeps the objects that are keys of known types, or halves of such.
+func known(objects []object) []object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o object) bool {
 		kt := typeOf(o.ckk)
-		return kt == nil || o.class == cryptoki.CKO_SECRET_KEY || want != "" && kt.name != want
+		return kt == nil || !slices.Contains(kt.classes, o.class)
 	})
 }
 
-// matching is what becomes of the halves that bear one ID.
+// ofType keeps those of a type, and of every type of key pair for "".
+func ofType(objects []object, want KeyType) []object {
+	return slices.DeleteFunc(known(objects), func(o object) bool {
+		kt := typeOf(o.ckk)
+		return want == "" && kt.alone() || want != "" && kt.name != want
+	})
+}
+
+// matching is what becomes of the objects that bear one ID.
 type matching struct {
-	pairs  []KeyPair
+	keys   []WholeKey
 	halves []object // that have no twin
 	// undecided are halves that may have one, and nothing shows which.
 	undecided []object
@@ -271,22 +309,33 @@ type matching struct {
 // ambiguous says which keys, or which halves of keys, bear the ID.
 func (m matching) ambiguous(id []byte) error {
 	e := &AmbiguousError{ID: id, Halves: len(m.undecided) > 0}
-	for _, pair := range m.pairs {
-		e.Objects = append(e.Objects, pair.private.name())
-		e.Fingerprints = append(e.Fingerprints, pair.Fingerprint())
+	for _, key := range m.keys {
+		e.Objects = append(e.Objects, key.private.name())
+		e.Fingerprints = append(e.Fingerprints, key.Fingerprint())
 	}
 	for _, o := range m.undecided {
 		e.Objects = append(e.Objects, o.name())
-		e.Fingerprints = append(e.Fingerprints, fingerprintOf(typeOf(o.ckk), o))
+		e.Fingerprints = append(e.Fingerprints, typeOf(o.ckk).fingerprint(o))
 	}
 	return e
 }
 
-// match makes pairs of halves that bear one ID: by key type, then by the key itself where the private half
+// match makes keys of objects that bear one ID. What is a key alone is one; halves become pairs: by key type, then by the key itself where the private half
 // shows it. Never "the first of its type": a wrong twin signs, and nobody can verify.
 func match(objects []object) (m matching, err error) {
 	var privates, publics []object
+	whole := func(private, public object) error {
+		key, err := newWholeKey(typeOf(private.ckk), private, public)
+		m.keys = append(m.keys, key)
+		return err
+	}
 	for _, o := range objects {
+		if typeOf(o.ckk).alone() {
+			if err := whole(o, object{}); err != nil {
+				return matching{}, err
+			}
+			continue
+		}
 		if o.class == cryptoki.CKO_PRIVATE_KEY {
 			privates = append(privates, o)
 			continue
@@ -303,11 +352,6 @@ func match(objects []object) (m matching, err error) {
 		}
 		return typeOf(private.ckk).twins(private, public)
 	}
-	pair := func(private, public object) error {
-		pair, err := newKeyPair(typeOf(private.ckk), private, public)
-		m.pairs = append(m.pairs, pair)
-		return err
-	}
 	var unsure []object
 	for _, private := range privates {
 		i := slices.IndexFunc(publics, func(public object) bool { return twins(private, public) == same })
@@ -315,7 +359,7 @@ func match(objects []object) (m matching, err error) {
 			unsure = append(unsure, private)
 			continue
 		}
-		if err := pair(private, publics[i]); err != nil {
+		if err := whole(private, publics[i]); err != nil {
 			return matching{}, err
 		}
 		publics = slices.Delete(publics, i, i+1)
@@ -330,7 +374,7 @@ func match(objects []object) (m matching, err error) {
 			m.halves = append(m.halves, private)
 		case len(possible) == 1 && len(indexes(unsure, func(rival object) bool { return twins(rival, publics[possible[0]]) == unknown })) == 1:
 			decided[possible[0]] = true
-			if err := pair(private, publics[possible[0]]); err != nil {
+			if err := whole(private, publics[possible[0]]); err != nil {
 				return matching{}, err
 			}
 		default:
@@ -370,34 +414,40 @@ func (kt *keyType) read(public object) (key crypto.PublicKey, fingerprint string
 	return key, fingerprint, nil
 }
 
-func newKeyPair(kt *keyType, private, public object) (KeyPair, error) {
-	key, fingerprint, err := kt.read(public)
-	if err != nil {
-		return KeyPair{}, err
-	}
-	pair := KeyPair{
-		ID: private.id, Label: private.label, PublicLabel: public.label, Type: kt.name, PublicKey: key,
+// newWholeKey makes a key of its parts. Errors: *MalformedError.
+func newWholeKey(kt *keyType, private, public object) (WholeKey, error) {
+	key := WholeKey{
+		ID: private.id, Label: private.label, PublicLabel: private.label, Type: kt.name,
 		Extractable: private.is(cryptoki.CKA_EXTRACTABLE), Sensitive: private.is(cryptoki.CKA_SENSITIVE),
 		Local: private.claim(cryptoki.CKA_LOCAL), AlwaysSensitive: private.claim(cryptoki.CKA_ALWAYS_SENSITIVE),
 		NeverExtractable: private.claim(cryptoki.CKA_NEVER_EXTRACTABLE),
-		fingerprint:      fingerprint, private: private, public: public,
+		private:          private, public: public,
 	}
 	for _, row := range usages {
-		if !kt.usages.Has(row.usage) {
-			continue
-		}
-		if private.is(row.private) {
-			pair.Usage |= row.usage
-		}
-		twin, from := row.public, public
-		if !public.knows(twin) {
-			twin, from = row.private, private
-		}
-		if from.is(twin) {
-			pair.PublicUsage |= row.usage
+		if kt.usages.Has(row.usage) && private.is(row.private) {
+			key.Usage |= row.usage
 		}
 	}
-	return pair, nil
+	key.PublicUsage = key.Usage
+	if kt.alone() {
+		key.Kind, key.Bits, key.fingerprint = kt.kind, 8*int(private.valueLen), kt.fingerprint(private)
+		return key, nil
+	}
+	var err error
+	if key.PublicKey, key.fingerprint, err = kt.read(public); err != nil {
+		return WholeKey{}, err
+	}
+	key.PublicLabel = public.label
+	for _, row := range usages {
+		if !kt.usages.Has(row.usage) || !public.knows(row.public) {
+			continue
+		}
+		key.PublicUsage &^= row.usage
+		if public.is(row.public) {
+			key.PublicUsage |= row.usage
+		}
+	}
+	return key, nil
 }
 
 // Objects lists every key object on the token, pairs and others.

@@ -13,7 +13,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-var _ resource.ResourceWithIdentity = (*keyPairResource)(nil)
+var _ resource.ResourceWithIdentity = (*keyResource)(nil)
 
 // keyIdentity is who a key is among all tokens. It follows the key: key_id may change in place, and a replica that
 // takes a token's place has a serial number of its own. Terraform compares neither with what it was; that the key
@@ -23,7 +23,7 @@ type keyIdentity struct {
 	KeyID       types.String `tfsdk:"key_id"`
 }
 
-func (r *keyPairResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
+func (r *keyResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
 	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
 		"token_serial": identityschema.StringAttribute{
 			Description: "Serial number of the token. An import that gives it is refused on any other token. " +

@@ -12,25 +12,22 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// Every resource of key pairs lists what the token holds of its type, so that it can be adopted.
-var _ list.ListResourceWithConfigure = (*keyPairResource)(nil)
+// Every resource of keys lists what the token holds of its type, so that it can be adopted.
+var _ list.ListResourceWithConfigure = (*keyResource)(nil)
 
-const doingList = "List Key Pairs"
-
-type keyPairListModel struct {
+type keyListModel struct {
 	LabelPrefix types.String `tfsdk:"label_prefix"`
 }
 
-func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
-		MarkdownDescription: fmt.Sprintf("Lists the key pairs on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
-			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as `decrypt` on an elliptic curve: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.typeName()),
+		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
+			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as %s: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.noun, r.kind.typeName(), r.kind.excess),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
-				MarkdownDescription: "Lists only key pairs whose label begins so. Left out, it lists all.",
+				MarkdownDescription: fmt.Sprintf("Lists only %ss whose label begins so. Left out, it lists all.", r.kind.noun),
 				Optional:            true,
 			},
 		},
@@ -38,11 +35,11 @@ func (r *keyPairResource) ListResourceConfigSchema(_ context.Context, _ list.Lis
 }
 
 // List gives what is whole, with a warning of what is not: one broken object does not keep the others from being adopted.
-func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	stream.Results = func(push func(list.ListResult) bool) {
-		var m keyPairListModel
+		var m keyListModel
 		diags := req.Config.Get(ctx, &m)
-		var pairs []hsm.KeyPair
+		var pairs []hsm.WholeKey
 		var token *hsm.Token
 		if !diags.HasError() {
 			token, pairs = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
@@ -61,8 +58,8 @@ func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream
 			result := r.result(ctx, req, token.Info(), pair)
 			if n := same[string(pair.ID)]; n > 1 {
 				result.Diagnostics.AddWarning("Several Keys Of One ID", fmt.Sprintf(
-					"%d key pairs on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
-						"or give one of them another CKA_ID.", n, hsm.FormatID(pair.ID), pair.Label))
+					"%d %ss on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
+						"or give one of them another CKA_ID.", n, r.kind.noun, hsm.FormatID(pair.ID), pair.Label))
 			}
 			if !push(result) {
 				return
@@ -71,16 +68,16 @@ func (r *keyPairResource) List(ctx context.Context, req list.ListRequest, stream
 	}
 }
 
-// listed reads the key pairs of the resource's type from the token.
-func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.KeyPair) {
-	r.client.run(ctx, diags, doingList, func(ctx context.Context) {
+// listed reads the keys of the resource's type from the token.
+func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.WholeKey) {
+	r.client.run(ctx, diags, r.kind.doing(doingList), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		var all []hsm.KeyPair
+		var all []hsm.WholeKey
 		var broken []error
 		var err error
 		if token, err = r.client.token(ctx); err == nil {
-			all, broken, err = token.SoundKeyPairs(ctx)
+			all, broken, err = token.SoundKeys(ctx)
 		}
 		if err != nil {
 			diags.Append(r.problem(doingList, r.kind.newModel(), token, err))
@@ -92,7 +89,7 @@ func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag
 				lines = append(lines, "  - "+r.client.redact(err.Error()))
 			}
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
-				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key pair:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
+				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
 		for _, pair := range all {
@@ -104,8 +101,8 @@ func (r *keyPairResource) listed(ctx context.Context, prefix string, diags *diag
 	return token, pairs
 }
 
-// result is a key pair as an import brings it into the state.
-func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.KeyPair) list.ListResult {
+// result is a key as an import brings it into the state.
+func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.WholeKey) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = fmt.Sprintf("%s (%s)", printable(pair.Label), hsm.FormatID(pair.ID))
 	identify(ctx, result.Identity, &result.Diagnostics, token, pair.ID)
@@ -120,7 +117,7 @@ func (r *keyPairResource) result(ctx context.Context, req list.ListRequest, toke
 		return result
 	}
 	// Other tools leave usages on keys that they cannot have, and no configuration may say those.
-	if may := pair.Usage & hsm.MayUse(pair.Type, publickey.Curve(pair.PublicKey)); may != 0 {
+	if may := pair.Usage & pair.MayUse(); may != 0 {
 		pair.Usage = may
 	}
 	if err := r.kind.read(m, pair, token); err != nil {

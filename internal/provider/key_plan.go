@@ -16,8 +16,8 @@ import (
 
 // ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
 // replace the key, and makes unknown what an update in place changes besides.
-func (r *keyPairResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	var plan, state, config keyPairModel
+func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan, state, config keyModel
 	if !req.Plan.Raw.IsNull() {
 		plan, config = r.kind.newModel(), r.kind.newModel()
 		resp.Diagnostics.Append(req.Plan.Get(ctx, plan)...)
@@ -49,7 +49,7 @@ func (r *keyPairResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 }
 
-func policyOf(state keyPairModel) string {
+func policyOf(state keyModel) string {
 	policy := state.common().DeletionPolicy.ValueString()
 	if policy == "" {
 		return policyPrevent
@@ -58,7 +58,7 @@ func policyOf(state keyPairModel) string {
 }
 
 // replaced are the attributes whose planned change no token makes in place.
-func replaced(plan, state keyPairModel) []path.Path {
+func replaced(plan, state keyModel) []path.Path {
 	paths := plan.replacing(state)
 	was, is := state.common().Extractable, plan.common().Extractable
 	if !was.ValueBool() && (is.IsUnknown() || is.ValueBool()) && !was.Equal(is) {
@@ -67,7 +67,7 @@ func replaced(plan, state keyPairModel) []path.Path {
 	return paths
 }
 
-func (r *keyPairResource) planReplacement(ctx context.Context, config, plan, state keyPairModel, paths []path.Path, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planReplacement(ctx context.Context, config, plan, state keyModel, paths []path.Path, resp *resource.ModifyPlanResponse) {
 	configured := config.common()
 	switch policyOf(state) {
 	case policyPrevent:
@@ -88,7 +88,7 @@ func (r *keyPairResource) planReplacement(ctx context.Context, config, plan, sta
 
 // planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. What
 // refers to the key, a JWKS above all, is then read after the change and not before.
-func (r *keyPairResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyPairModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyModel, resp *resource.ModifyPlanResponse) {
 	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
 	resp.Diagnostics.Append(diags...)
 	p, s := plan.common(), state.common()
@@ -96,18 +96,18 @@ func (r *keyPairResource) planUpdate(ctx context.Context, req resource.ModifyPla
 	if p.Label.Equal(s.Label) && p.Usage.Equal(s.Usage) && !newID && string(differ) != "true" {
 		return
 	}
-	p.forget(newID)
+	plan.forget(newID)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
 // check holds a new key against what the token offers, where that can be had at plan time. A token that cannot
 // be reached yet is a warning: it may be made in the same apply. A PIN that is refused is an error, lest it is
 // sent again.
-func (r *keyPairResource) check(ctx context.Context, plan keyPairModel, diags *diag.Diagnostics) (token *hsm.Token) {
+func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
 	if !r.client.known() {
 		return nil
 	}
-	r.client.run(ctx, diags, doingPlan, func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		opened, err := r.client.token(ctx)
@@ -129,7 +129,7 @@ func (r *keyPairResource) check(ctx context.Context, plan keyPairModel, diags *d
 }
 
 // unchecked tells of a token that could not be looked at: once a run, since every new key would say the same.
-func (r *keyPairResource) unchecked(plan keyPairModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
+func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
 	failure := r.problem(doingPlan, plan, token, err)
 	if hsm.IsPINError(err) {
 		diags.Append(failure)
@@ -142,13 +142,13 @@ func (r *keyPairResource) unchecked(plan keyPairModel, token *hsm.Token, err err
 
 // planNew looks whether the token has what the configuration asks for already: a run that was killed right after
 // it made a key leaves one that no state knows.
-func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource.ModifyPlanResponse) {
 	token := r.check(ctx, plan, &resp.Diagnostics)
 	a := plan.common()
 	if token == nil || a.Label.IsUnknown() {
 		return
 	}
-	r.client.run(ctx, &resp.Diagnostics, doingPlan, func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingPlan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
@@ -157,28 +157,32 @@ func (r *keyPairResource) planNew(ctx context.Context, plan keyPairModel, resp *
 			return
 		}
 		if len(strangers) > 0 {
-			resp.Diagnostics.Append(strangersWarning(r.kind.typeName(), a, strangers))
+			resp.Diagnostics.Append(strangersWarning(r.kind, a, strangers))
 		}
 	})
 }
 
-func strangersWarning(typeName string, a *keyPairAttributes, strangers []hsm.KeyPair) diag.Diagnostic {
+func strangersWarning(kind keyKind, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
 	var lines []string
 	for _, pair := range strangers {
-		lines = append(lines, fmt.Sprintf("  - key_id %s, SHA-256 fingerprint %s", hsm.FormatID(pair.ID), pair.Fingerprint()))
+		line := "  - key_id " + hsm.FormatID(pair.ID)
+		if pair.Fingerprint() != "" {
+			line += fmt.Sprintf(", %s %s", kind.mark, pair.Fingerprint())
+		}
+		lines = append(lines, line)
 	}
 	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
-			"A new key %q is planned with a key_id that a key pair on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
+			"A new key %q is planned with a key_id that a %s on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
 				"If it is the key you want, as after an apply that was interrupted, adopt it:\n\n%s\n\nElse choose another key_id.",
-			a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))
+			a.Label.ValueString(), kind.noun, strings.Join(lines, "\n"), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
-		"A new key %q is planned, and the token holds a key pair of that label which, as far as this run has seen, no resource of this state manages "+
+		"A new key %q is planned, and the token holds a %s of that label which, as far as this run has seen, no resource of this state manages "+
 			"(an apply does not look at what it does not change, so it may say this of a key that is managed):\n\n%s\n\n"+
 			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
 			"If a further key of this label is meant, as for a rotation, go on.",
-		a.Label.ValueString(), strings.Join(lines, "\n"), importAdvice(typeName, hsm.FormatID(strangers[0].ID))))
+		a.Label.ValueString(), kind.noun, strings.Join(lines, "\n"), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
 }
 
 // errUnknownAtApply cannot happen with a Terraform that keeps to its protocol.

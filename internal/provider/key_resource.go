@@ -18,26 +18,27 @@ import (
 )
 
 var (
-	_ resource.ResourceWithConfigure      = (*keyPairResource)(nil)
-	_ resource.ResourceWithModifyPlan     = (*keyPairResource)(nil)
-	_ resource.ResourceWithValidateConfig = (*keyPairResource)(nil)
-	_ resource.ResourceWithImportState    = (*keyPairResource)(nil)
+	_ resource.ResourceWithConfigure      = (*keyResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*keyResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*keyResource)(nil)
+	_ resource.ResourceWithImportState    = (*keyResource)(nil)
 )
 
-// keyPairResource is every resource of key pairs; what differs between them is in their kind.
-type keyPairResource struct {
-	kind   keyPairKind
+// keyResource is every resource of keys; what differs between them is in their kind.
+type keyResource struct {
+	kind   keyKind
 	client *client
 }
 
 // What is being done, for diagnostics.
 const (
-	doingCreate = "Create Key Pair"
-	doingRead   = "Read Key Pair"
-	doingUpdate = "Update Key Pair"
-	doingDelete = "Delete Key Pair"
-	doingImport = "Import Key Pair"
-	doingPlan   = "Plan Key Pair"
+	doingCreate = "Create"
+	doingRead   = "Read"
+	doingUpdate = "Update"
+	doingDelete = "Delete"
+	doingImport = "Import"
+	doingPlan   = "Plan"
+	doingList   = "List"
 )
 
 // How long operations may take where the configuration does not say. Generating a large RSA key on a small token
@@ -48,23 +49,23 @@ const (
 	changeTime = 5 * time.Minute
 )
 
-func (r *keyPairResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+func (r *keyResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = r.kind.typeName()
 	resp.ResourceBehavior.MutableIdentity = true
 }
 
-func (r *keyPairResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+func (r *keyResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{MarkdownDescription: r.kind.description, Attributes: r.kind.schemaAttributes(ctx)}
 }
 
-func (r *keyPairResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+func (r *keyResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
 	if c, ok := req.ProviderData.(*client); ok {
 		r.client = c
 	}
 }
 
 // ValidateConfig refuses what does not fit together.
-func (r *keyPairResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.Config.Get(ctx, m)...)
 	if !resp.Diagnostics.HasError() {
@@ -73,16 +74,16 @@ func (r *keyPairResource) ValidateConfig(ctx context.Context, req resource.Valid
 }
 
 // problem describes a failure of an operation on the key of a model.
-func (r *keyPairResource) problem(doing string, m keyPairModel, token *hsm.Token, err error) diag.Diagnostic {
+func (r *keyResource) problem(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
 	a := m.common()
 	return problem{
-		doing: doing, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
+		doing: doing, kind: &r.kind, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
 		keyID: a.KeyID.ValueString(), label: a.Label.ValueString(),
 	}.diagnostic()
 }
 
 // within runs an operation with a time limit, on the open token.
-func (r *keyPairResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m keyPairModel,
+func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m keyModel,
 	timeout func(context.Context, time.Duration) (time.Duration, diag.Diagnostics), otherwise time.Duration,
 	operation func(context.Context, *hsm.Token) error,
 ) {
@@ -91,7 +92,7 @@ func (r *keyPairResource) within(ctx context.Context, diags *diag.Diagnostics, d
 	if diags.HasError() {
 		return
 	}
-	r.client.run(ctx, diags, doing, func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(doing), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		token, err := r.client.token(ctx)
@@ -104,7 +105,7 @@ func (r *keyPairResource) within(ctx context.Context, diags *diag.Diagnostics, d
 	})
 }
 
-func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.Plan.Get(ctx, m)...)
 	if resp.Diagnostics.HasError() {
@@ -115,7 +116,7 @@ func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest
 		if !ok {
 			return errUnknownAtApply
 		}
-		pair, err := token.GenerateKeyPair(ctx, tmpl)
+		pair, err := token.Generate(ctx, tmpl)
 		if err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (r *keyPairResource) Create(ctx context.Context, req resource.CreateRequest
 // halvesDiffer is the key of private state that says that the public half lacks the label or usage of the private.
 const halvesDiffer = "halves_differ"
 
-func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.State.Get(ctx, m)...)
 	if resp.Diagnostics.HasError() {
@@ -141,7 +142,7 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 	a := m.common()
 	r.client.manages(a.KeyID.ValueString())
 	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
-		pair, err := token.KeyPair(ctx, r.kind.ref(m))
+		pair, err := token.WholeKey(ctx, r.kind.ref(m))
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
@@ -149,12 +150,11 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 		if err != nil {
 			return err
 		}
-		was := a.PublicKeyFingerprintSHA256.ValueString()
-		if now := pair.Fingerprint(); was != "" && was != now {
+		if was, now := m.fingerprint(), pair.Fingerprint(); was != "" && now != "" && was != now {
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
-				"The key %q (key_id %s) on the token is not the one in the state: its public key has the SHA-256 fingerprint\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
+				"The key %q (key_id %s) on the token is not the one in the state: %s %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
-					"apply anything that publishes the new key before it is cleared up.", pair.Label, hsm.FormatID(pair.ID), now, was))
+					"apply anything that publishes or uses the new key before it is cleared up.", pair.Label, hsm.FormatID(pair.ID), r.kind.has, r.kind.mark, now, was))
 		}
 		differ := []byte("false")
 		if !halvesAgree(pair) {
@@ -173,7 +173,7 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 }
 
 // gone decides what becomes of the state of a key that is proven not to be on the token.
-func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
+func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
 	a := m.common()
 	if err := r.moved(ctx, m, token); err != nil {
 		return err
@@ -191,25 +191,25 @@ func (r *keyPairResource) gone(ctx context.Context, m keyPairModel, token *hsm.T
 }
 
 // moved is an error where the key that the state means is on the token under another ID.
-func (r *keyPairResource) moved(ctx context.Context, m keyPairModel, token *hsm.Token) error {
+func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) error {
 	a := m.common()
-	was := a.PublicKeyFingerprintSHA256.ValueString()
+	was := m.fingerprint()
 	if was == "" {
 		return nil
 	}
-	pairs, err := token.KeyPairs(ctx)
+	keys, err := token.WholeKeys(ctx)
 	if err != nil {
 		return err
 	}
-	for _, pair := range pairs {
-		if pair.Fingerprint() == was {
-			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
+	for _, pair := range keys {
+		if pair.Type == r.kind.keyType && pair.Fingerprint() == was {
+			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label, noun: r.kind.noun}
 		}
 	}
 	return nil
 }
 
-func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	m, state := r.kind.newModel(), r.kind.newModel()
 	resp.Diagnostics.Append(req.Plan.Get(ctx, m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, state)...)
@@ -234,7 +234,7 @@ func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest
 			extractable := plan.Extractable.ValueBool()
 			change.Extractable = &extractable
 		}
-		pair, err := token.ChangeKeyPair(ctx, r.kind.ref(state), change)
+		pair, err := token.Change(ctx, r.kind.ref(state), change)
 		if err != nil {
 			return err
 		}
@@ -249,7 +249,7 @@ func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest
 	})
 }
 
-func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	m := r.kind.newModel()
 	resp.Diagnostics.Append(req.State.Get(ctx, m)...)
 	if resp.Diagnostics.HasError() {
@@ -265,14 +265,14 @@ func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, doingDelete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
-		_, err := token.KeyPair(ctx, r.kind.ref(m))
+		_, err := token.WholeKey(ctx, r.kind.ref(m))
 		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil {
 			return err
 		}
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.moved(ctx, m, token) // nil: it is gone
 		}
-		left, err := token.DestroyKeyPair(ctx, r.kind.ref(m))
+		left, err := token.Destroy(ctx, r.kind.ref(m))
 		if err == nil && len(left) > 0 {
 			var lines []string
 			for _, o := range left {
@@ -285,15 +285,15 @@ func (r *keyPairResource) Delete(ctx context.Context, req resource.DeleteRequest
 	})
 }
 
-func keyName(a *keyPairAttributes) string {
+func keyName(a *keyAttributes) string {
 	return fmt.Sprintf("%q (key_id %s)", a.Label.ValueString(), a.KeyID.ValueString())
 }
 
-func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	asked, err := r.asked(ctx, req)
 	if err != nil {
-		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a key pair by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
-			sentence(err.Error()), importAdvice(r.kind.typeName(), "6b65792d31")))
+		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a %s by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
+			sentence(err.Error()), r.kind.noun, importAdvice(r.kind.typeName(), "6b65792d31")))
 		return
 	}
 	m := r.kind.newModel()
@@ -302,17 +302,17 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 	if asked.id != nil {
 		a.KeyID = types.StringValue(hsm.FormatID(asked.id))
 	}
-	r.client.run(ctx, &resp.Diagnostics, doingImport, func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingImport), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
-		var pair hsm.KeyPair
+		var pair hsm.WholeKey
 		if err == nil {
 			pair, err = r.find(ctx, token, asked)
 		}
 		var proven bool
 		if err == nil {
-			proven, err = token.ProveKeyPair(ctx, pair)
+			proven, err = token.Prove(ctx, pair)
 		}
 		if err != nil {
 			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
@@ -326,13 +326,15 @@ func (r *keyPairResource) ImportState(ctx context.Context, req resource.ImportSt
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(pair.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
-		// Where others made two pairs of this ID, the label or the fingerprint has said which is meant.
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("public_key_fingerprint_sha256"), pair.Fingerprint())...)
+		// Where others made two keys of this ID, the label or the fingerprint has said which is meant.
+		if fingerprint := pair.Fingerprint(); fingerprint != "" {
+			resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.fingerprint), fingerprint)...)
+		}
 	})
 }
 
 // asked reads what to import from the ID, or from the identity where there is no ID.
-func (r *keyPairResource) asked(ctx context.Context, req resource.ImportStateRequest) (importID, error) {
+func (r *keyResource) asked(ctx context.Context, req resource.ImportStateRequest) (importID, error) {
 	if req.ID == "" && !req.Identity.Raw.IsFullyNull() {
 		return importIdentity(ctx, req.Identity)
 	}
@@ -340,12 +342,12 @@ func (r *keyPairResource) asked(ctx context.Context, req resource.ImportStateReq
 }
 
 // find looks up what an import asks for.
-func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.KeyPair, error) {
+func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.WholeKey, error) {
 	if asked.serial != "" && asked.serial != printable(token.Info().Serial) {
-		return hsm.KeyPair{}, &serialError{asked: asked.serial, token: token.Info()}
+		return hsm.WholeKey{}, &serialError{asked: asked.serial, token: token.Info()}
 	}
 	if asked.uri == nil {
-		pair, err := token.KeyPair(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
+		pair, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
 		if errors.Is(err, hsm.ErrAmbiguous) && asked.label != nil {
 			return r.find(ctx, token, importID{id: asked.id, uri: &hsm.URI{Object: asked.label, ID: asked.id}, text: asked.text})
 		}
@@ -354,18 +356,18 @@ func (r *keyPairResource) find(ctx context.Context, token *hsm.Token, asked impo
 		}
 		return pair, err
 	}
-	pairs, err := token.KeyPairs(ctx)
+	keys, err := token.WholeKeys(ctx)
 	if err != nil {
-		return hsm.KeyPair{}, err
+		return hsm.WholeKey{}, err
 	}
-	var found []hsm.KeyPair
-	for _, pair := range pairs {
-		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.Label, pair.ID) {
+	var found []hsm.WholeKey
+	for _, pair := range keys {
+		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.PublicKey == nil, pair.Label, pair.ID) {
 			found = append(found, pair)
 		}
 	}
 	if len(found) != 1 {
-		return hsm.KeyPair{}, &selectionError{uri: asked.text, found: found}
+		return hsm.WholeKey{}, &selectionError{uri: asked.text, noun: r.kind.noun, found: found}
 	}
 	return found[0], nil
 }

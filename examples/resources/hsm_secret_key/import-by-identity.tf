@@ -1,0 +1,8 @@
+# token_serial may be left out. Given, the import is refused on any other token.
+import {
+  to = hsm_secret_key.records
+  identity = {
+    key_id       = "7265636f7264732d31"
+    token_serial = "1f0d5b7a3c9e2468"
+  }
+}

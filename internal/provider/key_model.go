@@ -1,0 +1,275 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/setdefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+// keyKind is what differs between the resources of keys.
+type keyKind struct {
+	keyWords
+	name        string // without the provider's: "rsa_keypair"
+	keyType     hsm.KeyType
+	usages      hsm.Usage // those that may be asked for
+	usage       []string  // what is asked for where the configuration does not say; none: it has to
+	usageNote   string    // a sentence of the usages' description, where there is more to say
+	description string
+	attributes  map[string]schema.Attribute // besides those that all have
+	newModel    func() keyModel
+}
+
+// keyWords are what texts about a kind of key differ in.
+type keyWords struct {
+	noun, title string   // "key pair", "Key Pair"
+	parts       []string // those that names and IDs are written to, in pkcs11-tool's words
+	of          string   // those same parts in a sentence, after "the label"
+	secret      string   // what the token keeps to itself
+	labelNote   string   // a sentence of the label's description
+	flags       string   // how usages are written, in the middle of a sentence
+	uriNote     string   // what is in the URI besides
+	fingerprint string   // the attribute that tells a key from another
+	mark        string   // what that shows: "check value"
+	has         string   // who has it: "its public key has the", followed by mark
+	excess      string   // an example of usages that keys may have and may not be given
+}
+
+// typeName is the resource's name in configurations.
+func (k keyKind) typeName() string { return "hsm_" + k.name }
+
+// doing is such as "Create Key Pair", or "List Key Pairs".
+func (k keyKind) doing(what string) string {
+	if what == doingList {
+		return what + " " + k.title + "s"
+	}
+	return what + " " + k.title
+}
+
+// keyModel is a resource's plan or state.
+type keyModel interface {
+	common() *keyAttributes
+	known() bool                               // whether all that fill needs is known
+	fill(*hsm.Template)                        // what kind of key to make
+	take(hsm.WholeKey) error                   // what differs between keys, as the token holds it
+	replacing(prior keyModel) []path.Path      // the attributes whose difference no token changes in place
+	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
+	fingerprint() string                       // the key's, "" where it is not known
+	forget(newID bool)                         // makes unknown what depends on the key's name and usage
+}
+
+// keyAttributes are those that every key has.
+type keyAttributes struct {
+	Label          types.String   `tfsdk:"label"`
+	KeyID          types.String   `tfsdk:"key_id"`
+	Usage          types.Set      `tfsdk:"usage"`
+	Extractable    types.Bool     `tfsdk:"extractable"`
+	DeletionPolicy types.String   `tfsdk:"deletion_policy"`
+	Timeouts       timeouts.Value `tfsdk:"timeouts"`
+
+	URI              types.String `tfsdk:"uri"`
+	Local            types.Bool   `tfsdk:"local"`
+	AlwaysSensitive  types.Bool   `tfsdk:"always_sensitive"`
+	NeverExtractable types.Bool   `tfsdk:"never_extractable"`
+}
+
+func (a *keyAttributes) common() *keyAttributes { return a }
+
+func (a *keyAttributes) validate(context.Context) diag.Diagnostics { return nil }
+
+// forget makes the URI unknown, so that what refers to it waits for the change.
+func (a *keyAttributes) forget(bool) { a.URI = types.StringUnknown() }
+
+// computed is an attribute that the key has for good, unless forget says otherwise.
+func computed(description string) schema.StringAttribute {
+	return schema.StringAttribute{
+		MarkdownDescription: description, Computed: true, PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
+	}
+}
+
+// schemaAttributes are those of keyAttributes and of the kind.
+func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
+	claim := func(description string) schema.BoolAttribute {
+		return schema.BoolAttribute{
+			MarkdownDescription: description + " It is the token's claim and no proof; null where the token makes none.",
+			Computed:            true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
+		}
+	}
+	all := map[string]schema.Attribute{
+		"label": schema.StringAttribute{
+			MarkdownDescription: fmt.Sprintf("Label (`CKA_LABEL`)%s: a name, which may change in place and need not be unique.%s", k.of, k.labelNote),
+			Required:            true,
+			Validators:          []validator.String{stringvalidator.LengthBetween(1, 255)},
+		},
+		"key_id": schema.StringAttribute{
+			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Of a text it is made by the function `key_id` (Terraform 1.8 and later). Left out, it is the text of a "+
+				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused: with an ID of your choice, a key is never made twice, even if a run is killed or a state "+
+				"is lost. It changes in place where the token allows that.", k.of),
+			Optional:      true,
+			Computed:      true,
+			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown(), sameKeyID{}},
+			Validators:    []validator.String{keyID},
+		},
+		"usage": k.usageAttribute(),
+		"extractable": schema.BoolAttribute{
+			MarkdownDescription: fmt.Sprintf("Whether the token may ever give the %s out, wrapped by another key (`CKA_EXTRACTABLE`). Defaults to false. True becomes false in place; "+
+				"false to true replaces the %s.", k.secret, k.noun),
+			Optional: true,
+			Computed: true,
+			Default:  booldefault.StaticBool(false),
+		},
+		"deletion_policy": deletionPolicyAttribute(),
+		"timeouts":        timeoutsAttribute(ctx),
+
+		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
+			"not known until the key exists and has its final name and usage, so that what refers to it waits.", k.noun, k.uriNote)),
+		"local":             claim("Whether the key was generated on this token (`CKA_LOCAL`)."),
+		"always_sensitive":  claim(fmt.Sprintf("Whether the %s has always been sensitive (`CKA_ALWAYS_SENSITIVE`).", k.secret)),
+		"never_extractable": claim(fmt.Sprintf("Whether the %s has never been extractable (`CKA_NEVER_EXTRACTABLE`).", k.secret)),
+	}
+	maps.Copy(all, k.attributes)
+	return all
+}
+
+func (k keyKind) usageAttribute() schema.SetAttribute {
+	otherwise := ""
+	attribute := schema.SetAttribute{
+		Required:    k.usage == nil,
+		ElementType: types.StringType,
+		Validators: []validator.Set{
+			setvalidator.SizeAtLeast(1), setvalidator.NoNullValues(),
+			setvalidator.ValueStringsAre(stringvalidator.OneOf(k.usages.Words()...)),
+		},
+	}
+	if k.usage != nil {
+		values := []attr.Value{}
+		for _, word := range k.usage {
+			values = append(values, types.StringValue(word))
+		}
+		set, _ := types.SetValue(types.StringType, values)
+		attribute.Optional, attribute.Computed, attribute.Default = true, true, setdefault.StaticValue(set)
+		otherwise = fmt.Sprintf(" Defaults to `[\"%s\"]`.", strings.Join(k.usage, `", "`))
+	}
+	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s Each flag is written as true or false%s, since tokens' defaults differ. It changes in place. %s",
+		k.secret, quotedWords(k.usages), otherwise, k.flags, k.usageNote))
+	return attribute
+}
+
+// timeoutsAttribute says what the times are where none are given.
+func timeoutsAttribute(ctx context.Context) schema.Attribute {
+	description := func(doing string, otherwise time.Duration) string {
+		return fmt.Sprintf("How long %s may take, such as `30s` or `1h30m`. Defaults to `%.0fm`.", doing, otherwise.Minutes())
+	}
+	return timeouts.Attributes(ctx, timeouts.Opts{
+		Create: true, CreateDescription: description("making the key", createTime),
+		Read: true, ReadDescription: description("reading the key", readTime),
+		Update: true, UpdateDescription: description("changing the key", changeTime),
+		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " It counts once it is applied.",
+	})
+}
+
+func quotedWords(u hsm.Usage) string { return "`" + strings.Join(u.Words(), "`, `") + "`" }
+
+// template is what the plan asks the token to make. ok is false while part of it is not known.
+func (k keyKind) template(ctx context.Context, m keyModel) (tmpl hsm.Template, ok bool) {
+	a := m.common()
+	if a.Label.IsUnknown() || a.Usage.IsUnknown() || a.Extractable.IsUnknown() || !m.known() {
+		return hsm.Template{}, false
+	}
+	tmpl = hsm.Template{
+		Type: k.keyType, ID: a.id(), Label: a.Label.ValueString(), Usage: a.usage(ctx), Extractable: a.Extractable.ValueBool(),
+	}
+	m.fill(&tmpl)
+	return tmpl, true
+}
+
+// id is the key's CKA_ID, nil where it is unknown or null. It is valid: the validator, or the token, made sure.
+func (a *keyAttributes) id() []byte {
+	if a.KeyID.IsUnknown() || a.KeyID.IsNull() {
+		return nil
+	}
+	id, err := hsm.ParseID(a.KeyID.ValueString())
+	if err != nil {
+		return nil
+	}
+	return id
+}
+
+// usage is the known set of words; the validator has seen to it that each is one.
+func (a *keyAttributes) usage(ctx context.Context) hsm.Usage {
+	var words []string
+	_ = a.Usage.ElementsAs(ctx, &words, false)
+	u, _ := hsm.ParseUsage(words)
+	return u
+}
+
+// ref says which key is meant.
+func (k keyKind) ref(m keyModel) hsm.Ref {
+	return hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.fingerprint()}
+}
+
+// read makes the model say what the token holds. Text that is the same but for its form keeps the form that it
+// was configured with.
+func (k keyKind) read(m keyModel, key hsm.WholeKey, token hsm.TokenInfo) error {
+	a := m.common()
+	words := []attr.Value{}
+	for _, w := range key.Usage.Words() {
+		words = append(words, types.StringValue(w))
+	}
+	var err error
+	if a.Usage, err = stringSet(words); err != nil {
+		return err
+	}
+	if !bytes.Equal(a.id(), key.ID) {
+		a.KeyID = types.StringValue(hsm.FormatID(key.ID))
+	}
+	a.Label = types.StringValue(printable(key.Label))
+	a.Extractable = types.BoolValue(key.Extractable)
+	a.URI = types.StringValue(key.URI(token))
+	a.Local = types.BoolPointerValue(key.Local)
+	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)
+	a.NeverExtractable = types.BoolPointerValue(key.NeverExtractable)
+	return m.take(key)
+}
+
+func stringSet(values []attr.Value) (types.Set, error) {
+	set, diags := types.SetValue(types.StringType, values)
+	if diags.HasError() {
+		return set, fmt.Errorf("%s: %s", diags[0].Summary(), diags[0].Detail())
+	}
+	return set, nil
+}
+
+// sameKeyID keeps the state's key_id where the configuration has the same ID in other letters.
+type sameKeyID struct{}
+
+func (sameKeyID) Description(context.Context) string {
+	return "upper and lower case of a key ID are the same"
+}
+
+func (m sameKeyID) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }
+
+func (sameKeyID) PlanModifyString(_ context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse) {
+	if !req.StateValue.IsNull() && strings.EqualFold(req.StateValue.ValueString(), req.PlanValue.ValueString()) {
+		resp.PlanValue = req.StateValue
+	}
+}

@@ -1,0 +1,113 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+const secretUsages = hsm.Encrypt | hsm.Decrypt | hsm.Wrap | hsm.Unwrap | hsm.Sign | hsm.Verify
+
+func newSecretKeyResource() resource.Resource {
+	return &keyResource{kind: keyKind{
+		keyWords: keyWords{
+			noun: "secret key", title: "Secret Key", parts: []string{"secrkey"}, secret: "key", uriNote: ", with `type=secret-key`",
+			fingerprint: "key_check_value", mark: "check value", has: "it has the", excess: "`derive`",
+		},
+		name:    "secret_key",
+		keyType: hsm.Secret,
+		usages:  secretUsages,
+		description: "A secret key, AES or for HMAC, that is generated in the token. It is always sensitive, and its value never leaves the token unless it is `extractable` and another key wraps it: " +
+			"neither the plan nor the state has it. It is in no JSON Web Key Set.\n\n" +
+			"A new key is proven by its use where its `usage` allows it and the token offers it: one that may `encrypt` and `decrypt` decrypts a block that it has encrypted (`CKM_AES_ECB`), one that may " +
+			"`sign` and `verify` verifies a MAC of its own (`CKM_AES_CMAC`, `CKM_SHA256_HMAC`, `CKM_SHA_1_HMAC`). Any other is held against what was asked for by its attributes alone.",
+		attributes: map[string]schema.Attribute{
+			"type": schema.StringAttribute{
+				MarkdownDescription: "Type of the key: `aes`, or `generic` for HMAC. A change replaces the key.",
+				Required:            true,
+				Validators:          []validator.String{stringvalidator.OneOf(hsm.AES, hsm.Generic)},
+			},
+			"bits": schema.Int64Attribute{
+				MarkdownDescription: "Length of the key in bits: 128, 192 or 256 for `aes`; 128 to 4096 in steps of 8 for `generic`; and within what the token offers. A change replaces the key.",
+				Required:            true,
+			},
+			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), else for `aes` the first three bytes of an encrypted block of zeros, where the key may `encrypt`. " +
+				"It does not give the key away, and a key that was exchanged behind the same ID is noticed by it. Null until it can be had."),
+		},
+		usageNote: "Keys of the type `generic` are for `sign` and `verify` only.",
+		newModel:  func() keyModel { return new(secretKeyModel) },
+	}}
+}
+
+type secretKeyModel struct {
+	keyAttributes
+	Type          types.String `tfsdk:"type"`
+	Bits          types.Int64  `tfsdk:"bits"`
+	KeyCheckValue types.String `tfsdk:"key_check_value"`
+}
+
+func (m *secretKeyModel) known() bool { return !m.Type.IsUnknown() && !m.Bits.IsUnknown() }
+
+func (m *secretKeyModel) fill(t *hsm.Template) {
+	t.Kind, t.Bits = m.Type.ValueString(), int(m.Bits.ValueInt64())
+}
+
+func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
+
+// take keeps what the token does not tell, or tells no more: a key that may not encrypt any longer is still the same.
+func (m *secretKeyModel) take(key hsm.WholeKey) error {
+	m.Type = types.StringValue(key.Kind)
+	if key.Bits > 0 {
+		m.Bits = types.Int64Value(int64(key.Bits))
+	}
+	if key.Fingerprint() != "" || m.KeyCheckValue.IsUnknown() {
+		m.KeyCheckValue = given(key.Fingerprint())
+	}
+	return nil
+}
+
+// forget lets a change of usage bring a check value.
+func (m *secretKeyModel) forget(newID bool) {
+	m.keyAttributes.forget(newID)
+	if m.KeyCheckValue.IsNull() {
+		m.KeyCheckValue = types.StringUnknown()
+	}
+}
+
+func (m *secretKeyModel) replacing(prior keyModel) (paths []path.Path) {
+	p := prior.(*secretKeyModel)
+	if !m.Type.Equal(p.Type) {
+		paths = append(paths, path.Root("type"))
+	}
+	if !m.Bits.Equal(p.Bits) && !p.Bits.IsNull() { // null: the token of an import does not tell
+		paths = append(paths, path.Root("bits"))
+	}
+	return paths
+}
+
+// validate refuses sizes and usages that keys of the type cannot have.
+func (m *secretKeyModel) validate(ctx context.Context) (diags diag.Diagnostics) {
+	tmpl := hsm.Template{Type: hsm.Secret}
+	m.fill(&tmpl)
+	may := tmpl.MayUse()
+	if may == 0 {
+		return diags // the type is not known yet, or is none
+	}
+	if excess := m.usage(ctx) & secretUsages &^ may; excess != 0 {
+		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Type", fmt.Sprintf(
+			"Keys of the type %q are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another type.", tmpl.Kind, may, excess))
+	}
+	if err := tmpl.Fits(); err != nil && !m.Bits.IsUnknown() && !m.Bits.IsNull() {
+		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", sentence(err.Error()))
+	}
+	return diags
+}
