@@ -18,6 +18,11 @@ var version = "dev"
 func main() {
 	debug := flag.Bool("debug", false, "serve under a debugger such as delve")
 	flag.Parse()
+	if !*debug {
+		if err := provider.LimitLogs(); err != nil {
+			log.Fatal(err)
+		}
+	}
 	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
 		Address: "registry.terraform.io/terraform-provider-hsm/hsm",
 		Debug:   *debug,
