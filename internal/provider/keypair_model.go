@@ -21,6 +21,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/setdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -35,6 +36,8 @@ type keyPairKind struct {
 	description string
 	attributes  map[string]schema.Attribute // besides those that all have
 	newModel    func() keyPairModel
+	// validate says what does not fit together in a configuration; nil where all does.
+	validate func(context.Context, tfsdk.Config) diag.Diagnostics
 }
 
 // typeName is the resource's name in configurations.
@@ -43,11 +46,10 @@ func (k keyPairKind) typeName() string { return "hsm_" + k.name }
 // keyPairModel is a resource's plan or state.
 type keyPairModel interface {
 	common() *keyPairAttributes
-	known() bool                               // whether all that fill needs is known
-	fill(*hsm.Template)                        // what kind of key to make
-	take(hsm.KeyPair)                          // the kind of key that the token holds
-	replacing(prior keyPairModel) []path.Path  // the attributes whose difference no token changes in place
-	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
+	known() bool                              // whether all that fill needs is known
+	fill(*hsm.Template)                       // what kind of key to make
+	take(hsm.KeyPair)                         // the kind of key that the token holds
+	replacing(prior keyPairModel) []path.Path // the attributes whose difference no token changes in place
 }
 
 // keyPairAttributes are those that every key pair has.
@@ -71,8 +73,6 @@ type keyPairAttributes struct {
 }
 
 func (a *keyPairAttributes) common() *keyPairAttributes { return a }
-
-func (a *keyPairAttributes) validate(context.Context) diag.Diagnostics { return nil }
 
 // schemaAttributes are those of keyPairAttributes and of the kind.
 func (k keyPairKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -65,10 +66,8 @@ func (r *keyPairResource) Configure(_ context.Context, req resource.ConfigureReq
 
 // ValidateConfig refuses what does not fit together.
 func (r *keyPairResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
-	m := r.kind.newModel()
-	resp.Diagnostics.Append(req.Config.Get(ctx, m)...)
-	if !resp.Diagnostics.HasError() {
-		resp.Diagnostics.Append(m.validate(ctx)...)
+	if r.kind.validate != nil {
+		resp.Diagnostics.Append(r.kind.validate(ctx, req.Config)...)
 	}
 }
 
@@ -164,12 +163,22 @@ func (r *keyPairResource) Read(ctx context.Context, req resource.ReadRequest, re
 					"terraform apply writes both as they are configured.", pair.Label, hsm.FormatID(pair.ID), pair.Usage, pair.PublicLabel, pair.PublicUsage))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
+		before := copyOf(m)
 		if err := r.kind.read(m, pair, token.Info()); err != nil {
 			return err
 		}
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		if !reflect.DeepEqual(m, before) { // else resp.State is what it has to be: writing it costs more than reading the key
+			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		}
 		return nil
 	})
+}
+
+// copyOf is another model with the same values, which are replaced and never changed.
+func copyOf(m keyPairModel) keyPairModel {
+	twin := reflect.New(reflect.TypeOf(m).Elem())
+	twin.Elem().Set(reflect.ValueOf(m).Elem())
+	return twin.Interface().(keyPairModel)
 }
 
 // gone decides what becomes of the state of a key that is proven not to be on the token.
