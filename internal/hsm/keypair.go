@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
@@ -155,6 +156,44 @@ func (t *Token) KeyPairs(ctx context.Context) ([]KeyPair, error) {
 		return nil, err
 	}
 	return pairs, nil
+}
+
+// whereabouts are the pairs of the snapshot by their fingerprints, for as long as it does not change: thousands of keys
+// that are looked for one after the other cost no more than one.
+type whereabouts struct {
+	mu      sync.Mutex
+	changes int // the snapshot's, when these were made of it
+	pairs   map[string]KeyPair
+}
+
+// Whereabouts finds a pair by its fingerprint, whatever its ID; found is false where no pair that KeyPairs gives has it.
+// Of several it gives the first. Errors: as of KeyPairs.
+func (t *Token) Whereabouts(ctx context.Context, fingerprint string) (pair KeyPair, found bool, err error) {
+	t.catchUp()
+	before, there := t.snapshot.state()
+	t.known.mu.Lock()
+	pairs := t.known.pairs
+	current := there && t.known.changes == before
+	t.known.mu.Unlock()
+	if pairs == nil || !current {
+		all, err := t.KeyPairs(ctx)
+		if err != nil {
+			return KeyPair{}, false, err
+		}
+		pairs = make(map[string]KeyPair, len(all))
+		for _, pair := range all {
+			if _, taken := pairs[pair.fingerprint]; !taken {
+				pairs[pair.fingerprint] = pair
+			}
+		}
+		if after, there := t.snapshot.state(); there && after == before {
+			t.known.mu.Lock()
+			t.known.pairs, t.known.changes = pairs, after
+			t.known.mu.Unlock()
+		}
+	}
+	pair, found = pairs[fingerprint]
+	return pair, found, nil
 }
 
 // SoundKeyPairs gives what KeyPairs gives, and beside it an error for each ID whose halves make no sense: no half that

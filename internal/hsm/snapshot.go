@@ -21,6 +21,7 @@ type snapshot struct {
 
 	mu      sync.Mutex
 	objects map[string][]object // by CKA_ID; nil where none is taken
+	changes int                 // of objects
 	taking  bool
 	writes  []func(map[string][]object) // own writes since the taking began, to be made up afterwards
 	dropped bool                        // since the taking began
@@ -130,6 +131,7 @@ func (s *snapshot) fill(ctx context.Context, t *Token) (map[string][]object, err
 	}
 	if !s.dropped {
 		s.objects = maps.Clone(taken)
+		s.changes++
 	}
 	return taken, nil
 }
@@ -169,6 +171,7 @@ func (s *snapshot) wrote(old, now []object) {
 	case s.objects != nil:
 		write(s.objects)
 	}
+	s.changes++
 	if s.taking {
 		s.writes = append(s.writes, write)
 	}
@@ -179,6 +182,14 @@ func (s *snapshot) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects, s.dropped = nil, true
+	s.changes++
+}
+
+// state tells by a number whether anything has changed since it was asked before; there is false where nothing is taken.
+func (s *snapshot) state() (changes int, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes, s.objects != nil
 }
 
 // patience is how long the one whose turn it is may get nothing done before the others go their own way: it

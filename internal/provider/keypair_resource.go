@@ -206,16 +206,11 @@ func (r *keyPairResource) moved(ctx context.Context, m keyPairModel, token *hsm.
 	if was == "" {
 		return nil
 	}
-	pairs, err := token.KeyPairs(ctx)
-	if err != nil {
+	pair, found, err := token.Whereabouts(ctx, was)
+	if err != nil || !found {
 		return err
 	}
-	for _, pair := range pairs {
-		if pair.Fingerprint() == was {
-			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
-		}
-	}
-	return nil
+	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label}
 }
 
 func (r *keyPairResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
