@@ -2,11 +2,10 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"log"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
@@ -18,10 +17,13 @@ var version = "dev"
 func main() {
 	debug := flag.Bool("debug", false, "serve under a debugger such as delve")
 	flag.Parse()
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
-		Address: "registry.terraform.io/terraform-provider-hsm/hsm",
-		Debug:   *debug,
-	})
+	var options []tf6server.ServeOpt
+	if *debug {
+		options = append(options, tf6server.WithManagedDebug())
+	} else if err := provider.LimitLogs(); err != nil {
+		log.Fatal(err)
+	}
+	err := tf6server.Serve("registry.terraform.io/terraform-provider-hsm/hsm", provider.NewServer(provider.New(version)), options...)
 	hsm.CloseAll()
 	if err != nil {
 		log.Fatal(err)

@@ -134,14 +134,10 @@ func (t *Token) untoldOf(o object) flags {
 	return mask
 }
 
-// readAll reads every key object on the token: one search, then one read an object, fanned out over the
-// sessions. An object that vanishes in between is gone only if another search does not bring it either: when
-// sessions are lost, every handle becomes invalid, and nothing is gone.
-func (t *Token) readAll(ctx context.Context) ([]object, error) {
-	handles, err := t.handles(ctx)
-	if err != nil {
-		return nil, err
-	}
+// readAll reads every key object on the token, of which the handles have just been listed: one read an object,
+// fanned out over the sessions. An object that has vanished is gone only if another search does not bring it either:
+// when sessions are lost, every handle becomes invalid, and nothing is gone.
+func (t *Token) readAll(ctx context.Context, handles []cryptoki.Object) ([]object, error) {
 	for range 3 {
 		objects, vanished, err := t.readEach(ctx, handles)
 		if err != nil {

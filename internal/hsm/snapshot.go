@@ -21,6 +21,7 @@ type snapshot struct {
 
 	mu      sync.Mutex
 	objects map[string][]object // by CKA_ID; nil where none is taken
+	changes int                 // of objects
 	taking  bool
 	writes  []func(map[string][]object) // own writes since the taking began, to be made up afterwards
 	dropped bool                        // since the taking began
@@ -48,25 +49,24 @@ func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []o
 		// Nothing is known yet of what a search costs: the first is made before anyone decides.
 		objects, err := t.find(ctx, id)
 		return objects, err == nil, err
-	case count:
-		start := time.Now()
-		handles, err := t.handles(ctx)
-		if err != nil {
-			return nil, false, whereEnded(ctx, err)
-		}
-		s.counted(len(handles), time.Since(start))
-		if s.next() != take {
-			return nil, false, nil
-		}
 	case direct:
 		return nil, false, nil
 	}
-	all, err := s.fill(ctx, t)
-	if err != nil {
+	all, err := s.fill(ctx, t, func(objects int, took time.Duration) bool {
+		s.counted(objects, took)
+		return s.next() == take
+	})
+	switch {
+	case errors.Is(err, errDear):
+		return nil, false, nil
+	case err != nil:
 		return nil, false, whereEnded(ctx, err)
 	}
 	return all[string(id)], true, nil
 }
+
+// errDear says that a snapshot is not worth what it would cost.
+var errDear = errors.New("a snapshot costs more than searches do")
 
 // whereEnded is the error, if the context has ended: then the caller need not try another way.
 func whereEnded(ctx context.Context, err error) error {
@@ -80,7 +80,11 @@ func whereEnded(ctx context.Context, err error) error {
 func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
 	switch err := s.takeTurn(ctx); {
 	case errors.Is(err, errStalled):
-		return t.readAll(ctx)
+		handles, err := t.handles(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return t.readAll(ctx, handles)
 	case err != nil:
 		return nil, err
 	}
@@ -93,7 +97,7 @@ func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
 	if there {
 		return all, nil
 	}
-	taken, err := s.fill(ctx, t)
+	taken, err := s.fill(ctx, t, func(int, time.Duration) bool { return true })
 	return flat(taken), err
 }
 
@@ -106,18 +110,29 @@ func flat(byID map[string][]object) (all []object) {
 
 // fill takes the snapshot, and gives what was read with what this process wrote in the meantime, to nobody else.
 // It is kept unless a write failed since the taking began; what was read is still as good as a search made then.
-// The caller has the turn.
-func (s *snapshot) fill(ctx context.Context, t *Token) (map[string][]object, error) {
+// Once the objects are listed, it asks whether to go on, and gives errDear where that is not so. The caller has the turn.
+func (s *snapshot) fill(ctx context.Context, t *Token, goOn func(objects int, took time.Duration) bool) (map[string][]object, error) {
 	s.mu.Lock()
 	s.taking, s.dropped, s.writes = true, false, nil
 	s.mu.Unlock()
-	objects, err := t.readAll(ctx)
+	start := time.Now()
+	var objects []object
+	handles, err := t.handles(ctx)
+	if err == nil && !goOn(len(handles), time.Since(start)) {
+		err = errDear
+	}
+	if err == nil {
+		objects, err = t.readAll(ctx, handles)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taking = false
 	writes := s.writes
 	s.writes = nil
-	if err != nil {
+	switch {
+	case errors.Is(err, errDear):
+		return nil, err
+	case err != nil:
 		s.rental = rental{waiting: s.rental.waiting}
 		return nil, err
 	}
@@ -130,6 +145,7 @@ func (s *snapshot) fill(ctx context.Context, t *Token) (map[string][]object, err
 	}
 	if !s.dropped {
 		s.objects = maps.Clone(taken)
+		s.changes++
 	}
 	return taken, nil
 }
@@ -169,6 +185,7 @@ func (s *snapshot) wrote(old, now []object) {
 	case s.objects != nil:
 		write(s.objects)
 	}
+	s.changes++
 	if s.taking {
 		s.writes = append(s.writes, write)
 	}
@@ -179,6 +196,14 @@ func (s *snapshot) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects, s.dropped = nil, true
+	s.changes++
+}
+
+// state tells by a number whether anything has changed since it was asked before; there is false where nothing is taken.
+func (s *snapshot) state() (changes int, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes, s.objects != nil
 }
 
 // patience is how long the one whose turn it is may get nothing done before the others go their own way: it

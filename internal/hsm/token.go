@@ -95,6 +95,7 @@ type Token struct {
 	quirks   quirks
 	pool     *pool
 	snapshot *snapshot
+	known    whereabouts
 	// mechanisms keeps what the token said: cryptoki.MechanismType -> mechanismAnswer.
 	mechanisms sync.Map
 	untold     sync.Map // kind -> flags: what the token does not tell of its objects

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
@@ -185,6 +186,51 @@ func (t *Token) WholeKeys(ctx context.Context) ([]WholeKey, error) {
 		return nil, err
 	}
 	return pairs, nil
+}
+
+// whereabouts are the whole keys of the snapshot by their fingerprints, for as long as it does not change: thousands of keys
+// that are looked for one after the other cost no more than one.
+type whereabouts struct {
+	mu      sync.Mutex
+	changes int // the snapshot's, when these were made of it
+	keys    map[whose]WholeKey
+}
+
+// whose is what a key is found by that bears another ID than it is to.
+type whose struct {
+	keyType     KeyType
+	fingerprint string
+}
+
+// Whereabouts finds a key by its type and fingerprint, whatever its ID; found is false where no key that WholeKeys gives
+// has them. Of several it gives the first. Errors: as of WholeKeys.
+func (t *Token) Whereabouts(ctx context.Context, keyType KeyType, fingerprint string) (key WholeKey, found bool, err error) {
+	t.catchUp()
+	before, there := t.snapshot.state()
+	t.known.mu.Lock()
+	keys := t.known.keys
+	current := there && t.known.changes == before
+	t.known.mu.Unlock()
+	if keys == nil || !current {
+		all, err := t.WholeKeys(ctx)
+		if err != nil {
+			return WholeKey{}, false, err
+		}
+		keys = make(map[whose]WholeKey, len(all))
+		for _, key := range all {
+			who := whose{key.Type, key.fingerprint}
+			if _, taken := keys[who]; !taken {
+				keys[who] = key
+			}
+		}
+		if after, there := t.snapshot.state(); there && after == before {
+			t.known.mu.Lock()
+			t.known.keys, t.known.changes = keys, after
+			t.known.mu.Unlock()
+		}
+	}
+	key, found = keys[whose{keyType, fingerprint}]
+	return key, found, nil
 }
 
 // SoundKeys gives what WholeKeys gives, and beside it an error for each ID whose halves make no sense: no half that

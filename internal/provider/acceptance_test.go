@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider"
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -76,7 +75,7 @@ func (b *bench) server() (tfprotov6.ProviderServer, error) {
 	b.mu.Lock()
 	b.made = append(b.made, p)
 	b.mu.Unlock()
-	return listener{providerserver.NewProtocol6(p)(), b}, nil
+	return listener{hsmprovider.NewServer(func() provider.Provider { return p })(), b}, nil
 }
 
 // factories gives the provider under its name, and under others, which stand for aliases.

@@ -1,7 +1,6 @@
 package provider_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	hsmprovider "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
@@ -27,8 +26,7 @@ func serve() {
 		c = hsmtest.Crash{}
 	}
 	hook, _ := c.Hook()
-	_ = providerserver.Serve(context.Background(), hsmprovider.New("test", hsmprovider.WithHooks(hook)),
-		providerserver.ServeOpts{Address: "registry.terraform.io/terraform-provider-hsm/hsm"})
+	_ = tf6server.Serve("registry.terraform.io/terraform-provider-hsm/hsm", hsmprovider.NewServer(hsmprovider.New("test", hsmprovider.WithHooks(hook))))
 }
 
 // crashShell is a shell whose provider is this test binary.

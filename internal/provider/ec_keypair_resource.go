@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -38,6 +39,7 @@ func newECKeyPairResource() resource.Resource {
 		}),
 		usageNote: "`derive` (ECDH) is not for keys on `Ed25519`.",
 		newModel:  func() keyModel { return new(ecKeyPairModel) },
+		validate:  validateCurve,
 	}}
 }
 
@@ -62,8 +64,14 @@ func (m *ecKeyPairModel) replacing(prior keyModel) []path.Path {
 	return []path.Path{path.Root("curve")}
 }
 
-// validate refuses usages that keys on the curve cannot have.
-func (m *ecKeyPairModel) validate(ctx context.Context) (diags diag.Diagnostics) {
+// validateCurve refuses usages that keys on the curve cannot have.
+func validateCurve(ctx context.Context, config tfsdk.Config) (diags diag.Diagnostics) {
+	var m ecKeyPairModel
+	diags.Append(config.GetAttribute(ctx, path.Root("curve"), &m.Curve)...)
+	diags.Append(config.GetAttribute(ctx, path.Root("usage"), &m.Usage)...)
+	if diags.HasError() {
+		return diags
+	}
 	may := hsm.Template{Type: hsm.EC, Curve: m.Curve.ValueString()}.MayUse()
 	if excess := m.usage(ctx) & ecUsages &^ may; may != 0 && excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Curve", fmt.Sprintf(

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
@@ -44,7 +45,23 @@ func identify(ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag
 	if token.Serial != "" {
 		serial = types.StringValue(printable(token.Serial))
 	}
-	diags.Append(identity.Set(ctx, keyIdentity{TokenSerial: serial, KeyID: types.StringValue(hsm.FormatID(id))})...)
+	wanted := keyIdentity{TokenSerial: serial, KeyID: types.StringValue(hsm.FormatID(id))}
+	if !wanted.is(identity.Raw) {
+		diags.Append(identity.Set(ctx, wanted)...)
+	}
+}
+
+// is says that a raw identity is this one already, as it is of most keys that are read.
+func (k keyIdentity) is(raw tftypes.Value) bool {
+	var values map[string]tftypes.Value
+	if raw.IsNull() || raw.As(&values) != nil {
+		return false
+	}
+	has := func(name string, want types.String) bool {
+		var have *string
+		return values[name].IsFullyKnown() && values[name].As(&have) == nil && types.StringPointerValue(have).Equal(want)
+	}
+	return has("token_serial", k.TokenSerial) && has("key_id", k.KeyID)
 }
 
 // importIdentity is what an import block with an identity asks for.

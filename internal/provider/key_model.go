@@ -21,6 +21,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/setdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -37,6 +38,8 @@ type keyKind struct {
 	description string
 	attributes  map[string]schema.Attribute // besides those that all have
 	newModel    func() keyModel
+	// validate says what does not fit together in a configuration; nil where all does.
+	validate func(context.Context, tfsdk.Config) diag.Diagnostics
 }
 
 // keyWords are what texts about a kind of key differ in.
@@ -68,13 +71,12 @@ func (k keyKind) doing(what string) string {
 // keyModel is a resource's plan or state.
 type keyModel interface {
 	common() *keyAttributes
-	known() bool                               // whether all that fill needs is known
-	fill(*hsm.Template)                        // what kind of key to make
-	take(hsm.WholeKey) error                   // what differs between keys, as the token holds it
-	replacing(prior keyModel) []path.Path      // the attributes whose difference no token changes in place
-	validate(context.Context) diag.Diagnostics // what does not fit together in a configuration
-	fingerprint() string                       // the key's, "" where it is not known
-	forget(newID bool)                         // makes unknown what depends on the key's name and usage
+	known() bool                          // whether all that fill needs is known
+	fill(*hsm.Template)                   // what kind of key to make
+	take(hsm.WholeKey) error              // what differs between keys, as the token holds it
+	replacing(prior keyModel) []path.Path // the attributes whose difference no token changes in place
+	fingerprint() string                  // the key's, "" where it is not known
+	forget(newID bool)                    // makes unknown what depends on the key's name and usage
 }
 
 // keyAttributes are those that every key has.
@@ -93,8 +95,6 @@ type keyAttributes struct {
 }
 
 func (a *keyAttributes) common() *keyAttributes { return a }
-
-func (a *keyAttributes) validate(context.Context) diag.Diagnostics { return nil }
 
 // forget makes the URI unknown, so that what refers to it waits for the change.
 func (a *keyAttributes) forget(bool) { a.URI = types.StringUnknown() }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
@@ -17,6 +18,10 @@ import (
 // ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
 // replace the key, and makes unknown what an update in place changes besides.
 func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if keyID, same := unchanged(ctx, req); same {
+		r.client.manages(keyID)
+		return
+	}
 	var plan, state, config keyModel
 	if !req.Plan.Raw.IsNull() {
 		plan, config = r.kind.newModel(), r.kind.newModel()
@@ -47,6 +52,22 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 		}
 		r.planUpdate(ctx, req, plan, state, resp)
 	}
+}
+
+// unchanged says that the plan is the state, and that applying it would write nothing to the token, and gives the
+// state's key_id. It decodes no more than it must: most keys of most plans are so.
+func unchanged(ctx context.Context, req resource.ModifyPlanRequest) (keyID string, same bool) {
+	if req.State.Raw.IsNull() || !req.Plan.Raw.Equal(req.State.Raw) {
+		return "", false
+	}
+	if differ, diags := req.Private.GetKey(ctx, halvesDiffer); diags.HasError() || string(differ) == "true" {
+		return "", false
+	}
+	var state map[string]tftypes.Value
+	if req.State.Raw.As(&state) != nil || state["key_id"].As(&keyID) != nil {
+		return "", false
+	}
+	return keyID, true
 }
 
 func policyOf(state keyModel) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -66,10 +67,8 @@ func (r *keyResource) Configure(_ context.Context, req resource.ConfigureRequest
 
 // ValidateConfig refuses what does not fit together.
 func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
-	m := r.kind.newModel()
-	resp.Diagnostics.Append(req.Config.Get(ctx, m)...)
-	if !resp.Diagnostics.HasError() {
-		resp.Diagnostics.Append(m.validate(ctx)...)
+	if r.kind.validate != nil {
+		resp.Diagnostics.Append(r.kind.validate(ctx, req.Config)...)
 	}
 }
 
@@ -164,12 +163,22 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 					"terraform apply writes both as they are configured.", pair.Label, hsm.FormatID(pair.ID), pair.Usage, pair.PublicLabel, pair.PublicUsage))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
+		before := copyOf(m)
 		if err := r.kind.read(m, pair, token.Info()); err != nil {
 			return err
 		}
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		if !reflect.DeepEqual(m, before) { // else resp.State is what it has to be: writing it costs more than reading the key
+			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		}
 		return nil
 	})
+}
+
+// copyOf is another model with the same values, which are replaced and never changed.
+func copyOf(m keyModel) keyModel {
+	twin := reflect.New(reflect.TypeOf(m).Elem())
+	twin.Elem().Set(reflect.ValueOf(m).Elem())
+	return twin.Interface().(keyModel)
 }
 
 // gone decides what becomes of the state of a key that is proven not to be on the token.
@@ -197,16 +206,11 @@ func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) e
 	if was == "" {
 		return nil
 	}
-	keys, err := token.WholeKeys(ctx)
-	if err != nil {
+	key, found, err := token.Whereabouts(ctx, r.kind.keyType, was)
+	if err != nil || !found {
 		return err
 	}
-	for _, pair := range keys {
-		if pair.Type == r.kind.keyType && pair.Fingerprint() == was {
-			return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(pair.ID), label: pair.Label, noun: r.kind.noun}
-		}
-	}
-	return nil
+	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun}
 }
 
 func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {

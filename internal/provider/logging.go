@@ -3,7 +3,9 @@ package provider
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,54 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
+
+// levelOfCalls is the variable of the level of what this provider itself logs, by the plugin framework's rule for names.
+const levelOfCalls = "TF_LOG_PROVIDER_HSM"
+
+// levels are the variables of the levels that a provider process logs at: its own, and those of the plugin framework.
+var levels = []string{levelOfCalls, "TF_LOG_SDK", "TF_LOG_SDK_PROTO", "TF_LOG_SDK_FRAMEWORK"}
+
+// LimitLogs has the process write no logs that Terraform throws away. A provider writes all it has to say, at TRACE,
+// unless it is told not to, and Terraform keeps what TF_LOG_PROVIDER or TF_LOG ask for, by default nothing: in a plan
+// of a thousand keys, the writing costs more than the keys. Levels that are set already stay. It is for a process that
+// Terraform starts, and comes before serving.
+func LimitLogs() error {
+	level := keptLevel(os.Getenv)
+	for _, variable := range levels {
+		if os.Getenv(variable) != "" {
+			continue
+		}
+		if err := os.Setenv(variable, level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lowLevels are the levels of logs, but TRACE.
+var lowLevels = []string{"DEBUG", "INFO", "WARN", "ERROR", "OFF"}
+
+// keptLevel is the level at which Terraform keeps a provider's logs, as it reads its environment: "JSON" is TRACE, and
+// so is what makes no sense.
+func keptLevel(getenv func(string) string) string {
+	level := getenv("TF_LOG_PROVIDER")
+	if level == "" {
+		level = getenv("TF_LOG")
+	}
+	level = strings.ToUpper(level)
+	switch {
+	case level == "":
+		return "OFF"
+	case slices.Contains(lowLevels, level):
+		return level
+	}
+	return "TRACE"
+}
+
+// tracesCalls says whether what traceCalls logs is written.
+func tracesCalls() bool {
+	return !slices.Contains(lowLevels, strings.ToUpper(os.Getenv(levelOfCalls)))
+}
 
 // traceCalls logs every call into the module at TRACE. It names the function and never an argument: arguments
 // carry PINs and key material.

@@ -51,7 +51,10 @@ func WithHooks(hooks ...cryptoki.Hook) Option {
 // Close() error, which gives its tokens back; serving ends with hsm.CloseAll instead.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
-		p := &hsmProvider{version: version, hooks: []cryptoki.Hook{traceCalls}}
+		p := &hsmProvider{version: version}
+		if tracesCalls() {
+			p.hooks = append(p.hooks, traceCalls)
+		}
 		for _, option := range options {
 			option(p)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -45,6 +46,7 @@ func newSecretKeyResource() resource.Resource {
 		},
 		usageNote: "Keys of the type `generic` are for `sign` and `verify` only.",
 		newModel:  func() keyModel { return new(secretKeyModel) },
+		validate:  validateSecret,
 	}}
 }
 
@@ -94,8 +96,15 @@ func (m *secretKeyModel) replacing(prior keyModel) (paths []path.Path) {
 	return paths
 }
 
-// validate refuses sizes and usages that keys of the type cannot have.
-func (m *secretKeyModel) validate(ctx context.Context) (diags diag.Diagnostics) {
+// validateSecret refuses sizes and usages that keys of the type cannot have.
+func validateSecret(ctx context.Context, config tfsdk.Config) (diags diag.Diagnostics) {
+	var m secretKeyModel
+	diags.Append(config.GetAttribute(ctx, path.Root("type"), &m.Type)...)
+	diags.Append(config.GetAttribute(ctx, path.Root("bits"), &m.Bits)...)
+	diags.Append(config.GetAttribute(ctx, path.Root("usage"), &m.Usage)...)
+	if diags.HasError() {
+		return diags
+	}
 	tmpl := hsm.Template{Type: hsm.Secret}
 	m.fill(&tmpl)
 	may := tmpl.MayUse()

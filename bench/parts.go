@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"time"
+)
+
+// start is the time from the start of the process to its schema.
+func (b *bench) start(ctx context.Context) error {
+	s, err := b.stand(ctx, b.sizes[0])
+	if err != nil {
+		return err
+	}
+	contenders := []contender{
+		func(ctx context.Context) (sample, error) { return served(ctx, b.provider) },
+		func(ctx context.Context) (sample, error) {
+			cost, _, err := s.measured(ctx, 0, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "CHECKPOINT_DISABLE=1") }, b.terraform, "version")
+			return cost, err
+		},
+	}
+	names := []string{"terraform version"}
+	if b.tls != "" {
+		contenders = append(contenders, func(ctx context.Context) (sample, error) { return served(ctx, b.tls) })
+		names = append(names, "the tls provider")
+	}
+	costs, err := sideBySide(ctx, 2*b.runs, contenders...)
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		b.table.add("start of the process to its schema", 0, 1000*costs[0].seconds, 1000*costs[i+1].seconds, "%.0f ms", name, 0)
+	}
+	return nil
+}
+
+// plan is whole runs of terraform plan, where nothing has changed.
+func (b *bench) plan(ctx context.Context) error {
+	kinds := []string{ofHSM, ofData}
+	if b.tls != "" {
+		kinds = append(kinds, ofTLS)
+	}
+	own := map[int]float64{} // seconds a pair beyond Terraform's own
+	for _, n := range b.sizes {
+		s, err := b.stand(ctx, n)
+		if err != nil {
+			return err
+		}
+		var contenders []contender
+		var first *workspace
+		for _, kind := range kinds {
+			w, err := s.workspace(ctx, kind)
+			if err != nil {
+				return err
+			}
+			if first == nil {
+				first = w
+			}
+			contenders = append(contenders, w.plan)
+		}
+		contenders = append(contenders, func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-read") })
+		runs := b.runs
+		if n >= 10000 {
+			runs = min(runs, 3)
+		}
+		b.say("plan of %d", n)
+		costs, err := sideBySide(ctx, runs, contenders...)
+		if err != nil {
+			return err
+		}
+		hsm, data, floor := costs[0], costs[1], costs[len(costs)-1]
+		most := 0.0
+		if n >= 100 {
+			most = float64(2*n+60) / float64(2*n+6)
+		}
+		b.table.add("calls of a plan that changes nothing", n, hsm.calls, float64(2*n+6), "%.0f", "floor, 2N + 6", most)
+		target := func(yes bool) float64 {
+			if yes {
+				return 1.15
+			}
+			return 0
+		}
+		if b.tls != "" {
+			b.table.add("terraform plan", n, hsm.seconds, costs[2].seconds, "%.2f s", "of as many tls_private_key", target(n == 1000))
+		}
+		b.table.add("terraform plan", n, hsm.seconds, data.seconds, "%.2f s", "of as many terraform_data", target(n == 1000 && b.tls == ""))
+		own[n] = (hsm.seconds - data.seconds) / float64(n)
+		var watched sample
+		if _, err := first.run(ctx, &watched, "plan"); err != nil {
+			return err
+		}
+		b.table.add("peak memory of the provider in a plan", n, watched.rss, floor.rss, "%.0f MiB", "raw C calls that read all", 0)
+		if n == 10000 {
+			last := &b.table.rows[len(b.table.rows)-1]
+			last.target = verdict(watched.rss <= 150, "at most 150 MiB")
+		}
+		b.table.add("CPU of the provider in a plan", n, watched.cpu, floor.cpu, "%.2f s", "raw C calls that read all", 0)
+	}
+	for _, small := range []int{100, 1000} {
+		large := 10000
+		if own[small] > 0 && own[large] > 0 {
+			most := 0.0
+			if small == 1000 {
+				most = 1.5
+			}
+			b.table.add(fmt.Sprintf("growth: a pair in a plan, less terraform_data, at %s", number(large)), large, 1000*own[large], 1000*own[small], "%.2f ms", "at "+number(small), most)
+		}
+	}
+	return nil
+}
+
+// read is package hsm alone, looking pairs up as a refresh does.
+func (b *bench) read(ctx context.Context) error {
+	each := map[int]float64{}
+	for _, n := range b.sizes {
+		s, err := b.stand(ctx, n)
+		if err != nil {
+			return err
+		}
+		costs, err := sideBySide(ctx, b.runs,
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "read", fmt.Sprint(n)) },
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-read") })
+		if err != nil {
+			return err
+		}
+		each[n] = costs[0].seconds / float64(n)
+		b.table.add("package hsm reads each pair", n, costs[0].seconds, costs[1].seconds, "%.3f s", "raw C calls", 0)
+	}
+	for _, small := range []int{100, 1000} {
+		if each[small] > 0 && each[10000] > 0 {
+			b.table.add("growth: a pair that package hsm reads, at 10,000", 10000, 1e6*each[10000], 1e6*each[small], "%.0f us", "at "+number(small), 0)
+		}
+	}
+	return nil
+}
+
+// network has each call wait.
+func (b *bench) network(ctx context.Context) error {
+	for _, n := range b.sizes {
+		if n > 1000 {
+			continue
+		}
+		s, err := b.stand(ctx, n)
+		if err != nil {
+			return err
+		}
+		for _, wait := range []time.Duration{time.Millisecond, 5 * time.Millisecond} {
+			costs, err := sideBySide(ctx, min(b.runs, 3),
+				func(ctx context.Context) (sample, error) { return s.worker(ctx, wait, "read", fmt.Sprint(n)) },
+				func(ctx context.Context) (sample, error) { return s.worker(ctx, wait, "raw-read") })
+			if err != nil {
+				return err
+			}
+			most := 0.0
+			if n == 1000 {
+				most = float64(n) * 2 / 6 * wait.Seconds() / costs[1].waited
+			}
+			what := fmt.Sprintf("waits for the token, %d ms a call", wait.Milliseconds())
+			b.table.add(what, n, 1000*costs[0].waited, 1000*costs[1].waited, "%.0f ms", "one call after the other", most)
+		}
+	}
+	return nil
+}
+
+// rivals are what else reads key pairs.
+func (b *bench) rivals(ctx context.Context) error {
+	for _, n := range b.sizes {
+		if n > b.rivalMax {
+			continue
+		}
+		s, err := b.stand(ctx, n)
+		if err != nil {
+			return err
+		}
+		tool := min(n, 20) // each is a process of its own
+		costs, err := sideBySide(ctx, min(b.runs, 3),
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "read", fmt.Sprint(n)) },
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "crypto11", fmt.Sprint(n)) },
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "crypto11-all", fmt.Sprint(n)) },
+			func(ctx context.Context) (total sample, err error) {
+				for i := range tool {
+					cost, _, err := s.measured(ctx, 0, nil, "pkcs11-tool", "--module", b.spy, "--token-label", tokenLabel, "--login", "--pin", "env:HSM_PIN",
+						"--read-object", "--type", "pubkey", "--id", fmt.Sprintf("%x", keyID(i)), "--output-file", "/dev/null")
+					if err != nil {
+						return sample{}, err
+					}
+					total.seconds += cost.seconds * float64(n) / float64(tool)
+					total.calls += cost.calls * float64(n) / float64(tool)
+				}
+				return total, nil
+			})
+		if err != nil {
+			return err
+		}
+		for i, name := range []string{"crypto11 FindKeyPair, each", "crypto11 FindAllKeyPairs", "pkcs11-tool, each public key"} {
+			b.table.add("calls to read each pair", n, costs[0].calls, costs[i+1].calls, "%.0f", name, 0)
+			b.table.add("time to read each pair", n, costs[0].seconds, costs[i+1].seconds, "%.3f s", name, 0)
+		}
+	}
+	return nil
+}
+
+// few is three keys among many foreign ones.
+func (b *bench) few(ctx context.Context) error {
+	if b.foreign == 0 {
+		return nil
+	}
+	s, err := b.stand(ctx, b.foreign)
+	if err != nil {
+		return err
+	}
+	costs, err := sideBySide(ctx, b.runs,
+		func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "read", "3") },
+		func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-few", "3") },
+		func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-read") })
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("3 pairs among %s others", number(b.foreign))
+	b.table.add(what+", calls", 3, costs[0].calls, min(costs[1].calls, costs[2].calls), "%.0f", "the cheaper of searches and reading all, raw", 2)
+	b.table.add(what+", time", 3, costs[0].seconds, min(costs[1].seconds, costs[2].seconds), "%.3f s", "the cheaper of searches and reading all, raw", 2)
+	return nil
+}
+
+// jwks is the data source with all keys of the token.
+func (b *bench) jwks(ctx context.Context) error {
+	for _, n := range b.sizes {
+		s, err := b.stand(ctx, n)
+		if err != nil {
+			return err
+		}
+		w, err := s.workspace(ctx, ofJWKS)
+		if err != nil {
+			return err
+		}
+		costs, err := sideBySide(ctx, min(b.runs, 3),
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "jwks") },
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-read") },
+			w.plan)
+		if err != nil {
+			return err
+		}
+		most := 0.0
+		if n == 10000 {
+			most = 1.3
+		}
+		b.table.add("hsm_jwks of all keys, the provider's part", n, costs[0].seconds, costs[1].seconds, "%.3f s", "raw C calls that read all", most)
+		b.table.add("hsm_jwks of all keys, terraform plan", n, costs[2].seconds, costs[1].seconds, "%.3f s", "raw C calls that read all", 0)
+	}
+	return nil
+}
+
+// create makes RSA keys of 4096 bits, ten at a time. How long one takes is chance, so that what is compared is the
+// share of the CPU that is spent on nothing but the making.
+func (b *bench) create(ctx context.Context) error {
+	if b.created == 0 {
+		return nil
+	}
+	s, err := b.stand(ctx, 0)
+	if err != nil {
+		return err
+	}
+	n, parallel := fmt.Sprint(b.created), fmt.Sprint(terraformsParallelism)
+	costs, err := sideBySide(ctx, 1,
+		func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "create", n, parallel) },
+		func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-create", n, parallel) })
+	if err != nil {
+		return err
+	}
+	rate := func(c sample) float64 { return 60 * float64(b.created) / c.seconds }
+	b.table.add("RSA-4096 pairs a minute, ten at a time (chance decides much)", b.created, rate(costs[0]), rate(costs[1]), "%.1f", "raw C_GenerateKeyPair", 0)
+	share := func(c sample) float64 { return 100 * c.generating / c.cpu }
+	b.table.add("CPU of these that C_GenerateKeyPair had", b.created, share(costs[0]), share(costs[1]), "%.1f%%", "raw C_GenerateKeyPair", 0)
+	last := &b.table.rows[len(b.table.rows)-1]
+	last.target = verdict(share(costs[0]) >= 0.9*share(costs[1]), "at least 0.9")
+	return nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Kinds of configurations, each of as many resources as the token has pairs, but for the data source.
+const (
+	ofHSM  = "hsm_ec_keypair"
+	ofData = "terraform_data"
+	ofTLS  = "tls_private_key"
+	ofJWKS = "hsm_jwks"
+)
+
+const hsmSource = `terraform {
+  required_providers {
+    hsm = { source = "registry.terraform.io/terraform-provider-hsm/hsm" }
+  }
+}
+`
+
+var configurations = map[string]string{
+	ofHSM: hsmSource + `
+resource "hsm_ec_keypair" "k" {
+  count           = %d
+  label           = format("key-%%05d", count.index)
+  curve           = "P-256"
+  deletion_policy = "abandon"
+}
+`,
+	ofData: `
+resource "terraform_data" "k" {
+  count = %d
+  input = { label = format("key-%%05d", count.index), text = join("", [for i in range(64) : "0123456789"]) }
+}
+`,
+	ofTLS: `terraform {
+  required_providers {
+    tls = { source = "registry.terraform.io/hashicorp/tls" }
+  }
+}
+
+resource "tls_private_key" "k" {
+  count       = %d
+  algorithm   = "ECDSA"
+  ecdsa_curve = "P256"
+}
+`,
+	ofJWKS: hsmSource + `
+data "hsm_jwks" "all" {} # of %d pairs
+`,
+}
+
+// workspace is a folder with a configuration and a state that needs no change.
+type workspace struct {
+	s            *stand
+	kind, folder string
+}
+
+// workspace gives the configuration of a kind with its state, which is kept in the cache once it is made.
+func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) {
+	w := &workspace{s: s, kind: kind, folder: filepath.Join(s.folder, kind)}
+	if _, err := os.Stat(w.folder); err == nil {
+		return w, nil
+	}
+	if err := os.MkdirAll(w.folder, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(w.folder, "main.tf"), fmt.Appendf(nil, configurations[kind], s.pairs), 0o600); err != nil {
+		return nil, err
+	}
+	// Providers are taken from where they were built, without init.
+	overrides := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"registry.terraform.io/terraform-provider-hsm/hsm\" = %q\n    \"registry.terraform.io/hashicorp/tls\" = %q\n  }\n}\n",
+		filepath.Dir(s.b.provider), filepath.Dir(s.b.tls))
+	if err := os.WriteFile(w.cli(), []byte(overrides), 0o600); err != nil {
+		return nil, err
+	}
+	cached := filepath.Join(s.b.cache, fmt.Sprintf("%s-%d.tfstate", kind, s.pairs))
+	if state, err := os.ReadFile(cached); err == nil {
+		return w, os.WriteFile(w.state(), state, 0o600)
+	}
+	s.b.say("making the state of %d %s, to be kept in the cache", s.pairs, kind)
+	args := []string{"apply", "-auto-approve"}
+	if kind == ofHSM {
+		if err := w.adopt(); err != nil {
+			return nil, err
+		}
+		args = append(args, "-refresh-only")
+	}
+	if _, err := w.run(ctx, nil, args...); err != nil {
+		return nil, err
+	}
+	state, err := os.ReadFile(w.state())
+	if err != nil {
+		return nil, err
+	}
+	return w, os.WriteFile(cached, state, 0o600)
+}
+
+func (w *workspace) cli() string   { return filepath.Join(w.folder, "cli.tfrc") }
+func (w *workspace) state() string { return filepath.Join(w.folder, "terraform.tfstate") }
+
+// adopt writes a state of the token's pairs that has no more than a refresh needs to complete it.
+func (w *workspace) adopt() error {
+	type instance struct {
+		Index      int            `json:"index_key"`
+		Version    int            `json:"schema_version"`
+		Attributes map[string]any `json:"attributes"`
+	}
+	instances := make([]instance, w.s.pairs)
+	for i := range instances {
+		instances[i] = instance{Index: i, Attributes: map[string]any{
+			"key_id": hex.EncodeToString([]byte(keyID(i))), "label": keyID(i), "curve": "P-256", "deletion_policy": "abandon",
+			"usage": []string{"sign"}, "extractable": false,
+		}}
+	}
+	text, err := json.Marshal(map[string]any{
+		"version": 4, "serial": 1, "lineage": "5f1e63a1-8d3f-4c77-93a5-1e6a4ec1b7d0", "outputs": map[string]any{},
+		"resources": []any{map[string]any{
+			"mode": "managed", "type": w.kind, "name": "k", "provider": `provider["registry.terraform.io/terraform-provider-hsm/hsm"]`, "instances": instances,
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(w.state(), text, 0o600)
+}
+
+// run runs Terraform.
+func (w *workspace) run(ctx context.Context, watched *sample, args ...string) (sample, error) {
+	command := append([]string{w.s.b.terraform, "-chdir=" + w.folder}, args...)
+	command = append(command, "-input=false", "-no-color", "-lock=false")
+	done, seen := make(chan struct{}), make(chan struct{})
+	var process *exec.Cmd
+	if watched != nil {
+		go func() {
+			defer close(seen)
+			watched.rss, watched.cpu = watch(func() int {
+				if process.Process == nil {
+					return 0
+				}
+				return process.Process.Pid
+			}, filepath.Base(w.s.b.provider), done)
+		}()
+	}
+	cost, out, err := w.s.measured(ctx, 0, func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, "TF_CLI_CONFIG_FILE="+w.cli(), "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1")
+		process = cmd
+	}, command...)
+	close(done)
+	if watched != nil {
+		<-seen
+		watched.calls = cost.calls
+	}
+	if err == nil && args[0] == "plan" && !strings.Contains(string(out), "No changes.") {
+		err = fmt.Errorf("the plan is not empty: %s", lastLines(out))
+	}
+	return cost, err
+}
+
+func (w *workspace) plan(ctx context.Context) (sample, error) { return w.run(ctx, nil, "plan") }

@@ -1,0 +1,153 @@
+package hsm_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// openCounted opens a token of which the calls are counted.
+func openCounted(t testing.TB, k *hsmtest.Token, calls *hsmtest.Faults) *hsm.Token {
+	t.Helper()
+	token, err := hsm.Open(context.Background(), config(k, k.PIN, calls))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := token.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return token
+}
+
+func TestEachKeyOfAChosenIDCostsTheSameCalls(t *testing.T) {
+	hsmtest.NeedsCurves(t, "P-256")
+	k, calls := hsmtest.New(t), &hsmtest.Faults{}
+	token := openCounted(t, k, calls)
+	p256 := kindNamed("P-256")
+	const keys = 40
+	var costs []int
+	for i := range keys {
+		calls.Clear()
+		generate(t, token, p256.template(fmt.Sprintf("id %d", i), "label"))
+		costs = append(costs, calls.Count(""))
+	}
+	for i, cost := range costs[1:] {
+		if cost != costs[1] {
+			t.Errorf("key %d cost %d calls, and key 1 %d", i+1, cost, costs[1])
+		}
+	}
+}
+
+func TestWhereabouts(t *testing.T) {
+	hsmtest.NeedsCurves(t, "P-256")
+	k, calls := hsmtest.New(t), &hsmtest.Faults{}
+	ctx, token := context.Background(), openCounted(t, k, calls)
+	p256 := kindNamed("P-256")
+	first, second := generate(t, token, p256.template("1", "first")), generate(t, token, p256.template("2", "second"))
+	is := func(when string, pair hsm.WholeKey, id string) {
+		t.Helper()
+		found, ok, err := token.Whereabouts(ctx, pair.Type, pair.Fingerprint())
+		if err != nil || ok != (id != "") || string(found.ID) != id {
+			t.Errorf("%s: it is under %q (%t, %v), not under %q", when, found.ID, ok, err, id)
+		}
+	}
+	is("made", first, "1")
+	is("made", second, "2")
+	calls.Clear()
+	for range 100 {
+		is("nothing has changed", second, "2")
+	}
+	if n := calls.Count(""); n > 0 {
+		t.Errorf("looking for a key of a token that nobody has changed makes %d calls", n)
+	}
+	if _, err := token.Change(ctx, hsm.Ref{ID: second.ID}, hsm.Change{ID: []byte("3")}); err != nil {
+		t.Fatal(err)
+	}
+	is("its ID changed", second, "3")
+	other := generate(t, open(t, k), p256.template("4", "other"))
+	is("made by another of this process", other, "4")
+	if _, err := token.Destroy(ctx, hsm.Ref{ID: []byte("3")}); err != nil {
+		t.Fatal(err)
+	}
+	is("destroyed", second, "")
+	is("another was destroyed", first, "1")
+}
+
+// BenchmarkRefresh looks every pair of a token up by its ID, ten at a time, as a refresh by Terraform does.
+func BenchmarkRefresh(b *testing.B) {
+	for _, pairs := range []int{1, 10, 100, 300} {
+		b.Run(fmt.Sprint(pairs), func(b *testing.B) {
+			k, calls := stocked(b, pairs), &hsmtest.Faults{}
+			b.ResetTimer()
+			for range b.N {
+				token := openCounted(b, k, calls)
+				group, ctx := errgroup.WithContext(context.Background())
+				group.SetLimit(10)
+				for i := range pairs {
+					group.Go(func() error {
+						_, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.EC, ID: fmt.Append(nil, i)})
+						return err
+					})
+				}
+				if err := group.Wait(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b, calls, pairs)
+		})
+	}
+}
+
+// BenchmarkKeyPairs reads all pairs of a token, as hsm_jwks does.
+func BenchmarkKeyPairs(b *testing.B) {
+	for _, pairs := range []int{10, 100, 300} {
+		b.Run(fmt.Sprint(pairs), func(b *testing.B) {
+			k, calls := stocked(b, pairs), &hsmtest.Faults{}
+			b.ResetTimer()
+			for range b.N {
+				all, err := openCounted(b, k, calls).KeyPairs(context.Background())
+				if err != nil || len(all) != pairs {
+					b.Fatal(len(all), err)
+				}
+			}
+			report(b, calls, pairs)
+		})
+	}
+}
+
+// BenchmarkGenerate makes pairs with an ID of one's choice.
+func BenchmarkGenerate(b *testing.B) {
+	calls := &hsmtest.Faults{}
+	token := openCounted(b, hsmtest.New(b), calls)
+	p256 := kindNamed("P-256")
+	b.ResetTimer()
+	for i := range b.N {
+		generate(b, token, p256.template(fmt.Sprint(i), "label"))
+	}
+	report(b, calls, 1)
+}
+
+// stocked is a token with so many pairs, whose IDs are 0, 1 and so on as text.
+func stocked(b *testing.B, pairs int) *hsmtest.Token {
+	b.Helper()
+	k := hsmtest.New(b)
+	token := open(b, k)
+	p256 := kindNamed("P-256")
+	for i := range pairs {
+		generate(b, token, p256.template(fmt.Sprint(i), "label"))
+	}
+	return k
+}
+
+// report says how many calls a pair cost.
+func report(b *testing.B, calls *hsmtest.Faults, pairs int) {
+	b.Helper()
+	b.ReportMetric(float64(calls.Count(""))/float64(b.N*pairs), "calls/key")
+}
