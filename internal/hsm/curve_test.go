@@ -353,31 +353,13 @@ func TestASecretOfAProofIsNobodysKey(t *testing.T) {
 // objects counts all objects that the process sees on the token.
 func objects(t *testing.T, k *hsmtest.Token) (n int) {
 	t.Helper()
-	ctx := context.Background()
-	m, err := cryptoki.Open(ctx, k.Library)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = m.Close() }()
-	slots, err := m.GetSlotList(ctx, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, slot := range slots {
-		info, err := m.GetTokenInfo(ctx, slot)
-		if err != nil || info.Label != k.Label {
-			continue
-		}
-		s, err := m.OpenSession(ctx, slot, false)
-		if err != nil {
-			t.Fatal(err)
-		}
+	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
 		found, err := s.FindObjects(ctx, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += len(found)
-		_ = s.CloseSession(ctx)
+		n = len(found)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return n
 }

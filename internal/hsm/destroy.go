@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -187,6 +188,46 @@ func halfHeld(class uint) Holding {
 		return HoldsPublic
 	}
 	return HoldsUnknown
+}
+
+// sweepTime is how long an object has to be blank. Who makes a key at this moment has it blank much shorter.
+const sweepTime = 250 * time.Millisecond
+
+// sweep destroys the blanks of a type of key's classes. Nobody's key is one, and nothing depends on its success.
+func (t *Token) sweep(ctx context.Context, kt *keyType) {
+	_ = t.pool.use(ctx, func(s *cryptoki.Session) error {
+		var blanks []cryptoki.Object
+		for _, class := range kt.classes {
+			handles, err := s.FindObjects(ctx, []cryptoki.Attribute{
+				cryptoki.ULong(cryptoki.CKA_CLASS, class), cryptoki.Bool(cryptoki.CKA_TOKEN, false), cryptoki.Bytes(cryptoki.CKA_ID, nil), cryptoki.Bytes(cryptoki.CKA_LABEL, nil),
+			})
+			if err != nil {
+				return err
+			}
+			blanks = append(blanks, handles...)
+		}
+		if len(blanks) == 0 {
+			return nil
+		}
+		something := func(handle cryptoki.Object) bool {
+			o, err := t.readObject(ctx, s, handle)
+			return err != nil || !o.blank()
+		}
+		blanks = slices.DeleteFunc(blanks, something)
+		time.Sleep(sweepTime)
+		for _, handle := range slices.DeleteFunc(blanks, something) {
+			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// blank says that the object has neither a name nor a key, and shows that it has none.
+func (o object) blank() bool {
+	return o.err == nil && o.absent == 0 && o.isKey() && o.knows(cryptoki.CKA_TOKEN) && !o.onToken() && o.knows(cryptoki.CKA_LOCAL) && !o.is(cryptoki.CKA_LOCAL) &&
+		len(o.id)+len(o.label)+len(o.modulus)+len(o.params)+len(o.point) == 0 && o.valueLen == 0
 }
 
 // remains are what a destruction left.

@@ -164,6 +164,9 @@ func (g generation) generate(ctx, settle context.Context, weight int64) ([]objec
 	if holds == HoldsKey {
 		return objects, holds, nil
 	}
+	if g.token.quirks.blanks && holds != HoldsUnknown {
+		g.token.sweep(settle, g.row)
+	}
 	return nil, holds, err
 }
 

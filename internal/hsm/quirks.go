@@ -5,11 +5,14 @@ import "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cr
 // quirks are the ways in which a make of module departs from the specification, as far as keys are concerned.
 type quirks struct {
 	manufacturer string // of the module, as C_GetInfo names it
+	token        string // its tokens' manufacturer instead, as C_GetTokenInfo names it, where modules may pass them on
 	// publicUsage: the usage flags of a public half are crossed with those of the private half, and a template that
 	// has them is refused. They are neither written nor read.
 	publicUsage bool
 	// oneSession: calls in several sessions at a time corrupt the module's memory, so there is one session.
 	oneSession bool
+	// blanks: a generation that fails leaves an object that is no key.
+	blanks bool
 }
 
 // knownQuirks has a row for each make that needs one.
@@ -19,11 +22,14 @@ var knownQuirks = []quirks{
 	// openCryptoki 3.8.1: C_DestroyObject crashes the process where another session destroys too; objects that are
 	// made at the same time are shown twice.
 	{manufacturer: "IBM", oneSession: true},
+	// SoftHSM 2.6.1: a generation writes objects that have no attributes but the defaults before it gives them their own,
+	// which it may fail to do beside other calls. They stay, as session objects in the token's files.
+	{token: "SoftHSM project", blanks: true},
 }
 
-func quirksOf(info cryptoki.Info) quirks {
+func quirksOf(module cryptoki.Info, token TokenInfo) quirks {
 	for _, q := range knownQuirks {
-		if q.manufacturer == info.Manufacturer {
+		if q.manufacturer != "" && q.manufacturer == module.Manufacturer || q.token != "" && q.token == token.Manufacturer {
 			return q
 		}
 	}

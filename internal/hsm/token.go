@@ -127,7 +127,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
-	t := &Token{quirks: quirksOf(about), library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
+	t := &Token{quirks: quirksOf(about, info), library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
 	size := cmp.Or(c.MaxSessions, DefaultMaxSessions)
 	for _, limit := range []uint{info.MaxSessions, info.MaxRWSessions} {
 		if limit != 0 && limit != cryptoki.Unknown && limit < uint(size) {

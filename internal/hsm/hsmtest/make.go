@@ -146,30 +146,9 @@ var errInUse = errors.New("sessions are left open on the token")
 
 // empty destroys every object on the token. It gives errInUse where a session is logged in.
 func (k *Token) empty() error {
-	ctx := context.Background()
-	m, err := cryptoki.Open(ctx, k.Library)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	slots, err := m.GetSlotList(ctx, true)
-	if err != nil {
-		return err
-	}
-	for _, slot := range slots {
-		info, err := m.GetTokenInfo(ctx, slot)
-		if err != nil || info.Label != k.Label {
-			continue
-		}
-		s, err := m.OpenSession(ctx, slot, false)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = s.CloseSession(ctx) }()
-		login := s.Login(ctx, []byte(k.PIN))
-		if login != nil && !errors.Is(login, cryptoki.CKR_USER_ALREADY_LOGGED_IN) {
-			return login
-		}
+	inUse := false
+	err := k.session(func(ctx context.Context, s *cryptoki.Session, loggedIn bool) error {
+		inUse = loggedIn
 		objects, err := s.FindObjects(ctx, nil)
 		if err != nil {
 			return err
@@ -179,9 +158,10 @@ func (k *Token) empty() error {
 				return err
 			}
 		}
-		if login != nil {
-			return errInUse
-		}
+		return nil
+	})
+	if err == nil && inUse {
+		return errInUse
 	}
-	return nil
+	return err
 }

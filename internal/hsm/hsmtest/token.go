@@ -1,6 +1,7 @@
 package hsmtest
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
 )
 
@@ -169,6 +171,43 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 		}
 	}
 	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.Library, "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
+}
+
+// Session runs f in a session of its own on the token, logged in.
+func (k *Token) Session(f func(context.Context, *cryptoki.Session) error) error {
+	return k.session(func(ctx context.Context, s *cryptoki.Session, _ bool) error { return f(ctx, s) })
+}
+
+// session tells f besides whether the process was logged in already.
+func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedIn bool) error) (err error) {
+	ctx := context.Background()
+	m, err := cryptoki.Open(ctx, k.Library)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	slots, err := m.GetSlotList(ctx, true)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		info, err := m.GetTokenInfo(ctx, slot)
+		if err != nil || info.Label != k.Label {
+			continue
+		}
+		s, err := m.OpenSession(ctx, slot, false)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.CloseSession(ctx) }()
+		err = s.Login(ctx, []byte(k.PIN))
+		loggedIn := errors.Is(err, cryptoki.CKR_USER_ALREADY_LOGGED_IN)
+		if err != nil && !loggedIn {
+			return err
+		}
+		return f(ctx, s, loggedIn)
+	}
+	return fmt.Errorf("no token %q", k.Label)
 }
 
 // Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed.

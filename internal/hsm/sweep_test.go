@@ -1,0 +1,63 @@
+package hsm_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// TestWhatAFailedGenerationLeavesIsSweptAway has SoftHSM refuse a template when it has made the objects already, as it
+// refuses a good one now and then where several generate at the same time.
+func TestWhatAFailedGenerationLeavesIsSweptAway(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("other makes leave nothing")
+	}
+	refused := map[string]func(context.Context, *cryptoki.Session) error{
+		"C_GenerateKeyPair": func(ctx context.Context, s *cryptoki.Session) error {
+			_, err := s.GenerateKeyPair(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN},
+				[]cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, 1024), cryptoki.Bool(cryptoki.CKA_TOKEN, true)},
+				[]cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_LOCAL, true)})
+			return err
+		},
+		"C_GenerateKey": func(ctx context.Context, s *cryptoki.Session) error {
+			_, err := s.GenerateKey(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_KEY_GEN},
+				[]cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, 16), cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_LOCAL, true)})
+			return err
+		},
+	}
+	for function, refuse := range refused {
+		t.Run(function, func(t *testing.T) {
+			kind := kindNamed("RSA")
+			if function == "C_GenerateKey" {
+				kind = kindNamed("AES")
+			}
+			k := hsmtest.New(t)
+			faults := &hsmtest.Faults{}
+			token := openWith(t, k, k.PIN, faults)
+			generate(t, token, kind.template("neighbour", "label"))
+			each := objects(t, k)
+			faults.Inject(hsmtest.Fault{Function: function, Nth: 1, Do: func(context.Context, *cryptoki.Call, func() error) error {
+				err := k.Session(refuse)
+				if n := objects(t, k); err == nil || n == each {
+					t.Errorf("%v has left nothing: %d objects", err, n)
+				}
+				return &cryptoki.Error{Function: function, Code: cryptoki.CKR_GENERAL_ERROR}
+			}})
+			if _, err := token.Generate(context.Background(), kind.template("the ID", "label")); err != nil {
+				t.Fatal(err)
+			}
+			if n := objects(t, k); n != 2*each {
+				t.Errorf("%d objects, of two keys of %d", n, each)
+			}
+			if faults.Injected() != 1 {
+				t.Error("the generation did not fail")
+			}
+			if _, err := token.WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: []byte("neighbour")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
