@@ -14,7 +14,8 @@
 //	if errors.Is(err, hsm.ErrNotFound) { // proven: nothing of that ID is there
 //
 // Who a key is: its CKA_ID, in hex; the label is a name that may change. Where others made two pairs of one
-// ID, the fingerprint of the public key decides ([Ref]).
+// ID, the fingerprint of the public key decides ([Ref]). A secret key has its check value for that, which few others
+// have, where the token shows it or the key may encrypt.
 //
 // A read that fails is repeated once on a fresh session. A failed change is never blindly repeated: it looks
 // at what the token holds, puts back or clears away what it can, and says in an [OperationError] what is left.

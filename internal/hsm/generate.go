@@ -17,8 +17,9 @@ import (
 const everyone = math.MaxInt64
 
 // Generate makes a key in the token, reads it back, holds it against the template, and proves by its use that
-// it is one key: that the halves of a pair belong together. What does not pass is destroyed again. Errors: *ExistsError where a key object
-// bears the ID already, *MechanismError, or an *OperationError that says what the token holds now.
+// it is one key: that the halves of a pair belong together, that a secret key undoes what it does. What does not pass
+// is destroyed again. Errors: *ExistsError where a key object bears the ID already, *MechanismError, or an
+// *OperationError that says what the token holds now.
 func (t *Token) Generate(ctx context.Context, tmpl Template) (WholeKey, error) {
 	kt, err := tmpl.row()
 	if err != nil {

@@ -201,6 +201,18 @@ func TestECHalvesOfTwoKeysAreNoPair(t *testing.T) {
 	)
 }
 
+func TestATakenIDOfAnEdwardsKeyIsToldHowToAdoptIt(t *testing.T) {
+	t.Parallel()
+	hsmtest.NeedsCurves(t, "Ed25519")
+	b := newBench(t)
+	b.Tool(t, "--keypairgen", "--key-type", "EC:edwards25519", "--usage-sign", "--label", "theirs", "--id", "6b31")
+	taken := fails("Unable to Create Key Pair: Key ID Taken", `Edwards private key "theirs" (ID 6b31)`, "if the key pair that bears the ID is the one you want", "terraform import hsm_ec_keypair.NAME 6b31").pointing("key_id")
+	b.test(turn{
+		TestStep: resource.TestStep{Config: b.config(ecPair(`label = "web"`, `key_id = "6b31"`, `curve = "Ed25519"`))},
+		says:     []remark{taken, warns("The Key ID Is On The Token Already", "that a key pair on the token bears").pointing("key_id")},
+	})
+}
+
 func TestECKeyPairRefusesWhatThereIsNot(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

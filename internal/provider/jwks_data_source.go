@@ -231,6 +231,8 @@ func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []
 				switch {
 				case secretErr == nil:
 					pairs = append(pairs, secret)
+				case errors.Is(secretErr, hsm.ErrAmbiguous):
+					pairs = append(pairs, hsm.WholeKey{Type: hsm.Secret, ID: id}) // any of them: it is only told of
 				case !errors.Is(secretErr, hsm.ErrNotFound):
 					return nil, nil, secretErr
 				}

@@ -380,6 +380,24 @@ func TestASecretKeyIsInNoKeySet(t *testing.T) {
 	b.test(
 		turn{TestStep: resource.TestStep{Config: both, ConfigStateChecks: []statecheck.StateCheck{one("all"), one("label")}}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), jwks("id", `key_ids = ["6b31"]`))}, says: []remark{secret("key_ids[0]")}},
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: func() {
+					for range 2 {
+						b.Tool(t, "--keygen", "--key-type", "AES:16", "--label", "twins", "--id", "6b39")
+					}
+				},
+				Config: b.config(aes(), jwks("id", `key_ids = ["6b39"]`)),
+			},
+			says: []remark{fails("No JWK For A Secret Key", "(key_id 6b39)").pointing("key_ids[0]")},
+		},
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: func() { b.destroy("6b39", "secrkey", "secrkey") },
+				Config:    b.config(aes(), `data "hsm_public_key" "k" { uri = hsm_secret_key.k.uri }`),
+			},
+			says: []remark{fails("Unable to Read Public Key: Not One Public Key", "No public key matches").pointing("uri")},
+		},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), jwks("label", `labels = ["box"]`))}, says: []remark{secret("labels[0]")}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), jwks("uri", "uris = [hsm_secret_key.k.uri]"))}, says: []remark{secret("uris[0]")}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), jwks("all"))}, says: []remark{fails("Empty JSON Web Key Set")}},
