@@ -106,21 +106,23 @@ func TestAListBecomesConfiguration(t *testing.T) {
 	b.make("team/web", "6b31")
 	b.Tool(t, "--keypairgen", "--key-type", "rsa:3072", "--usage-decrypt", "--extractable", "--label", "${quoted} \"label\"", "--id", "FF02")
 	whole := b.halves()
-	s.write(filepath.Join(s.dir, "all.tfquery.hcl"), listing("all")+strings.Replace(listing("curves"), "hsm_rsa_keypair", "hsm_ec_keypair", 1))
-	// SoftHSM lets such keys decrypt, unwrap, and on any curve derive.
+	s.write(filepath.Join(s.dir, "all.tfquery.hcl"), listing("all")+strings.Replace(listing("curves"), "hsm_rsa_keypair", "hsm_ec_keypair", 1)+
+		strings.Replace(listing("secrets"), "hsm_rsa_keypair", "hsm_secret_key", 1))
+	// SoftHSM lets such keys decrypt, unwrap, and on any curve derive; a secret key may do all.
 	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "curve", "--id", "6b33")
 	b.Tool(t, "--keypairgen", "--key-type", "EC:edwards25519", "--label", "edwards", "--id", "6b34")
+	b.Tool(t, "--keygen", "--key-type", "GENERIC:32", "--sensitive", "--private", "--label", "mac", "--id", "6b35")
 	s.run("query", "-generate-config-out=generated.tf")
 	generated, err := os.ReadFile(filepath.Join(s.dir, "generated.tf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := s.run("plan"); !strings.Contains(out, "Plan: 4 to import, 0 to add, 2 to change, 0 to destroy.") {
+	if out := s.run("plan"); !strings.Contains(out, "Plan: 5 to import, 0 to add, 3 to change, 0 to destroy.") {
 		t.Errorf("the plan is:\n%s\nof:\n%s", out, generated)
 	}
 	s.run("apply", "-auto-approve")
 	if out := s.run("plan"); !strings.Contains(out, "No changes.") {
 		t.Errorf("after the import, the plan is:\n%s", out)
 	}
-	b.expect(append(whole, private("curve", "6b33", "sign, derive"), public("curve", "6b33", "verify, derive"), private("edwards", "6b34", "sign"), public("edwards", "6b34", "verify"))...)
+	b.expect(append(whole, private("curve", "6b33", "sign, derive"), public("curve", "6b33", "verify, derive"), private("edwards", "6b34", "sign"), public("edwards", "6b34", "verify"), secretHalf("mac", "6b35", "verify"))...)
 }
