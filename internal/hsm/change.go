@@ -40,49 +40,49 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 		}
 		defer leave()
 	}
-	pair, err := t.keyUnder(ctx, ref, ids[:1])
+	key, err := t.keyUnder(ctx, ref, ids[:1])
 	if err == nil {
-		pair, err = t.fingerprinted(ctx, pair)
+		key, err = t.fingerprinted(ctx, key)
 	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}
-	if !pair.isMeant(ref) {
-		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: pair.Fingerprint()}, HoldsUntouched, pair.Label)
+	if !key.isMeant(ref) {
+		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: key.Fingerprint()}, HoldsUntouched, key.Label)
 	}
-	kt := typeOf(pair.private.ckk)
+	kt := typeOf(key.private.ckk)
 	if c.Usage != nil {
 		if err := kt.permits(*c.Usage); err != nil {
-			return failed(err, HoldsUntouched, pair.Label)
+			return failed(err, HoldsUntouched, key.Label)
 		}
 	}
 	want := c.wanted(kt)
 	want.public = t.quirks.template(want.public)
-	if want.heldBy(pair) {
-		return pair, nil
+	if want.heldBy(key) {
+		return key, nil
 	}
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
-		return failed(ErrReadOnly, HoldsUntouched, pair.Label)
+		return failed(ErrReadOnly, HoldsUntouched, key.Label)
 	}
-	if _, err := t.Prove(ctx, pair); err != nil { // the private half may be somebody else's
-		return failed(err, HoldsUntouched, pair.Label)
+	if _, err := t.Prove(ctx, key); err != nil { // the private half may be somebody else's
+		return failed(err, HoldsUntouched, key.Label)
 	}
 	if len(ids) > 1 {
 		if err := t.free(ctx, c.ID); err != nil {
-			return failed(err, HoldsUntouched, pair.Label)
+			return failed(err, HoldsUntouched, key.Label)
 		}
 	}
 	settle, cancel := settling(ctx)
 	defer cancel()
-	ref.Fingerprint = pair.Fingerprint()
-	m := mutation{token: t, ref: ref, ids: ids, before: pair}
+	ref.Fingerprint = key.Fingerprint()
+	m := mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
 		t.failed()
-		return failed(err, holds, pair.Label)
+		return failed(err, holds, key.Label)
 	}
-	t.wrote(pair.objects(), changed.objects())
-	changed.fingerprint = pair.fingerprint
+	t.wrote(key.objects(), changed.objects())
+	changed.fingerprint = key.fingerprint
 	if now, err := t.fingerprinted(settle, changed); err == nil { // what cannot be had now is had when the key is read again
 		changed = now
 	}
@@ -106,8 +106,8 @@ func (t *Token) keyUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey, 
 type attributes struct{ private, public []cryptoki.Attribute }
 
 // heldBy says that the key has all of the attributes.
-func (a attributes) heldBy(pair WholeKey) bool {
-	return len(pair.private.lacking(a.private)) == 0 && len(pair.public.lacking(a.public)) == 0
+func (a attributes) heldBy(key WholeKey) bool {
+	return len(key.private.lacking(a.private)) == 0 && len(key.public.lacking(a.public)) == 0
 }
 
 // wanted are the attributes that the change asks for.
@@ -175,20 +175,20 @@ type mutation struct {
 	before WholeKey
 }
 
-// run changes the pair to what is wanted, or puts it back. Whether a call took effect is never guessed from its
+// run changes the key to what is wanted, or puts it back. Whether a call took effect is never guessed from its
 // code, but read from the token.
 func (m mutation) run(ctx, settle context.Context, want attributes) (WholeKey, Holding, error) {
 	old := attributes{private: m.before.private.as(want.private), public: m.before.public.as(want.public)}
-	pair := m.before
+	key := m.before
 	var cause error
 	for range 2 {
-		cause = m.set(ctx, pair, want)
+		cause = m.set(ctx, key, want)
 		now, holds, err := m.look(settle, cause)
 		if err != nil {
 			return WholeKey{}, holds, err
 		}
-		if pair = now; want.heldBy(pair) {
-			return pair, HoldsKey, nil
+		if key = now; want.heldBy(key) {
+			return key, HoldsKey, nil
 		}
 		if cause == nil {
 			cause = &VerifyError{Problems: []string{"the token says that it changed the key, and still shows it as it was"}}
@@ -198,45 +198,45 @@ func (m mutation) run(ctx, settle context.Context, want attributes) (WholeKey, H
 		}
 	}
 	for range 2 {
-		if old.heldBy(pair) {
+		if old.heldBy(key) {
 			return WholeKey{}, HoldsAsBefore, cause
 		}
-		failure := m.set(settle, pair, old)
+		failure := m.set(settle, key, old)
 		now, holds, err := m.look(settle, failure)
 		if err != nil {
 			return WholeKey{}, holds, errors.Join(cause, err)
 		}
-		pair = now
+		key = now
 	}
-	if old.heldBy(pair) {
+	if old.heldBy(key) {
 		return WholeKey{}, HoldsAsBefore, cause
 	}
 	return WholeKey{}, HoldsMixed, cause
 }
 
-// look reads the pair anew, after an attempt that ended with the given failure.
+// look reads the key anew, after an attempt that ended with the given failure.
 func (m mutation) look(ctx context.Context, failure error) (WholeKey, Holding, error) {
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
 		return WholeKey{}, HoldsKeyAtLeast, failure // it may still take effect
 	}
-	pair, err := m.token.keyUnder(ctx, m.ref, m.ids)
+	key, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if err != nil {
 		return WholeKey{}, HoldsKeyAtLeast, errors.Join(failure, err)
 	}
-	return pair, HoldsKey, nil
+	return key, HoldsKey, nil
 }
 
 // set gives both halves those of the attributes that they lack: the private one first, so that the pair is
 // still found by its public half; what cannot be put back comes last.
-func (m mutation) set(ctx context.Context, pair WholeKey, want attributes) error {
-	reversible, final := split(pair.private.lacking(want.private))
+func (m mutation) set(ctx context.Context, key WholeKey, want attributes) error {
+	reversible, final := split(key.private.lacking(want.private))
 	for _, step := range []struct {
 		half    object
 		missing []cryptoki.Attribute
 	}{
-		{pair.private, reversible},
-		{pair.public, pair.public.lacking(want.public)},
-		{pair.private, final},
+		{key.private, reversible},
+		{key.public, key.public.lacking(want.public)},
+		{key.private, final},
 	} {
 		if len(step.missing) == 0 {
 			continue

@@ -39,27 +39,27 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 	stream.Results = func(push func(list.ListResult) bool) {
 		var m keyListModel
 		diags := req.Config.Get(ctx, &m)
-		var pairs []hsm.WholeKey
+		var keys []hsm.WholeKey
 		var token *hsm.Token
 		if !diags.HasError() {
-			token, pairs = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
+			token, keys = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
 		}
 		if len(diags) > 0 && !push(list.ListResult{Diagnostics: diags}) || diags.HasError() {
 			return
 		}
 		same := map[string]int{}
-		for _, pair := range pairs {
-			same[string(pair.ID)]++
+		for _, key := range keys {
+			same[string(key.ID)]++
 		}
-		for i, pair := range pairs {
+		for i, key := range keys {
 			if req.Limit > 0 && int64(i) == req.Limit {
 				return
 			}
-			result := r.result(ctx, req, token.Info(), pair)
-			if n := same[string(pair.ID)]; n > 1 {
+			result := r.result(ctx, req, token.Info(), key)
+			if n := same[string(key.ID)]; n > 1 {
 				result.Diagnostics.AddWarning("Several Keys Of One ID", fmt.Sprintf(
 					"%d %ss on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
-						"or give one of them another CKA_ID.", n, r.kind.noun, hsm.FormatID(pair.ID), pair.Label))
+						"or give one of them another CKA_ID.", n, r.kind.noun, hsm.FormatID(key.ID), key.Label))
 			}
 			if !push(result) {
 				return
@@ -69,7 +69,7 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 }
 
 // listed reads the keys of the resource's type from the token.
-func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, pairs []hsm.WholeKey) {
+func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, keys []hsm.WholeKey) {
 	r.client.run(ctx, diags, r.kind.doing(doingList), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
@@ -92,20 +92,20 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
-		for _, pair := range all {
-			if pair.Type == r.kind.keyType && strings.HasPrefix(pair.Label, prefix) {
-				pairs = append(pairs, pair)
+		for _, key := range all {
+			if key.Type == r.kind.keyType && strings.HasPrefix(key.Label, prefix) {
+				keys = append(keys, key)
 			}
 		}
 	})
-	return token, pairs
+	return token, keys
 }
 
 // result is a key as an import brings it into the state.
-func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, pair hsm.WholeKey) list.ListResult {
+func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, key hsm.WholeKey) list.ListResult {
 	result := req.NewListResult(ctx)
-	result.DisplayName = fmt.Sprintf("%s (%s)", printable(pair.Label), hsm.FormatID(pair.ID))
-	identify(ctx, result.Identity, &result.Diagnostics, token, pair.ID)
+	result.DisplayName = fmt.Sprintf("%s (%s)", printable(key.Label), hsm.FormatID(key.ID))
+	identify(ctx, result.Identity, &result.Diagnostics, token, key.ID)
 	if !req.IncludeResource {
 		return result
 	}
@@ -117,10 +117,10 @@ func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hs
 		return result
 	}
 	// Other tools leave usages on keys that they cannot have, and no configuration may say those.
-	if may := pair.Usage & pair.MayUse(); may != 0 {
-		pair.Usage = may
+	if may := key.Usage & key.MayUse(); may != 0 {
+		key.Usage = may
 	}
-	if err := r.kind.read(m, pair, token); err != nil {
+	if err := r.kind.read(m, key, token); err != nil {
 		result.Diagnostics.Append(r.problem(doingList, m, nil, err))
 		return result
 	}

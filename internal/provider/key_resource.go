@@ -115,15 +115,15 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 		if !ok {
 			return errUnknownAtApply
 		}
-		pair, err := token.Generate(ctx, tmpl)
+		key, err := token.Generate(ctx, tmpl)
 		if err != nil {
 			return err
 		}
-		r.client.manages(hsm.FormatID(pair.ID))
-		if err := r.kind.read(m, pair, token.Info()); err != nil {
+		r.client.manages(hsm.FormatID(key.ID))
+		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
 	})
@@ -141,7 +141,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	a := m.common()
 	r.client.manages(a.KeyID.ValueString())
 	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
-		pair, err := token.WholeKey(ctx, r.kind.ref(m))
+		key, err := token.WholeKey(ctx, r.kind.ref(m))
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
@@ -149,22 +149,22 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		if err != nil {
 			return err
 		}
-		if was, now := m.fingerprint(), pair.Fingerprint(); was != "" && now != "" && was != now {
+		if was, now := m.fingerprint(), key.Fingerprint(); was != "" && now != "" && was != now {
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
 				"The key %q (key_id %s) on the token is not the one in the state: %s %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
-					"apply anything that publishes or uses the new key before it is cleared up.", pair.Label, hsm.FormatID(pair.ID), r.kind.has, r.kind.mark, now, was))
+					"apply anything that publishes or uses the new key before it is cleared up.", key.Label, hsm.FormatID(key.ID), r.kind.has, r.kind.mark, now, was))
 		}
 		differ := []byte("false")
-		if !halvesAgree(pair) {
+		if !halvesAgree(key) {
 			differ = []byte("true")
 			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
 				"Of the key %q (key_id %s), the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
-					"terraform apply writes both as they are configured.", pair.Label, hsm.FormatID(pair.ID), pair.Usage, pair.PublicLabel, pair.PublicUsage))
+					"terraform apply writes both as they are configured.", key.Label, hsm.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
 		before := copyOf(m)
-		if err := r.kind.read(m, pair, token.Info()); err != nil {
+		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
 		if !reflect.DeepEqual(m, before) { // else resp.State is what it has to be: writing it costs more than reading the key
@@ -238,15 +238,15 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 			extractable := plan.Extractable.ValueBool()
 			change.Extractable = &extractable
 		}
-		pair, err := token.Change(ctx, r.kind.ref(state), change)
+		key, err := token.Change(ctx, r.kind.ref(state), change)
 		if err != nil {
 			return err
 		}
-		r.client.manages(hsm.FormatID(pair.ID))
-		if err := r.kind.read(m, pair, token.Info()); err != nil {
+		r.client.manages(hsm.FormatID(key.ID))
+		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, []byte("false"))...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
@@ -310,13 +310,13 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
-		var pair hsm.WholeKey
+		var key hsm.WholeKey
 		if err == nil {
-			pair, err = r.find(ctx, token, asked)
+			key, err = r.find(ctx, token, asked)
 		}
 		var proven bool
 		if err == nil {
-			proven, err = token.Prove(ctx, pair)
+			proven, err = token.Prove(ctx, key)
 		}
 		if err != nil {
 			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
@@ -325,13 +325,13 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		if !proven {
 			resp.Diagnostics.AddWarning("Halves Not Proven To Be One Pair", fmt.Sprintf(
 				"The private half of the key %q (key_id %s) shows nothing of its key, and the token offers no operation that its usage (%s) allows and that would show whether the public half is its own. "+
-					"They are taken for one pair by their ID.", pair.Label, hsm.FormatID(pair.ID), pair.Usage))
+					"They are taken for one pair by their ID.", key.Label, hsm.FormatID(key.ID), key.Usage))
 		}
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(pair.ID))...)
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(key.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), pair.ID)
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
 		// Where others made two keys of this ID, the label or the fingerprint has said which is meant.
-		if fingerprint := pair.Fingerprint(); fingerprint != "" {
+		if fingerprint := key.Fingerprint(); fingerprint != "" {
 			resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.fingerprint), fingerprint)...)
 		}
 	})
@@ -351,23 +351,23 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		return hsm.WholeKey{}, &serialError{asked: asked.serial, token: token.Info()}
 	}
 	if asked.uri == nil {
-		pair, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
+		key, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
 		if errors.Is(err, hsm.ErrAmbiguous) && asked.label != nil {
 			return r.find(ctx, token, importID{id: asked.id, uri: &hsm.URI{Object: asked.label, ID: asked.id}, text: asked.text})
 		}
-		if err == nil && asked.label != nil && *asked.label != pair.Label {
-			err = &labelError{asked: *asked.label, found: pair.Label}
+		if err == nil && asked.label != nil && *asked.label != key.Label {
+			err = &labelError{asked: *asked.label, found: key.Label}
 		}
-		return pair, err
+		return key, err
 	}
 	keys, err := token.WholeKeys(ctx)
 	if err != nil {
 		return hsm.WholeKey{}, err
 	}
 	var found []hsm.WholeKey
-	for _, pair := range keys {
-		if pair.Type == r.kind.keyType && asked.uri.Matches(token.Info(), pair.PublicKey == nil, pair.Label, pair.ID) {
-			found = append(found, pair)
+	for _, key := range keys {
+		if key.Type == r.kind.keyType && asked.uri.Matches(token.Info(), key.PublicKey == nil, key.Label, key.ID) {
+			found = append(found, key)
 		}
 	}
 	if len(found) != 1 {
