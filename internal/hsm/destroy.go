@@ -258,10 +258,15 @@ func (r remains) holds(doomed []object) Holding {
 func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 	defer t.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
 	r := remains{objects: doomed}
+	var gone error // what the token said of one that is not there
 	for range 2 {
-		r.cause = nil
+		r.cause, gone = nil, nil
 		for _, o := range r.objects {
-			if r.cause = t.destroyObject(ctx, o); r.cause != nil {
+			r.cause = t.destroyObject(ctx, o)
+			if cryptoki.InvalidHandle(r.cause) {
+				r.cause, gone = nil, r.cause
+			}
+			if r.cause != nil {
 				break // never the public half while the private one may be there
 			}
 		}
@@ -290,7 +295,11 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 			return r, nil
 		}
 	}
-	if r.cause == nil {
+	switch {
+	case r.cause != nil:
+	case gone != nil:
+		r.cause = fmt.Errorf("the token shows them, and says of their handles that there is nothing: %w", gone)
+	default:
 		r.cause = errors.New("the token says that it destroyed them, and still shows them")
 	}
 	return r, nil
@@ -299,17 +308,13 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 // destroyObject destroys one object. That the handle means it is made sure of in the same session: a handle is
 // good for one session, and after a new login the same number may be another key's.
 func (t *Token) destroyObject(ctx context.Context, o object) error {
-	err := t.pool.use(ctx, func(s *cryptoki.Session) error {
+	return t.pool.use(ctx, func(s *cryptoki.Session) error {
 		now, err := t.readObject(ctx, s, o.handle)
 		if err != nil || !sameObject(o, now) {
 			return err // what is there under another handle is found afterwards
 		}
 		return s.DestroyObject(ctx, o.handle)
 	})
-	if cryptoki.InvalidHandle(err) {
-		return nil
-	}
-	return err
 }
 
 // findAll finds the objects of all the IDs that the given ones bear.

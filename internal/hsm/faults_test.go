@@ -78,7 +78,8 @@ func kindNamed(name string) kind {
 
 // operation is something that Terraform has done to a token.
 type operation struct {
-	name string
+	name  string
+	reads bool // it makes, changes and destroys nothing
 	// prepare brings the token into the state that the operation starts from.
 	prepare func(*world)
 	// run is the operation. What it gives is kept for the check.
@@ -184,9 +185,9 @@ func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) er
 }
 
 var operations = []operation{
-	{name: "refresh", prepare: withKey, run: look((*world).ref), converge: unchanged},
-	{name: "import", prepare: withKey, run: look(func(w *world) hsm.Ref { return hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
-	{name: "JWKS and list", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+	{name: "refresh", reads: true, prepare: withKey, run: look((*world).ref), converge: unchanged},
+	{name: "import", reads: true, prepare: withKey, run: look(func(w *world) hsm.Ref { return hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
+	{name: "JWKS and list", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		pairs, err := token.KeyPairs(ctx)
 		if err == nil && len(pairs) != w.kind.objects()-1 { // a secret key is in no set
 			w.t.Errorf("the set has %d keys", len(pairs))
@@ -207,7 +208,7 @@ var operations = []operation{
 		}
 		return err
 	}},
-	{name: "a public key", prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+	{name: "a public key", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		key, err := token.PublicKey(ctx, hsm.URI{ID: w.id})
 		if err == nil && (key.Fingerprint() != w.key.Fingerprint() || !key.HasPrivate) || errors.Is(err, hsm.ErrNoMatch) || errors.Is(err, hsm.ErrHalfPair) {
 			w.t.Errorf("got %+v, %v", key, err)

@@ -138,12 +138,14 @@ func (t *Token) untoldOf(o object) flags {
 // fanned out over the sessions. An object that has vanished is gone only if another search does not bring it either:
 // when sessions are lost, every handle becomes invalid, and nothing is gone.
 func (t *Token) readAll(ctx context.Context, handles []cryptoki.Object) ([]object, error) {
+	var vanished error
 	for range 3 {
-		objects, vanished, err := t.readEach(ctx, handles)
-		if err != nil {
+		var objects []object
+		var err error
+		if objects, vanished, err = t.readEach(ctx, handles); err != nil {
 			return nil, err
 		}
-		if !vanished {
+		if vanished == nil {
 			return keysAmong(objects), nil
 		}
 		if handles, err = t.handles(ctx); err != nil {
@@ -157,7 +159,7 @@ func (t *Token) readAll(ctx context.Context, handles []cryptoki.Object) ([]objec
 			return keysAmong(objects), nil
 		}
 	}
-	return nil, errors.New("the objects on the token come and go while they are read")
+	return nil, fmt.Errorf("the objects on the token come and go while they are read: %w", vanished)
 }
 
 // keysAmong keeps what was read and is a key, or makes too little sense to tell.
@@ -166,11 +168,11 @@ func keysAmong(objects []object) []object {
 }
 
 // readEach reads the objects of the handles. vanished says that some of the handles are not valid any more.
-func (t *Token) readEach(ctx context.Context, handles []cryptoki.Object) (objects []object, vanished bool, err error) {
+func (t *Token) readEach(ctx context.Context, handles []cryptoki.Object) (objects []object, vanished, err error) {
 	objects = make([]object, len(handles))
 	var claimed atomic.Int64
 	claim := func() int { return int(claimed.Add(1)) - 1 }
-	var gone atomic.Bool
+	var gone atomic.Pointer[error]
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(t.pool.size(), len(handles)/16+1) {
 		group.Go(func() error {
@@ -182,7 +184,7 @@ func (t *Token) readEach(ctx context.Context, handles []cryptoki.Object) (object
 						t.snapshot.progress.Add(1)
 						switch {
 						case cryptoki.InvalidHandle(err):
-							gone.Store(true)
+							gone.Store(&err)
 							continue
 						case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) && again:
 							o, err = object{handle: handles[i], read: true, debris: true}, nil
@@ -204,7 +206,10 @@ func (t *Token) readEach(ctx context.Context, handles []cryptoki.Object) (object
 		})
 	}
 	err = group.Wait()
-	return objects, gone.Load(), err
+	if last := gone.Load(); last != nil {
+		vanished = *last
+	}
+	return objects, vanished, err
 }
 
 // handles lists all objects of the token, and makes sure that the private ones were not hidden.
