@@ -51,12 +51,11 @@ func TestALentContextIsItsLendersAndThenNobodys(t *testing.T) {
 	defer stop()
 	var kept, child context.Context
 	_, err := lent(deadline, "request", func(ctx context.Context, req string) (string, error) {
-		var release context.CancelFunc
-		child, release = context.WithCancel(ctx)
-		defer context.AfterFunc(lender, release)
-		kept = ctx
+		made, release := context.WithCancel(ctx)
+		t.Cleanup(release)
+		kept, child = ctx, made
 		want, _ := deadline.Deadline()
-		if at, ok := ctx.Deadline(); !ok || at != want {
+		if at, ok := ctx.Deadline(); !ok || !at.Equal(want) {
 			t.Errorf("the deadline is %v, not %v", at, want)
 		}
 		if ctx.Value(testKey{}) != "value" || ctx.Err() != nil || child.Err() != nil {
