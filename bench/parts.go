@@ -38,6 +38,7 @@ func (b *bench) start(ctx context.Context) error {
 // plan is whole runs of terraform plan, where nothing has changed.
 func (b *bench) plan(ctx context.Context) error {
 	own := map[int]float64{} // seconds a pair beyond Terraform's own
+	cpu := map[int]float64{} // seconds of the provider a pair
 	for _, n := range b.sizes {
 		s, err := b.stand(ctx, n)
 		if err != nil {
@@ -96,6 +97,7 @@ func (b *bench) plan(ctx context.Context) error {
 			last := &b.table.rows[len(b.table.rows)-1]
 			last.target = verdict(watched.rss <= 150, "at most 150 MiB")
 		}
+		cpu[n] = watched.cpu / float64(n)
 		b.table.add("CPU of the provider in a plan", n, watched.cpu, floor.cpu, "%.2f s", "raw C calls that read all", 0)
 	}
 	for _, small := range []int{100, 1000} {
@@ -106,6 +108,9 @@ func (b *bench) plan(ctx context.Context) error {
 				most = 1.5
 			}
 			b.table.add(fmt.Sprintf("growth: a pair in a plan, less terraform_data, at %s", number(large)), large, 1000*own[large], 1000*own[small], "%.2f ms", "at "+number(small), most)
+		}
+		if cpu[small] > 0 && cpu[large] > 0 {
+			b.table.add(fmt.Sprintf("growth: CPU of the provider for a pair in a plan, at %s", number(large)), large, 1000*cpu[large], 1000*cpu[small], "%.2f ms", "at "+number(small), 0)
 		}
 	}
 	return nil

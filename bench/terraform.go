@@ -82,18 +82,19 @@ func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) 
 	if err := os.WriteFile(w.cli(), []byte(overrides), 0o600); err != nil {
 		return nil, err
 	}
+	if kind == ofData {
+		return w, w.adopt()
+	}
 	cached := filepath.Join(s.b.cache, fmt.Sprintf("%s-%d.tfstate", kind, s.pairs))
 	if state, err := os.ReadFile(cached); err == nil {
 		return w, os.WriteFile(w.state(), state, 0o600)
 	}
 	s.b.say("making the state of %d %s, to be kept in the cache", s.pairs, kind)
 	args := []string{"apply", "-auto-approve"}
-	if kind == ofHSM || kind == ofData {
+	if kind == ofHSM {
 		if err := w.adopt(); err != nil {
 			return nil, err
 		}
-	}
-	if kind == ofHSM {
 		args = append(args, "-refresh-only")
 	}
 	if _, err := w.run(ctx, nil, args...); err != nil {
