@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 //go:embed spy/spy.c
@@ -45,7 +46,7 @@ func main() {
 	flag.StringVar(&b.provider, "provider", "", "the provider's binary")
 	flag.StringVar(&b.terraform, "terraform", "terraform", "the Terraform to run")
 	flag.StringVar(&b.module, "module", "", "the path of SoftHSM's module")
-	flag.StringVar(&b.tls, "tls", os.Getenv("BENCH_TLS_PROVIDER"), "a binary of hashicorp/tls to plan beside, if there is one")
+	flag.StringVar(&b.tls, "tls", os.Getenv("BENCH_TLS_PROVIDER"), "a binary of hashicorp/tls to plan beside, terraform-provider-tls in a folder of its own, if there is one")
 	flag.StringVar(&b.cache, "cache", ".cache/bench", "a folder for keys that are made once")
 	flag.Parse()
 	for word := range strings.FieldsSeq(sizes) {
@@ -57,7 +58,7 @@ func main() {
 		b.sizes = append(b.sizes, n)
 	}
 	slices.Sort(b.sizes)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := b.run(ctx)
 	stop()
 	if err != nil {

@@ -37,15 +37,17 @@ func (b *bench) start(ctx context.Context) error {
 
 // plan is whole runs of terraform plan, where nothing has changed.
 func (b *bench) plan(ctx context.Context) error {
-	kinds := []string{ofHSM, ofData}
-	if b.tls != "" {
-		kinds = append(kinds, ofTLS)
-	}
 	own := map[int]float64{} // seconds a pair beyond Terraform's own
+	cpu := map[int]float64{} // seconds of the provider a pair
 	for _, n := range b.sizes {
 		s, err := b.stand(ctx, n)
 		if err != nil {
 			return err
+		}
+		kinds := []string{ofHSM, ofData}
+		beside := b.tls != "" && n <= 1000 // Terraform takes many minutes to make the state of more
+		if beside {
+			kinds = append(kinds, ofTLS)
 		}
 		var contenders []contender
 		var first *workspace
@@ -62,7 +64,7 @@ func (b *bench) plan(ctx context.Context) error {
 		contenders = append(contenders, func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-read") })
 		runs := b.runs
 		if n >= 10000 {
-			runs = min(runs, 3)
+			runs = 1 // Terraform alone takes a minute for each
 		}
 		b.say("plan of %d", n)
 		costs, err := sideBySide(ctx, runs, contenders...)
@@ -81,10 +83,10 @@ func (b *bench) plan(ctx context.Context) error {
 			}
 			return 0
 		}
-		if b.tls != "" {
+		if beside {
 			b.table.add("terraform plan", n, hsm.seconds, costs[2].seconds, "%.2f s", "of as many tls_private_key", target(n == 1000))
 		}
-		b.table.add("terraform plan", n, hsm.seconds, data.seconds, "%.2f s", "of as many terraform_data", target(n == 1000 && b.tls == ""))
+		b.table.add("terraform plan", n, hsm.seconds, data.seconds, "%.2f s", "of as many terraform_data", target(n == 1000 && !beside))
 		own[n] = (hsm.seconds - data.seconds) / float64(n)
 		var watched sample
 		if _, err := first.run(ctx, &watched, "plan"); err != nil {
@@ -95,6 +97,7 @@ func (b *bench) plan(ctx context.Context) error {
 			last := &b.table.rows[len(b.table.rows)-1]
 			last.target = verdict(watched.rss <= 150, "at most 150 MiB")
 		}
+		cpu[n] = watched.cpu / float64(n)
 		b.table.add("CPU of the provider in a plan", n, watched.cpu, floor.cpu, "%.2f s", "raw C calls that read all", 0)
 	}
 	for _, small := range []int{100, 1000} {
@@ -105,6 +108,9 @@ func (b *bench) plan(ctx context.Context) error {
 				most = 1.5
 			}
 			b.table.add(fmt.Sprintf("growth: a pair in a plan, less terraform_data, at %s", number(large)), large, 1000*own[large], 1000*own[small], "%.2f ms", "at "+number(small), most)
+		}
+		if cpu[small] > 0 && cpu[large] > 0 {
+			b.table.add(fmt.Sprintf("growth: CPU of the provider for a pair in a plan, at %s", number(large)), large, 1000*cpu[large], 1000*cpu[small], "%.2f ms", "at "+number(small), 0)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ resource "hsm_ec_keypair" "k" {
 	ofData: `
 resource "terraform_data" "k" {
   count = %d
-  input = { label = format("key-%%05d", count.index), text = join("", [for i in range(64) : "0123456789"]) }
+  input = "${format("key-%%05d", count.index)} ${join("", [for i in range(64) : "0123456789"])}"
 }
 `,
 	ofTLS: `terraform {
@@ -82,6 +82,9 @@ func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) 
 	if err := os.WriteFile(w.cli(), []byte(overrides), 0o600); err != nil {
 		return nil, err
 	}
+	if kind == ofData {
+		return w, w.adopt()
+	}
 	cached := filepath.Join(s.b.cache, fmt.Sprintf("%s-%d.tfstate", kind, s.pairs))
 	if state, err := os.ReadFile(cached); err == nil {
 		return w, os.WriteFile(w.state(), state, 0o600)
@@ -107,7 +110,8 @@ func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) 
 func (w *workspace) cli() string   { return filepath.Join(w.folder, "cli.tfrc") }
 func (w *workspace) state() string { return filepath.Join(w.folder, "terraform.tfstate") }
 
-// adopt writes a state of the token's pairs that has no more than a refresh needs to complete it.
+// adopt writes a state of as many resources as the token has pairs: of keys no more than a refresh needs to complete it.
+// To make ten thousand takes Terraform many minutes.
 func (w *workspace) adopt() error {
 	type instance struct {
 		Index      int            `json:"index_key"`
@@ -120,11 +124,16 @@ func (w *workspace) adopt() error {
 			"key_id": hex.EncodeToString([]byte(keyID(i))), "label": keyID(i), "curve": "P-256", "deletion_policy": "abandon",
 			"usage": []string{"sign"}, "extractable": false,
 		}}
+		if w.kind == ofData {
+			input := map[string]any{"value": keyID(i) + " " + strings.Repeat("0123456789", 64), "type": "string"}
+			instances[i].Attributes = map[string]any{"id": keyID(i), "input": input, "output": input, "triggers_replace": nil}
+		}
 	}
+	provider := map[string]string{ofHSM: "registry.terraform.io/terraform-provider-hsm/hsm", ofData: "terraform.io/builtin/terraform"}[w.kind]
 	text, err := json.Marshal(map[string]any{
 		"version": 4, "serial": 1, "lineage": "5f1e63a1-8d3f-4c77-93a5-1e6a4ec1b7d0", "outputs": map[string]any{},
 		"resources": []any{map[string]any{
-			"mode": "managed", "type": w.kind, "name": "k", "provider": `provider["registry.terraform.io/terraform-provider-hsm/hsm"]`, "instances": instances,
+			"mode": "managed", "type": w.kind, "name": "k", "provider": fmt.Sprintf("provider[%q]", provider), "instances": instances,
 		}},
 	})
 	if err != nil {

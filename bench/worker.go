@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ThalesGroup/crypto11"
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"golang.org/x/sync/errgroup"
@@ -155,7 +154,10 @@ func create(pairs, parallel int) error {
 // readJWKS has the provider read the data source hsm_jwks, with all keys of the token, by Terraform's protocol.
 func readJWKS() error {
 	ctx := context.Background()
-	server := providerserver.NewProtocol6(provider.New("bench")())()
+	if err := provider.LimitLogs(); err != nil {
+		return err
+	}
+	server := provider.NewServer(provider.New("bench"))()
 	schemas, err := server.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
 		return err

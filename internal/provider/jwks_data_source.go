@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -41,23 +42,20 @@ type jwksModel struct {
 	Profile     types.String   `tfsdk:"profile"`
 	AllowEmpty  types.Bool     `tfsdk:"allow_empty"`
 	JSON        types.String   `tfsdk:"json"`
-	Keys        []jwksKeyModel `tfsdk:"keys"`
+	Keys        types.List     `tfsdk:"keys"`
 }
 
-// jwksKeyModel is one key of the set: a JWK's public members, null where the key has none of that name.
-type jwksKeyModel struct {
-	Label types.String `tfsdk:"label"`
-	KeyID types.String `tfsdk:"key_id"`
-	KID   types.String `tfsdk:"kid"`
-	Kty   types.String `tfsdk:"kty"`
-	Use   types.String `tfsdk:"use"`
-	Alg   types.String `tfsdk:"alg"`
-	N     types.String `tfsdk:"n"`
-	E     types.String `tfsdk:"e"`
-	Crv   types.String `tfsdk:"crv"`
-	X     types.String `tfsdk:"x"`
-	Y     types.String `tfsdk:"y"`
-}
+// jwkMembers are a JWK's public members. A key of the set has all of them, null where its JWK has none of that name.
+var jwkMembers = []string{"kid", "kty", "use", "alg", "n", "e", "crv", "x", "y"}
+
+// jwksKeyType is the type of one key of the set.
+var jwksKeyType = func() types.ObjectType {
+	attributes := map[string]attr.Type{"label": types.StringType, "key_id": types.StringType}
+	for _, name := range jwkMembers {
+		attributes[name] = types.StringType
+	}
+	return types.ObjectType{AttrTypes: attributes}
+}()
 
 // kidFormats are the ways to name a key in the set.
 var kidFormats = map[string]func(hsm.WholeKey) (string, error){
@@ -378,7 +376,7 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 // render fills in json and keys.
 func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (diags diag.Diagnostics) {
 	keys := make([]jwk.Key, 0, len(pairs))
-	m.Keys = make([]jwksKeyModel, 0, len(pairs))
+	rows := make([]attr.Value, 0, len(pairs))
 	named := map[string]hsm.WholeKey{}
 	format := "text"
 	if !m.KIDFormat.IsNull() {
@@ -402,19 +400,21 @@ func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (
 			diags.Append(problem)
 			continue
 		}
-		row, err := jwksKeyOf(key, pair)
+		row, err := keyRow(key, pair)
 		if err != nil {
 			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
 			continue
 		}
-		keys, m.Keys = append(keys, key), append(m.Keys, row)
+		keys, rows = append(keys, key), append(rows, row)
 	}
 	text, err := jwk.SetJSON(keys)
 	if err != nil {
 		diags.AddError("Unable to Render the JSON Web Key Set", sentence(err.Error()))
 	}
 	m.JSON = types.StringValue(text)
-	return diags
+	list, listDiags := types.ListValue(jwksKeyType, rows)
+	m.Keys = list
+	return append(diags, listDiags...)
 }
 
 func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
@@ -442,25 +442,27 @@ func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]str
 	return key, nil
 }
 
-// jwksKeyOf takes the members out of the JWK itself, so that they cannot differ from it.
-func jwksKeyOf(key jwk.Key, pair hsm.WholeKey) (jwksKeyModel, error) {
+// keyRow is a key of the set, of jwksKeyType. It takes the members out of the JWK itself, so that they cannot differ
+// from it. It is no struct, which the plugin framework takes long to look into: a set may have ten thousand keys.
+func keyRow(key jwk.Key, pair hsm.WholeKey) (attr.Value, error) {
 	text, err := key.JSON()
 	if err != nil {
-		return jwksKeyModel{}, err
+		return nil, err
 	}
 	members := map[string]string{}
 	if err := json.Unmarshal([]byte(text), &members); err != nil {
-		return jwksKeyModel{}, err
+		return nil, err
 	}
-	member := func(name string) types.String {
+	row := map[string]attr.Value{"label": types.StringValue(printable(pair.Label)), "key_id": types.StringValue(hsm.FormatID(pair.ID))}
+	for _, name := range jwkMembers {
+		row[name] = types.StringNull()
 		if v, ok := members[name]; ok {
-			return types.StringValue(v)
+			row[name] = types.StringValue(v)
 		}
-		return types.StringNull()
 	}
-	return jwksKeyModel{
-		Label: types.StringValue(printable(pair.Label)), KeyID: types.StringValue(hsm.FormatID(pair.ID)),
-		KID: member("kid"), Kty: member("kty"), Use: member("use"), Alg: member("alg"),
-		N: member("n"), E: member("e"), Crv: member("crv"), X: member("x"), Y: member("y"),
-	}, nil
+	object, diags := types.ObjectValue(jwksKeyType.AttrTypes, row)
+	if diags.HasError() {
+		return nil, errors.New(diags[0].Detail())
+	}
+	return object, nil
 }

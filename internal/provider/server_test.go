@@ -49,24 +49,25 @@ func TestALentContextIsItsLendersAndThenNobodys(t *testing.T) {
 	lender, cancel := context.WithCancelCause(context.WithValue(t.Context(), testKey{}, "value"))
 	deadline, stop := context.WithTimeout(lender, time.Hour)
 	defer stop()
-	var kept, child context.Context
-	_, err := lent(deadline, "request", func(ctx context.Context, req string) (string, error) {
-		var release context.CancelFunc
-		child, release = context.WithCancel(ctx)
-		defer context.AfterFunc(lender, release)
-		kept = ctx
+	contexts, err := lent(deadline, "request", func(ctx context.Context, req string) ([]context.Context, error) {
+		child, release := context.WithCancel(ctx)
+		t.Cleanup(release)
 		want, _ := deadline.Deadline()
-		if at, ok := ctx.Deadline(); !ok || at != want {
+		if at, ok := ctx.Deadline(); !ok || !at.Equal(want) {
 			t.Errorf("the deadline is %v, not %v", at, want)
 		}
 		if ctx.Value(testKey{}) != "value" || ctx.Err() != nil || child.Err() != nil {
 			t.Errorf("value %v, errors %v, %v", ctx.Value(testKey{}), ctx.Err(), child.Err())
 		}
-		return req, nil
+		if req != "request" {
+			t.Errorf("the request is %q", req)
+		}
+		return []context.Context{ctx, child}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	kept, child := contexts[0], contexts[1]
 	if _, ok := kept.Deadline(); ok || kept.Value(testKey{}) != nil || !errors.Is(kept.Err(), context.Canceled) {
 		t.Errorf("given back, it still has a deadline, a value %v, or its error is %v", kept.Value(testKey{}), kept.Err())
 	}
