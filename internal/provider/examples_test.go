@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/compare"
 	"github.com/hashicorp/terraform-plugin-testing/config"
@@ -25,7 +24,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
 )
 
 const examples = "../../examples"
@@ -243,7 +241,7 @@ func testExampleOn(t *testing.T, needs []tfversion.TerraformVersionCheck, steps 
 	t.Setenv("TF_ACC_PROVIDER_NAMESPACE", "terraform-provider-hsm") // the examples name the whole source
 	for i := range steps {
 		steps[i].ProtoV6ProviderFactories = map[string]func() (tfprotov6.ProviderServer, error){
-			"hsm": providerserver.NewProtocol6WithError(provider.New("test")()),
+			"hsm": served,
 		}
 	}
 	resource.Test(t, resource.TestCase{TerraformVersionChecks: needs, Steps: steps})

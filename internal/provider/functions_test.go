@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -56,7 +55,7 @@ func TestFunctionsInTerraform(t *testing.T) {
 		checks = append(checks, statecheck.ExpectKnownOutputValue(kind, knownvalue.StringExact(text)))
 	}
 	resource.Test(t, resource.TestCase{
-		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){"hsm": providerserver.NewProtocol6WithError(provider.New("test")())},
+		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){"hsm": served},
 		Steps: []resource.TestStep{
 			{
 				Config:      config + `output "wrong" { value = provider::hsm::jwks([jsonencode({ kty = "oct", k = "SECRET" })]) }`,
@@ -76,15 +75,21 @@ func openssl(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// call calls a function of the provider as Terraform does.
+// served is the provider as its binary serves it.
+func served() (tfprotov6.ProviderServer, error) {
+	return provider.NewServer(provider.New("test"))(), nil
+}
+
+// call calls a function of the provider as Terraform does, and with the zero value as OpenTofu does with null.
 func call(t *testing.T, name string, arguments ...tftypes.Value) (string, *tfprotov6.FunctionError) {
 	t.Helper()
-	server, err := providerserver.NewProtocol6WithError(provider.New("test")())()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, _ := served()
 	req := &tfprotov6.CallFunctionRequest{Name: name}
 	for _, argument := range arguments {
+		if argument.Type() == nil {
+			req.Arguments = append(req.Arguments, &tfprotov6.DynamicValue{})
+			continue
+		}
 		value, err := tfprotov6.NewDynamicValue(argument.Type(), argument)
 		if err != nil {
 			t.Fatal(err)
@@ -156,7 +161,9 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 			}
 		})
 	}
-	if got, err := call(t, "pem_to_jwk", text(public), text(nil)); err != nil || got != "{"+ed {
-		t.Errorf("without a kid it is %q, %v", got, err)
+	for _, null := range []tftypes.Value{text(nil), {}} {
+		if got, err := call(t, "pem_to_jwk", text(public), null); err != nil || got != "{"+ed {
+			t.Errorf("without a kid (%s) it is %q, %v", null, got, err)
+		}
 	}
 }

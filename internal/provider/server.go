@@ -12,9 +12,10 @@ import (
 
 // NewServer gives the function that makes what speaks Terraform's protocol for a provider, such as New gives.
 //
-// It is the plugin framework's server, but for one thing: that keeps the context of each request, with the request's
-// loggers and all that they hold, for as long as the process lives. In a plan of ten thousand keys this would be half
-// a gigabyte. So the requests that come once or more a resource get a context that lets go of theirs when they end.
+// It is the plugin framework's server, but for the arguments of functions, and that the latter keeps the context of each
+// request, with the request's loggers and all that they hold, for as long as the process lives. In a plan of ten thousand
+// keys this would be half a gigabyte. So the requests that come once or more a resource get a context that lets go of
+// theirs when they end.
 func NewServer(newProvider func() provider.Provider) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		inner := providerserver.NewProtocol6(newProvider())()
@@ -61,6 +62,16 @@ func (s frugalServer) ApplyResourceChange(ctx context.Context, req *tfprotov6.Ap
 
 func (s frugalServer) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
 	return lent(ctx, req, s.wholeServer.ImportResourceState)
+}
+
+// CallFunction takes an argument that is not there for null: OpenTofu 1.12 leaves those out.
+func (s frugalServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
+	for i, argument := range req.Arguments {
+		if argument == nil || len(argument.MsgPack)+len(argument.JSON) == 0 {
+			req.Arguments[i] = &tfprotov6.DynamicValue{JSON: []byte("null")}
+		}
+	}
+	return s.wholeServer.CallFunction(ctx, req)
 }
 
 // lent makes a request with a context that is given back at its end.
