@@ -26,9 +26,9 @@ type sample struct {
 	rss        float64 // its peak resident size, MiB
 }
 
-// measured runs a command, which has the tally's path in its environment, and takes its cost. A worker prints the
-// seconds it took for what is measured; the others' count from start to end.
-func (s *stand) measured(ctx context.Context, wait time.Duration, prepare func(*exec.Cmd), command ...string) (sample, []byte, error) {
+// measured runs a command, which has the tally's path in its environment, and takes its cost: of CPU and memory that of
+// the program that it starts, where one is named.
+func (s *stand) measured(ctx context.Context, wait time.Duration, prepare func(*exec.Cmd), program string, command ...string) (sample, []byte, error) {
 	tally := filepath.Join(s.b.scratch, "tally")
 	if err := os.WriteFile(tally, make([]byte, 32), 0o600); err != nil {
 		return sample{}, nil, err
@@ -44,8 +44,18 @@ func (s *stand) measured(ctx context.Context, wait time.Duration, prepare func(*
 	if err := cmd.Start(); err != nil {
 		return sample{}, nil, err
 	}
+	done, seen := make(chan struct{}), make(chan struct{})
+	var rss, cpu float64
+	go func() {
+		defer close(seen)
+		if program != "" {
+			rss, cpu = watch(cmd.Process.Pid, program, done)
+		}
+	}()
 	err := cmd.Wait()
 	took := time.Since(start)
+	close(done)
+	<-seen
 	if err != nil {
 		return sample{}, nil, fmt.Errorf("%s: %w: %s%s", strings.Join(command, " "), err, lastLines(stdout.Bytes()), lastLines(stderr.Bytes()))
 	}
@@ -53,11 +63,13 @@ func (s *stand) measured(ctx context.Context, wait time.Duration, prepare func(*
 	if err != nil {
 		return sample{}, nil, err
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if program == "" {
+		rss = float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) / 1024
+		cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	}
 	count := func(i int) float64 { return float64(binary.NativeEndian.Uint64(counts[8*i:])) }
 	return sample{
-		seconds: took.Seconds(), calls: count(0), waited: count(1) / 1e9, generating: count(2) / 1e9,
-		cpu: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), rss: float64(usage.Maxrss) / 1024,
+		seconds: took.Seconds(), calls: count(0), waited: count(1) / 1e9, generating: count(2) / 1e9, cpu: cpu, rss: rss,
 	}, stdout.Bytes(), nil
 }
 
@@ -65,7 +77,7 @@ func lastLines(text []byte) []byte { return text[max(0, len(text)-2000):] }
 
 // worker runs this program as one of its workers.
 func (s *stand) worker(ctx context.Context, wait time.Duration, args ...string) (sample, error) {
-	cost, out, err := s.measured(ctx, wait, nil, append([]string{s.b.self, "worker"}, args...)...)
+	cost, out, err := s.measured(ctx, wait, nil, "", append([]string{s.b.self, "worker"}, args...)...)
 	if err != nil {
 		return sample{}, err
 	}
@@ -113,14 +125,14 @@ func sideBySide(ctx context.Context, runs int, contenders ...contender) ([]sampl
 
 // watch looks at the processes of a program that a process has started, until done is closed, and gives the greatest
 // peak resident size (MiB) and CPU time (seconds) of one of them.
-func watch(parent func() int, program string, done <-chan struct{}) (rss, cpu float64) {
+func watch(parent int, program string, done <-chan struct{}) (rss, cpu float64) {
 	for {
 		select {
 		case <-done:
 			return rss, cpu
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(25 * time.Millisecond):
 		}
-		for _, folder := range childrenOf(parent()) {
+		for _, folder := range childrenOf(parent) {
 			if exe, err := os.Readlink(filepath.Join(folder, "exe")); err != nil || filepath.Base(exe) != program {
 				continue
 			}

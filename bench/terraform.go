@@ -97,7 +97,7 @@ func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) 
 		}
 		args = append(args, "-refresh-only")
 	}
-	if _, err := w.run(ctx, nil, args...); err != nil {
+	if _, err := w.run(ctx, args...); err != nil {
 		return nil, err
 	}
 	state, err := os.ReadFile(w.state())
@@ -142,36 +142,21 @@ func (w *workspace) adopt() error {
 	return os.WriteFile(w.state(), text, 0o600)
 }
 
-// run runs Terraform.
-func (w *workspace) run(ctx context.Context, watched *sample, args ...string) (sample, error) {
+// run runs Terraform. CPU and memory are those of the provider, where there is one.
+func (w *workspace) run(ctx context.Context, args ...string) (sample, error) {
 	command := append([]string{w.s.b.terraform, "-chdir=" + w.folder}, args...)
 	command = append(command, "-input=false", "-no-color", "-lock=false")
-	done, seen := make(chan struct{}), make(chan struct{})
-	var process *exec.Cmd
-	if watched != nil {
-		go func() {
-			defer close(seen)
-			watched.rss, watched.cpu = watch(func() int {
-				if process.Process == nil {
-					return 0
-				}
-				return process.Process.Pid
-			}, filepath.Base(w.s.b.provider), done)
-		}()
+	program := filepath.Base(w.s.b.provider)
+	if w.kind == ofTLS {
+		program = filepath.Base(w.s.b.tls)
 	}
 	cost, out, err := w.s.measured(ctx, 0, func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Env, "TF_CLI_CONFIG_FILE="+w.cli(), "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1")
-		process = cmd
-	}, command...)
-	close(done)
-	if watched != nil {
-		<-seen
-		watched.calls = cost.calls
-	}
+	}, program, command...)
 	if err == nil && args[0] == "plan" && !strings.Contains(string(out), "No changes.") {
 		err = fmt.Errorf("the plan is not empty: %s", lastLines(out))
 	}
 	return cost, err
 }
 
-func (w *workspace) plan(ctx context.Context) (sample, error) { return w.run(ctx, nil, "plan") }
+func (w *workspace) plan(ctx context.Context) (sample, error) { return w.run(ctx, "plan") }
