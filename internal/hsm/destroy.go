@@ -30,33 +30,40 @@ func (t *Token) Destroy(ctx context.Context, ref Ref) (left []Object, err error)
 		return failed(err, HoldsUntouched, "")
 	}
 	defer leave()
-	objects, err := t.find(ctx, ref.ID)
-	if err != nil {
-		return failed(err, HoldsUntouched, "")
-	}
-	doomed, pair, err := victims(objects, ref)
-	if err == nil && pair != nil {
-		err = t.meant(ctx, *pair, ref)
-	}
-	if err != nil {
-		return failed(err, HoldsUntouched, "")
-	}
-	if len(doomed) > 0 && t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
-		return failed(ErrReadOnly, HoldsUntouched, doomed[0].label)
-	}
-	settle, cancel := settling(ctx)
-	defer cancel()
-	if len(doomed) > 0 {
-		remaining, err := t.destroy(settle, doomed)
+	holds := HoldsUntouched
+	for again := false; ; again = true {
+		objects, err := t.find(ctx, ref.ID)
 		if err != nil {
-			return failed(err, HoldsUnknown, doomed[0].label)
+			return failed(err, holds, "")
 		}
-		if len(remaining.objects) > 0 {
+		doomed, key, err := victims(objects, ref)
+		if err == nil && key != nil {
+			err = t.meant(ctx, *key, ref)
+		}
+		switch {
+		case cryptoki.InvalidHandle(err) && !again:
+			continue // the sessions were lost, and their handles with them
+		case err != nil:
+			return failed(err, holds, "")
+		case len(doomed) == 0:
+			return namesOf(objects), nil
+		case t.info.Has(cryptoki.CKF_WRITE_PROTECTED):
+			return failed(ErrReadOnly, holds, doomed[0].label)
+		}
+		settle, cancel := settling(ctx)
+		remaining, err := t.destroy(settle, doomed)
+		cancel()
+		switch {
+		case err != nil:
+			return failed(err, HoldsUnknown, doomed[0].label)
+		case remaining.adrift && !again:
+			holds = HoldsUnknown
+			continue // who it is takes another look at the whole key
+		case len(remaining.objects) > 0:
 			return failed(remaining.cause, remaining.holds(doomed), doomed[0].label)
 		}
-		objects = remaining.others
+		return namesOf(remaining.others), nil
 	}
-	return namesOf(objects), nil
 }
 
 // meant makes sure that the key that was found is the one that ref means, as far as the token shows it.
@@ -235,11 +242,14 @@ type remains struct {
 	objects []object // of those to be destroyed
 	others  []object // of the same ID
 	cause   error    // why any of objects are left
+	adrift  bool     // one of objects shows nothing of its key and bears another handle, so that it may be somebody else's
 }
 
 // holds tells remains in words.
 func (r remains) holds(doomed []object) Holding {
 	switch {
+	case r.adrift:
+		return HoldsUnknown
 	case len(r.objects) == 0 && len(r.others) > 0:
 		return HoldsOther
 	case len(r.objects) == 0:
@@ -254,21 +264,27 @@ func (r remains) holds(doomed []object) Holding {
 }
 
 // destroy destroys key objects, in the order given, and looks what is left. Destroying is repeated once on what
-// is left, on fresh sessions and with fresh handles. err says that the token could not be looked at in the end.
+// is left, on fresh sessions and with fresh handles, but for what is adrift. err says that the token could not be looked
+// at in the end.
 func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 	defer t.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
 	r := remains{objects: doomed}
-	var gone error // what the token said of one that is not there
+	destroyed := map[cryptoki.Object]bool{} // as the token says
+	var gone error                          // what the token said of one that is not there
 	for range 2 {
 		r.cause, gone = nil, nil
 		for _, o := range r.objects {
-			r.cause = t.destroyObject(ctx, o)
-			if cryptoki.InvalidHandle(r.cause) {
-				r.cause, gone = nil, r.cause
+			done, err := t.destroyObject(ctx, o)
+			if done {
+				destroyed[o.handle] = true
+				continue
 			}
-			if r.cause != nil {
-				break // never the public half while the private one may be there
+			if cryptoki.InvalidHandle(err) {
+				gone = err
+			} else {
+				r.cause = err
 			}
+			break // never the public half while the private one may be there
 		}
 		if _, ok := errors.AsType[*cryptoki.HangError](r.cause); ok {
 			return r, r.cause // it may still take effect
@@ -279,24 +295,25 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 		}
 		r.objects, r.others = nil, nil
 		for _, o := range found {
-			mine := isOneOf(doomed, o, found)
-			if mine && !o.showsItself() {
-				// It looks like one of them, but so would somebody else's that shows nothing of its key.
-				mine = slices.ContainsFunc(doomed, func(d object) bool { return d.handle == o.handle })
-			}
-			if mine {
+			like := slices.DeleteFunc(slices.Clone(doomed), func(d object) bool { return !sameObject(d, o) })
+			known := slices.ContainsFunc(like, func(d object) bool { return d.handle == o.handle }) || o.showsItself() && len(like) > 0
+			// One that shows nothing of its key may be somebody else's that looks like one of them, or is one that is not
+			// destroyed yet, and got another handle with a new session.
+			adrift := !known && slices.ContainsFunc(like, func(d object) bool { return !destroyed[d.handle] })
+			if known || adrift {
 				r.objects = append(r.objects, o)
+				r.adrift = r.adrift || adrift
 				continue
 			}
 			r.others = append(r.others, o)
 		}
 		slices.SortStableFunc(r.objects, privateFirst)
-		if len(r.objects) == 0 || r.cause != nil && cryptoki.Refused(r.cause) {
-			return r, nil
+		if len(r.objects) == 0 || r.adrift || r.cause != nil && cryptoki.Refused(r.cause) {
+			break
 		}
 	}
 	switch {
-	case r.cause != nil:
+	case r.cause != nil || len(r.objects) == 0:
 	case gone != nil:
 		r.cause = fmt.Errorf("the token shows them, and says of their handles that there is nothing: %w", gone)
 	default:
@@ -306,15 +323,21 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 }
 
 // destroyObject destroys one object. That the handle means it is made sure of in the same session: a handle is
-// good for one session, and after a new login the same number may be another key's.
-func (t *Token) destroyObject(ctx context.Context, o object) error {
-	return t.pool.use(ctx, func(s *cryptoki.Session) error {
+// good for one session, and after a new login the same number may be another key's. done says that the token has
+// destroyed it.
+func (t *Token) destroyObject(ctx context.Context, o object) (done bool, err error) {
+	err = t.pool.use(ctx, func(s *cryptoki.Session) error {
 		now, err := t.readObject(ctx, s, o.handle)
-		if err != nil || !sameObject(o, now) {
-			return err // what is there under another handle is found afterwards
+		if err == nil && !sameObject(o, now) { // what is there under another handle is found afterwards
+			err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
 		}
-		return s.DestroyObject(ctx, o.handle)
+		if err == nil {
+			err = s.DestroyObject(ctx, o.handle)
+		}
+		done = err == nil
+		return err
 	})
+	return done, err
 }
 
 // findAll finds the objects of all the IDs that the given ones bear.

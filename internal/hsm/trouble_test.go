@@ -233,6 +233,39 @@ func TestSessionsAreLostAmongCreations(t *testing.T) {
 	}
 }
 
+// TestSessionsAreLostInEachOperation loses all sessions before or after each call of each operation on each kind of key,
+// which then goes on with new handles. Secret keys that are to be destroyed show nothing of themselves, as on tokens without
+// CKA_CHECK_VALUE.
+func TestSessionsAreLostInEachOperation(t *testing.T) {
+	everyOperation(t, func(t *testing.T, kind kind, op operation) {
+		k := hsmtest.New(t)
+		w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+		for nth, calls := 1, 1; nth <= calls; nth++ {
+			op.prepare(w)
+			w.made = hsm.WholeKey{}
+			token, faults, lose := lossy(t, k)
+			_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
+			before := faults.Count("")
+			if op.name == "delete" {
+				faults.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
+			}
+			lose(nth, nth%2 == 0)
+			w.err = op.run(context.Background(), w, token)
+			calls = max(calls, faults.Count("")-before)
+			_ = token.Close()
+			if w.err != nil {
+				w.holdsAsSaid(w.err)
+			}
+			fresh := w.fresh()
+			op.converge(w, fresh)
+			_ = fresh.Close()
+			if t.Failed() {
+				t.Fatalf("sessions were lost at call %d (after it: %t) of %v", nth, nth%2 == 0, faults.Calls())
+			}
+		}
+	})
+}
+
 // hang makes a call never return until the test ends.
 func hang(t *testing.T, function string, nth int, entered chan<- string) hsmtest.Fault {
 	release := make(chan struct{})

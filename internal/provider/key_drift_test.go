@@ -69,9 +69,7 @@ func (d drifting) test(t *testing.T) {
 		hsmtest.NeedsCurves(t, "P-256")
 	}
 	b := newBench(t)
-	label := func(text string) cryptoki.Attribute {
-		return cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(text))
-	}
+	renamed := cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("renamed"))
 	before := map[string]string{} // fingerprints by address
 	other := ""                   // of the key that took the place of one
 	cases := []struct {
@@ -85,8 +83,8 @@ func (d drifting) test(t *testing.T) {
 		{
 			name: "label", id: "01", action: plancheck.ResourceActionUpdate,
 			drift: func(id string) {
-				b.alter(privateHalf, id, label("renamed"))
-				b.alter(publicHalf, id, label("renamed"))
+				b.alter(privateHalf, id, renamed)
+				b.alter(publicHalf, id, renamed)
 			},
 		},
 		{
@@ -98,12 +96,12 @@ func (d drifting) test(t *testing.T) {
 		},
 		{
 			name: "public_label", id: "03", action: plancheck.ResourceActionUpdate,
-			drift: func(id string) { b.alter(publicHalf, id, label("renamed")) },
+			drift: func(id string) { b.alter(publicHalf, id, renamed) },
 			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_label" (key_id 03)`, `the public half is labelled "renamed"`)},
 		},
 		{
 			name: "private_label", id: "04", action: plancheck.ResourceActionUpdate,
-			drift: func(id string) { b.alter(privateHalf, id, label("renamed")) },
+			drift: func(id string) { b.alter(privateHalf, id, renamed) },
 			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "renamed" (key_id 04)`, `the public half is labelled "private_label"`)},
 		},
 		{
