@@ -65,8 +65,12 @@ func (m *secretKeyModel) fill(t *hsm.Template) {
 
 func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
 
-// take keeps what the token does not tell, or tells no more: a key that may not encrypt any longer is still the same.
+// take keeps what the token does not tell, or tells no more: a key that may not encrypt any longer is still the same. One
+// of another type or length is not, and has none of the other's check value.
 func (m *secretKeyModel) take(key hsm.WholeKey) error {
+	if key.Differs(hsm.Ref{Kind: m.Type.ValueString(), Bits: int(m.Bits.ValueInt64())}) != nil {
+		m.KeyCheckValue = types.StringNull()
+	}
 	m.Type = types.StringValue(key.Kind)
 	if key.Bits > 0 {
 		m.Bits = types.Int64Value(int64(key.Bits))
