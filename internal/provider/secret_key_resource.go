@@ -42,7 +42,7 @@ func newSecretKeyResource() resource.Resource {
 				Required:            true,
 			},
 			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), else for `aes` the first three bytes of an encrypted block of zeros, where the key may `encrypt`. " +
-				"It does not give the key away, and a key that was exchanged behind the same ID is noticed by it. Null until it can be had."),
+				"It does not give the key away, and a key that was exchanged behind the same ID is noticed by it, or by its type and length. Null until it can be had."),
 		},
 		usageNote: "Keys of the type `generic` are for `sign` and `verify` only.",
 		newModel:  func() keyModel { return new(secretKeyModel) },
