@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -42,13 +43,13 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 	}
 	key, err := t.keyUnder(ctx, ref, ids[:1])
 	if err == nil {
-		key, err = t.fingerprinted(ctx, key)
+		key, err = t.Fingerprinted(ctx, key)
 	}
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}
 	if !key.isMeant(ref) {
-		return failed(&DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: key.Fingerprint()}, HoldsUntouched, key.Label)
+		return failed(differentKey(key, ref), HoldsUntouched, key.Label)
 	}
 	kt := typeOf(key.private.ckk)
 	if c.Usage != nil {
@@ -74,18 +75,24 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 	}
 	settle, cancel := settling(ctx)
 	defer cancel()
-	ref.Fingerprint = key.Fingerprint()
+	ref.Fingerprint = cmp.Or(key.Fingerprint(), ref.Fingerprint) // one that cannot be had now may be had after the change
 	m := mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
 		t.failed()
 		return failed(err, holds, key.Label)
 	}
-	t.wrote(key.objects(), changed.objects())
 	changed.fingerprint = key.fingerprint
-	if now, err := t.fingerprinted(settle, changed); err == nil { // what cannot be had now is had when the key is read again
+	if now, err := t.Fingerprinted(settle, changed); err == nil { // what cannot be had now is had when the key is read again
 		changed = now
 	}
+	if !changed.isMeant(ref) { // a usage that the key did not have has shown it
+		t.failed()
+		different := differentKey(changed, ref)
+		holds, err := m.putBack(settle, changed, want)
+		return failed(errors.Join(different, err), holds, changed.Label)
+	}
+	t.wrote(key.objects(), changed.objects())
 	return changed, nil
 }
 
@@ -99,7 +106,7 @@ func (t *Token) keyUnder(ctx context.Context, ref Ref, ids [][]byte) (WholeKey, 
 		}
 		objects = append(objects, found...)
 	}
-	return choose(objects, ref)
+	return choose(objects, ref, t.fingerprinting(ctx))
 }
 
 // attributes are those to give to a key: of the private and, where it has one, of the public half.
@@ -178,7 +185,6 @@ type mutation struct {
 // run changes the key to what is wanted, or puts it back. Whether a call took effect is never guessed from its
 // code, but read from the token.
 func (m mutation) run(ctx, settle context.Context, want attributes) (WholeKey, Holding, error) {
-	old := attributes{private: m.before.private.as(want.private), public: m.before.public.as(want.public)}
 	key := m.before
 	var cause error
 	for range 2 {
@@ -197,21 +203,29 @@ func (m mutation) run(ctx, settle context.Context, want attributes) (WholeKey, H
 			break
 		}
 	}
+	holds, err := m.putBack(settle, key, want)
+	return WholeKey{}, holds, errors.Join(cause, err)
+}
+
+// putBack gives the key as it is now those of the attributes back that it had before. err says that it could not be
+// looked at afterwards.
+func (m mutation) putBack(ctx context.Context, key WholeKey, want attributes) (Holding, error) {
+	old := attributes{private: m.before.private.as(want.private), public: m.before.public.as(want.public)}
 	for range 2 {
 		if old.heldBy(key) {
-			return WholeKey{}, HoldsAsBefore, cause
+			return HoldsAsBefore, nil
 		}
-		failure := m.set(settle, key, old)
-		now, holds, err := m.look(settle, failure)
+		failure := m.set(ctx, key, old)
+		now, holds, err := m.look(ctx, failure)
 		if err != nil {
-			return WholeKey{}, holds, errors.Join(cause, err)
+			return holds, err
 		}
 		key = now
 	}
 	if old.heldBy(key) {
-		return WholeKey{}, HoldsAsBefore, cause
+		return HoldsAsBefore, nil
 	}
-	return WholeKey{}, HoldsMixed, cause
+	return HoldsMixed, nil
 }
 
 // look reads the key anew, after an attempt that ended with the given failure.
@@ -220,10 +234,32 @@ func (m mutation) look(ctx context.Context, failure error) (WholeKey, Holding, e
 		return WholeKey{}, HoldsKeyAtLeast, failure // it may still take effect
 	}
 	key, err := m.token.keyUnder(ctx, m.ref, m.ids)
+	if ambiguous := (*AmbiguousError)(nil); errors.As(err, &ambiguous) {
+		// A secret key that may not encrypt any more may show nothing of itself: it is the one that was written to.
+		key, err = m.written(ctx, ambiguous)
+	}
 	if err != nil {
 		return WholeKey{}, HoldsKeyAtLeast, errors.Join(failure, err)
 	}
 	return key, HoldsKey, nil
+}
+
+// written gives a key that is one object by its handle, where several bear the ID.
+func (m mutation) written(ctx context.Context, ambiguous error) (key WholeKey, err error) {
+	before := m.before.private
+	kt := typeOf(before.ckk)
+	if !kt.alone() {
+		return WholeKey{}, ambiguous
+	}
+	err = m.token.read(ctx, func(s *cryptoki.Session) error {
+		now, err := m.token.readObject(ctx, s, before.handle)
+		if err != nil || !sameKey(before, now) || !slices.ContainsFunc(m.ids, func(id []byte) bool { return bytes.Equal(id, now.id) }) {
+			return errors.Join(ambiguous, err)
+		}
+		key, err = newWholeKey(kt, now, object{})
+		return err
+	})
+	return key, err
 }
 
 // set gives both halves those of the attributes that they lack: the private one first, so that the pair is

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (t *Token) Destroy(ctx context.Context, ref Ref) (left []Object, err error)
 		if err != nil {
 			return failed(err, holds, "")
 		}
-		doomed, key, err := victims(objects, ref)
+		doomed, key, err := victims(objects, ref, t.fingerprinting(ctx))
 		if err == nil && key != nil {
 			err = t.meant(ctx, *key, ref)
 		}
@@ -68,9 +69,9 @@ func (t *Token) Destroy(ctx context.Context, ref Ref) (left []Object, err error)
 
 // meant makes sure that the key that was found is the one that ref means, as far as the token shows it.
 func (t *Token) meant(ctx context.Context, key WholeKey, ref Ref) error {
-	key, err := t.fingerprinted(ctx, key)
+	key, err := t.Fingerprinted(ctx, key)
 	if err == nil && !key.isMeant(ref) {
-		return &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: key.Fingerprint()}
+		return differentKey(key, ref)
 	}
 	if err == nil { // the private half may be somebody else's
 		_, err = t.Prove(ctx, key)
@@ -82,14 +83,43 @@ func (t *Token) meant(ctx context.Context, key WholeKey, ref Ref) error {
 type DifferentKeyError struct {
 	ID          []byte
 	Want, Found string // fingerprints, as WholeKey has them
+	// Kinds and sizes of secret keys, where those tell that it is another: such as "aes (256 bits)".
+	WantKind, FoundKind string
+}
+
+// Differs is not nil for a key that is not the one that ref means, as far as the token shows it.
+func (k WholeKey) Differs(ref Ref) *DifferentKeyError {
+	if k.isMeant(ref) {
+		return nil
+	}
+	return differentKey(k, ref)
+}
+
+// differentKey is for a key that is not the one that ref means.
+func differentKey(key WholeKey, ref Ref) *DifferentKeyError {
+	e := &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: key.fingerprint}
+	if !key.fits(ref) {
+		e.WantKind, e.FoundKind = sizedKind(cmp.Or(ref.Kind, key.Kind), ref.Bits), sizedKind(key.Kind, key.Bits)
+	}
+	return e
+}
+
+func sizedKind(kind string, bits int) string {
+	if bits == 0 {
+		return kind
+	}
+	return fmt.Sprintf("%s (%d bits)", kind, bits)
 }
 
 func (e *DifferentKeyError) Error() string {
+	if e.FoundKind != e.WantKind {
+		return fmt.Sprintf("the key behind key ID %s is another one: its type is %s, that of the one that is meant is %s", FormatID(e.ID), e.FoundKind, e.WantKind)
+	}
 	return fmt.Sprintf("the key behind key ID %s is another one: its fingerprint is %s, that of the one that is meant is %s", FormatID(e.ID), e.Found, e.Want)
 }
 
 // victims are the objects to destroy: those of the key that ref means, or what is left of a pair, where key is nil.
-func victims(objects []object, ref Ref) (doomed []object, key *WholeKey, err error) {
+func victims(objects []object, ref Ref, fingerprinted func(WholeKey) (WholeKey, error)) (doomed []object, key *WholeKey, err error) {
 	candidates := ofType(objects, ref.Type)
 	for _, o := range objects {
 		if o.err != nil {
@@ -99,7 +129,7 @@ func victims(objects []object, ref Ref) (doomed []object, key *WholeKey, err err
 	if len(candidates) == 0 {
 		return nil, nil, nil
 	}
-	chosen, err := choose(objects, ref)
+	chosen, err := choose(objects, ref, fingerprinted)
 	var half *HalfPairError
 	switch {
 	case errors.As(err, &half):

@@ -321,7 +321,7 @@ func (g generation) prove(ctx context.Context, key WholeKey) (WholeKey, error) {
 	if err := g.token.prove(ctx, g.row, key); err != nil {
 		return WholeKey{}, err
 	}
-	return g.token.fingerprinted(ctx, key)
+	return g.token.Fingerprinted(ctx, key)
 }
 
 // Two who make the same ID at the same time both find it free: a token has no way to reserve an ID. But each

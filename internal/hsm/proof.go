@@ -77,22 +77,30 @@ func (t *Token) operate(ctx context.Context, kt *keyType, pair WholeKey) (result
 	return unknown, refusal, nil
 }
 
-// fingerprinted gives the key with its fingerprint. That of a secret key is computed where the token does not show it,
-// if the key's usage allows it and the token offers it.
-func (t *Token) fingerprinted(ctx context.Context, key WholeKey) (WholeKey, error) {
+// Fingerprinted gives the key with its fingerprint. That of a secret key is computed where the token does not show it,
+// if the key's usage allows it and the token offers it. That the key's handle still means it is made sure of in the same
+// session: the value of another key would vouch for it.
+func (t *Token) Fingerprinted(ctx context.Context, key WholeKey) (WholeKey, error) {
 	kt := typeOf(key.private.ckk)
 	if key.fingerprint != "" || kt.check == nil || !key.Usage.Has(Encrypt) {
 		return key, nil
 	}
 	var value []byte
 	err := t.read(ctx, func(s *cryptoki.Session) (err error) {
+		now, err := t.readObject(ctx, s, key.private.handle)
+		if err != nil {
+			return err
+		}
+		if !sameObject(key.private, now) {
+			return s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+		}
 		value, err = kt.check(ctx, s, key.private.handle)
 		return err
 	})
 	switch {
 	case err == nil:
 		key.fingerprint = hex.EncodeToString(value)
-	case !notOffered(err):
+	case cryptoki.InvalidHandle(err) || !notOffered(err):
 		return WholeKey{}, err
 	}
 	return key, nil

@@ -228,7 +228,7 @@ func FuzzDecode(f *testing.F) {
 		if o.err == nil && (len(class) != 8 || len(flag) != 1 || !bytes.Equal(o.id, id)) {
 			t.Errorf("taken for good: %+v", o)
 		}
-		_, _ = choose([]object{o, o}, Ref{ID: id})
+		_, _ = choose([]object{o, o}, Ref{ID: id}, nil)
 		for i := range keyTypes {
 			_ = keyTypes[i].fingerprint(o)
 		}

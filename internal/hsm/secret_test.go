@@ -339,3 +339,80 @@ func TestARaceForASecretKeysID(t *testing.T) {
 		})
 	}
 }
+
+// TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone has a key take another's place that shows no check value to tell it by.
+func TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys)
+	k := hsmtest.New(t)
+	ctx := context.Background()
+	token := hidden(t, k, &hsmtest.Faults{})
+	generate(t, token, secretKey(hsm.Generic, 256, hsm.Sign|hsm.Verify, "a"))
+	label := "mine"
+	for _, ref := range []hsm.Ref{{Kind: hsm.AES, Bits: 256}, {Kind: hsm.Generic, Bits: 512}} {
+		ref.Type, ref.ID, ref.Fingerprint = hsm.Secret, []byte("a"), "c0ffee"
+		_, changeErr := token.Change(ctx, ref, hsm.Change{Label: &label})
+		_, destroyErr := token.Destroy(ctx, ref)
+		for _, err := range []error{changeErr, destroyErr} {
+			if different, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok || different.FoundKind != "generic (256 bits)" {
+				t.Errorf("%s of %d bits: %v", ref.Kind, ref.Bits, err)
+			}
+		}
+		if key, err := token.WholeKey(ctx, ref); err != nil || key.Label != "secret a" || key.Differs(ref) == nil {
+			t.Errorf("found %s, %v", describe(key), err)
+		}
+	}
+}
+
+// TestAnotherSecretKeyThatShowsItselfAfterAChangeIsPutBack has the new usage let the check value be computed.
+func TestAnotherSecretKeyThatShowsItselfAfterAChangeIsPutBack(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys)
+	k := hsmtest.New(t)
+	token := hidden(t, k, &hsmtest.Faults{})
+	generate(t, token, secretKey(hsm.AES, 256, hsm.Decrypt, "a"))
+	usage, ref := hsm.Encrypt|hsm.Decrypt, hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
+	_, err := token.Change(context.Background(), ref, hsm.Change{Usage: &usage})
+	failed, _ := errors.AsType[*hsm.OperationError](err)
+	if different, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok || different.Want != "c0ffee" || failed.Holds != hsm.HoldsAsBefore {
+		t.Errorf("got %v", err)
+	}
+	if key, err := token.WholeKey(context.Background(), ref); err != nil || key.Usage != hsm.Decrypt {
+		t.Errorf("left %s, %v", describe(key), err)
+	}
+}
+
+// TestSecretKeysThatShowNothingAreFoundByTheirCheckValues has them share an ID, or bear another.
+func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
+	k, faults := hsmtest.New(t), &hsmtest.Faults{}
+	ctx := context.Background()
+	first := knownKey(t, k, "first", 1)
+	knownKey(t, k, "second", 2)
+	token := hidden(t, k, faults)
+	ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Kind: hsm.AES, Bits: 128, Fingerprint: first}
+	if key, err := token.WholeKey(ctx, ref); err != nil || key.Label != "first" {
+		t.Errorf("found %s, %v", describe(key), err)
+	}
+	nobody := func([]byte) bool { return false }
+	for range 2 { // the second time costs nothing
+		key, found, err := token.Whereabouts(ctx, ref, nobody)
+		if err != nil || !found || key.Label != "first" {
+			t.Errorf("it is %s (%t), %v", describe(key), found, err)
+		}
+	}
+	before := faults.Count("")
+	longer := ref
+	longer.Bits = 256
+	if _, found, err := token.Whereabouts(ctx, longer, nobody); err != nil || found {
+		t.Errorf("one of another length: %t, %v", found, err)
+	}
+	if _, found, err := token.Whereabouts(ctx, ref, func([]byte) bool { return true }); err != nil || found {
+		t.Errorf("one that is skipped: %t, %v", found, err)
+	}
+	if n := faults.Count("") - before; n != 0 {
+		t.Errorf("looking again makes %d calls", n)
+	}
+	usage := hsm.Decrypt
+	if key, err := token.Change(ctx, ref, hsm.Change{Usage: &usage}); err != nil || key.Label != "first" || key.Usage != usage {
+		t.Errorf("changed to %s, %v", describe(key), err)
+	}
+}

@@ -52,7 +52,7 @@ func (s *snapshot) lookup(ctx context.Context, t *Token, id []byte) (objects []o
 	case direct:
 		return nil, false, nil
 	}
-	all, err := s.fill(ctx, t, func(objects int, took time.Duration) bool {
+	all, _, err := s.fill(ctx, t, func(objects int, took time.Duration) bool {
 		s.counted(objects, took)
 		return s.next() == take
 	})
@@ -78,27 +78,35 @@ func whereEnded(ctx context.Context, err error) error {
 
 // all gives every key object on the token.
 func (s *snapshot) all(ctx context.Context, t *Token) ([]object, error) {
+	objects, _, _, err := s.at(ctx, t)
+	return objects, err
+}
+
+// at gives every key object on the token, and what state would have said when they were those of the snapshot: kept is
+// false where they never were.
+func (s *snapshot) at(ctx context.Context, t *Token) (objects []object, changes int, kept bool, err error) {
 	switch err := s.takeTurn(ctx); {
 	case errors.Is(err, errStalled):
 		handles, err := t.handles(ctx)
 		if err != nil {
-			return nil, err
+			return nil, 0, false, err
 		}
-		return t.readAll(ctx, handles)
+		objects, err := t.readAll(ctx, handles)
+		return objects, 0, false, err
 	case err != nil:
-		return nil, err
+		return nil, 0, false, err
 	}
 	defer s.giveTurn()
 	t.catchUp()
 	s.mu.Lock()
 	all := flat(s.objects)
-	there := s.objects != nil
+	changes, there := s.changes, s.objects != nil
 	s.mu.Unlock()
 	if there {
-		return all, nil
+		return all, changes, true, nil
 	}
-	taken, err := s.fill(ctx, t, func(int, time.Duration) bool { return true })
-	return flat(taken), err
+	taken, changes, err := s.fill(ctx, t, func(int, time.Duration) bool { return true })
+	return flat(taken), changes, err == nil && changes > 0, err
 }
 
 func flat(byID map[string][]object) (all []object) {
@@ -109,9 +117,10 @@ func flat(byID map[string][]object) (all []object) {
 }
 
 // fill takes the snapshot, and gives what was read with what this process wrote in the meantime, to nobody else.
-// It is kept unless a write failed since the taking began; what was read is still as good as a search made then.
+// It is kept unless a write failed since the taking began; what was read is still as good as a search made then. changes
+// is the snapshot's number then, and 0 where it was not kept.
 // Once the objects are listed, it asks whether to go on, and gives errDear where that is not so. The caller has the turn.
-func (s *snapshot) fill(ctx context.Context, t *Token, goOn func(objects int, took time.Duration) bool) (map[string][]object, error) {
+func (s *snapshot) fill(ctx context.Context, t *Token, goOn func(objects int, took time.Duration) bool) (taken map[string][]object, changes int, err error) {
 	s.mu.Lock()
 	s.taking, s.dropped, s.writes = true, false, nil
 	s.mu.Unlock()
@@ -131,12 +140,12 @@ func (s *snapshot) fill(ctx context.Context, t *Token, goOn func(objects int, to
 	s.writes = nil
 	switch {
 	case errors.Is(err, errDear):
-		return nil, err
+		return nil, 0, err
 	case err != nil:
 		s.rental = rental{waiting: s.rental.waiting}
-		return nil, err
+		return nil, 0, err
 	}
-	taken := make(map[string][]object, len(objects)/2)
+	taken = make(map[string][]object, len(objects)/2)
 	for _, o := range objects {
 		taken[string(o.id)] = append(taken[string(o.id)], o)
 	}
@@ -146,8 +155,9 @@ func (s *snapshot) fill(ctx context.Context, t *Token, goOn func(objects int, to
 	if !s.dropped {
 		s.objects = maps.Clone(taken)
 		s.changes++
+		changes = s.changes
 	}
-	return taken, nil
+	return taken, changes, nil
 }
 
 func (s *snapshot) serve(id []byte) ([]object, bool) {

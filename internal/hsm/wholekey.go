@@ -55,6 +55,8 @@ func (k WholeKey) objects() []object {
 type Ref struct {
 	Type        KeyType // "": any key pair
 	ID          []byte
+	Kind        string // of a secret key; "": not known
+	Bits        int    // of a secret key; 0: not known
 	Fingerprint string // "": not known. It decides where several keys bear the ID
 }
 
@@ -86,16 +88,26 @@ func (t *Token) WholeKey(ctx context.Context, ref Ref) (WholeKey, error) {
 
 // chosen is choose, and gives the key with its fingerprint.
 func (t *Token) chosen(ctx context.Context, objects []object, ref Ref) (WholeKey, error) {
-	key, err := choose(objects, ref)
+	key, err := choose(objects, ref, t.fingerprinting(ctx))
 	if err != nil {
 		return WholeKey{}, err
 	}
-	return t.fingerprinted(ctx, key)
+	return t.Fingerprinted(ctx, key)
 }
 
-// isMeant says that the key has the fingerprint of the one that is meant, where both are known.
+// fingerprinting is Fingerprinted for choose.
+func (t *Token) fingerprinting(ctx context.Context) func(WholeKey) (WholeKey, error) {
+	return func(key WholeKey) (WholeKey, error) { return t.Fingerprinted(ctx, key) }
+}
+
+// isMeant says that the key has the kind, the size and the fingerprint of the one that is meant, where both are known.
 func (k WholeKey) isMeant(ref Ref) bool {
-	return ref.Fingerprint == "" || k.fingerprint == "" || ref.Fingerprint == k.fingerprint
+	return k.fits(ref) && (ref.Fingerprint == "" || k.fingerprint == "" || ref.Fingerprint == k.fingerprint)
+}
+
+// fits says that a secret key has the kind and the size of the one that is meant, where both are known.
+func (k WholeKey) fits(ref Ref) bool {
+	return (ref.Kind == "" || ref.Kind == k.Kind) && (ref.Bits == 0 || k.Bits == 0 || ref.Bits == k.Bits)
 }
 
 // strayTwin looks for the missing half under other IDs: an interrupted change of ID leaves the halves apart.
@@ -191,9 +203,10 @@ func (t *Token) WholeKeys(ctx context.Context) ([]WholeKey, error) {
 // whereabouts are the whole keys of the snapshot by their fingerprints, for as long as it does not change: thousands of keys
 // that are looked for one after the other cost no more than one.
 type whereabouts struct {
-	mu      sync.Mutex
-	changes int // the snapshot's, when these were made of it
-	keys    map[whose]WholeKey
+	mu       sync.Mutex
+	changes  int  // the snapshot's, when these were made of it
+	computed bool // with the check values that the token does not show
+	keys     map[whose][]WholeKey
 }
 
 // whose is what a key is found by that bears another ID than it is to.
@@ -202,35 +215,62 @@ type whose struct {
 	fingerprint string
 }
 
-// Whereabouts finds a key by its type and fingerprint, whatever its ID; found is false where no key that WholeKeys gives
-// has them. Of several it gives the first. Errors: as of WholeKeys.
-func (t *Token) Whereabouts(ctx context.Context, keyType KeyType, fingerprint string) (key WholeKey, found bool, err error) {
+// Whereabouts finds a key by what ref says of it besides its ID. It leaves out those of the IDs that skip says, and found
+// is false where no other key that WholeKeys gives is such a one. Of several it gives the first. Errors: as of WholeKeys.
+func (t *Token) Whereabouts(ctx context.Context, ref Ref, skip func(id []byte) bool) (key WholeKey, found bool, err error) {
 	t.catchUp()
-	before, there := t.snapshot.state()
+	compute := ref.Type == Secret
+	changes, there := t.snapshot.state()
 	t.known.mu.Lock()
 	keys := t.known.keys
-	current := there && t.known.changes == before
+	if !there || t.known.changes != changes || compute && !t.known.computed {
+		keys = nil
+	}
 	t.known.mu.Unlock()
-	if keys == nil || !current {
-		all, err := t.WholeKeys(ctx)
+	if keys == nil {
+		keys, err = t.locate(ctx, compute)
+		if cryptoki.InvalidHandle(err) { // what is computed with takes the snapshot's handles, which may be of yesterday
+			t.snapshot.drop()
+			keys, err = t.locate(ctx, compute)
+		}
 		if err != nil {
 			return WholeKey{}, false, err
 		}
-		keys = make(map[whose]WholeKey, len(all))
-		for _, key := range all {
-			who := whose{key.Type, key.fingerprint}
-			if _, taken := keys[who]; !taken {
-				keys[who] = key
-			}
-		}
-		if after, there := t.snapshot.state(); there && after == before {
-			t.known.mu.Lock()
-			t.known.keys, t.known.changes = keys, after
-			t.known.mu.Unlock()
+	}
+	for _, key := range keys[whose{ref.Type, ref.Fingerprint}] {
+		if key.fits(ref) && !skip(key.ID) {
+			return key, true, nil
 		}
 	}
-	key, found = keys[whose{keyType, fingerprint}]
-	return key, found, nil
+	return WholeKey{}, false, nil
+}
+
+// locate makes whereabouts, and keeps them if the snapshot that they are of is kept.
+func (t *Token) locate(ctx context.Context, compute bool) (map[whose][]WholeKey, error) {
+	objects, changes, kept, err := t.snapshot.at(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	all, broken := sound(objects)
+	if len(broken) > 0 {
+		return nil, broken[0]
+	}
+	keys := make(map[whose][]WholeKey, len(all))
+	for _, key := range all {
+		if compute && key.Type == Secret {
+			if key, err = t.Fingerprinted(ctx, key); err != nil {
+				return nil, err
+			}
+		}
+		who := whose{key.Type, key.fingerprint}
+		keys[who] = append(keys[who], key)
+	}
+	if kept {
+		t.known.mu.Lock()
+		t.known.keys, t.known.changes, t.known.computed = keys, changes, compute
+		t.known.mu.Unlock()
+	}
+	return keys, nil
 }
 
 // SoundKeys gives what WholeKeys gives, and beside it an error for each ID whose halves make no sense: no half that
@@ -240,6 +280,12 @@ func (t *Token) SoundKeys(ctx context.Context) (keys []WholeKey, broken []error,
 	if err != nil {
 		return nil, nil, err
 	}
+	keys, broken = sound(objects)
+	return keys, broken, nil
+}
+
+// sound makes keys of all the token's objects, as SoundKeys gives them.
+func sound(objects []object) (keys []WholeKey, broken []error) {
 	byID := map[string][]object{}
 	for _, o := range objects {
 		if !o.debris && (o.err != nil || o.unknownKind() == "") { // UnknownPairs has the others
@@ -264,7 +310,7 @@ func (t *Token) SoundKeys(ctx context.Context) (keys []WholeKey, broken []error,
 		keys = append(keys, m.keys...)
 	}
 	SortKeys(keys)
-	return keys, broken, nil
+	return keys, broken
 }
 
 // SortKeys orders keys by label, then ID, then fingerprint.
@@ -274,8 +320,9 @@ func SortKeys(keys []WholeKey) {
 	})
 }
 
-// choose picks the key that ref means from among the objects of its ID.
-func choose(objects []object, ref Ref) (WholeKey, error) {
+// choose picks the key that ref means from among the objects of its ID. Where several bear it, fingerprinted gives those
+// that show no fingerprint with theirs.
+func choose(objects []object, ref Ref, fingerprinted func(WholeKey) (WholeKey, error)) (WholeKey, error) {
 	for _, o := range objects {
 		if o.err != nil {
 			return WholeKey{}, o.err
@@ -287,10 +334,14 @@ func choose(objects []object, ref Ref) (WholeKey, error) {
 	}
 	several := len(m.keys) > 1 || len(m.undecided) > 0
 	if several && ref.Fingerprint != "" {
-		for _, key := range m.keys {
-			if key.Fingerprint() == ref.Fingerprint {
+		for i, key := range m.keys {
+			if key, err = fingerprinted(key); err != nil {
+				return WholeKey{}, err
+			}
+			if key.fits(ref) && key.Fingerprint() == ref.Fingerprint {
 				return key, nil
 			}
+			m.keys[i] = key
 		}
 	}
 	if (several || len(m.keys) > 0) && ref.Fingerprint != "" {

@@ -109,10 +109,15 @@ type movedError struct {
 	from, to string // hex
 	label    string
 	noun     string // "key pair"
+	doubtful bool   // a check value is too short to tell for certain
 }
 
 func (e *movedError) Error() string {
-	return fmt.Sprintf("no %s bears the key ID %s any more; the same key is on the token under the ID %s (label %q)", e.noun, e.from, e.to, e.label)
+	which := "the same key"
+	if e.doubtful {
+		which = "a key with the same check value, which may be another one,"
+	}
+	return fmt.Sprintf("no %s bears the key ID %s any more; %s is on the token under the ID %s (label %q)", e.noun, e.from, which, e.to, e.label)
 }
 
 // Unwrap lets it match as what it is besides: not found.

@@ -144,6 +144,13 @@ func (c *client) manages(keyID string) {
 	}
 }
 
+// isManaged says that, as far as this run has seen, a key ID is in the state.
+func (c *client) isManaged(id []byte) bool {
+	c.sight.mu.Lock()
+	defer c.sight.mu.Unlock()
+	return c.sight.managed[hsm.FormatID(id)]
+}
+
 // strangers gives the keys of a type that are on the token and, as far as this run has seen, in no state: those of this ID,
 // where one is planned, else those of this type and label.
 func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, id []byte, label string) ([]hsm.WholeKey, error) {

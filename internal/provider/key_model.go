@@ -224,7 +224,11 @@ func (a *keyAttributes) usage(ctx context.Context) hsm.Usage {
 
 // ref says which key is meant.
 func (k keyKind) ref(m keyModel) hsm.Ref {
-	return hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.fingerprint()}
+	ref := hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.fingerprint()}
+	if secret, ok := m.(*secretKeyModel); ok {
+		ref.Kind, ref.Bits = secret.Type.ValueString(), int(secret.Bits.ValueInt64())
+	}
+	return ref
 }
 
 // read makes the model say what the token holds. Text that is the same but for its form keeps the form that it

@@ -149,11 +149,15 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		if err != nil {
 			return err
 		}
-		if was, now := m.fingerprint(), key.Fingerprint(); was != "" && now != "" && was != now {
+		if different := key.Differs(r.kind.ref(m)); different != nil {
+			has, now, was := r.kind.has+" "+r.kind.mark, different.Found, different.Want
+			if different.FoundKind != "" {
+				has, now, was = "it is of the type", different.FoundKind, different.WantKind
+			}
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
-				"The key %q (key_id %s) on the token is not the one in the state: %s %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
+				"The key %q (key_id %s) on the token is not the one in the state: %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
-					"apply anything that publishes or uses the new key before it is cleared up.", key.Label, hsm.FormatID(key.ID), r.kind.has, r.kind.mark, now, was))
+					"apply anything that publishes, uses or replaces the new key before it is cleared up.", key.Label, hsm.FormatID(key.ID), has, now, was))
 		}
 		differ := []byte("false")
 		if !halvesAgree(key) {
@@ -202,15 +206,14 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 // moved is an error where the key that the state means is on the token under another ID.
 func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) error {
 	a := m.common()
-	was := m.fingerprint()
-	if was == "" {
+	if m.fingerprint() == "" {
 		return nil
 	}
-	key, found, err := token.Whereabouts(ctx, r.kind.keyType, was)
+	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), r.client.isManaged)
 	if err != nil || !found {
 		return err
 	}
-	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun}
+	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun, doubtful: r.kind.keyType == hsm.Secret}
 }
 
 func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
@@ -313,6 +316,9 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		var key hsm.WholeKey
 		if err == nil {
 			key, err = r.find(ctx, token, asked)
+		}
+		if err == nil { // one that the token does not show is to be in the state, which it is found by
+			key, err = token.Fingerprinted(ctx, key)
 		}
 		var proven bool
 		if err == nil {

@@ -42,7 +42,7 @@ func newSecretKeyResource() resource.Resource {
 				Required:            true,
 			},
 			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), else for `aes` the first three bytes of an encrypted block of zeros, where the key may `encrypt`. " +
-				"It does not give the key away, and a key that was exchanged behind the same ID is noticed by it. Null until it can be had."),
+				"It does not give the key away, and a key that was exchanged behind the same ID is noticed by it, or by its type and length. Null until it can be had."),
 		},
 		usageNote: "Keys of the type `generic` are for `sign` and `verify` only.",
 		newModel:  func() keyModel { return new(secretKeyModel) },
@@ -65,8 +65,12 @@ func (m *secretKeyModel) fill(t *hsm.Template) {
 
 func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
 
-// take keeps what the token does not tell, or tells no more: a key that may not encrypt any longer is still the same.
+// take keeps what the token does not tell, or tells no more: a key that may not encrypt any longer is still the same. One
+// of another type or length is not, and has none of the other's check value.
 func (m *secretKeyModel) take(key hsm.WholeKey) error {
+	if key.Differs(hsm.Ref{Kind: m.Type.ValueString(), Bits: int(m.Bits.ValueInt64())}) != nil {
+		m.KeyCheckValue = types.StringNull()
+	}
 	m.Type = types.StringValue(key.Kind)
 	if key.Bits > 0 {
 		m.Bits = types.Int64Value(int64(key.Bits))
