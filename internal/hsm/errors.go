@@ -43,6 +43,8 @@ var (
 	ErrReadOnly = errors.New("the token is write-protected")
 	// ErrMechanism: the token cannot make such a key; see MechanismError.
 	ErrMechanism = errors.New("the token cannot make such a key")
+	// ErrUnfit: no token makes such a key; see UnfitError.
+	ErrUnfit = errors.New("no key is such")
 	// ErrMalformed: an object on the token has an attribute that makes no sense; see MalformedError.
 	ErrMalformed = errors.New("an object on the token makes no sense")
 )
@@ -70,7 +72,7 @@ func (e *ExistsError) Is(target error) bool { return target == ErrExists }
 type AmbiguousError struct {
 	ID      []byte
 	Objects []Object // the private halves, or the secret keys
-	// Fingerprints are those of the pairs, in the order of Objects; "" for a secret key.
+	// Fingerprints are those of the keys, in the order of Objects: check values of secret keys, "" where they have none.
 	Fingerprints []string
 	// Halves: Objects are halves of pairs, and nothing shows which of them belong together. Fingerprints has "" for
 	// those that show nothing of their key.
@@ -84,7 +86,11 @@ func (e *AmbiguousError) Error() string {
 			each = append(each, o.String())
 			continue
 		}
-		each = append(each, fmt.Sprintf("%s (fingerprint %s)", o, e.Fingerprints[i]))
+		mark := "fingerprint"
+		if o.Class == classes[cryptoki.CKO_SECRET_KEY] {
+			mark = "check value"
+		}
+		each = append(each, fmt.Sprintf("%s (%s %s)", o, mark, e.Fingerprints[i]))
 	}
 	if e.Halves {
 		return fmt.Sprintf("key ID %s is borne by several keys, and nothing shows which of the halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
@@ -177,6 +183,14 @@ func (e *MechanismError) Error() string {
 
 // Is matches ErrMechanism.
 func (e *MechanismError) Is(target error) bool { return target == ErrMechanism }
+
+// UnfitError says what is asked for that no key of the type has: a size, or a usage.
+type UnfitError struct{ Problem string }
+
+func (e *UnfitError) Error() string { return e.Problem }
+
+// Is matches ErrUnfit.
+func (e *UnfitError) Is(target error) bool { return target == ErrUnfit }
 
 // MalformedError names an object, and what is wrong with it.
 type MalformedError struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"math/big"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type Key struct {
 	TwinMissing *bool
 	Err         error // a *MalformedError: what makes no sense about it
 
-	material []byte // of the public key, for the order
+	material []byte // what else the object shows of itself, for the order
 }
 
 // Keys lists every key object on the token, by label, ID, class and type. unreadable counts the objects of which not
@@ -73,9 +74,16 @@ func (o object) uses() []string {
 	return words
 }
 
+// material is what tells the object from others of its name: what it shows of its key, then its length and its flags.
+func (o object) material() []byte {
+	m := slices.Concat(o.modulus, o.params, o.point, o.checkValue)
+	m = binary.BigEndian.AppendUint64(m, uint64(o.valueLen))
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(m, uint32(o.flags)), uint32(o.known))
+}
+
 func keyOf(o object) Key {
 	key := Key{
-		Object: o.name(), Bits: 8 * int(o.valueLen), Uses: o.uses(), material: slices.Concat(o.modulus, o.params, o.point), Err: o.err,
+		Object: o.name(), Bits: 8 * int(o.valueLen), Uses: o.uses(), material: o.material(), Err: o.err,
 		Sensitive: o.claim(cryptoki.CKA_SENSITIVE), Extractable: o.claim(cryptoki.CKA_EXTRACTABLE), Local: o.claim(cryptoki.CKA_LOCAL),
 		AlwaysSensitive: o.claim(cryptoki.CKA_ALWAYS_SENSITIVE), NeverExtractable: o.claim(cryptoki.CKA_NEVER_EXTRACTABLE),
 	}

@@ -142,7 +142,7 @@ var keyTypes = []keyType{
 		leastMost: 128, bytes: true, check: aesCheckValue,
 		sizes: func(t Template) error {
 			if t.Bits != 128 && t.Bits != 192 && t.Bits != 256 {
-				return fmt.Errorf("AES keys have 128, 192 or 256 bits, not %d", t.Bits)
+				return unfit("AES keys have 128, 192 or 256 bits, not %d", t.Bits)
 			}
 			return nil
 		},
@@ -154,7 +154,7 @@ var keyTypes = []keyType{
 		leastMost: 1024,
 		sizes: func(t Template) error {
 			if t.Bits < 128 || t.Bits > 4096 || t.Bits%8 != 0 {
-				return fmt.Errorf("generic keys have whole bytes, from 128 to 4096 bits, not %d bits", t.Bits)
+				return unfit("generic keys have whole bytes, from 128 to 4096 bits, not %d bits", t.Bits)
 			}
 			return nil
 		},
@@ -288,8 +288,10 @@ func (kt *keyType) permits(usage Usage) error {
 	if kt.may.Has(usage) {
 		return nil
 	}
-	return fmt.Errorf("%s keys are for %s, not for %s", kt.title, kt.may, usage&^kt.may)
+	return unfit("%s keys are for %s, not for %s", kt.title, kt.may, usage&^kt.may)
 }
+
+func unfit(format string, args ...any) error { return &UnfitError{fmt.Sprintf(format, args...)} }
 
 // typeOf is the row of a CKA_KEY_TYPE, or nil where there is none.
 func typeOf(ckk uint) *keyType {

@@ -68,12 +68,29 @@ func nextExists(p problem) string {
 		return otherwise.next(p)
 	}
 	id := hsm.FormatID(e.ID)
+	if p.doing == doingUpdate {
+		return "the key keeps its old ID. Choose another key_id for it, or set key_id back; or first free the ID that is taken, by giving what bears it another one. To see it, " +
+			p.listing(id)
+	}
 	if p.kind != nil && e.Whole == p.kind.keyType {
 		return fmt.Sprintf("if the %s that bears the ID is the one you want, adopt it:\n\n%s\n\nElse choose another key_id, or leave it out to get a random one.",
 			p.kind.noun, importAdvice(p.resourceType, id))
 	}
 	return "what bears the ID is no whole key of this resource's type, so it cannot be imported: choose another key_id, or leave it out to get a " +
-		"random one. To see it:\n\n  " + p.command("--list-objects", "--id", id)
+		"random one. To see it, " + p.listing(id)
+}
+
+// listing is how to see what bears an ID. pkcs11-tool lists all objects, whatever ID it is given.
+func (p problem) listing(id string) string {
+	return "list the token's objects and look for the ID " + id + ":\n\n  " + p.command("--list-objects")
+}
+
+func nextAmbiguous(p problem) string {
+	const next = "give all but one of them another CKA_ID, or destroy what is not wanted. To see them, "
+	if e, ok := errors.AsType[*hsm.AmbiguousError](p.err); ok {
+		return next + p.listing(hsm.FormatID(e.ID))
+	}
+	return next + p.listing(p.id())
 }
 
 // objectTypes are pkcs11-tool's words for the halves of a pair.
@@ -86,8 +103,8 @@ func nextHalfPair(p problem) string {
 	}
 	id := hsm.FormatID(e.ID)
 	if p.resourceType == "" { // a data source, which has no state to restore the key from
-		return "bring the missing half back, from the token's backup or with the tool that made the key, and run Terraform again. To see what the token holds of it:\n\n  " +
-			p.command("--list-objects", "--id", id)
+		return "bring the missing half back, from the token's backup or with the tool that made the key, and run Terraform again. To see what the token holds of it, " +
+			p.listing(id)
 	}
 	if e.Twin != nil {
 		return "the two halves are there, under two IDs, as an interrupted change of key_id leaves them. Bring them together again:\n\n  " +

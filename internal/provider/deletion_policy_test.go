@@ -190,7 +190,11 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 		create(b, pair("k", `label = "web"`, `key_id = "6b39"`)),
 		turn{
 			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b31"`))},
-			says:     []remark{fails("Unable to Update Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, "Nothing was made or changed.").pointing("key_id")},
+			says: []remark{
+				warns("The Key ID Is On The Token Already", `The key "web" (key_id 6b39)`, "key_id 6b31, SHA-256 fingerprint "+generated, "keeps its old ID").without("terraform import").pointing("key_id"),
+				fails("Unable to Update Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, "Nothing was made or changed.", "keeps its old ID", "look for the ID 6b31").
+					without("terraform import", "random").pointing("key_id"),
+			},
 		},
 		turn{TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b39"`)), PlanOnly: true}},
 	)

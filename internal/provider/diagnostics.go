@@ -188,9 +188,7 @@ var adviceTable = []advice{
 			"further run sends it once more, and a token locks after a few wrong ones. The state is untouched.")},
 
 	{is: is(hsm.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
-	{is: is(hsm.ErrAmbiguous), name: "Several Keys Of One ID", attribute: "key_id", next: func(p problem) string {
-		return "give all but one of them another CKA_ID, or destroy what is not wanted. To see them:\n\n  " + p.command("--list-objects", "--id", p.id())
-	}},
+	{is: is(hsm.ErrAmbiguous), name: "Several Keys Of One ID", attribute: "key_id", next: nextAmbiguous},
 	{is: is(hsm.ErrHalfPair), name: "Half A Key Pair", next: nextHalfPair},
 	{is: as[*hsm.DifferentKeyError], name: "Another Key Behind The Same ID", next: nextDifferentKey},
 	{is: as[*movedError], name: "Key ID Changed On The Token", attribute: "key_id", next: nextMoved},
@@ -204,6 +202,8 @@ var adviceTable = []advice{
 
 	{is: is(hsm.ErrNoMatch), name: "Not One Public Key", next: nextNoMatch},
 
+	{is: is(hsm.ErrUnfit), name: "Size Or Usage Does Not Fit", next: say("no token makes or keeps such a key. Correct the size or the usage in the configuration, or, where its value comes from " +
+		"elsewhere, there; then run Terraform again.")},
 	{is: is(hsm.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or another token.")},
 	{is: is(cryptoki.CKR_CURVE_NOT_SUPPORTED), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or another token.")},
 	{is: is(cryptoki.CKR_DOMAIN_PARAMS_INVALID), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or another token.")},

@@ -74,6 +74,7 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 	id := []byte("k1")
 	private := hsm.Object{Class: "private key", Type: "RSA", ID: id, Label: "web"}
 	public := hsm.Object{Class: "public key", Type: "RSA", ID: id, Label: "web"}
+	secret := hsm.Object{Class: "secret key", Type: "AES", ID: id, Label: "web"}
 	operation := func(err error, holds hsm.Holding) error {
 		return &hsm.OperationError{Operation: "generate", ID: id, Label: "web", Err: err, Holds: holds}
 	}
@@ -89,7 +90,7 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		{"the pair that bears the ID can be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, public}, Whole: hsm.RSA}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"Nothing was made or changed.", "terraform import hsm_rsa_keypair.NAME 6b31"}},
 		{"two private keys cannot be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, private}}, hsm.HoldsUntouched),
-			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"cannot be imported", "--list-objects --id 6b31"}},
+			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"cannot be imported", "look for the ID 6b31", "--list-objects"}},
 		{"a login inside an operation is told as a login", operation(fmt.Errorf("%w: %w", hsm.ErrPINIncorrect, call("C_Login", cryptoki.CKR_PIN_INCORRECT)), hsm.HoldsUntouched),
 			"Unable to Create Key Pair: PIN Refused", []string{"C_Login: CKR_PIN_INCORRECT (0xA0)", "is not sent again in this run", "Nothing was made or changed."}},
 		{"a locked PIN", hsm.ErrPINLocked, "Unable to Create Key Pair: PIN Locked", []string{"--login-type so --init-pin"}},
@@ -103,7 +104,13 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		{"an error that nobody knows", operation(call("C_GenerateKeyPair", 0x80000001), hsm.HoldsPublic),
 			"Unable to Create Key Pair", []string{"0x80000001", "the public half of the key pair, and no private half", "terraform plan", "token's own log"}},
 		{"several keys of one ID", &hsm.AmbiguousError{ID: id, Objects: []hsm.Object{private, private}, Fingerprints: []string{"aa", "bb"}},
-			"Unable to Create Key Pair: Several Keys Of One ID @ key_id", []string{"fingerprint aa", "fingerprint bb"}},
+			"Unable to Create Key Pair: Several Keys Of One ID @ key_id", []string{"fingerprint aa", "fingerprint bb", "look for the ID 6b31"}},
+		{"several secret keys of one ID", &hsm.AmbiguousError{ID: id, Objects: []hsm.Object{secret, secret}, Fingerprints: []string{"aa", ""}},
+			"Unable to Create Key Pair: Several Keys Of One ID @ key_id", []string{`AES secret key "web" (ID 6b31) (check value aa); AES secret key "web" (ID 6b31).`}},
+		{"a size that no key has", operation(hsm.Template{Type: hsm.Secret, Kind: hsm.AES, Bits: 100}.Fits(), hsm.HoldsUntouched),
+			"Unable to Create Key Pair: Size Or Usage Does Not Fit", []string{"AES keys have 128, 192 or 256 bits, not 100", "no token makes", "Nothing was made or changed."}},
+		{"a usage that no key has", hsm.Template{Type: hsm.EC, Curve: "Ed25519", Usage: hsm.Derive}.Fits(),
+			"Unable to Create Key Pair: Size Or Usage Does Not Fit", []string{"Edwards keys are for sign, not for derive"}},
 		{"another key than was asked for", operation(&hsm.VerifyError{Problems: []string{"its modulus has 1024 bits, not 2048"}}, hsm.HoldsNothing),
 			"Unable to Create Key Pair: Not What Was Asked For", []string{"1024 bits, not 2048", "The token holds no key of this ID."}},
 		{"an interruption", operation(context.Canceled, hsm.HoldsUnknown), "Unable to Create Key Pair: Interrupted", []string{"terraform plan"}},

@@ -27,7 +27,7 @@ func newECKeyPairResource() resource.Resource {
 		keyType:  hsm.EC,
 		usages:   ecUsages,
 		usage:    []string{"sign"},
-		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
+		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token unless it is `extractable` and another key wraps it; the state holds " +
 			"names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{
 			"curve": schema.StringAttribute{

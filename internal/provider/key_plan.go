@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -117,8 +118,40 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	if p.Label.Equal(s.Label) && p.Usage.Equal(s.Usage) && !newID && string(differ) != "true" {
 		return
 	}
+	if newID && p.id() != nil {
+		r.planNewID(ctx, plan, state, &resp.Diagnostics)
+	}
 	plan.forget(newID)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+}
+
+// planNewID looks whether the ID that a key is to have is taken. A failure to look is left to the apply, which looks
+// again, unless it is about the PIN.
+func (r *keyResource) planNewID(ctx context.Context, plan, state keyModel, diags *diag.Diagnostics) {
+	if !r.client.known() {
+		return
+	}
+	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		a := plan.common()
+		token, err := r.client.token(ctx)
+		var strangers []hsm.WholeKey
+		if err == nil {
+			strangers, err = r.client.strangers(ctx, token, r.kind.keyType, a.id(), "")
+		}
+		if hsm.IsPINError(err) {
+			diags.Append(r.problem(doingPlan, plan, token, err))
+		}
+		own := state.fingerprint() // a change that was interrupted may have given the key its new ID
+		strangers = slices.DeleteFunc(strangers, func(k hsm.WholeKey) bool { return own != "" && k.Fingerprint() == own })
+		if len(strangers) > 0 {
+			diags.AddAttributeWarning(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
+				"The key %s is to get the key_id %s, which another %s on the token bears:\n\n%s\n\nUnless that one gets another ID or is destroyed first, the apply will be refused, and "+
+					"the key keeps its old ID. Else choose another key_id.",
+				keyName(state.common()), hsm.FormatID(a.id()), r.kind.noun, lines(r.kind, strangers)))
+		}
+	})
 }
 
 // check holds a new key against what the token offers, where that can be had at plan time. A token that cannot
@@ -183,27 +216,32 @@ func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource
 	})
 }
 
-func strangersWarning(kind keyKind, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
+// lines tell keys on the token, one each.
+func lines(kind keyKind, keys []hsm.WholeKey) string {
 	var lines []string
-	for _, pair := range strangers {
-		line := "  - key_id " + hsm.FormatID(pair.ID)
-		if pair.Fingerprint() != "" {
-			line += fmt.Sprintf(", %s %s", kind.mark, pair.Fingerprint())
+	for _, key := range keys {
+		line := "  - key_id " + hsm.FormatID(key.ID)
+		if key.Fingerprint() != "" {
+			line += fmt.Sprintf(", %s %s", kind.mark, key.Fingerprint())
 		}
 		lines = append(lines, line)
 	}
+	return strings.Join(lines, "\n")
+}
+
+func strangersWarning(kind keyKind, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
 	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
 			"A new key %q is planned with a key_id that a %s on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
 				"If it is the key you want, as after an apply that was interrupted, adopt it:\n\n%s\n\nElse choose another key_id.",
-			a.Label.ValueString(), kind.noun, strings.Join(lines, "\n"), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
+			a.Label.ValueString(), kind.noun, lines(kind, strangers), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
 		"A new key %q is planned, and the token holds a %s of that label which, as far as this run has seen, no resource of this state manages "+
 			"(an apply does not look at what it does not change, so it may say this of a key that is managed):\n\n%s\n\n"+
 			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
 			"If a further key of this label is meant, as for a rotation, go on.",
-		a.Label.ValueString(), kind.noun, strings.Join(lines, "\n"), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
+		a.Label.ValueString(), kind.noun, lines(kind, strangers), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
 }
 
 // errUnknownAtApply cannot happen with a Terraform that keeps to its protocol.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -366,7 +367,7 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		}
 		return key, err
 	}
-	keys, err := token.WholeKeys(ctx)
+	keys, err := r.candidates(ctx, token, *asked.uri)
 	if err != nil {
 		return hsm.WholeKey{}, err
 	}
@@ -380,4 +381,34 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		return hsm.WholeKey{}, &selectionError{uri: asked.text, noun: r.kind.noun, found: found}
 	}
 	return found[0], nil
+}
+
+// candidates are the keys that a URI may name. One with an ID is looked up by that, so that no other object of the token
+// has a part in it.
+func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri hsm.URI) ([]hsm.WholeKey, error) {
+	if !uri.MatchesToken(token.Info()) {
+		return nil, nil
+	}
+	if uri.ID == nil {
+		return token.WholeKeys(ctx)
+	}
+	key, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: uri.ID})
+	ambiguous, several := errors.AsType[*hsm.AmbiguousError](err)
+	switch {
+	case err == nil:
+		return []hsm.WholeKey{key}, nil
+	case errors.Is(err, hsm.ErrNotFound):
+		return nil, nil
+	case !several || ambiguous.Halves:
+		return nil, err
+	}
+	keys, _, soundErr := token.SoundKeys(ctx) // the label may tell which
+	if soundErr != nil {
+		return nil, soundErr
+	}
+	keys = slices.DeleteFunc(keys, func(k hsm.WholeKey) bool { return !bytes.Equal(k.ID, uri.ID) })
+	if len(keys) == 0 { // something else of this ID makes no sense
+		return nil, err
+	}
+	return keys, nil
 }

@@ -2,8 +2,8 @@
 // holds and what can be done to it is package hsm; what a public key looks like as a JWK is package jwk.
 //
 // A provider is made by New. Each resource, data source and function has a file of its name, noun first:
-// rsa_keypair_resource.go, jwks_data_source.go. What is common to the key pair resources is one mechanism in
-// keypair_*.go, and a resource's own file says only what differs.
+// rsa_keypair_resource.go, jwks_data_source.go. What is common to the resources of keys is one mechanism in
+// key_*.go, what is common to those of pairs in keypair_model.go, and a resource's own file says only what differs.
 package provider
 
 import (
@@ -82,7 +82,7 @@ func (p *hsmProvider) Metadata(_ context.Context, _ provider.MetadataRequest, re
 func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through PKCS#11, and " +
-			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token and never leave it.",
+			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token, and never leave it unless they are `extractable` and another key wraps them.",
 		Attributes: map[string]schema.Attribute{
 			"library": schema.StringAttribute{
 				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`). Defaults to the environment variable `HSM_LIBRARY`.",

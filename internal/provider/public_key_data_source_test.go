@@ -128,7 +128,7 @@ func TestPublicKeyRefusesWhatNamesNotOne(t *testing.T) {
 		}},
 		{"a URI of another token", `uri = "pkcs11:token=elsewhere;object=web"`, []remark{fails(miss, "No public key matches").pointing("uri")}},
 		{"a private half alone", `label = "half"`, []remark{
-			fails("Unable to Read Public Key: Half A Key Pair", "the public key is missing", "--list-objects --id 6b33").without(".NAME"),
+			fails("Unable to Read Public Key: Half A Key Pair", "the public key is missing", "look for the ID 6b33", "--list-objects").without(".NAME"),
 		}},
 		{"two names", "label = \"web\"\n  key_id = \"6b31\"", []remark{fails("Invalid Attribute Combination", "[uri,key_id,label]").pointing("uri")}},
 		{"no name", "", []remark{fails("Invalid Attribute Combination", "[uri,key_id,label]").pointing("uri")}},

@@ -21,7 +21,7 @@ func newRSAKeyPairResource() resource.Resource {
 		keyType:  hsm.RSA,
 		usages:   hsm.Sign | hsm.Decrypt | hsm.Unwrap,
 		usage:    []string{"sign"},
-		description: "An RSA key pair that is generated in the token. The private key is always sensitive and never leaves the token; the state holds " +
+		description: "An RSA key pair that is generated in the token. The private key is always sensitive and never leaves the token unless it is `extractable` and another key wraps it; the state holds " +
 			"names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{
 			"modulus_bits": schema.Int64Attribute{
