@@ -224,3 +224,30 @@ func TestAnErrorListsAFewKeysOnly(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestSecretKeysOfOneNameComeInOneOrder(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
+	k := hsmtest.New(t)
+	for _, bytes := range []string{"16", "24", "32"} {
+		k.Tool(t, "--keygen", "--key-type", "AES:"+bytes, "--sensitive", "--private", "--label", "same", "--id", "61")
+	}
+	order := func(faults *hsmtest.Faults) (bits []int) {
+		keys, _, err := openWith(t, k, k.PIN, faults).Keys(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			bits = append(bits, key.Bits)
+		}
+		return bits
+	}
+	reversed := &hsmtest.Faults{}
+	reversed.Inject(hsmtest.Fault{Function: "C_FindObjects", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		slices.Reverse(*c.Result.(*[]cryptoki.Object))
+		return err
+	}})
+	if one, other := order(&hsmtest.Faults{}), order(reversed); len(one) != 3 || !slices.Equal(one, other) {
+		t.Errorf("in the order of the token they are %v, in the opposite one %v", one, other)
+	}
+}

@@ -1,6 +1,8 @@
 package provider_test
 
 import (
+	"bytes"
+	"context"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -8,6 +10,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // The pair is of pkcs11-tool's making, as the one that is to be adopted in practice.
@@ -71,4 +76,25 @@ func TestImportAdoptsAKeyPair(t *testing.T) {
 		}},
 	)
 	b.expect(whole...)
+}
+
+// A key that makes no sense is no reason to refuse another one, which is named by its ID.
+func TestImportPassesOverWhatItDoesNotName(t *testing.T) {
+	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	b := newBench(t)
+	b.make("web", "6b31")
+	b.make("broken", "6b32")
+	b.faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if reading, ok := c.Result.(*cryptoki.Reading); ok && bytes.Equal(reading.Attributes[cryptoki.CKA_ID], []byte("k2")) {
+			reading.Attributes[cryptoki.CKA_CLASS] = []byte{1}
+		}
+		return err
+	}})
+	config := b.config(pair("k", `label = "web"`, `usage = ["decrypt", "sign", "unwrap"]`))
+	by := func(id string, says ...remark) turn {
+		return turn{TestStep: resource.TestStep{Config: config, ResourceName: key, ImportState: true, ImportStateId: id}, says: says}
+	}
+	b.test(by("web/6b31"), by("pkcs11:object=web;id=%6B%31"), by("pkcs11:object=web", fails("Unable to Import Key Pair: Malformed Object On The Token", `"broken" (ID 6b32)`, "CKA_CLASS")))
 }

@@ -246,7 +246,7 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 func TestASecretKeyIsProtected(t *testing.T) {
 	t.Parallel()
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
-	b := newBench(t)
+	b, wrong := newBench(t), newBench(t)
 	const prevent = `deletion_policy = "prevent"`
 	lost := fails("Unable to Read Secret Key: Not On The Token", `the key "box" (key_id 6b31)`, "the state is kept", "terraform state rm hsm_secret_key.NAME")
 	moved := fails("Unable to Read Secret Key: Key ID Changed On The Token", "No secret key bears the key ID 6b31 any more", "under the ID 6b33",
@@ -270,12 +270,13 @@ func TestASecretKeyIsProtected(t *testing.T) {
 			Config:    b.config(aes(prevent)), PlanOnly: true,
 		}, says: []remark{moved}},
 		turn{TestStep: resource.TestStep{
-			PreConfig: func() { b.destroy("6b33", "secrkey") },
-			Config:    b.config(aes(prevent)), PlanOnly: true,
+			PreConfig: func() { b.Tool(t, "--type", "secrkey", "--id", "6b33", "--set-id", "6b31") },
+			Config:    wrong.config(aes(prevent)), PlanOnly: true,
 		}, says: []remark{lost}},
 		turn{TestStep: resource.TestStep{Config: b.config("removed {\n  from = " + secretKey + "\n  lifecycle { destroy = false }\n}")}},
 	)
-	b.expect()
+	b.expect(secretHalf("box", "6b31", "encrypt, decrypt"))
+	wrong.expect()
 }
 
 func TestASecretKeyIsAbandoned(t *testing.T) {
