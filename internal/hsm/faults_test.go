@@ -149,6 +149,11 @@ func (w *world) keys() []hsm.WholeKey {
 	if len(objects) != w.kind.objects()*len(keys) {
 		w.t.Fatalf("strays: %d keys among %v", len(keys), objects)
 	}
+	for i := range keys {
+		if keys[i], err = token.Fingerprinted(context.Background(), keys[i]); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	return keys
 }
 
@@ -196,7 +201,7 @@ var operations = []operation{
 			return err
 		}
 		whole, err := token.WholeKeys(ctx)
-		if err == nil && (len(whole) != 1 || whole[0].Fingerprint() != w.key.Fingerprint()) {
+		if err == nil && (len(whole) != 1 || whole[0].Fingerprint() != "" && whole[0].Fingerprint() != w.key.Fingerprint()) {
 			w.t.Errorf("there are %d keys", len(whole))
 		}
 		if err != nil {
@@ -298,7 +303,8 @@ func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
 		if pair.Fingerprint() != w.key.Fingerprint() {
 			w.t.Error("the key is another one")
 		}
-		if pairs := w.keys(); len(pairs) != 1 || describe(pairs[0]) != describe(pair) {
+		// A secret key that may not encrypt any more has a check value for those who remember it, where the token shows none.
+		if pairs := w.keys(); len(pairs) != 1 || !strings.HasPrefix(describe(pair), describe(pairs[0])) {
 			w.t.Errorf("the token holds %v", pairs)
 		}
 	}

@@ -581,7 +581,8 @@ func TestGeneratingInParallel(t *testing.T) {
 				for _, pair := range pairs {
 					fingerprints[pair.Fingerprint()] = true
 				}
-				if len(pairs) != 200 || len(fingerprints) != 200 {
+				// Check values, which have 24 bits, are the same now and then, and some tokens show none.
+				if len(pairs) != 200 || len(fingerprints) != 200 && kind.tmpl.Type != hsm.Secret {
 					t.Errorf("%d pairs, %d keys", len(pairs), len(fingerprints))
 				}
 			}

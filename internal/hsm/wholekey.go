@@ -69,8 +69,12 @@ func (t *Token) WholeKey(ctx context.Context, ref Ref) (WholeKey, error) {
 	}
 	if ok {
 		// What is not a plain success is looked at again, directly: others may have changed the token.
-		if pair, err := t.chosen(ctx, objects, ref); err == nil && pair.isMeant(ref) {
-			return pair, nil
+		key, err := t.chosen(ctx, objects, ref)
+		if err == nil && key.isMeant(ref) {
+			return key, nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return WholeKey{}, err
 		}
 	}
 	if objects, err = t.find(ctx, ref.ID); err != nil {
