@@ -78,6 +78,14 @@ func TestWhereabouts(t *testing.T) {
 	}
 	is("destroyed", second, "")
 	is("another was destroyed", first, "1")
+
+	token = openCounted(t, k, calls) // which has taken no snapshot yet
+	is("the first look", first, "1")
+	calls.Clear()
+	is("the second look", first, "1")
+	if n := calls.Count(""); n > 0 {
+		t.Errorf("the second look makes %d calls", n)
+	}
 }
 
 // BenchmarkRefresh looks every pair of a token up by its ID, ten at a time, as a refresh by Terraform does.

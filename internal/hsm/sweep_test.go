@@ -2,6 +2,7 @@ package hsm_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -55,8 +56,21 @@ func TestWhatAFailedGenerationLeavesIsSweptAway(t *testing.T) {
 			if faults.Injected() != 1 {
 				t.Error("the generation did not fail")
 			}
-			if _, err := token.WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: []byte("neighbour")}); err != nil {
-				t.Error(err)
+			// A sweep that fails leaves what it finds, and no key suffers for it.
+			faults.Inject(hsmtest.Fault{Function: "C_DestroyObject", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR})
+			faults.Inject(hsmtest.Fault{Function: function, Nth: 1, Do: func(context.Context, *cryptoki.Call, func() error) error {
+				return errors.Join(&cryptoki.Error{Function: function, Code: cryptoki.CKR_GENERAL_ERROR}, k.Session(refuse))
+			}})
+			if _, err := token.Generate(context.Background(), kind.template("another ID", "label")); err != nil {
+				t.Fatal(err)
+			}
+			if n := objects(t, k); n <= 3*each || faults.Injected() != 3 {
+				t.Errorf("%d objects, of three keys of %d, after %d faults", n, each, faults.Injected())
+			}
+			for _, id := range []string{"neighbour", "the ID", "another ID"} {
+				if _, err := token.WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: []byte(id)}); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

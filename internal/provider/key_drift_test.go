@@ -261,3 +261,37 @@ func TestHalfAPairAndAMovedKeyAreErrorsThatKeepTheState(t *testing.T) {
 	)
 	b.expect() // what is left of each was destroyed with its resource
 }
+
+// A key that took the ID of another one, which is gone, is not gone itself: nothing is made in its place.
+func TestAKeyUnderTheIDOfAnotherIsNotGone(t *testing.T) {
+	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	b := newBench(t)
+	config := b.config(pair("moved", `label = "moved"`, `key_id = "01"`), pair("gone", `label = "gone"`, `key_id = "02"`))
+	setID := func(from, to string) {
+		for _, half := range []string{"pubkey", "privkey"} {
+			b.Tool(t, "--type", half, "--id", from, "--set-id", to)
+		}
+	}
+	b.test(
+		turn{TestStep: resource.TestStep{Config: config}},
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: func() {
+					b.destroy("02", "privkey", "pubkey")
+					setID("01", "02")
+				},
+				Config: config, PlanOnly: true,
+			},
+			says: []remark{
+				fails("Unable to Read Key Pair: Key ID Changed On The Token", "under the ID 02").pointing("key_id"),
+				warns("Another Key Behind The Same ID", `"moved" (key_id 02)`).maybe(),
+			},
+		},
+		turn{
+			TestStep: resource.TestStep{PreConfig: func() { setID("02", "01") }, Config: config},
+			says:     []remark{warns("Key Not On The Token", `"gone" (key_id 02)`).maybe()},
+		},
+	)
+	b.expect()
+}

@@ -210,11 +210,12 @@ func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) e
 	if m.fingerprint() == "" {
 		return nil
 	}
-	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), r.client.isManaged)
+	doubtful := r.kind.keyType == hsm.Secret // a check value is short, and another resource's key may have the same
+	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), func(id []byte) bool { return doubtful && r.client.isManaged(id) })
 	if err != nil || !found {
 		return err
 	}
-	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun, doubtful: r.kind.keyType == hsm.Secret}
+	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun, doubtful: doubtful}
 }
 
 func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
