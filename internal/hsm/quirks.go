@@ -11,6 +11,9 @@ type quirks struct {
 	publicUsage bool
 	// oneSession: calls in several sessions at a time corrupt the module's memory, so there is one session.
 	oneSession bool
+	// torn: a call that looks at an object while another writes it may read half of it. The process then does not see the
+	// object any more, or what is written lacks attributes.
+	torn bool
 	// blanks: a generation that fails leaves an object that is no key.
 	blanks bool
 }
@@ -22,9 +25,10 @@ var knownQuirks = []quirks{
 	// openCryptoki 3.8.1: C_DestroyObject crashes the process where another session destroys too; objects that are
 	// made at the same time are shown twice.
 	{manufacturer: "IBM", oneSession: true},
-	// SoftHSM 2.6.1: a generation writes objects that have no attributes but the defaults before it gives them their own,
-	// which it may fail to do beside other calls. They stay, as session objects in the token's files.
-	{token: "SoftHSM project", blanks: true},
+	// SoftHSM 2.6.1: an object's file is locked against other processes, but not against the process's other threads, and
+	// every search reads all files that changed. A generation writes objects that have no attributes but the defaults before
+	// it gives them their own, which it may fail to do beside other calls. They stay, as session objects in the token's files.
+	{token: "SoftHSM project", torn: true, blanks: true},
 }
 
 func quirksOf(module cryptoki.Info, token TokenInfo) quirks {

@@ -87,6 +87,11 @@ func (i TokenInfo) String() string {
 	return fmt.Sprintf("slot %d (0x%x): label %q, serial number %q, model %q, manufacturer %q", i.Slot, i.Slot, i.Label, i.Serial, i.Model, i.Manufacturer)
 }
 
+// identity is what a token has of its own, whatever module and slot it is reached by.
+func (i TokenInfo) identity() string {
+	return fmt.Sprintf("%q %q %q %q", i.Manufacturer, i.Model, i.Serial, i.Label)
+}
+
 // Token is an open token. It is safe for concurrent use.
 type Token struct {
 	library  string
@@ -112,6 +117,13 @@ type Token struct {
 // that happens with the first operation, once a token a process. Errors: *LibraryError, *TokenError,
 // ErrTokenNotInitialized, or the module's failure.
 func Open(ctx context.Context, c Config) (*Token, error) {
+	var gate atomic.Pointer[gate] // nil until it is known whether the token needs one
+	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
+		if g := gate.Load(); g != nil {
+			return g.pass(ctx, call, next)
+		}
+		return next()
+	}}, c.Hooks...)
 	module, err := openModule(ctx, c)
 	if err != nil {
 		return nil, err
@@ -128,6 +140,9 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		return nil, errors.Join(err, module.Close())
 	}
 	t := &Token{quirks: quirksOf(about, info), library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
+	if t.quirks.torn {
+		gate.Store(gateOf(info))
+	}
 	size := cmp.Or(c.MaxSessions, DefaultMaxSessions)
 	for _, limit := range []uint{info.MaxSessions, info.MaxRWSessions} {
 		if limit != 0 && limit != cryptoki.Unknown && limit < uint(size) {

@@ -50,7 +50,7 @@ var allWriters = struct {
 func writersOf(token TokenInfo) *writers {
 	allWriters.Lock()
 	defer allWriters.Unlock()
-	name := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", token.Manufacturer, token.Model, token.Serial, token.Label))
+	name := sha256.Sum256([]byte(token.identity()))
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("terraform-provider-hsm-%d", os.Getuid()), fmt.Sprintf("%x.lock", name[:16]))
 	w, ok := allWriters.of[path]
 	if !ok {

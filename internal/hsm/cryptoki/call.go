@@ -11,6 +11,8 @@ type Call struct {
 	Function string // the C function: "C_GenerateKeyPair"
 	Session  uint   // the session's handle, 0 where the function has none
 	Object   Object // the object's handle, 0 where the function has none
+	// Mechanism is that of C_GenerateKey and C_GenerateKeyPair.
+	Mechanism MechanismType
 	// Result points to what the call gives back once it has returned, for a hook that stands in for a token
 	// that lies: *Attributes for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
 	Result any

@@ -81,7 +81,7 @@ type Pair struct{ Public, Private Object }
 
 // GenerateKeyPair makes a key pair in the token.
 func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, private []Attribute) (Pair, error) {
-	pair, err := invoke(ctx, s.module, Call{Function: "C_GenerateKeyPair", Session: s.handle}, func() (Pair, error) {
+	pair, err := invoke(ctx, s.module, Call{Function: "C_GenerateKeyPair", Session: s.handle, Mechanism: m.Type}, func() (Pair, error) {
 		pub, priv, err := s.module.ctx.GenerateKeyPair(s.sh(), m.binding(), bindingTemplate(public), bindingTemplate(private))
 		return Pair{Public: Object(pub), Private: Object(priv)}, err
 	})
@@ -90,7 +90,7 @@ func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, priv
 
 // GenerateKey makes a secret key in the token.
 func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
-	object, err := invoke(ctx, s.module, Call{Function: "C_GenerateKey", Session: s.handle}, func() (Object, error) {
+	object, err := invoke(ctx, s.module, Call{Function: "C_GenerateKey", Session: s.handle, Mechanism: m.Type}, func() (Object, error) {
 		o, err := s.module.ctx.GenerateKey(s.sh(), m.binding(), bindingTemplate(template))
 		return Object(o), err
 	})
