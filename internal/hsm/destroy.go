@@ -158,16 +158,21 @@ func (t *Token) discard(ctx context.Context, made []object) Holding {
 }
 
 // wipe destroys all key objects of an ID that this process has made up, so that nobody else's can bear it: what
-// is there need not even be readable. It says what the token holds then.
+// is there need not even be readable, nor show of what class it is. It says what the token holds then.
 func (t *Token) wipe(ctx context.Context, kt *keyType, id []byte) Holding {
 	defer t.failed()
 	var left []uint // classes, in the row's order
 	find := func(s *cryptoki.Session, class uint) (handles []cryptoki.Object, err error) {
-		return s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id), cryptoki.ULong(cryptoki.CKA_CLASS, class)})
+		template := []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)}
+		if class != cryptoki.Unknown {
+			template = append(template, cryptoki.ULong(cryptoki.CKA_CLASS, class))
+		}
+		return s.FindObjects(ctx, template)
 	}
+	all := append(slices.Clone(kt.classes), cryptoki.Unknown) // the private half first, and at last whatever is left
 	for range 2 {
 		err := t.pool.use(ctx, func(s *cryptoki.Session) error {
-			for _, class := range kt.classes {
+			for _, class := range all {
 				handles, err := find(s, class)
 				if err != nil {
 					return err
@@ -189,12 +194,12 @@ func (t *Token) wipe(ctx context.Context, kt *keyType, id []byte) Holding {
 		}
 		err = t.read(ctx, func(s *cryptoki.Session) error {
 			left = nil
-			for _, class := range kt.classes {
+			for _, class := range all {
 				handles, err := find(s, class)
 				if err != nil {
 					return err
 				}
-				if len(handles) > 0 {
+				if len(handles) > 0 && (class != cryptoki.Unknown || len(left) == 0) {
 					left = append(left, class)
 				}
 			}
@@ -210,7 +215,7 @@ func (t *Token) wipe(ctx context.Context, kt *keyType, id []byte) Holding {
 			return HoldsNothing
 		}
 	}
-	if len(left) == len(kt.classes) {
+	if slices.Equal(left, kt.classes) {
 		return HoldsKey
 	}
 	return halfHeld(left[0])

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,13 +121,14 @@ func (g generation) attempt(ctx, settle context.Context, try int) (WholeKey, Hol
 		return WholeKey{}, holds, err
 	}
 	pair, err := g.accept(settle, made)
-	switch {
-	case err == nil:
+	if err == nil {
 		return pair, HoldsKey, nil
-	case g.chosen:
-		return WholeKey{}, g.token.discard(settle, made), err
 	}
-	return WholeKey{}, g.token.wipe(settle, g.row, g.template.ID), err
+	holds = g.token.discard(settle, made)
+	if !g.chosen && holds != HoldsNothing {
+		holds = g.token.wipe(settle, g.row, g.template.ID)
+	}
+	return WholeKey{}, holds, err
 }
 
 // free is an *ExistsError where a key object of any type bears the ID. It looks at the token itself: some tokens
@@ -210,12 +212,17 @@ func (g generation) aftermath(ctx context.Context, cause error) (objects []objec
 			return nil, HoldsUnknown
 		}
 	}
+	torn := slices.ContainsFunc(objects, func(o object) bool { return o.err != nil })
 	switch {
 	case len(objects) == 0:
 		return nil, HoldsNothing
+	case torn && g.chosen:
+		return nil, HoldsUnknown // somebody may be writing it
+	case torn:
+		return nil, g.token.wipe(ctx, g.row, g.template.ID)
 	case g.isOurs(objects):
 		return objects, HoldsKey
-	case half() && objects[0].err == nil && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:
+	case half() && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:
 		return nil, g.token.discard(ctx, objects)
 	}
 	return nil, HoldsOther
@@ -259,9 +266,13 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 			return found, HoldsKey, nil
 		}
 	}
+	if g.clearTorn(ctx, handles) != nil {
+		return nil, HoldsUnknown, err
+	}
 	if !g.chosen {
 		return nil, g.token.wipe(ctx, g.row, g.template.ID), err
 	}
+	found, findErr = g.token.find(ctx, g.template.ID)
 	// Of an ID that others may have chosen too, what bears the new handles is ours for certain.
 	ours := slices.DeleteFunc(slices.Clone(found), func(o object) bool { return !slices.Contains(handles, o.handle) })
 	switch {
@@ -271,6 +282,29 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 		return nil, HoldsNothing, err
 	}
 	return nil, g.token.discard(ctx, ours), err
+}
+
+// clearTorn destroys what stands behind the new handles and makes no sense: its ID may be lost too, so that no search
+// would bring it. What another ID shows, or nothing is left of, is not touched.
+func (g generation) clearTorn(ctx context.Context, handles []cryptoki.Object) error {
+	return g.token.pool.use(ctx, func(s *cryptoki.Session) error {
+		for _, handle := range handles {
+			o, err := g.token.readObject(ctx, s, handle)
+			switch {
+			case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID):
+			case cryptoki.InvalidHandle(err):
+				continue
+			case err != nil:
+				return err
+			case o.err == nil || len(o.id) > 0 && !bytes.Equal(o.id, g.template.ID):
+				continue
+			}
+			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // accept makes a WholeKey of the new objects, if they are what was asked for and nobody else's stand beside them.

@@ -57,6 +57,9 @@ func (t *Token) find(ctx context.Context, id []byte) (objects []object, err erro
 			began := time.Now()
 			o, err := t.readObject(ctx, s, handle)
 			reads, reading = reads+1, reading+time.Since(began)
+			if errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) {
+				o, err = unclassified(handle, id, err), nil
+			}
 			if err != nil {
 				return err
 			}
@@ -123,6 +126,13 @@ func (t *Token) readObject(ctx context.Context, s *cryptoki.Session, handle cryp
 		}
 		time.Sleep(slipTime)
 	}
+}
+
+// unclassified is an object of which the token tells nothing, since it does not know its class. SoftHSM 2.6.1 answers so
+// of one whose file lacks it.
+func unclassified(handle cryptoki.Object, id []byte, err error) object {
+	name := Object{Class: "object", Type: "unreadable", ID: id}
+	return object{handle: handle, read: true, id: id, debris: true, err: &MalformedError{Object: name, Handle: handle, Err: err}}
 }
 
 // tellsNoMore says that the reading lacks nothing that this token tells of such an object.

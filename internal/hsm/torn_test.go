@@ -1,0 +1,215 @@
+package hsm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// files are those of all of SoftHSM's objects.
+func files(t *testing.T) (paths []string) {
+	t.Helper()
+	conf, err := os.ReadFile(os.Getenv("SOFTHSM2_CONF"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folder string
+	if _, err := fmt.Sscanf(string(conf), "directories.tokendir = %s", &folder); err != nil {
+		t.Fatal(err)
+	}
+	paths, err = filepath.Glob(filepath.Join(folder, "*", "*.object"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no objects in %s: %v", folder, err)
+	}
+	return paths
+}
+
+// tear takes an attribute out of an object's file, if the object is of the class, as SoftHSM 2.6.1 does where a search
+// reads the file while it is written: a number of the version, then each attribute with its type, its form and its
+// value, all numbers of 8 bytes.
+func tear(t *testing.T, path string, class uint, attribute cryptoki.AttributeType) bool {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(at int) int { return int(binary.BigEndian.Uint64(file[at:])) }
+	from, to, isClass := 0, 0, false
+	for at := 8; at < len(file); {
+		size := 8
+		switch form := number(at + 8); form {
+		case 1:
+			size = 1
+		case 3, 4:
+			size = 8 + number(at+16)
+		case 5:
+			size = 8 + 8*number(at+16)
+		}
+		what := cryptoki.AttributeType(number(at))
+		isClass = isClass || what == cryptoki.CKA_CLASS && number(at+16) == int(class)
+		if what == attribute {
+			from, to = at, at+16+size
+		}
+		at += 16 + size
+	}
+	if !isClass {
+		return false
+	}
+	if from == 0 {
+		t.Fatalf("%s has no %s", path, attribute)
+	}
+	file = slices.Delete(file, from, to)
+	binary.BigEndian.PutUint64(file, uint64(number(0))+1)
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+var classesOf = map[int][]uint{2: {cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY}, 1: {cryptoki.CKO_SECRET_KEY}}
+
+// TestATornKeyIsMadeAgain has an object of a new key lose one of its attributes.
+func TestATornKeyIsMadeAgain(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("other makes keep their objects elsewhere")
+	}
+	for _, name := range []string{"RSA", "AES"} {
+		kind := kindNamed(name)
+		for _, class := range classesOf[kind.objects()] {
+			for _, attribute := range []cryptoki.AttributeType{cryptoki.CKA_CLASS, cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_TOKEN} {
+				for _, id := range []string{"the ID", ""} {
+					t.Run(fmt.Sprintf("%s, class %d, %s, ID %q", name, class, attribute, id), func(t *testing.T) {
+						k := hsmtest.New(t)
+						faults := &hsmtest.Faults{}
+						token := openWith(t, k, k.PIN, faults)
+						before := files(t)
+						torn := 0
+						tearNew := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+							err := next()
+							for _, path := range files(t) {
+								if !slices.Contains(before, path) && tear(t, path, class, attribute) {
+									torn++
+								}
+							}
+							return err
+						}
+						faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: tearNew})
+						faults.Inject(hsmtest.Fault{Function: "C_GenerateKey", Nth: 1, Do: tearNew})
+						made, err := token.Generate(context.Background(), kind.template(id, "label"))
+						if err != nil {
+							t.Fatal(err)
+						}
+						if torn != 1 {
+							t.Errorf("%d objects were torn", torn)
+						}
+						if n := objects(t, k); n != kind.objects() {
+							t.Errorf("%d objects are left of one key", n)
+						}
+						if found, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: made.ID}); err != nil || describe(found) != describe(made) {
+							t.Errorf("%v: %v", found, err)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// TestATornKeyIsNotGone tears a key that has been there: it is neither absent, nor half a pair, nor anybody's to destroy.
+func TestATornKeyIsNotGone(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("other makes keep their objects elsewhere")
+	}
+	for _, name := range []string{"RSA", "AES"} {
+		kind := kindNamed(name)
+		for _, class := range classesOf[kind.objects()] {
+			t.Run(fmt.Sprintf("%s, class %d", name, class), func(t *testing.T) {
+				k := hsmtest.New(t)
+				before := files(t)
+				key := generate(t, open(t, k), kind.template("the ID", "label"))
+				for _, path := range files(t) {
+					if !slices.Contains(before, path) {
+						tear(t, path, class, cryptoki.CKA_CLASS)
+					}
+				}
+				token, ctx := open(t, k), context.Background()
+				ref := hsm.Ref{Type: kind.tmpl.Type, ID: key.ID, Fingerprint: key.Fingerprint()}
+				label := "another"
+				_, read := token.WholeKey(ctx, ref)
+				_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+				_, destroyed := token.Destroy(ctx, ref)
+				for _, err := range []error{read, changed, destroyed} {
+					malformed, ok := errors.AsType[*hsm.MalformedError](err)
+					if !ok || !bytes.Equal(malformed.Object.ID, key.ID) {
+						t.Errorf("got %v", err)
+					}
+				}
+				if _, err := token.Generate(ctx, kind.template("the ID", "label")); !errors.Is(err, hsm.ErrExists) {
+					t.Errorf("made again: %v", err)
+				}
+				if n := objects(t, k); n != kind.objects() {
+					t.Errorf("%d objects are left", n)
+				}
+			})
+		}
+	}
+}
+
+// TestChangingInParallel changes keys ten at a time, over and over: without its gate, SoftHSM 2.6.1 loses sight of one of
+// some hundred.
+func TestChangingInParallel(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.ManyKeys)
+	const each = 30
+	rounds := 15
+	if testing.Short() || hsmtest.ThisMake(t).Name != "softhsm" {
+		rounds = 2
+	}
+	for _, name := range []string{"RSA", "Ed25519", "AES"} {
+		kind := kindNamed(name)
+		t.Run(name, func(t *testing.T) {
+			kind.needs(t)
+			k := hsmtest.New(t)
+			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+			token := open(t, k)
+			fingerprints := map[string]bool{}
+			for i := range each {
+				fingerprints[generate(t, token, kind.template(fmt.Sprint("key ", i), "label")).Fingerprint()] = true
+			}
+			for round := range rounds {
+				label := fmt.Sprint("label ", round)
+				group, ctx := errgroup.WithContext(context.Background())
+				group.SetLimit(10)
+				for i := range each {
+					group.Go(func() error {
+						_, err := token.Change(ctx, hsm.Ref{Type: kind.tmpl.Type, ID: fmt.Append(nil, "key ", i)}, hsm.Change{Label: &label})
+						return err
+					})
+				}
+				if err := group.Wait(); err != nil {
+					t.Fatalf("round %d: %v", round, err)
+				}
+			}
+			keys := w.keys()
+			for _, key := range keys {
+				if key.Label != fmt.Sprint("label ", rounds-1) || !fingerprints[key.Fingerprint()] {
+					t.Errorf("%s %q is not what it was", key.ID, key.Label)
+				}
+			}
+			if len(keys) != each {
+				t.Errorf("%d keys are left of %d", len(keys), each)
+			}
+		})
+	}
+}
