@@ -41,10 +41,7 @@ func (t *Token) Change(ctx context.Context, ref Ref, c Change) (WholeKey, error)
 		}
 		defer leave()
 	}
-	key, err := t.keyUnder(ctx, ref, ids[:1])
-	if err == nil {
-		key, err = t.Fingerprinted(ctx, key)
-	}
+	key, err := t.search(ctx, ref)
 	if err != nil {
 		return failed(err, HoldsUntouched, "")
 	}

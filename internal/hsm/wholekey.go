@@ -76,17 +76,24 @@ func (t *Token) WholeKey(ctx context.Context, ref Ref) (WholeKey, error) {
 			return WholeKey{}, err
 		}
 	}
-	if objects, err = t.find(ctx, ref.ID); err != nil {
-		return WholeKey{}, err
-	}
-	pair, err := t.chosen(ctx, objects, ref)
-	if half, ok := errors.AsType[*HalfPairError](err); ok {
-		half.Twin = t.strayTwin(ctx, objects, ref)
-	}
+	pair, err := t.search(ctx, ref)
 	if err == nil && !pair.isMeant(ref) { // half of it may be what is left of the one that is meant
 		_, err = t.Prove(ctx, pair)
 	}
 	return pair, err
+}
+
+// search finds a key by its ID on the token itself. Of half a pair it says where the other half is.
+func (t *Token) search(ctx context.Context, ref Ref) (WholeKey, error) {
+	objects, err := t.find(ctx, ref.ID)
+	if err != nil {
+		return WholeKey{}, err
+	}
+	key, err := t.chosen(ctx, objects, ref)
+	if half, ok := errors.AsType[*HalfPairError](err); ok {
+		half.Twin = t.strayTwin(ctx, objects, ref)
+	}
+	return key, err
 }
 
 // chosen is choose, and gives the key with its fingerprint.

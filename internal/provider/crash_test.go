@@ -104,21 +104,24 @@ func TestTheProviderIsKilled(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken, hsmtest.SecretKeys)
 	const policy = `deletion_policy = "delete"`
 	before := []string{`label = "old"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}
+	moved := []string{`label = "old"`, `key_id = "6b32"`, `modulus_bits = 2048`, policy}
 	box := func(label, id string) []string {
 		return []string{fmt.Sprintf("label = %q", label), fmt.Sprintf("key_id = %q", id), "bits = 256"}
 	}
 	made, changed, destroyed := []string{"C_GenerateKeyPair", "C_Sign"}, []string{"C_SetAttributeValue"}, []string{"C_DestroyObject"}
 	for _, c := range []crashCase{
-		{"create", nil, before, made},
-		{withRandomID, nil, []string{`label = "old"`, `modulus_bits = 2048`, policy}, made[:1]},
-		{"relabel", before, []string{`label = "new"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}, changed},
-		{"change the ID", before, []string{`label = "old"`, `key_id = "6b32"`, `modulus_bits = 2048`, policy}, changed},
-		{"delete", before, nil, destroyed},
-		{"create a secret key", nil, box("old", "6b31"), []string{"C_GenerateKey", "C_Decrypt"}},
-		{"change the ID of a secret key", box("old", "6b31"), box("old", "6b32"), changed},
-		{"relabel a secret key", box("old", "6b31"), box("new", "6b31"), changed},
-		{"delete a secret key", box("old", "6b31"), nil, destroyed},
-		{"change the ID of a pair on a curve", []string{`label = "old"`, `key_id = "6b31"`, `curve = "P-256"`}, []string{`label = "old"`, `key_id = "6b32"`, `curve = "P-256"`}, changed},
+		{"create", nil, before, made, nil},
+		{withRandomID, nil, []string{`label = "old"`, `modulus_bits = 2048`, policy}, made[:1], nil},
+		{"relabel", before, []string{`label = "new"`, `key_id = "6b31"`, `modulus_bits = 2048`, policy}, changed, nil},
+		{"change the ID", before, moved, changed, nil},
+		{"change the ID, not looking at the token first", before, moved, changed, []string{"-refresh=false"}},
+		{"delete", before, nil, destroyed, nil},
+		{"create a secret key", nil, box("old", "6b31"), []string{"C_GenerateKey", "C_Decrypt"}, nil},
+		{"change the ID of a secret key", box("old", "6b31"), box("old", "6b32"), changed, nil},
+		{"change the ID of a secret key, not looking at the token first", box("old", "6b31"), box("old", "6b32"), changed, []string{"-refresh=false"}},
+		{"relabel a secret key", box("old", "6b31"), box("new", "6b31"), changed, nil},
+		{"delete a secret key", box("old", "6b31"), nil, destroyed, nil},
+		{"change the ID of a pair on a curve", []string{`label = "old"`, `key_id = "6b31"`, `curve = "P-256"`}, []string{`label = "old"`, `key_id = "6b32"`, `curve = "P-256"`}, changed, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +137,7 @@ type crashCase struct {
 	name      string
 	from, to  []string
 	functions []string // at whose calls it is killed
+	options   []string // of the applies that follow
 }
 
 // secret says that the key is a secret one, which is one object.
@@ -189,7 +193,7 @@ func (c crashCase) run(t *testing.T) {
 			if !strings.Contains(out, "Plugin did not respond") && !strings.Contains(out, "EOF") && !strings.Contains(out, "cancelled") {
 				t.Fatalf("%s: %s", when, out)
 			}
-			b.converges(s, c.name, &recovered, &followed)
+			b.converges(s, c, &recovered, &followed)
 		}
 		if halves := len(b.halves()); halves != objects && c.to != nil || halves != 0 && c.to == nil {
 			t.Fatalf("%s: the token holds %d halves", when, halves)
@@ -205,11 +209,11 @@ func (c crashCase) run(t *testing.T) {
 }
 
 // converges runs the next apply, and follows its advice: up to three times, since a change of ID can want two.
-func (b *bench) converges(s shell, name string, recovered, followed *int) {
+func (b *bench) converges(s shell, c crashCase, recovered, followed *int) {
 	b.t.Helper()
 	var printed string
 	var ok bool
-	if name == withRandomID { // its reader has to look at the plan: the apply would make a second key
+	if c.name == withRandomID { // its reader has to look at the plan: the apply would make a second key
 		if printed, ok = s.try("plan"); ok && strings.Contains(printed, "A Key Of This Label Is On The Token Already") {
 			s.follow(printed)
 			*followed++
@@ -217,7 +221,7 @@ func (b *bench) converges(s shell, name string, recovered, followed *int) {
 		}
 	}
 	for range 3 {
-		if printed, ok = s.try("apply", "-auto-approve"); ok {
+		if printed, ok = s.try(append([]string{"apply", "-auto-approve"}, c.options...)...); ok {
 			*recovered++
 			break
 		}
@@ -226,9 +230,9 @@ func (b *bench) converges(s shell, name string, recovered, followed *int) {
 		*recovered--
 	}
 	if !ok {
-		b.t.Fatalf("%s: the applies after the crash do not converge:\n%s", name, printed)
+		b.t.Fatalf("%s: the applies after the crash do not converge:\n%s", c.name, printed)
 	}
 	if printed, ok = s.try("plan", "-detailed-exitcode"); !ok {
-		b.t.Fatalf("%s: the plan after it is not empty:\n%s", name, printed)
+		b.t.Fatalf("%s: the plan after it is not empty:\n%s", c.name, printed)
 	}
 }

@@ -244,6 +244,11 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 			change.Extractable = &extractable
 		}
 		key, err := token.Change(ctx, r.kind.ref(state), change)
+		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && errors.Is(err, hsm.ErrNotFound) {
+			if moved := r.moved(ctx, state, token); moved != nil {
+				failed.Err = moved
+			}
+		}
 		if err != nil {
 			return err
 		}

@@ -209,6 +209,20 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 			b.destroy(id, "secrkey")
 			b.Tool(t, "--keygen", "--key-type", "AES:32", "--sensitive", "--private", "--usage-decrypt", "--label", "swapped", "--id", id)
 		}, plancheck.ResourceActionUpdate, true, []remark{warns("Another Key Behind The Same ID", `The key "swapped" (key_id 03)`, "it has the check value")}}, // SoftHSM lets such a key do more
+		{"longer", "05", func(id string) {
+			b.destroy(id, "secrkey")
+			b.Tool(t, "--keygen", "--key-type", "AES:16", "--sensitive", "--private", "--usage-decrypt", "--label", "longer", "--id", id)
+		}, plancheck.ResourceActionReplace, true, []remark{
+			warns("Another Key Behind The Same ID", `The key "longer" (key_id 05)`, "it is of the type", "aes (128 bits)", "aes (256 bits)"),
+			warns("The Key ID Is On The Token Already", `"longer" is planned`).pointing("key_id"),
+		}},
+		{"other", "06", func(id string) {
+			b.destroy(id, "secrkey")
+			b.Tool(t, "--keygen", "--key-type", "GENERIC:32", "--sensitive", "--private", "--usage-sign", "--label", "other", "--id", id)
+		}, plancheck.ResourceActionReplace, true, []remark{
+			warns("Another Key Behind The Same ID", `The key "other" (key_id 06)`, "it is of the type", "generic (256 bits)", "aes (256 bits)"),
+			warns("The Key ID Is On The Token Already", `"other" is planned`).pointing("key_id"),
+		}},
 		{"gone", "04", func(id string) { b.destroy(id, "secrkey") }, plancheck.ResourceActionCreate, true, []remark{warns("Key Not On The Token", `The key "gone" (key_id 04)`)}},
 	}
 	for _, c := range cases {
