@@ -15,7 +15,8 @@ import (
 // not do so by itself (quirks.torn).
 type gate struct {
 	calls *semaphore.Weighted
-	stuck atomic.Bool // a call inside has not come back: nobody waits any more
+	wait  time.Duration // how long a call waits for those inside at most
+	stuck atomic.Bool   // a call inside has not come back: nobody waits any more
 }
 
 // gated says how much of the gate a function takes: all of it to write an object, one to look at some. What is not
@@ -35,7 +36,7 @@ func weighs(c *cryptoki.Call) int64 {
 	return gated[c.Function]
 }
 
-// gateTime is how long a call waits for those inside at most. None takes so long unless it hangs.
+// gateTime is longer than any call inside takes that does not hang.
 const gateTime = 10 * time.Second
 
 // pass is a cryptoki.Hook.
@@ -44,7 +45,7 @@ func (g *gate) pass(ctx context.Context, c *cryptoki.Call, next func() error) er
 	if weight == 0 || g.stuck.Load() {
 		return next()
 	}
-	wait, cancel := context.WithTimeout(ctx, gateTime)
+	wait, cancel := context.WithTimeout(ctx, g.wait)
 	defer cancel()
 	switch err := g.calls.Acquire(wait, weight); {
 	case err == nil:
@@ -68,7 +69,7 @@ func gateOf(token TokenInfo) *gate {
 	defer gates.Unlock()
 	g, ok := gates.of[token.identity()]
 	if !ok {
-		g = &gate{calls: semaphore.NewWeighted(everyone)}
+		g = &gate{calls: semaphore.NewWeighted(everyone), wait: gateTime}
 		gates.of[token.identity()] = g
 	}
 	return g

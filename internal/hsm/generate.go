@@ -14,7 +14,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// everyone is the weight of a generation that runs with no other beside it.
+// everyone is the weight of what runs with nothing else beside it.
 const everyone = math.MaxInt64
 
 // Generate makes a key in the token, reads it back, holds it against the template, and proves by its use that
