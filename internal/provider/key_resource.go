@@ -270,7 +270,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		return
 	}
 	a := m.common()
-	r.client.manages(a.KeyID.ValueString()) // what is planned in its place does not find a stranger's key there
+	r.client.manages(a.KeyID.ValueString()) // what is planned in its place does not find a stranger there
 	switch a.DeletionPolicy.ValueString() {
 	case policyAbandon:
 		return
