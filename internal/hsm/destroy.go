@@ -277,7 +277,7 @@ type remains struct {
 	objects []object // of those to be destroyed
 	others  []object // of the same ID
 	cause   error    // why any of objects are left
-	adrift  bool     // one of objects shows nothing of its key and bears another handle, so that it may be somebody else's
+	adrift  bool     // it is not known of one of objects whether it is one of those to be destroyed
 }
 
 // holds tells remains in words.
@@ -335,6 +335,8 @@ func (t *Token) destroy(ctx context.Context, doomed []object) (remains, error) {
 			// One that shows nothing of its key may be somebody else's that looks like one of them, or is one that is not
 			// destroyed yet, and got another handle with a new session.
 			adrift := !known && slices.ContainsFunc(like, func(d object) bool { return !destroyed[d.handle] })
+			// Nor is it known which one that is of which nothing can be read.
+			adrift = adrift || o.err != nil && slices.ContainsFunc(doomed, func(d object) bool { return d.handle == o.handle || !destroyed[d.handle] })
 			if known || adrift {
 				r.objects = append(r.objects, o)
 				r.adrift = r.adrift || adrift

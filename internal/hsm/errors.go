@@ -225,7 +225,7 @@ type Holding int
 
 // What a token may hold after a failure.
 const (
-	HoldsUnknown    Holding = iota // the token could not be asked
+	HoldsUnknown    Holding = iota // the token could not be asked, or showed what makes no sense
 	HoldsUntouched                 // nothing was begun
 	HoldsNothing                   // no key of that ID
 	HoldsAsBefore                  // the key as it was before the operation
@@ -238,7 +238,7 @@ const (
 )
 
 var holdings = map[Holding]string{
-	HoldsUnknown:    "Whether the token holds the key, or part of it, is not known: it could not be asked any more.",
+	HoldsUnknown:    "Whether the token holds the key, or part of it, is not known: it could not be asked any more, or what it showed makes no sense.",
 	HoldsUntouched:  "Nothing was made or changed.",
 	HoldsNothing:    "The token holds no key of this ID.",
 	HoldsAsBefore:   "The token holds the key as it was before.",

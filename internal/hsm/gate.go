@@ -2,60 +2,179 @@ package hsm
 
 import (
 	"context"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
 // gate keeps calls that write an object apart from those that look at objects, for a make of token whose module does
-// not do so by itself (quirks.torn).
+// not do so by itself (quirks.torn). Of several that wait, who came first goes first, with all others of its group.
 type gate struct {
-	calls *semaphore.Weighted
-	wait  time.Duration // how long a call waits for those inside at most
-	stuck atomic.Bool   // a call inside has not come back: nobody waits any more
+	patience time.Duration // how long one waits at most while nobody leaves
+	gather   time.Duration // how long one that makes a pair lets others look first
+
+	mu     sync.Mutex
+	inside map[group]int
+	queue  []*entrant
+	left   int // how many have left
+	epoch  int // counts the times that those inside were written off
 }
 
-// gated says how much of the gate a function takes: all of it to write an object, one to look at some. What is not
-// named here takes nothing.
-var gated = map[string]int64{
-	"C_SetAttributeValue": everyone, "C_DestroyObject": everyone, "C_GenerateKey": everyone, "C_GenerateKeyPair": everyone,
-	"C_FindObjectsInit": 1, "C_GetAttributeValue": 1, "C_DeriveKey": 1,
-	"C_SignInit": 1, "C_VerifyInit": 1, "C_EncryptInit": 1, "C_DecryptInit": 1,
+// group is what calls have in common that may be inside together.
+type group int
+
+const (
+	outside group = iota // touches no object
+	looks
+	makes  // RSA pairs: seconds, and at the end some milliseconds of writing that nobody outside of the module sees begin
+	writes // alone
+)
+
+// groups has the functions that touch objects.
+var groups = map[string]group{
+	"C_SetAttributeValue": writes, "C_DestroyObject": writes, "C_GenerateKey": writes, "C_GenerateKeyPair": writes,
+	"C_FindObjectsInit": looks, "C_GetAttributeValue": looks, "C_DeriveKey": looks, "C_GetTokenInfo": looks, "C_Login": looks,
+	"C_SignInit": looks, "C_VerifyInit": looks, "C_EncryptInit": looks, "C_DecryptInit": looks,
 }
 
-// weighs is how much of the gate a call takes. RSA key pairs take long to make, and a moment to write: they pass as if
-// there were no gate, so that others go on meanwhile, and are looked at when they are there (see generation).
-func weighs(c *cryptoki.Call) int64 {
+func groupOf(c *cryptoki.Call) group {
 	if c.Function == "C_GenerateKeyPair" && c.Mechanism == cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN {
-		return 0
+		return makes
 	}
-	return gated[c.Function]
+	return groups[c.Function]
 }
 
-// gateTime is longer than any call inside takes that does not hang.
-const gateTime = 10 * time.Second
+const (
+	gatePatience = 10 * time.Second // longer than any call takes that does not hang, but for the making of huge RSA keys
+	gateGather   = 50 * time.Millisecond
+)
+
+// entrant is a call that waits, or is inside.
+type entrant struct {
+	group group
+	ripe  bool // it lets nobody of another group go first any more
+	epoch int  // when it came in
+	enter chan struct{}
+}
+
+func newGate(patience time.Duration) *gate {
+	return &gate{patience: patience, gather: gateGather, inside: map[group]int{}}
+}
 
 // pass is a cryptoki.Hook.
 func (g *gate) pass(ctx context.Context, c *cryptoki.Call, next func() error) error {
-	weight := weighs(c)
-	if weight == 0 || g.stuck.Load() {
+	e := &entrant{group: groupOf(c), enter: make(chan struct{})}
+	if e.group == outside {
 		return next()
 	}
-	wait, cancel := context.WithTimeout(ctx, g.wait)
-	defer cancel()
-	switch err := g.calls.Acquire(wait, weight); {
-	case err == nil:
-		defer g.calls.Release(weight)
-	case ctx.Err() != nil:
+	c.Wait()
+	entered := g.enter(ctx, e)
+	if entered {
+		defer g.leave(e)
+	}
+	if !c.Proceed() || !entered {
 		return context.Cause(ctx)
-	default:
-		g.stuck.Store(true)
 	}
 	return next()
+}
+
+// enter waits for its turn. It is false where the context ended first.
+func (g *gate) enter(ctx context.Context, e *entrant) bool {
+	g.mu.Lock()
+	e.ripe = e.group != makes
+	g.queue = append(g.queue, e)
+	if e.group == makes && (g.inside[makes] > 0 || len(g.queue) == 1 && g.fits(makes)) {
+		e.ripe = true
+		g.let(func(other *entrant) bool { return other == e })
+	}
+	g.admit()
+	left := g.left
+	g.mu.Unlock()
+	select {
+	case <-e.enter:
+		return true
+	default:
+	}
+	for gather := time.After(g.gather); ; {
+		select {
+		case <-e.enter:
+			return true
+		case <-ctx.Done():
+			return g.giveUp(e)
+		case <-gather:
+			g.mu.Lock()
+			e.ripe = true
+		case <-time.After(g.patience):
+			g.mu.Lock()
+			if g.left == left { // one that is inside hangs: it is written off, so that it keeps nobody out any more
+				clear(g.inside)
+				g.epoch++
+			}
+		}
+		g.admit()
+		left = g.left
+		g.mu.Unlock()
+	}
+}
+
+// giveUp takes one out of the queue. It is true where that has been let in meanwhile.
+func (g *gate) giveUp(e *entrant) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.queue, e)
+	if i < 0 {
+		return true
+	}
+	g.queue = slices.Delete(g.queue, i, i+1)
+	g.admit()
+	return false
+}
+
+func (g *gate) leave(e *entrant) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.left++; e.epoch == g.epoch {
+		g.inside[e.group]--
+	}
+	g.admit()
+}
+
+// fits says that one of the group may be inside with those that are.
+func (g *gate) fits(group group) bool {
+	for other, n := range g.inside {
+		if n > 0 && (other != group || group == writes) {
+			return false
+		}
+	}
+	return true
+}
+
+// admit lets those in whose turn it is.
+func (g *gate) admit() {
+	first := slices.IndexFunc(g.queue, func(e *entrant) bool { return e.ripe })
+	if first < 0 || !g.fits(g.queue[first].group) {
+		return
+	}
+	turn := g.queue[first]
+	if turn.group == writes {
+		g.let(func(e *entrant) bool { return e == turn })
+		return
+	}
+	g.let(func(e *entrant) bool { return e.group == turn.group })
+}
+
+func (g *gate) let(in func(*entrant) bool) {
+	g.queue = slices.DeleteFunc(g.queue, func(e *entrant) bool {
+		if !in(e) {
+			return false
+		}
+		g.inside[e.group]++
+		e.epoch = g.epoch
+		close(e.enter)
+		return true
+	})
 }
 
 var gates = struct {
@@ -69,7 +188,7 @@ func gateOf(token TokenInfo) *gate {
 	defer gates.Unlock()
 	g, ok := gates.of[token.identity()]
 	if !ok {
-		g = &gate{calls: semaphore.NewWeighted(everyone), wait: gateTime}
+		g = newGate(gatePatience)
 		gates.of[token.identity()] = g
 	}
 	return g

@@ -248,6 +248,9 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 			var broken error
 			for _, handle := range handles {
 				o, err := g.token.readObject(ctx, s, handle)
+				if err == nil && len(o.id) > 0 && !bytes.Equal(o.id, g.template.ID) { // after a new login it may be anybody's
+					err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+				}
 				if err != nil {
 					return err
 				}
@@ -266,11 +269,21 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 			return found, HoldsKey, nil
 		}
 	}
-	if g.clearTorn(ctx, handles) != nil {
-		return nil, HoldsUnknown, err
+	clearErr := g.clearTorn(ctx, handles)
+	if clearErr != nil {
+		clearErr = g.clearTorn(ctx, handles) // on another session
 	}
+	wiped := HoldsUnknown
 	if !g.chosen {
-		return nil, g.token.wipe(ctx, g.row, g.template.ID), err
+		wiped = g.token.wipe(ctx, g.row, g.template.ID)
+	}
+	// What is there, and cannot be seen, is not made again.
+	unseen := g.token.quirks.torn && cryptoki.InvalidHandle(err) && len(found) == 0
+	switch {
+	case clearErr != nil || unseen:
+		return nil, HoldsUnknown, err
+	case !g.chosen:
+		return nil, wiped, err
 	}
 	found, findErr = g.token.find(ctx, g.template.ID)
 	// Of an ID that others may have chosen too, what bears the new handles is ours for certain.
@@ -287,7 +300,7 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 // clearTorn destroys what stands behind the new handles and makes no sense: its ID may be lost too, so that no search
 // would bring it. What another ID shows, or nothing is left of, is not touched.
 func (g generation) clearTorn(ctx context.Context, handles []cryptoki.Object) error {
-	return g.token.pool.use(ctx, func(s *cryptoki.Session) error {
+	return g.token.pool.use(ctx, func(s *cryptoki.Session) (failure error) {
 		for _, handle := range handles {
 			o, err := g.token.readObject(ctx, s, handle)
 			switch {
@@ -295,15 +308,16 @@ func (g generation) clearTorn(ctx context.Context, handles []cryptoki.Object) er
 			case cryptoki.InvalidHandle(err):
 				continue
 			case err != nil:
-				return err
+				failure = errors.Join(failure, err)
+				continue
 			case o.err == nil || len(o.id) > 0 && !bytes.Equal(o.id, g.template.ID):
 				continue
 			}
 			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
-				return err
+				failure = errors.Join(failure, err)
 			}
 		}
-		return nil
+		return failure
 	})
 }
 
@@ -386,6 +400,9 @@ func (g generation) contend(ctx context.Context, made []object) error {
 		for _, o := range objects {
 			if isOneOf(made, o, objects) {
 				continue
+			}
+			if o.err != nil && slices.ContainsFunc(made, func(m object) bool { return m.handle == o.handle }) {
+				return o.err
 			}
 			rivals = append(rivals, o)
 			giveWay = giveWay || o.ckk != g.row.ckk || !slices.Contains(g.row.classes, o.class) || g.yields(mine, o)

@@ -110,12 +110,15 @@ func keyOf(o object) Key {
 // where it cannot be told.
 func missingTwins(objects []object) []*bool {
 	missing := make([]*bool, len(objects))
+	if slices.ContainsFunc(objects, func(o object) bool { return o.debris }) {
+		return missing // it may be anything's twin
+	}
 	byID := map[string][]int{}
 	unsure := map[string]bool{} // IDs that an object bears which makes no sense, and so may be anything's twin
 	for i, o := range objects {
 		kt := typeOf(o.ckk)
 		switch {
-		case o.err != nil || o.debris:
+		case o.err != nil:
 			unsure[string(o.id)] = true
 		case kt == nil || kt.alone() || !slices.Contains(kt.classes, o.class):
 		case o.class == cryptoki.CKO_PUBLIC_KEY && broken(o) != nil:

@@ -188,6 +188,9 @@ func (o object) claim(t cryptoki.AttributeType) *bool {
 }
 
 func (o object) name() Object {
+	if o.debris {
+		return Object{Class: "object", Type: "unreadable", ID: o.id, Label: o.label}
+	}
 	class := classes[o.class]
 	if class == "" {
 		class = fmt.Sprintf("object of class 0x%X", o.class)

@@ -42,7 +42,35 @@ func repeatable(ctx context.Context, err error) bool {
 
 // find searches the token for the key objects that bear the ID. An answer without a private object is worth
 // something only while logged in: a token hides them from everyone else.
+//
+// Where searches tear each other (quirks.torn), an absence counts only if two searches show it.
 func (t *Token) find(ctx context.Context, id []byte) (objects []object, err error) {
+	objects, err = t.findOnce(ctx, id)
+	if err == nil && t.quirks.torn && incomplete(objects) {
+		objects, err = t.findOnce(ctx, id)
+	}
+	return objects, err
+}
+
+// incomplete says that nothing was found, or something that another half belongs to.
+func incomplete(objects []object) bool {
+	halves := map[uint]int{}
+	for _, o := range objects {
+		switch o.class {
+		case cryptoki.CKO_PRIVATE_KEY:
+			halves[o.ckk]++
+		case cryptoki.CKO_PUBLIC_KEY:
+			halves[o.ckk]--
+		}
+	}
+	lone := false
+	for _, n := range halves {
+		lone = lone || n != 0
+	}
+	return lone || len(objects) == 0
+}
+
+func (t *Token) findOnce(ctx context.Context, id []byte) (objects []object, err error) {
 	start, reads, reading := time.Now(), 0, time.Duration(0)
 	defer func() { t.snapshot.searched(time.Since(start), reads, reading) }()
 	err = t.read(ctx, func(s *cryptoki.Session) error {
@@ -131,8 +159,9 @@ func (t *Token) readObject(ctx context.Context, s *cryptoki.Session, handle cryp
 // unclassified is an object of which the token tells nothing, since it does not know its class. SoftHSM 2.6.1 answers so
 // of one whose file lacks it.
 func unclassified(handle cryptoki.Object, id []byte, err error) object {
-	name := Object{Class: "object", Type: "unreadable", ID: id}
-	return object{handle: handle, read: true, id: id, debris: true, err: &MalformedError{Object: name, Handle: handle, Err: err}}
+	o := object{handle: handle, read: true, id: id, debris: true}
+	o.err = &MalformedError{Object: o.name(), Handle: handle, Err: err}
+	return o
 }
 
 // tellsNoMore says that the reading lacks nothing that this token tells of such an object.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -227,5 +229,118 @@ func TestChangingBesideSearches(t *testing.T) {
 				t.Errorf("%d keys are left of %d", len(keys), each)
 			}
 		})
+	}
+}
+
+// TestRSAPairsMadeBesideSearches makes pairs while others search the token all the time, and has another process count
+// what is there: without its gate, SoftHSM 2.6.1 leaves objects that nobody asked for.
+func TestRSAPairsMadeBesideSearches(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("this is about SoftHSM")
+	}
+	const pairs = 150
+	for range 2 {
+		k := hsmtest.New(t)
+		token := open(t, k)
+		searching, stop := context.WithCancel(context.Background())
+		defer stop()
+		var searches sync.WaitGroup
+		for range 3 {
+			searches.Go(func() {
+				for searching.Err() == nil {
+					if _, err := token.WholeKey(searching, hsm.Ref{ID: []byte("nothing")}); !errors.Is(err, hsm.ErrNotFound) && searching.Err() == nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group, ctx := errgroup.WithContext(context.Background())
+		group.SetLimit(8)
+		for i := range pairs {
+			group.Go(func() error {
+				_, err := token.Generate(ctx, kindNamed("RSA").template(fmt.Sprint("key ", i), "label"))
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		searches.Wait()
+		if n := strings.Count(k.Tool(t, "--list-objects"), " Object"); n != 2*pairs {
+			t.Errorf("another process sees %d objects of %d pairs", n, pairs)
+		}
+	}
+}
+
+// TestADestructionStopsAtWhatIsTorn has the private half lose its class while it is destroyed.
+func TestADestructionStopsAtWhatIsTorn(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("other makes keep their objects elsewhere")
+	}
+	kind := kindNamed("RSA")
+	for _, fault := range []hsmtest.Fault{
+		{Function: "C_DestroyObject", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR},
+		{Function: "C_DestroyObject", Nth: 1, Code: cryptoki.CKR_OBJECT_HANDLE_INVALID},
+	} {
+		k := hsmtest.New(t)
+		before := files(t)
+		key := generate(t, open(t, k), kind.template("the ID", "label"))
+		faults := &hsmtest.Faults{}
+		token := openWith(t, k, k.PIN, faults)
+		code := fault.Code
+		fault.Do = func(_ context.Context, c *cryptoki.Call, _ func() error) error {
+			for _, path := range files(t) {
+				if !slices.Contains(before, path) {
+					tear(t, path, cryptoki.CKO_PRIVATE_KEY, cryptoki.CKA_CLASS)
+				}
+			}
+			return &cryptoki.Error{Function: c.Function, Code: code}
+		}
+		faults.Inject(fault)
+		left, err := token.Destroy(context.Background(), hsm.Ref{Type: hsm.RSA, ID: key.ID, Fingerprint: key.Fingerprint()})
+		if failed, ok := errors.AsType[*hsm.OperationError](err); !ok || failed.Holds != hsm.HoldsUnknown {
+			t.Errorf("%s: left %v, %v", code, left, err)
+		}
+		if n := objects(t, k); n != 2 {
+			t.Errorf("%s: %d objects are left", code, n)
+		}
+	}
+}
+
+// TestHandlesOfAnotherKeyAreNotOurs has the token give another pair's handles for those of the new one, as after a new
+// login that numbers objects anew.
+func TestHandlesOfAnotherKeyAreNotOurs(t *testing.T) {
+	for _, id := range []string{"the ID", ""} {
+		k := hsmtest.New(t)
+		kind := kindNamed("RSA")
+		generate(t, open(t, k), kind.template("foreign", "foreign"))
+		faults := &hsmtest.Faults{}
+		token := openWith(t, k, k.PIN, faults)
+		foreign := map[uint]cryptoki.Object{}
+		for class := range map[uint]bool{cryptoki.CKO_PRIVATE_KEY: true, cryptoki.CKO_PUBLIC_KEY: true} {
+			err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+				found, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, []byte("foreign")), cryptoki.ULong(cryptoki.CKA_CLASS, class)})
+				if err == nil && len(found) == 1 {
+					foreign[class] = found[0]
+				}
+				return err
+			})
+			if err != nil || foreign[class] == 0 {
+				t.Fatal(err)
+			}
+		}
+		faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			err := next()
+			*c.Result.(*cryptoki.Pair) = cryptoki.Pair{Private: foreign[cryptoki.CKO_PRIVATE_KEY], Public: foreign[cryptoki.CKO_PUBLIC_KEY]}
+			return err
+		}})
+		if _, err := token.Generate(context.Background(), kind.template(id, "label")); err != nil {
+			t.Errorf("ID %q: %v", id, err)
+		}
+		keys, err := open(t, k).WholeKeys(context.Background())
+		if err != nil || len(keys) != 2 || objects(t, k) != 4 {
+			t.Errorf("ID %q: %d keys of %d objects: %v", id, len(keys), objects(t, k), err)
+		}
 	}
 }

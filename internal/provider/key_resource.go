@@ -244,8 +244,8 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 			change.Extractable = &extractable
 		}
 		key, err := token.Change(ctx, r.kind.ref(state), change)
-		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && errors.Is(err, hsm.ErrNotFound) {
-			if moved := r.moved(ctx, state, token); moved != nil {
+		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && failed.Holds == hsm.HoldsUntouched && errors.Is(err, hsm.ErrNotFound) {
+			if moved, ok := errors.AsType[*movedError](r.moved(ctx, state, token)); ok {
 				failed.Err = moved
 			}
 		}

@@ -187,7 +187,7 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 }
 
 func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []request) (Reading, error) {
-	call := Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
+	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
 		asked := slices.Clone(requests) // a caller that stops waiting leaves this running
 		err := s.module.fn.getAttributeValue(s.handle, object, asked)

@@ -3,6 +3,7 @@ package cryptoki
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,21 @@ type Call struct {
 	// Result points to what the call gives back once it has returned, for a hook that stands in for a token
 	// that lies: *Attributes for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
 	Result any
+
+	progress atomic.Int32 // calling, waiting or given up
 }
+
+const (
+	calling int32 = iota // in the module, as far as anyone knows
+	waiting              // a hook keeps it back
+	givenUp              // by who made it
+)
+
+// Wait says that a hook keeps the call back: should its context end now, it was not made, and nothing hangs.
+func (c *Call) Wait() { c.progress.Store(waiting) }
+
+// Proceed ends Wait. It is false where nobody waits for the call any more: then it must not be made.
+func (c *Call) Proceed() bool { return c.progress.CompareAndSwap(waiting, calling) }
 
 // Hook stands around a call: it may watch it, delay it, leave it out (not calling next), or change what it
 // answers. It runs in the call's own goroutine and may be called by many at once. Tracing is a hook, and so
@@ -25,10 +40,11 @@ type Hook func(ctx context.Context, c *Call, next func() error) error
 
 // invoke makes one call, through the module's hooks, in a goroutine of its own, and waits for it no longer
 // than the context lasts. Everything that reaches the module passes here.
-func invoke[T any](ctx context.Context, m *Module, c Call, f func() (T, error)) (T, error) {
+func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error)) (T, error) {
 	var zero T
+	notCalled := func() error { return fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx)) }
 	if ctx.Err() != nil {
-		return zero, fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx))
+		return zero, notCalled()
 	}
 	type answer struct {
 		value T
@@ -54,7 +70,7 @@ func invoke[T any](ctx context.Context, m *Module, c Call, f func() (T, error)) 
 		}
 		for _, hook := range m.hooks {
 			next := call
-			call = func() error { return hook(ctx, &c, next) }
+			call = func() error { return hook(ctx, c, next) }
 		}
 		a.err = call()
 	}()
@@ -67,12 +83,15 @@ func invoke[T any](ctx context.Context, m *Module, c Call, f func() (T, error)) 
 			return a.value, a.err
 		default:
 		}
+		if c.progress.CompareAndSwap(waiting, givenUp) {
+			return zero, notCalled()
+		}
 		return zero, &HangError{Function: c.Function, After: time.Since(start), Err: context.Cause(ctx)}
 	}
 }
 
 // run is invoke for a function that gives nothing back.
-func run(ctx context.Context, m *Module, c Call, f func() error) error {
+func run(ctx context.Context, m *Module, c *Call, f func() error) error {
 	_, err := invoke(ctx, m, c, func() (struct{}, error) { return struct{}{}, f() })
 	return err
 }

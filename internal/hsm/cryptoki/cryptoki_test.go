@@ -132,6 +132,34 @@ func TestACallIsNotWaitedForLongerThanItsContext(t *testing.T) {
 	}
 }
 
+func TestACallThatAHookKeepsBackDoesNotHang(t *testing.T) {
+	proceeds := make(chan bool, 1)
+	keep := func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+		if c.Function != "C_GetSlotList" {
+			return next()
+		}
+		c.Wait()
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond) // whoever made the call is gone by then
+		proceeds <- c.Proceed()
+		return nil
+	}
+	m, err := cryptoki.Open(context.Background(), hsmtest.Library(t), keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err = m.GetSlotList(ctx, true)
+	if hang := (*cryptoki.HangError)(nil); errors.As(err, &hang) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "C_GetSlotList was not called") {
+		t.Errorf("got %v", err)
+	}
+	if <-proceeds {
+		t.Error("it proceeds, with nobody to wait for it")
+	}
+}
+
 func TestAPanicInsideACallIsAnAnswerThatMakesNoSense(t *testing.T) {
 	faults := &hsmtest.Faults{}
 	s := session(t, faults.Hook)

@@ -59,7 +59,7 @@ func Open(ctx context.Context, path string, hooks ...Hook) (*Module, error) {
 	}
 	m := &Module{library: l, hooks: hooks}
 	if l.refs == 0 && !l.initialized {
-		err := run(ctx, m, Call{Function: "C_Initialize"}, func() error { return l.ctx.Initialize() })
+		err := run(ctx, m, &Call{Function: "C_Initialize"}, func() error { return l.ctx.Initialize() })
 		// Where someone else in the process has initialised the library, it is theirs to finalize.
 		if err != nil && !errors.Is(err, CKR_CRYPTOKI_ALREADY_INITIALIZED) {
 			return nil, err
@@ -153,5 +153,5 @@ func (m *Module) finalize() error {
 	m.initialized = false
 	ctx, cancel := context.WithTimeout(context.Background(), DrainTime)
 	defer cancel()
-	return run(ctx, m, Call{Function: "C_Finalize"}, m.ctx.Finalize)
+	return run(ctx, m, &Call{Function: "C_Finalize"}, m.ctx.Finalize)
 }

@@ -38,7 +38,7 @@ func (s *Session) collectObjects(ctx context.Context) ([]Object, error) {
 	var objects []Object
 	seen := map[Object]bool{}
 	for {
-		call := Call{Function: "C_FindObjects", Session: s.handle}
+		call := &Call{Function: "C_FindObjects", Session: s.handle}
 		found, err := invoke(ctx, s.module, call, func() ([]Object, error) { return s.module.fn.findObjects(s.handle, batch) })
 		if err = s.check(err); err != nil {
 			return nil, err
@@ -81,7 +81,7 @@ type Pair struct{ Public, Private Object }
 
 // GenerateKeyPair makes a key pair in the token.
 func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, private []Attribute) (Pair, error) {
-	pair, err := invoke(ctx, s.module, Call{Function: "C_GenerateKeyPair", Session: s.handle, Mechanism: m.Type}, func() (Pair, error) {
+	pair, err := invoke(ctx, s.module, &Call{Function: "C_GenerateKeyPair", Session: s.handle, Mechanism: m.Type}, func() (Pair, error) {
 		pub, priv, err := s.module.ctx.GenerateKeyPair(s.sh(), m.binding(), bindingTemplate(public), bindingTemplate(private))
 		return Pair{Public: Object(pub), Private: Object(priv)}, err
 	})
@@ -90,7 +90,7 @@ func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, priv
 
 // GenerateKey makes a secret key in the token.
 func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
-	object, err := invoke(ctx, s.module, Call{Function: "C_GenerateKey", Session: s.handle, Mechanism: m.Type}, func() (Object, error) {
+	object, err := invoke(ctx, s.module, &Call{Function: "C_GenerateKey", Session: s.handle, Mechanism: m.Type}, func() (Object, error) {
 		o, err := s.module.ctx.GenerateKey(s.sh(), m.binding(), bindingTemplate(template))
 		return Object(o), err
 	})
@@ -125,7 +125,7 @@ func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []b
 
 // DeriveKey derives a key (C_DeriveKey).
 func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, template []Attribute) (Object, error) {
-	call := Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
+	call := &Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
 	object, err := invoke(ctx, s.module, call, func() (Object, error) {
 		o, err := s.module.ctx.DeriveKey(s.sh(), m.binding(), pkcs11.ObjectHandle(base), bindingTemplate(template))
 		return Object(o), err
@@ -138,7 +138,7 @@ func (s *Session) transform(ctx context.Context, function string, key Object, in
 	if err := s.operation(s.run(ctx, function+"Init", key, init)); err != nil {
 		return nil, err
 	}
-	out, err := invoke(ctx, s.module, Call{Function: function, Session: s.handle, Object: key}, do)
+	out, err := invoke(ctx, s.module, &Call{Function: function, Session: s.handle, Object: key}, do)
 	return out, s.operation(s.check(err))
 }
 

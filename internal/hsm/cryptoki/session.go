@@ -29,7 +29,7 @@ func (m *Module) OpenSession(ctx context.Context, slot uint, readOnly bool) (*Se
 	if readOnly {
 		flags = pkcs11.CKF_SERIAL_SESSION
 	}
-	handle, err := invoke(ctx, m, Call{Function: "C_OpenSession"}, func() (uint, error) {
+	handle, err := invoke(ctx, m, &Call{Function: "C_OpenSession"}, func() (uint, error) {
 		h, err := m.ctx.OpenSession(slot, flags)
 		if err == nil && ctx.Err() != nil {
 			// Nobody waits for it any more, and nobody else knows of it.
@@ -53,7 +53,7 @@ func (s *Session) CloseSession(ctx context.Context) error {
 
 // GetSessionInfo gives the session's state, CKS_...
 func (s *Session) GetSessionInfo(ctx context.Context) (state uint, err error) {
-	state, err = invoke(ctx, s.module, Call{Function: "C_GetSessionInfo", Session: s.handle}, func() (uint, error) {
+	state, err = invoke(ctx, s.module, &Call{Function: "C_GetSessionInfo", Session: s.handle}, func() (uint, error) {
 		info, err := s.module.ctx.GetSessionInfo(s.sh())
 		return info.State, err
 	})
@@ -106,7 +106,7 @@ func (s *Session) check(err error) error {
 }
 
 func (s *Session) run(ctx context.Context, function string, object Object, f func() error) error {
-	return s.check(run(ctx, s.module, Call{Function: function, Session: s.handle, Object: object}, f))
+	return s.check(run(ctx, s.module, &Call{Function: function, Session: s.handle, Object: object}, f))
 }
 
 func (s *Session) sh() pkcs11.SessionHandle { return pkcs11.SessionHandle(s.handle) }

@@ -93,7 +93,7 @@ type Info struct{ Manufacturer, Description string }
 
 // GetInfo describes the module.
 func (m *Module) GetInfo(ctx context.Context) (Info, error) {
-	return invoke(ctx, m, Call{Function: "C_GetInfo"}, func() (Info, error) {
+	return invoke(ctx, m, &Call{Function: "C_GetInfo"}, func() (Info, error) {
 		i, err := m.ctx.GetInfo()
 		return Info{Manufacturer: strings.TrimRight(i.ManufacturerID, " \x00"), Description: strings.TrimRight(i.LibraryDescription, " \x00")}, err
 	})
@@ -101,7 +101,7 @@ func (m *Module) GetInfo(ctx context.Context) (Info, error) {
 
 // GetSlotList gives the IDs of the slots that hold a token, or of all.
 func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, error) {
-	return invoke(ctx, m, Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.fn.getSlotList(tokenPresent) })
+	return invoke(ctx, m, &Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.fn.getSlotList(tokenPresent) })
 }
 
 // SlotInfo is CK_SLOT_INFO, its padding taken off.
@@ -112,7 +112,7 @@ type SlotInfo struct {
 
 // GetSlotInfo describes a slot, be there a token in it or not.
 func (m *Module) GetSlotInfo(ctx context.Context, slot uint) (SlotInfo, error) {
-	return invoke(ctx, m, Call{Function: "C_GetSlotInfo"}, func() (SlotInfo, error) {
+	return invoke(ctx, m, &Call{Function: "C_GetSlotInfo"}, func() (SlotInfo, error) {
 		i, err := m.ctx.GetSlotInfo(slot)
 		return SlotInfo{Description: strings.TrimRight(i.SlotDescription, " \x00"), Manufacturer: strings.TrimRight(i.ManufacturerID, " \x00"), Flags: i.Flags}, err
 	})
@@ -120,7 +120,7 @@ func (m *Module) GetSlotInfo(ctx context.Context, slot uint) (SlotInfo, error) {
 
 // GetTokenInfo describes the token in a slot.
 func (m *Module) GetTokenInfo(ctx context.Context, slot uint) (TokenInfo, error) {
-	return invoke(ctx, m, Call{Function: "C_GetTokenInfo"}, func() (TokenInfo, error) {
+	return invoke(ctx, m, &Call{Function: "C_GetTokenInfo"}, func() (TokenInfo, error) {
 		i, err := m.ctx.GetTokenInfo(slot)
 		return TokenInfo{
 			Slot: slot, Label: i.Label, Serial: i.SerialNumber, Model: i.Model, Manufacturer: i.ManufacturerID, Flags: i.Flags,
@@ -163,7 +163,7 @@ type MechanismInfo struct {
 
 // GetMechanismList gives the mechanisms of the token in a slot, in the module's order.
 func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismType, error) {
-	return invoke(ctx, m, Call{Function: "C_GetMechanismList"}, func() ([]MechanismType, error) {
+	return invoke(ctx, m, &Call{Function: "C_GetMechanismList"}, func() ([]MechanismType, error) {
 		list, err := m.fn.getMechanismList(slot)
 		types := make([]MechanismType, len(list))
 		for i, t := range list {
@@ -175,7 +175,7 @@ func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismTy
 
 // GetMechanismInfo describes one mechanism of the token in a slot.
 func (m *Module) GetMechanismInfo(ctx context.Context, slot uint, t MechanismType) (MechanismInfo, error) {
-	return invoke(ctx, m, Call{Function: "C_GetMechanismInfo"}, func() (MechanismInfo, error) {
+	return invoke(ctx, m, &Call{Function: "C_GetMechanismInfo"}, func() (MechanismInfo, error) {
 		i, err := m.ctx.GetMechanismInfo(slot, []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(t), nil)})
 		return MechanismInfo{MinKeySize: i.MinKeySize, MaxKeySize: i.MaxKeySize, Flags: i.Flags}, err
 	})
