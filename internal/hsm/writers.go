@@ -216,7 +216,7 @@ func (t *Token) write(ctx context.Context) (leave func(), err error) {
 		t.snapshot.drop()
 	}
 	if e.first { // any search makes SoftHSM look what others have written
-		if _, err := t.find(ctx, []byte("terraform-provider-hsm")); err != nil {
+		if _, err := t.findOnce(ctx, []byte("terraform-provider-hsm")); err != nil {
 			t.writers.leave()
 			return nil, err
 		}
