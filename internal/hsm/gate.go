@@ -12,14 +12,10 @@ import (
 // gate keeps calls that write an object apart from those that look at objects, for a make of token whose module does
 // not do so by itself (quirks.torn). Of several that wait, who came first goes first, with all others of its group.
 type gate struct {
-	patience time.Duration // how long one waits at most while nobody leaves
-	gather   time.Duration // how long one that makes a pair lets others look first
-
-	mu     sync.Mutex
-	inside map[group]int
-	queue  []*entrant
-	left   int // how many have left
-	epoch  int // counts the times that those inside were written off
+	patience map[group]time.Duration // how long one of the group may be inside before it is taken for one that hangs
+	mu       sync.Mutex
+	inside   map[*entrant]bool
+	queue    []*entrant
 }
 
 // group is what calls have in common that may be inside together.
@@ -47,20 +43,24 @@ func groupOf(c *cryptoki.Call) group {
 }
 
 const (
-	gatePatience = 10 * time.Second // longer than any call takes that does not hang, but for the making of huge RSA keys
-	gateGather   = 50 * time.Millisecond
+	gatePatience = 10 * time.Second // longer than a call takes that does not hang
+	makePatience = time.Minute      // but for pairs of RSA; not the largest
+	// gateGather is how long one that makes a pair lets those of other groups go first, so that more make theirs beside it.
+	gateGather = 50 * time.Millisecond
+	// joinTime is how long others wait at most before nobody joins those any more that make their pairs.
+	joinTime = 2 * time.Second
 )
 
 // entrant is a call that waits, or is inside.
 type entrant struct {
 	group group
-	ripe  bool // it lets nobody of another group go first any more
-	epoch int  // when it came in
+	since time.Time // it waits, or is inside
+	ripe  bool      // it lets nobody of another group go first any more
 	enter chan struct{}
 }
 
-func newGate(patience time.Duration) *gate {
-	return &gate{patience: patience, gather: gateGather, inside: map[group]int{}}
+func newGate(patience, making time.Duration) *gate {
+	return &gate{patience: map[group]time.Duration{looks: patience, writes: patience, makes: making}, inside: map[*entrant]bool{}}
 }
 
 // pass is a cryptoki.Hook.
@@ -69,13 +69,15 @@ func (g *gate) pass(ctx context.Context, c *cryptoki.Call, next func() error) er
 	if e.group == outside {
 		return next()
 	}
-	c.Wait()
+	if !c.Wait() {
+		return c.NotCalled(ctx)
+	}
 	entered := g.enter(ctx, e)
 	if entered {
 		defer g.leave(e)
 	}
-	if !c.Proceed() || !entered {
-		return context.Cause(ctx)
+	if !entered || !c.Proceed() {
+		return c.NotCalled(ctx)
 	}
 	return next()
 }
@@ -83,21 +85,19 @@ func (g *gate) pass(ctx context.Context, c *cryptoki.Call, next func() error) er
 // enter waits for its turn. It is false where the context ended first.
 func (g *gate) enter(ctx context.Context, e *entrant) bool {
 	g.mu.Lock()
-	e.ripe = e.group != makes
+	e.ripe, e.since = e.group != makes, time.Now()
 	g.queue = append(g.queue, e)
-	if e.group == makes && (g.inside[makes] > 0 || len(g.queue) == 1 && g.fits(makes)) {
-		e.ripe = true
+	if e.group == makes && g.joins() {
 		g.let(func(other *entrant) bool { return other == e })
 	}
-	g.admit()
-	left := g.left
+	wait := g.admit()
 	g.mu.Unlock()
 	select {
 	case <-e.enter:
 		return true
 	default:
 	}
-	for gather := time.After(g.gather); ; {
+	for gather := time.After(gateGather); ; {
 		select {
 		case <-e.enter:
 			return true
@@ -106,17 +106,22 @@ func (g *gate) enter(ctx context.Context, e *entrant) bool {
 		case <-gather:
 			g.mu.Lock()
 			e.ripe = true
-		case <-time.After(g.patience):
+		case <-time.After(wait):
 			g.mu.Lock()
-			if g.left == left { // one that is inside hangs: it is written off, so that it keeps nobody out any more
-				clear(g.inside)
-				g.epoch++
-			}
 		}
-		g.admit()
-		left = g.left
+		wait = g.admit()
 		g.mu.Unlock()
 	}
+}
+
+// joins says that one that makes a pair may go in at once: nobody else is there, or others make theirs, and nobody has
+// waited for them for long.
+func (g *gate) joins() bool {
+	others := g.queue[:len(g.queue)-1]
+	if !g.fits(makes) || len(g.inside) == 0 && len(others) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(others, func(e *entrant) bool { return time.Since(e.since) > joinTime })
 }
 
 // giveUp takes one out of the queue. It is true where that has been let in meanwhile.
@@ -135,34 +140,39 @@ func (g *gate) giveUp(e *entrant) bool {
 func (g *gate) leave(e *entrant) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.left++; e.epoch == g.epoch {
-		g.inside[e.group]--
-	}
+	delete(g.inside, e)
 	g.admit()
 }
 
 // fits says that one of the group may be inside with those that are.
 func (g *gate) fits(group group) bool {
-	for other, n := range g.inside {
-		if n > 0 && (other != group || group == writes) {
+	for e := range g.inside {
+		if e.group != group || group == writes {
 			return false
 		}
 	}
 	return true
 }
 
-// admit lets those in whose turn it is.
-func (g *gate) admit() {
+// admit lets those in whose turn it is, and says when to look again, should nobody leave by then. Whoever hangs is written
+// off, so that it keeps nobody out any more.
+func (g *gate) admit() (wait time.Duration) {
+	wait = gatePatience
+	for e := range g.inside {
+		left := g.patience[e.group] - time.Since(e.since)
+		if left <= 0 {
+			delete(g.inside, e)
+			continue
+		}
+		wait = min(wait, left)
+	}
 	first := slices.IndexFunc(g.queue, func(e *entrant) bool { return e.ripe })
 	if first < 0 || !g.fits(g.queue[first].group) {
-		return
+		return wait
 	}
 	turn := g.queue[first]
-	if turn.group == writes {
-		g.let(func(e *entrant) bool { return e == turn })
-		return
-	}
-	g.let(func(e *entrant) bool { return e.group == turn.group })
+	g.let(func(e *entrant) bool { return e == turn || e.group == turn.group && e.group != writes })
+	return wait
 }
 
 func (g *gate) let(in func(*entrant) bool) {
@@ -170,8 +180,8 @@ func (g *gate) let(in func(*entrant) bool) {
 		if !in(e) {
 			return false
 		}
-		g.inside[e.group]++
-		e.epoch = g.epoch
+		e.since = time.Now()
+		g.inside[e] = true
 		close(e.enter)
 		return true
 	})
@@ -188,7 +198,7 @@ func gateOf(token TokenInfo) *gate {
 	defer gates.Unlock()
 	g, ok := gates.of[token.identity()]
 	if !ok {
-		g = newGate(gatePatience)
+		g = newGate(gatePatience, makePatience)
 		gates.of[token.identity()] = g
 	}
 	return g

@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheGateKeepsGroupsApart(t *testing.T) {
-	g := newGate(time.Minute)
+	g := newGate(time.Minute, time.Minute)
 	var inside, most [writes + 1]atomic.Int64
 	calls := []cryptoki.Call{}
 	for _, function := range []string{"C_FindObjectsInit", "C_GetAttributeValue", "C_SetAttributeValue", "C_DestroyObject", "C_GenerateKey", "C_Sign"} {
@@ -51,39 +51,75 @@ func TestTheGateKeepsGroupsApart(t *testing.T) {
 			t.Errorf("those of group %d go in one at a time", group)
 		}
 	}
-	if len(g.queue) > 0 || !g.fits(writes) {
+	if len(g.queue)+len(g.inside) > 0 {
 		t.Errorf("the gate is not empty in the end: %v", g.inside)
 	}
 }
 
 func TestWhatHangsInTheGateIsWrittenOff(t *testing.T) {
-	g := newGate(50 * time.Millisecond)
+	g := newGate(100*time.Millisecond, time.Minute)
 	ctx, inside, end, ended := context.Background(), make(chan struct{}), make(chan struct{}), make(chan struct{})
-	search := func(ctx context.Context, do func() error) error {
-		return g.pass(ctx, &cryptoki.Call{Function: "C_FindObjectsInit"}, do)
+	pass := func(ctx context.Context, function string, do func()) error {
+		return g.pass(ctx, &cryptoki.Call{Function: function}, func() error { do(); return nil })
 	}
 	go func() {
-		_ = g.pass(ctx, &cryptoki.Call{Function: "C_DestroyObject"}, func() error { close(inside); <-end; return nil })
+		_ = pass(ctx, "C_FindObjectsInit", func() { close(inside); <-end })
 		close(ended)
 	}()
 	<-inside
 	short, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
-	if err := search(short, func() error { t.Error("called for nobody"); return nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := pass(short, "C_DestroyObject", func() { t.Error("called for nobody") }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	start, called := time.Now(), 0
-	for range 100 { // of which the first alone waits
-		if err := search(ctx, func() error { called++; return nil }); err != nil {
-			t.Error(err)
-		}
+	var writing, called atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range 5 { // who hangs is written off, and nobody else is
+		wg.Go(func() {
+			err := pass(ctx, "C_DestroyObject", func() {
+				if writing.Add(1) > 1 {
+					t.Error("two write at a time")
+				}
+				time.Sleep(20 * time.Millisecond)
+				writing.Add(-1)
+				called.Add(1)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	if took := time.Since(start); called != 100 || took > time.Second {
-		t.Errorf("%d of 100 calls were made, in %s", called, took)
+	wg.Wait()
+	if took := time.Since(start); called.Load() != 5 || took > 2*time.Second {
+		t.Errorf("%d of 5 calls were made, in %s", called.Load(), took)
 	}
 	close(end)
 	<-ended
-	if !g.fits(writes) {
-		t.Errorf("what came out at last is counted: %v", g.inside)
+	if len(g.queue)+len(g.inside) > 0 {
+		t.Errorf("the gate is not empty in the end: %v", g.inside)
 	}
+}
+
+func TestThoseThatMakePairsKeepNobodyOutForGood(t *testing.T) {
+	g := newGate(time.Minute, time.Minute)
+	ctx, stop := context.WithCancel(context.Background())
+	var makers sync.WaitGroup
+	for i := range 3 {
+		makers.Go(func() {
+			time.Sleep(time.Duration(i) * 50 * time.Millisecond)
+			for ctx.Err() == nil { // without its context: somebody is inside all the time
+				call := &cryptoki.Call{Function: "C_GenerateKeyPair", Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN}
+				_ = g.pass(context.Background(), call, func() error { time.Sleep(150 * time.Millisecond); return nil })
+			}
+		})
+	}
+	time.Sleep(200 * time.Millisecond)
+	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := g.pass(wait, &cryptoki.Call{Function: "C_DestroyObject"}, func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	stop()
+	makers.Wait()
 }

@@ -159,9 +159,10 @@ func existsError(id []byte, objects []object) *ExistsError {
 // generate has the token make the key, and where that fails looks what came of it: a whole key is adopted, half
 // of one is cleared away. It gives the key's objects as they were read back.
 func (g generation) generate(ctx, settle context.Context, weight int64) ([]object, Holding, error) {
+	age := g.token.pool.age()
 	made, err := g.call(ctx, weight)
 	if err == nil {
-		return g.readBack(settle, made)
+		return g.readBack(settle, made, age)
 	}
 	objects, holds := g.aftermath(settle, err)
 	if holds == HoldsKey {
@@ -238,8 +239,9 @@ func (g generation) isOurs(objects []object) bool {
 // for it, and some modules (SoftHSM 2.6.1) fail to read an object now and then while others are made.
 const readBackTries = 3
 
-// readBack reads the new objects by their handles, and by their ID where the handles died with a session.
-func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]object, Holding, error) {
+// readBack reads the new objects by their handles, and by their ID where the handles died with a session. age is the
+// pool's of the handles.
+func (g generation) readBack(ctx context.Context, handles []cryptoki.Object, age int) ([]object, Holding, error) {
 	var objects, found []object
 	var err, findErr error
 	for range readBackTries {
@@ -269,9 +271,13 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 			return found, HoldsKey, nil
 		}
 	}
-	clearErr := g.clearTorn(ctx, handles)
-	if clearErr != nil {
-		clearErr = g.clearTorn(ctx, handles) // on another session
+	var clearErr error
+	if g.token.quirks.torn {
+		for range 2 { // the second time on another session, which knows the same handles
+			if clearErr = g.clearTorn(ctx, handles, age); clearErr == nil {
+				break
+			}
+		}
 	}
 	wiped := HoldsUnknown
 	if !g.chosen {
@@ -299,8 +305,12 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object) ([]
 
 // clearTorn destroys what stands behind the new handles and makes no sense: its ID may be lost too, so that no search
 // would bring it. What another ID shows, or nothing is left of, is not touched.
-func (g generation) clearTorn(ctx context.Context, handles []cryptoki.Object) error {
+// Nothing is, where a session was lost since: after a new login, the handles may be anybody's.
+func (g generation) clearTorn(ctx context.Context, handles []cryptoki.Object, age int) error {
 	return g.token.pool.use(ctx, func(s *cryptoki.Session) (failure error) {
+		if g.token.pool.age() != age {
+			return errors.New("sessions were lost")
+		}
 		for _, handle := range handles {
 			o, err := g.token.readObject(ctx, s, handle)
 			switch {

@@ -99,6 +99,13 @@ var ended = []error{
 	cryptoki.CKR_OBJECT_HANDLE_INVALID, cryptoki.CKR_KEY_HANDLE_INVALID,
 }
 
+// age tells by a number whether any session was found ended since it was asked before.
+func (p *pool) age() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch
+}
+
 func (p *pool) put(ctx context.Context, s pooled, err error) {
 	p.mu.Lock()
 	if s.epoch == p.epoch && isAny(err, ended) {

@@ -43,31 +43,37 @@ func repeatable(ctx context.Context, err error) bool {
 // find searches the token for the key objects that bear the ID. An answer without a private object is worth
 // something only while logged in: a token hides them from everyone else.
 //
-// Where searches tear each other (quirks.torn), an absence counts only if two searches show it.
+// Where searches tear each other (quirks.torn), an absence counts only if two searches one after the other show it.
 func (t *Token) find(ctx context.Context, id []byte) (objects []object, err error) {
-	objects, err = t.findOnce(ctx, id)
-	if err == nil && t.quirks.torn && incomplete(objects) {
-		objects, err = t.findOnce(ctx, id)
+	if objects, err = t.findOnce(ctx, id); !t.quirks.torn {
+		return objects, err
 	}
-	return objects, err
-}
-
-// incomplete says that nothing was found, or something that another half belongs to.
-func incomplete(objects []object) bool {
-	halves := map[uint]int{}
-	for _, o := range objects {
-		switch o.class {
-		case cryptoki.CKO_PRIVATE_KEY:
-			halves[o.ckk]++
-		case cryptoki.CKO_PUBLIC_KEY:
-			halves[o.ckk]--
+	for range agreeTries {
+		if err != nil || !incomplete(objects) {
+			return objects, err
+		}
+		before := objects
+		if objects, err = t.findOnce(ctx, id); err == nil && slices.EqualFunc(before, objects, sameReading) {
+			return objects, nil
 		}
 	}
-	lone := false
-	for _, n := range halves {
-		lone = lone || n != 0
+	if err != nil || !incomplete(objects) {
+		return objects, err
 	}
-	return lone || len(objects) == 0
+	return nil, &cryptoki.AnswerError{Function: "C_FindObjects", Problem: fmt.Sprintf("each search for %s %s brings other objects", cryptoki.CKA_ID, FormatID(id))}
+}
+
+// agreeTries is how often a search is made again that shows other objects each time.
+const agreeTries = 4
+
+func sameReading(a, b object) bool {
+	return a.handle == b.handle && (a.err == nil) == (b.err == nil)
+}
+
+// incomplete says that nothing was found, or half a pair.
+func incomplete(objects []object) bool {
+	m, err := match(known(objects))
+	return len(objects) == 0 || err == nil && len(m.halves) > 0
 }
 
 func (t *Token) findOnce(ctx context.Context, id []byte) (objects []object, err error) {

@@ -344,3 +344,51 @@ func TestHandlesOfAnotherKeyAreNotOurs(t *testing.T) {
 		}
 	}
 }
+
+// TestNoSearchIsBelievedAlone has searches overlook objects of a key that is there all the time.
+func TestNoSearchIsBelievedAlone(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("this is about SoftHSM")
+	}
+	kind := kindNamed("RSA")
+	for name, show := range map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}} {
+		for operation, run := range map[string]func(*hsm.Token, hsm.Ref) (gone bool, err error){
+			"read": func(token *hsm.Token, ref hsm.Ref) (bool, error) {
+				_, err := token.WholeKey(context.Background(), ref)
+				return false, err
+			},
+			"destroy": func(token *hsm.Token, ref hsm.Ref) (bool, error) {
+				_, err := token.Destroy(context.Background(), ref)
+				return true, err
+			},
+		} {
+			t.Run(operation+": "+name, func(t *testing.T) {
+				k := hsmtest.New(t)
+				key := generate(t, open(t, k), kind.template("the ID", "label"))
+				faults := &hsmtest.Faults{}
+				token := openWith(t, k, k.PIN, faults)
+				if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("nothing")}); !errors.Is(err, hsm.ErrNotFound) {
+					t.Fatal(err)
+				}
+				left := slices.Clone(show)
+				faults.Inject(hsmtest.Fault{Function: "C_FindObjects", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+					err := next()
+					if found := c.Result.(*[]cryptoki.Object); len(*found) == 2 && len(left) > 0 {
+						*found, left = (*found)[:left[0]], left[1:]
+					}
+					return err
+				}})
+				gone, err := run(token, hsm.Ref{Type: hsm.RSA, ID: key.ID, Fingerprint: key.Fingerprint()})
+				if err != nil {
+					t.Error(err)
+				}
+				if n := objects(t, k); gone != (n == 0) || n == 1 {
+					t.Errorf("%d objects are left", n)
+				}
+				if len(left) > 0 {
+					t.Error("nothing was overlooked")
+				}
+			})
+		}
+	}
+}

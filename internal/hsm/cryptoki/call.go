@@ -27,8 +27,9 @@ const (
 	givenUp              // by who made it
 )
 
-// Wait says that a hook keeps the call back: should its context end now, it was not made, and nothing hangs.
-func (c *Call) Wait() { c.progress.Store(waiting) }
+// Wait says that a hook keeps the call back: should its context end now, it was not made, and nothing hangs. It is false
+// where nobody waits for the call any more.
+func (c *Call) Wait() bool { return c.progress.CompareAndSwap(calling, waiting) }
 
 // Proceed ends Wait. It is false where nobody waits for the call any more: then it must not be made.
 func (c *Call) Proceed() bool { return c.progress.CompareAndSwap(waiting, calling) }
@@ -38,13 +39,17 @@ func (c *Call) Proceed() bool { return c.progress.CompareAndSwap(waiting, callin
 // is every fault that a test injects.
 type Hook func(ctx context.Context, c *Call, next func() error) error
 
+// NotCalled is the error of a call that was not made since its context had ended.
+func (c *Call) NotCalled(ctx context.Context) error {
+	return fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx))
+}
+
 // invoke makes one call, through the module's hooks, in a goroutine of its own, and waits for it no longer
 // than the context lasts. Everything that reaches the module passes here.
 func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error)) (T, error) {
 	var zero T
-	notCalled := func() error { return fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx)) }
 	if ctx.Err() != nil {
-		return zero, notCalled()
+		return zero, c.NotCalled(ctx)
 	}
 	type answer struct {
 		value T
@@ -84,7 +89,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 		default:
 		}
 		if c.progress.CompareAndSwap(waiting, givenUp) {
-			return zero, notCalled()
+			return zero, c.NotCalled(ctx)
 		}
 		return zero, &HangError{Function: c.Function, After: time.Since(start), Err: context.Cause(ctx)}
 	}
