@@ -59,8 +59,8 @@ type entrant struct {
 	enter chan struct{}
 }
 
-func newGate(patience, making time.Duration) *gate {
-	return &gate{patience: map[group]time.Duration{looks: patience, writes: patience, makes: making}, inside: map[*entrant]bool{}}
+func newGate(patience time.Duration) *gate {
+	return &gate{patience: map[group]time.Duration{looks: patience, writes: patience, makes: makePatience}, inside: map[*entrant]bool{}}
 }
 
 // pass is a cryptoki.Hook.
@@ -198,7 +198,7 @@ func gateOf(token TokenInfo) *gate {
 	defer gates.Unlock()
 	g, ok := gates.of[token.identity()]
 	if !ok {
-		g = newGate(gatePatience, makePatience)
+		g = newGate(gatePatience)
 		gates.of[token.identity()] = g
 	}
 	return g

@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheGateKeepsGroupsApart(t *testing.T) {
-	g := newGate(time.Minute, time.Minute)
+	g := newGate(time.Minute)
 	var inside, most [writes + 1]atomic.Int64
 	calls := []cryptoki.Call{}
 	for _, function := range []string{"C_FindObjectsInit", "C_GetAttributeValue", "C_SetAttributeValue", "C_DestroyObject", "C_GenerateKey", "C_Sign"} {
@@ -57,7 +57,7 @@ func TestTheGateKeepsGroupsApart(t *testing.T) {
 }
 
 func TestWhatHangsInTheGateIsWrittenOff(t *testing.T) {
-	g := newGate(100*time.Millisecond, time.Minute)
+	g := newGate(100 * time.Millisecond)
 	ctx, inside, end, ended := context.Background(), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	pass := func(ctx context.Context, function string, do func()) error {
 		return g.pass(ctx, &cryptoki.Call{Function: function}, func() error { do(); return nil })
@@ -102,7 +102,7 @@ func TestWhatHangsInTheGateIsWrittenOff(t *testing.T) {
 }
 
 func TestThoseThatMakePairsKeepNobodyOutForGood(t *testing.T) {
-	g := newGate(time.Minute, time.Minute)
+	g := newGate(time.Minute)
 	ctx, stop := context.WithCancel(context.Background())
 	var makers sync.WaitGroup
 	for i := range 3 {
