@@ -39,7 +39,7 @@ func TestATokenThatHangsIsGivenUpInTime(t *testing.T) {
 		}
 	}
 	config := func(more ...string) string {
-		return b.config(pair("k", append(more, `key_id = "6b31"`, `timeouts = { create = "2s", read = "1s", update = "1500ms", delete = "1s" }`)...))
+		return b.config(pair("k", append(more, `key_id = "6b31"`, `timeouts = { create = "5s", read = "1s", update = "1500ms", delete = "1s" }`)...))
 	}
 	b.test(
 		turn{
@@ -47,7 +47,7 @@ func TestATokenThatHangsIsGivenUpInTime(t *testing.T) {
 			says: []remark{fails("Unable to Create Key Pair: Token Does Not Answer", "C_GenerateKeyPair has not returned after", "the call may still take effect", "timeouts",
 				"Whether the token holds the key, or part of it, is not known", `the key "web" (key_id 6b31)`)},
 		},
-		turn{TestStep: resource.TestStep{PreConfig: func() { waited("C_GenerateKeyPair", 2*time.Second) }, Config: config(`label = "web"`)}},
+		turn{TestStep: resource.TestStep{PreConfig: func() { waited("C_GenerateKeyPair", 5*time.Second) }, Config: config(`label = "web"`)}},
 		turn{
 			TestStep: resource.TestStep{PreConfig: hang("C_GetAttributeValue"), Config: config(`label = "web"`), PlanOnly: true},
 			says:     []remark{fails("Unable to Read Key Pair: Token Does Not Answer", "C_GetAttributeValue has not returned after", "terraform plan")},
