@@ -187,19 +187,9 @@ func (g *gate) let(in func(*entrant) bool) {
 	})
 }
 
-var gates = struct {
-	sync.Mutex
-	of map[string]*gate
-}{of: map[string]*gate{}}
+var gates shared[gate]
 
 // gateOf gives the process's gate of a token, which all share who opened it.
 func gateOf(token TokenInfo) *gate {
-	gates.Lock()
-	defer gates.Unlock()
-	g, ok := gates.of[token.identity()]
-	if !ok {
-		g = newGate(gatePatience)
-		gates.of[token.identity()] = g
-	}
-	return g
+	return gates.of(token.identity(), func() *gate { return newGate(gatePatience) })
 }

@@ -9,6 +9,27 @@ import (
 	"time"
 )
 
+// shared are the process's values of a kind, one for each name, such as a token's: all who opened the token have the same.
+type shared[T any] struct {
+	mu     sync.Mutex
+	values map[string]*T
+}
+
+// of gives the value of a name, which is made where there is none yet.
+func (s *shared[T]) of(name string, create func() *T) *T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value, ok := s.values[name]
+	if !ok {
+		if s.values == nil {
+			s.values = map[string]*T{}
+		}
+		value = create()
+		s.values[name] = value
+	}
+	return value
+}
+
 // idLocks let one operation at a time change what bears a key ID.
 type idLocks struct {
 	mu   sync.Mutex

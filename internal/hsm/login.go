@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -36,10 +35,7 @@ type failure struct {
 const maxLoginFailures = 2
 
 // logins are the process's, by token.
-var logins = struct {
-	sync.Mutex
-	of map[string]*login
-}{of: map[string]*login{}}
+var logins shared[login]
 
 // credential is one opener's PIN for the login that all share.
 type credential struct {
@@ -50,15 +46,12 @@ type credential struct {
 }
 
 func loginOf(m *cryptoki.Module, info TokenInfo, pin PIN) credential {
-	logins.Lock()
-	defer logins.Unlock()
 	key := fmt.Sprintf("%s\x00%d\x00%s\x00%s", m.Path(), info.Slot, info.Serial, info.Label)
-	l, ok := logins.of[key]
-	if !ok {
-		l = &login{turn: make(chan struct{}, 1), sessions: map[*cryptoki.Session]bool{}, failures: map[[sha256.Size]byte]*failure{}}
+	l := logins.of(key, func() *login {
+		l := &login{turn: make(chan struct{}, 1), sessions: map[*cryptoki.Session]bool{}, failures: map[[sha256.Size]byte]*failure{}}
 		l.turn <- struct{}{}
-		logins.of[key] = l
-	}
+		return l
+	})
 	return credential{login: l, module: m, token: info, pin: pin}
 }
 

@@ -20,6 +20,14 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
+// onSoftHSM skips a test that looks into SoftHSM's files, or is about what SoftHSM alone does.
+func onSoftHSM(t *testing.T) {
+	t.Helper()
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("this is about SoftHSM")
+	}
+}
+
 // files are those of all of SoftHSM's objects.
 func files(t *testing.T) (paths []string) {
 	t.Helper()
@@ -80,13 +88,22 @@ func tear(t *testing.T, path string, class uint, attribute cryptoki.AttributeTyp
 	return true
 }
 
+// tearNew tears the objects of which the files are not among those before, and says how many there were.
+func tearNew(t *testing.T, before []string, class uint, attribute cryptoki.AttributeType) (torn int) {
+	t.Helper()
+	for _, path := range files(t) {
+		if !slices.Contains(before, path) && tear(t, path, class, attribute) {
+			torn++
+		}
+	}
+	return torn
+}
+
 var classesOf = map[int][]uint{2: {cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY}, 1: {cryptoki.CKO_SECRET_KEY}}
 
 // TestATornKeyIsMadeAgain has an object of a new key lose one of its attributes.
 func TestATornKeyIsMadeAgain(t *testing.T) {
-	if hsmtest.ThisMake(t).Name != "softhsm" {
-		t.Skip("other makes keep their objects elsewhere")
-	}
+	onSoftHSM(t)
 	for _, name := range []string{"RSA", "AES"} {
 		kind := kindNamed(name)
 		for _, class := range classesOf[kind.objects()] {
@@ -98,17 +115,13 @@ func TestATornKeyIsMadeAgain(t *testing.T) {
 						token := openWith(t, k, k.PIN, faults)
 						before := files(t)
 						torn := 0
-						tearNew := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+						damage := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
 							err := next()
-							for _, path := range files(t) {
-								if !slices.Contains(before, path) && tear(t, path, class, attribute) {
-									torn++
-								}
-							}
+							torn += tearNew(t, before, class, attribute)
 							return err
 						}
-						faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: tearNew})
-						faults.Inject(hsmtest.Fault{Function: "C_GenerateKey", Nth: 1, Do: tearNew})
+						faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: damage})
+						faults.Inject(hsmtest.Fault{Function: "C_GenerateKey", Nth: 1, Do: damage})
 						made, err := token.Generate(context.Background(), kind.template(id, "label"))
 						if err != nil {
 							t.Fatal(err)
@@ -129,11 +142,51 @@ func TestATornKeyIsMadeAgain(t *testing.T) {
 	}
 }
 
+// TestATornKeyThatIsNotClearedAway has the destruction of a new, torn object fail, once and for good.
+func TestATornKeyThatIsNotClearedAway(t *testing.T) {
+	onSoftHSM(t)
+	for _, name := range []string{"RSA", "AES"} {
+		kind := kindNamed(name)
+		for _, id := range []string{"the ID", ""} {
+			for _, function := range []string{"C_DestroyObject", "C_GetAttributeValue"} {
+				for _, onwards := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s, ID %q, %s, onwards %t", name, id, function, onwards), func(t *testing.T) {
+						k := hsmtest.New(t)
+						faults := &hsmtest.Faults{}
+						token := openWith(t, k, k.PIN, faults)
+						before, torn := files(t), 0
+						damage := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+							err := next()
+							torn += tearNew(t, before, classesOf[kind.objects()][0], cryptoki.CKA_CLASS)
+							faults.Inject(hsmtest.Fault{Function: function, Nth: 1, Onwards: onwards, Code: cryptoki.CKR_DEVICE_ERROR})
+							return err
+						}
+						faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: damage})
+						faults.Inject(hsmtest.Fault{Function: "C_GenerateKey", Nth: 1, Do: damage})
+						_, err := token.Generate(context.Background(), kind.template(id, "label"))
+						n, failed := objects(t, k), (*hsm.OperationError)(nil)
+						left := kind.objects()
+						if id == "" && function == "C_GetAttributeValue" {
+							left = 0 // what bears an ID of our making is destroyed unread
+						}
+						switch {
+						case torn != 1:
+							t.Errorf("%d objects were torn", torn)
+						case !onwards && (err != nil || n != kind.objects()):
+							t.Errorf("%d objects of one key: %v", n, err)
+						case onwards && (!errors.As(err, &failed) || failed.Holds != hsm.HoldsUnknown || n != left):
+							t.Errorf("%d objects: %v", n, err)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
 // TestATornKeyIsNotGone tears a key that has been there: it is neither absent, nor half a pair, nor anybody's to destroy.
 func TestATornKeyIsNotGone(t *testing.T) {
-	if hsmtest.ThisMake(t).Name != "softhsm" {
-		t.Skip("other makes keep their objects elsewhere")
-	}
+	onSoftHSM(t)
 	for _, name := range []string{"RSA", "AES"} {
 		kind := kindNamed(name)
 		for _, class := range classesOf[kind.objects()] {
@@ -141,10 +194,8 @@ func TestATornKeyIsNotGone(t *testing.T) {
 				k := hsmtest.New(t)
 				before := files(t)
 				key := generate(t, open(t, k), kind.template("the ID", "label"))
-				for _, path := range files(t) {
-					if !slices.Contains(before, path) {
-						tear(t, path, class, cryptoki.CKA_CLASS)
-					}
+				if tearNew(t, before, class, cryptoki.CKA_CLASS) != 1 {
+					t.Fatal("nothing was torn")
 				}
 				token, ctx := open(t, k), context.Background()
 				ref := hsm.Ref{Type: kind.tmpl.Type, ID: key.ID, Fingerprint: key.Fingerprint()}
@@ -235,9 +286,7 @@ func TestChangingBesideSearches(t *testing.T) {
 // TestRSAPairsMadeBesideSearches makes pairs while others search the token all the time, and has another process count
 // what is there: without its gate, SoftHSM 2.6.1 leaves objects that nobody asked for.
 func TestRSAPairsMadeBesideSearches(t *testing.T) {
-	if hsmtest.ThisMake(t).Name != "softhsm" {
-		t.Skip("this is about SoftHSM")
-	}
+	onSoftHSM(t)
 	const pairs = 150
 	for range 2 {
 		k := hsmtest.New(t)
@@ -275,9 +324,7 @@ func TestRSAPairsMadeBesideSearches(t *testing.T) {
 
 // TestADestructionStopsAtWhatIsTorn has the private half lose its class while it is destroyed.
 func TestADestructionStopsAtWhatIsTorn(t *testing.T) {
-	if hsmtest.ThisMake(t).Name != "softhsm" {
-		t.Skip("other makes keep their objects elsewhere")
-	}
+	onSoftHSM(t)
 	kind := kindNamed("RSA")
 	for _, fault := range []hsmtest.Fault{
 		{Function: "C_DestroyObject", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR},
@@ -290,11 +337,7 @@ func TestADestructionStopsAtWhatIsTorn(t *testing.T) {
 		token := openWith(t, k, k.PIN, faults)
 		code := fault.Code
 		fault.Do = func(_ context.Context, c *cryptoki.Call, _ func() error) error {
-			for _, path := range files(t) {
-				if !slices.Contains(before, path) {
-					tear(t, path, cryptoki.CKO_PRIVATE_KEY, cryptoki.CKA_CLASS)
-				}
-			}
+			tearNew(t, before, cryptoki.CKO_PRIVATE_KEY, cryptoki.CKA_CLASS)
 			return &cryptoki.Error{Function: c.Function, Code: code}
 		}
 		faults.Inject(fault)
@@ -347,9 +390,7 @@ func TestHandlesOfAnotherKeyAreNotOurs(t *testing.T) {
 
 // TestNoSearchIsBelievedAlone has searches overlook objects of a key that is there all the time.
 func TestNoSearchIsBelievedAlone(t *testing.T) {
-	if hsmtest.ThisMake(t).Name != "softhsm" {
-		t.Skip("this is about SoftHSM")
-	}
+	onSoftHSM(t)
 	kind := kindNamed("RSA")
 	for name, show := range map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}} {
 		for operation, run := range map[string]func(*hsm.Token, hsm.Ref) (gone bool, err error){

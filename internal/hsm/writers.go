@@ -41,23 +41,13 @@ const (
 	writersSlice = 30 * time.Second
 )
 
-var allWriters = struct {
-	sync.Mutex
-	of map[string]*writers
-}{of: map[string]*writers{}}
+var allWriters shared[writers]
 
 // writersOf gives the process's lock of a token, whatever module and slot it is reached by.
 func writersOf(token TokenInfo) *writers {
-	allWriters.Lock()
-	defer allWriters.Unlock()
 	name := sha256.Sum256([]byte(token.identity()))
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("terraform-provider-hsm-%d", os.Getuid()), fmt.Sprintf("%x.lock", name[:16]))
-	w, ok := allWriters.of[path]
-	if !ok {
-		w = &writers{path: path}
-		allWriters.of[path] = w
-	}
-	return w
+	return allWriters.of(path, func() *writers { return &writers{path: path} })
 }
 
 // entry is a turn at writing.
