@@ -207,6 +207,9 @@ func (e *MalformedError) Error() string {
 	return text
 }
 
+// Unreadable says that not even the object's class can be read.
+func (e *MalformedError) Unreadable() bool { return e.Object.Class == unreadableClass }
+
 // Unwrap gives what is wrong.
 func (e *MalformedError) Unwrap() error { return e.Err }
 

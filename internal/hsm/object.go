@@ -187,9 +187,12 @@ func (o object) claim(t cryptoki.AttributeType) *bool {
 	return &v
 }
 
+// unreadableClass is the Object.Class of one of which not even the class can be read.
+const unreadableClass = "object"
+
 func (o object) name() Object {
 	if o.debris {
-		return Object{Class: "object", Type: "unreadable", ID: o.id, Label: o.label}
+		return Object{Class: unreadableClass, Type: "unreadable", ID: o.id, Label: o.label}
 	}
 	class := classes[o.class]
 	if class == "" {

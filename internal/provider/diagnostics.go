@@ -194,6 +194,10 @@ var adviceTable = []advice{
 	{is: as[*movedError], name: "Key ID Changed On The Token", attribute: "key_id", next: nextMoved},
 	{is: is(hsm.ErrNotFound), name: "Not On The Token", next: nextNotFound},
 	{is: is(hsm.ErrMalformed), name: "Malformed Object On The Token", next: func(p problem) string {
+		if e, ok := errors.AsType[*hsm.MalformedError](p.err); ok && e.Unreadable() {
+			return "nothing was made of it, and the state is kept. The token does not tell what it is: pkcs11-tool lists it as a data object without a label, and cannot destroy it. If it was part of a key, " +
+				"bring that back from the token's backup; no new key is made under its ID in the meantime. To see what is left of the key:\n\n  " + p.command("--list-objects")
+		}
 		return "nothing was made of it. Look at the object with another tool; if it is not wanted, destroy it there:\n\n  " + p.command("--list-objects")
 	}},
 	{is: as[*labelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token shows.")},
