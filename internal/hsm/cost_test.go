@@ -9,6 +9,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // openCounted opens a token of which the calls are counted.
@@ -51,9 +52,9 @@ func TestWhereabouts(t *testing.T) {
 	ctx, token := context.Background(), openCounted(t, k, calls)
 	p256 := kindNamed("P-256")
 	first, second := generate(t, token, p256.template("1", "first")), generate(t, token, p256.template("2", "second"))
-	is := func(when string, pair hsm.WholeKey, id string) {
+	is := func(when string, pair object.Key, id string) {
 		t.Helper()
-		found, ok, err := token.Whereabouts(ctx, hsm.Ref{Type: pair.Type, Fingerprint: pair.Fingerprint()}, func([]byte) bool { return false })
+		found, ok, err := token.Whereabouts(ctx, object.Ref{Type: pair.Type, Fingerprint: pair.Fingerprint()}, func([]byte) bool { return false })
 		if err != nil || ok != (id != "") || string(found.ID) != id {
 			t.Errorf("%s: it is under %q (%t, %v), not under %q", when, found.ID, ok, err, id)
 		}
@@ -67,13 +68,13 @@ func TestWhereabouts(t *testing.T) {
 	if n := calls.Count(""); n > 0 {
 		t.Errorf("looking for a key of a token that nobody has changed makes %d calls", n)
 	}
-	if _, err := token.Change(ctx, hsm.Ref{ID: second.ID}, hsm.Change{ID: []byte("3")}); err != nil {
+	if _, err := token.Change(ctx, object.Ref{ID: second.ID}, object.Change{ID: []byte("3")}); err != nil {
 		t.Fatal(err)
 	}
 	is("its ID changed", second, "3")
 	other := generate(t, open(t, k), p256.template("4", "other"))
 	is("made by another of this process", other, "4")
-	if _, err := token.Destroy(ctx, hsm.Ref{ID: []byte("3")}); err != nil {
+	if _, err := token.Destroy(ctx, object.Ref{ID: []byte("3")}); err != nil {
 		t.Fatal(err)
 	}
 	is("destroyed", second, "")
@@ -100,7 +101,7 @@ func BenchmarkRefresh(b *testing.B) {
 				group.SetLimit(10)
 				for i := range pairs {
 					group.Go(func() error {
-						_, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.EC, ID: fmt.Append(nil, i)})
+						_, err := token.Key(ctx, object.Ref{Type: object.EC, ID: fmt.Append(nil, i)})
 						return err
 					})
 				}
@@ -120,7 +121,7 @@ func BenchmarkKeyPairs(b *testing.B) {
 			k, calls := stocked(b, pairs), &hsmtest.Faults{}
 			b.ResetTimer()
 			for range b.N {
-				all, err := openCounted(b, k, calls).KeyPairs(context.Background())
+				all, err := keyPairs(context.Background(), openCounted(b, k, calls))
 				if err != nil || len(all) != pairs {
 					b.Fatal(len(all), err)
 				}

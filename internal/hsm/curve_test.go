@@ -12,21 +12,22 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-func onCurve(curve, id, label string) hsm.Template {
-	return hsm.Template{Type: hsm.EC, Curve: curve, ID: []byte(id), Label: label, Usage: hsm.Sign}
+func onCurve(curve, id, label string) object.Template {
+	return object.Template{Type: object.EC, Curve: curve, ID: []byte(id), Label: label, Usage: object.Sign}
 }
 
 func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	for _, curve := range slices.Sorted(maps.Keys(hsmtest.Curves)) {
-		for _, usage := range []hsm.Usage{hsm.Sign, hsm.Derive, hsm.Sign | hsm.Derive} {
+		for _, usage := range []object.Usage{object.Sign, object.Derive, object.Sign | object.Derive} {
 			t.Run(fmt.Sprintf("%s for %s", curve, usage), func(t *testing.T) {
 				hsmtest.NeedsCurves(t, curve)
-				if usage == hsm.Derive {
+				if usage == object.Derive {
 					hsmtest.Needs(t, hsmtest.ECDH)
 				}
 				tmpl := onCurve(curve, curve+usage.String(), "l")
@@ -38,7 +39,7 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 					return
 				}
 				made := generate(t, token, tmpl)
-				found, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: hsm.EC, ID: tmpl.ID, Fingerprint: made.Fingerprint()})
+				found, err := open(t, k).Key(context.Background(), object.Ref{Type: object.EC, ID: tmpl.ID, Fingerprint: made.Fingerprint()})
 				if err != nil || describe(found) != describe(made) {
 					t.Fatalf("found %s, %v", describe(found), err)
 				}
@@ -71,26 +72,26 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 		found  error // of looking for our pair; nil: it is found
 		set    error // of the set of all keys
 	}{
-		"a pair on the same curve": {func(t *testing.T, k *hsmtest.Token) { tool(t, k, "EC:prime256v1", "theirs") }, hsm.ErrAmbiguous, hsm.ErrAmbiguous},
+		"a pair on the same curve": {func(t *testing.T, k *hsmtest.Token) { tool(t, k, "EC:prime256v1", "theirs") }, object.ErrAmbiguous, object.ErrAmbiguous},
 		"a pair on another curve":  {func(t *testing.T, k *hsmtest.Token) { tool(t, k, "EC:secp384r1", "theirs") }, nil, nil},
 		"an Edwards pair":          {func(t *testing.T, k *hsmtest.Token) { tool(t, k, "EC:edwards25519", "theirs") }, nil, nil},
 		"an RSA pair":              {func(t *testing.T, k *hsmtest.Token) { tool(t, k, "rsa:1024", "theirs") }, nil, nil},
 		"two pairs on another curve": {func(t *testing.T, k *hsmtest.Token) {
 			tool(t, k, "EC:secp384r1", "theirs")
 			tool(t, k, "EC:secp384r1", "another's")
-		}, nil, hsm.ErrAmbiguous},
+		}, nil, object.ErrAmbiguous},
 		"a pair on the same curve, in the place of our private half": {func(t *testing.T, k *hsmtest.Token) {
 			k.Tool(t, "--delete-object", "--type", "privkey", "--id", id)
 			tool(t, k, "EC:prime256v1", "theirs")
-		}, hsm.ErrAmbiguous, hsm.ErrAmbiguous},
+		}, object.ErrAmbiguous, object.ErrAmbiguous},
 		"a pair on the same curve, in the place of our public half": {func(t *testing.T, k *hsmtest.Token) {
 			k.Tool(t, "--delete-object", "--type", "pubkey", "--id", id)
 			tool(t, k, "EC:prime256v1", "theirs")
-		}, hsm.ErrAmbiguous, hsm.ErrAmbiguous},
+		}, object.ErrAmbiguous, object.ErrAmbiguous},
 		"a pair on another curve, in the place of our private half": {func(t *testing.T, k *hsmtest.Token) {
 			k.Tool(t, "--delete-object", "--type", "privkey", "--id", id)
 			tool(t, k, "EC:secp384r1", "theirs")
-		}, hsm.ErrHalfPair, nil},
+		}, object.ErrHalfPair, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
@@ -98,16 +99,16 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 			mine := generate(t, token, onCurve(publickey.P256, "x", "mine"))
 			c.beside(t, k)
 			before := strings.Count(k.Tool(t, "--list-objects"), "Key Object")
-			ref := hsm.Ref{Type: hsm.EC, ID: mine.ID, Fingerprint: mine.Fingerprint()}
-			found, err := open(t, k).WholeKey(ctx, ref)
+			ref := object.Ref{Type: object.EC, ID: mine.ID, Fingerprint: mine.Fingerprint()}
+			found, err := open(t, k).Key(ctx, ref)
 			if !errors.Is(err, c.found) || err == nil && describe(found) != describe(mine) {
 				t.Errorf("found %s, %v", describe(found), err)
 			}
-			if _, err := open(t, k).KeyPairs(ctx); !errors.Is(err, c.set) {
+			if _, err := keyPairs(ctx, open(t, k)); !errors.Is(err, c.set) {
 				t.Errorf("the set of all keys: %v", err)
 			}
 			label := "new"
-			_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+			_, changed := token.Change(ctx, ref, object.Change{Label: &label})
 			left, destroyed := token.Destroy(ctx, ref)
 			if !errors.Is(changed, c.found) || !errors.Is(destroyed, c.found) {
 				t.Errorf("changing it: %v, destroying it: %v", changed, destroyed)
@@ -125,7 +126,7 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 
 // strangersBehind puts the halves of two pairs under one ID, so that they look like one: our half of a class, and the
 // other one of somebody else.
-func strangersBehind(t *testing.T, k *hsmtest.Token, token *hsm.Token, theirs string) (mine, other hsm.WholeKey) {
+func strangersBehind(t *testing.T, k *hsmtest.Token, token *hsm.Token, theirs string) (mine, other object.Key) {
 	t.Helper()
 	mine = generate(t, token, onCurve(publickey.P256, "x", "l"))
 	other = generate(t, token, onCurve(publickey.P256, "y", "l"))
@@ -145,24 +146,24 @@ func TestHalvesThatOnlyLookLikeOnePair(t *testing.T) {
 			token := open(t, k)
 			mine, _ := strangersBehind(t, k, token, theirs)
 			token = open(t, k)
-			ref := hsm.Ref{Type: hsm.EC, ID: []byte("x"), Fingerprint: mine.Fingerprint()}
+			ref := object.Ref{Type: object.EC, ID: []byte("x"), Fingerprint: mine.Fingerprint()}
 			label := "new"
 			if theirs == "pubkey" { // which shows at the first look that it is another
-				if pair, err := token.WholeKey(ctx, ref); !errors.Is(err, hsm.ErrMalformed) {
+				if pair, err := token.Key(ctx, ref); !errors.Is(err, object.ErrMalformed) {
 					t.Errorf("found %s, %v", describe(pair), err)
 				}
 			}
-			pair, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.EC, ID: []byte("x")}) // as an import does
+			pair, err := token.Key(ctx, object.Ref{Type: object.EC, ID: []byte("x")}) // as an import does
 			if err != nil {
 				t.Fatal(err)
 			}
-			if proven, err := token.Prove(ctx, pair); proven || !errors.Is(err, hsm.ErrMalformed) {
+			if proven, err := token.Prove(ctx, pair); proven || !errors.Is(err, object.ErrMalformed) {
 				t.Errorf("proven: %t, %v", proven, err)
 			}
-			_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+			_, changed := token.Change(ctx, ref, object.Change{Label: &label})
 			_, destroyed := token.Destroy(ctx, ref)
 			for _, err := range []error{changed, destroyed} {
-				if _, different := errors.AsType[*hsm.DifferentKeyError](err); !errors.Is(err, hsm.ErrMalformed) && !different {
+				if _, different := errors.AsType[*object.DifferentKeyError](err); !errors.Is(err, object.ErrMalformed) && !different {
 					t.Errorf("got %v", err)
 				}
 			}
@@ -184,21 +185,21 @@ func TestTheOtherHalfIsFoundByAProof(t *testing.T) {
 		generate(t, token, onCurve(publickey.P256, fmt.Sprint("whole ", i), "whole"))
 		id := fmt.Sprint("half ", i)
 		generate(t, token, onCurve(publickey.P256, id, "half"))
-		k.Tool(t, "--delete-object", "--type", []string{"privkey", "pubkey"}[i%2], "--id", hsm.FormatID([]byte(id)))
+		k.Tool(t, "--delete-object", "--type", []string{"privkey", "pubkey"}[i%2], "--id", object.FormatID([]byte(id)))
 	}
-	ref := hsm.Ref{Type: hsm.EC, ID: mine.ID, Fingerprint: mine.Fingerprint()}
+	ref := object.Ref{Type: object.EC, ID: mine.ID, Fingerprint: mine.Fingerprint()}
 	for _, half := range []string{"privkey", "pubkey"} {
 		k.Tool(t, "--type", half, "--id", "78", "--set-id", "7a7a")
-		_, err := open(t, k).WholeKey(ctx, ref)
-		apart, ok := errors.AsType[*hsm.HalfPairError](err)
-		if !ok || apart.Twin == nil || string(apart.Twin.ID) != "zz" || apart.Twin.Class != apart.Missing {
+		_, err := open(t, k).Key(ctx, ref)
+		apart, ok := errors.AsType[*object.HalfPairError](err)
+		if !ok || apart.Other == nil || string(apart.Other.ID) != "zz" || apart.Other.Class != apart.Missing {
 			t.Errorf("the %s under another ID: %v", half, err)
 		}
 		k.Tool(t, "--type", half, "--id", "7a7a", "--set-id", "78")
 	}
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "78")
-	_, err := open(t, k).WholeKey(ctx, ref)
-	if apart, ok := errors.AsType[*hsm.HalfPairError](err); !ok || apart.Twin != nil {
+	_, err := open(t, k).Key(ctx, ref)
+	if apart, ok := errors.AsType[*object.HalfPairError](err); !ok || apart.Other != nil {
 		t.Errorf("a half that is nowhere: %v", err)
 	}
 }
@@ -208,7 +209,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 	const public, private = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY
 	k := hsmtest.New(t)
 	witness := open(t, k)
-	pairs := map[string]hsm.WholeKey{}
+	pairs := map[string]object.Key{}
 	for _, curve := range []string{publickey.P256, publickey.Ed25519} {
 		hsmtest.NeedsCurves(t, curve)
 		pairs[curve] = generate(t, witness, onCurve(curve, curve, "l"))
@@ -255,11 +256,11 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 					c.change(a)
 				}
 			}))
-			got, err := token.WholeKey(context.Background(), hsm.Ref{Type: hsm.EC, ID: pair.ID, Fingerprint: pair.Fingerprint()})
+			got, err := token.Key(context.Background(), object.Ref{Type: object.EC, ID: pair.ID, Fingerprint: pair.Fingerprint()})
 			if c.names == "" && (err != nil || describe(got) != describe(pair)) {
 				t.Errorf("found %s, %v", describe(got), err)
 			}
-			if c.names != "" && (err == nil || errors.Is(err, hsm.ErrNotFound) || !strings.Contains(err.Error(), c.names)) {
+			if c.names != "" && (err == nil || errors.Is(err, object.ErrNotFound) || !strings.Contains(err.Error(), c.names)) {
 				t.Errorf("found %s, and the error does not name %s: %v", describe(got), c.names, err)
 			}
 		})
@@ -338,13 +339,13 @@ func TestASecretOfAProofIsNobodysKey(t *testing.T) {
 		made := generate(t, token, kindNamed("secp256k1 that derives").template(code.Error(), "l"))
 		faults.Clear()
 		// The last session is left open for its login, until there is another.
-		if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("nobody's")}); !errors.Is(err, hsm.ErrNotFound) {
+		if _, err := token.Key(context.Background(), object.Ref{ID: []byte("nobody's")}); !errors.Is(err, object.ErrNotFound) {
 			t.Error(err)
 		}
 		if n := objects(t, k); n != 2 { // of the whole process, those of its sessions among them
 			t.Errorf("%s: %d objects", code, n)
 		}
-		if _, err := token.Destroy(context.Background(), hsm.Ref{Type: hsm.EC, ID: made.ID}); err != nil {
+		if _, err := token.Destroy(context.Background(), object.Ref{Type: object.EC, ID: made.ID}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -10,22 +10,24 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
 // TestEveryMake is the life of a key as every make of token allows it, with each function that generates, changes
 // and destroys failing once on the way.
 func TestEveryMake(t *testing.T) {
-	tmpl := hsm.Template{Type: hsm.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: hsm.Sign | hsm.Decrypt}
+	tmpl := object.Template{Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign | object.Decrypt}
 	t.Run("RSA", func(t *testing.T) { life(t, tmpl) })
 	for _, curve := range slices.Sorted(maps.Keys(hsmtest.Curves)) {
 		t.Run(curve, func(t *testing.T) {
 			hsmtest.NeedsCurves(t, curve)
-			life(t, hsm.Template{Type: hsm.EC, Curve: curve, Usage: hsm.Sign})
+			life(t, object.Template{Type: object.EC, Curve: curve, Usage: object.Sign})
 		})
 	}
-	for name, tmpl := range map[string]hsm.Template{
-		"AES":  {Type: hsm.Secret, Kind: hsm.AES, Bits: 256, Usage: everySecretUsage},
-		"HMAC": {Type: hsm.Secret, Kind: hsm.Generic, Bits: 256, Usage: hsm.Sign | hsm.Verify},
+	for name, tmpl := range map[string]object.Template{
+		"AES":  {Type: object.Secret, Kind: object.AES, Bits: 256, Usage: everySecretUsage},
+		"HMAC": {Type: object.Secret, Kind: object.Generic, Bits: 256, Usage: object.Sign | object.Verify},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hsmtest.Needs(t, hsmtest.SecretKeys)
@@ -34,14 +36,14 @@ func TestEveryMake(t *testing.T) {
 	}
 }
 
-func life(t *testing.T, tmpl hsm.Template) {
+func life(t *testing.T, tmpl object.Template) {
 	ctx := context.Background()
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
 	tmpl.ID, tmpl.Label = []byte("life"), "life"
 	objects, generation := 2, "C_GenerateKeyPair"
-	if tmpl.Type == hsm.Secret {
+	if tmpl.Type == object.Secret {
 		objects, generation = 1, "C_GenerateKey"
 	}
 	for _, after := range []bool{false, true} {
@@ -51,37 +53,37 @@ func life(t *testing.T, tmpl hsm.Template) {
 		}
 		once(generation)
 		made := generate(t, token, tmpl)
-		if _, err := token.Generate(ctx, tmpl); !errors.Is(err, hsm.ErrExists) {
+		if _, err := token.Generate(ctx, tmpl); !errors.Is(err, object.ErrExists) {
 			t.Fatalf("the ID a second time: %v", err)
 		}
-		ref := hsm.Ref{Type: tmpl.Type, ID: made.ID, Fingerprint: made.Fingerprint()}
+		ref := object.Ref{Type: tmpl.Type, ID: made.ID, Fingerprint: made.Fingerprint()}
 		once("C_SetAttributeValue")
 		label := "another"
-		changed, err := token.Change(ctx, ref, hsm.Change{Label: &label})
+		changed, err := token.Change(ctx, ref, object.Change{Label: &label})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := token.WholeKey(ctx, ref); err != nil || describe(found) != describe(changed) || found.Label != label || found.Fingerprint() != made.Fingerprint() {
+		if found, err := token.Key(ctx, ref); err != nil || describe(found) != describe(changed) || found.Label != label || found.Fingerprint() != made.Fingerprint() {
 			t.Fatalf("found %s, %v", describe(found), err)
 		}
-		if whole, err := token.WholeKeys(ctx); err != nil || len(whole) != 1 {
+		if whole, err := wholeKeys(ctx, token); err != nil || len(whole) != 1 {
 			t.Fatalf("%d keys, %v", len(whole), err)
 		}
 		once("C_FindObjects")
-		keys, unreadable, err := token.Keys(ctx)
+		keys, unreadable, err := entries(ctx, token)
 		if err != nil || len(keys) != objects || unreadable > 0 || slices.ContainsFunc(keys, stray) {
 			t.Fatalf("the keys are %v, %d are unreadable, %v", keys, unreadable, err)
 		}
 		once("C_FindObjects")
-		key, err := token.PublicKey(ctx, hsm.URI{ID: made.ID})
-		if objects > 1 && (err != nil || key.Fingerprint() != made.Fingerprint() || !key.HasPrivate || key.Label != label) || objects == 1 && !errors.Is(err, hsm.ErrNoMatch) {
+		key, err := token.PublicKey(ctx, pkcs11uri.URI{ID: made.ID})
+		if objects > 1 && (err != nil || key.Fingerprint() != made.Fingerprint() || !key.HasPrivate || key.Label != label) || objects == 1 && !errors.Is(err, object.ErrNoMatch) {
 			t.Fatalf("the public key is %+v, %v", key, err)
 		}
 		once("C_DestroyObject")
 		if left, err := token.Destroy(ctx, ref); err != nil || len(left) > 0 {
 			t.Fatalf("left %v, %v", left, err)
 		}
-		if _, err := token.WholeKey(ctx, ref); !errors.Is(err, hsm.ErrNotFound) {
+		if _, err := token.Key(ctx, ref); !errors.Is(err, object.ErrNotFound) {
 			t.Fatalf("after its destruction: %v", err)
 		}
 	}

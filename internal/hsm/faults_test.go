@@ -13,6 +13,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -28,22 +30,22 @@ var codes = []cryptoki.RV{
 // kind is a kind of key that tests make.
 type kind struct {
 	name  string
-	tmpl  hsm.Template // is quickly made
-	other hsm.Usage    // that such a key can have instead; 0: it has none
+	tmpl  object.Template // is quickly made
+	other object.Usage    // that such a key can have instead; 0: it has none
 }
 
 // kinds has a row for each way in which halves show their key and are proven to be one: SoftHSM's private halves show
 // an RSA modulus, and no EC point.
 var kinds = []kind{
-	{"RSA", hsm.Template{Type: hsm.RSA, ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign}, hsm.Decrypt},
-	{"P-256", hsm.Template{Type: hsm.EC, Curve: publickey.P256, Usage: hsm.Sign}, hsm.Derive},
-	{"secp256k1 that derives", hsm.Template{Type: hsm.EC, Curve: publickey.Secp256k1, Usage: hsm.Derive}, hsm.Sign},
-	{"Ed25519", hsm.Template{Type: hsm.EC, Curve: publickey.Ed25519, Usage: hsm.Sign}, 0},
-	{"AES", hsm.Template{Type: hsm.Secret, Kind: hsm.AES, Bits: 128, Usage: hsm.Encrypt | hsm.Decrypt}, hsm.Sign | hsm.Verify},
-	{"HMAC", hsm.Template{Type: hsm.Secret, Kind: hsm.Generic, Bits: 256, Usage: hsm.Sign | hsm.Verify}, hsm.Sign},
+	{"RSA", object.Template{Type: object.RSA, ModulusBits: 1024, PublicExponent: 65537, Usage: object.Sign}, object.Decrypt},
+	{"P-256", object.Template{Type: object.EC, Curve: publickey.P256, Usage: object.Sign}, object.Derive},
+	{"secp256k1 that derives", object.Template{Type: object.EC, Curve: publickey.Secp256k1, Usage: object.Derive}, object.Sign},
+	{"Ed25519", object.Template{Type: object.EC, Curve: publickey.Ed25519, Usage: object.Sign}, 0},
+	{"AES", object.Template{Type: object.Secret, Kind: object.AES, Bits: 128, Usage: object.Encrypt | object.Decrypt}, object.Sign | object.Verify},
+	{"HMAC", object.Template{Type: object.Secret, Kind: object.Generic, Bits: 256, Usage: object.Sign | object.Verify}, object.Sign},
 }
 
-func (k kind) template(id, label string) hsm.Template {
+func (k kind) template(id, label string) object.Template {
 	tmpl := k.tmpl
 	tmpl.ID, tmpl.Label = []byte(id), label
 	return tmpl
@@ -51,7 +53,7 @@ func (k kind) template(id, label string) hsm.Template {
 
 // objects is how many objects such a key is.
 func (k kind) objects() int {
-	if k.tmpl.Type == hsm.Secret {
+	if k.tmpl.Type == object.Secret {
 		return 1
 	}
 	return 2
@@ -60,13 +62,13 @@ func (k kind) objects() int {
 // needs skips a test on a make of token that has no such keys.
 func (k kind) needs(t *testing.T) {
 	t.Helper()
-	if k.tmpl.Type == hsm.Secret {
+	if k.tmpl.Type == object.Secret {
 		hsmtest.Needs(t, hsmtest.SecretKeys)
 	}
 	if k.tmpl.Curve != "" {
 		hsmtest.NeedsCurves(t, k.tmpl.Curve)
 	}
-	if k.tmpl.Usage == hsm.Derive { // which is what proves that the halves belong together
+	if k.tmpl.Usage == object.Derive { // which is what proves that the halves belong together
 		hsmtest.Needs(t, hsmtest.ECDH)
 	}
 }
@@ -95,17 +97,17 @@ type world struct {
 	token   *hsmtest.Token
 	witness *hsm.Token
 	id      []byte
-	key     hsm.WholeKey // before the operation; zero where there is none
-	made    hsm.WholeKey // by the operation
-	err     error        // of the operation
+	key     object.Key // before the operation; zero where there is none
+	made    object.Key // by the operation
+	err     error      // of the operation
 }
 
 const oldLabel, newLabel = "old", "new"
 
 var newID = []byte("another ID")
 
-func (w *world) ref() hsm.Ref {
-	return hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id, Fingerprint: w.key.Fingerprint()}
+func (w *world) ref() object.Ref {
+	return object.Ref{Type: w.kind.tmpl.Type, ID: w.id, Fingerprint: w.key.Fingerprint()}
 }
 
 // withKey prepares a key as it was before.
@@ -121,7 +123,7 @@ func withKey(w *world) {
 }
 
 func withoutKey(w *world) {
-	w.id, w.key = []byte("the ID"), hsm.WholeKey{}
+	w.id, w.key = []byte("the ID"), object.Key{}
 	w.clear()
 }
 
@@ -135,14 +137,14 @@ func (w *world) fresh() *hsm.Token {
 }
 
 // keys are the whole keys on the token; anything else on it fails the test.
-func (w *world) keys() []hsm.WholeKey {
+func (w *world) keys() []object.Key {
 	token := w.fresh()
 	defer token.Close()
-	keys, err := token.WholeKeys(context.Background())
+	keys, err := wholeKeys(context.Background(), token)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	objects, err := token.Objects(context.Background())
+	objects, err := names(context.Background(), token)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -159,30 +161,30 @@ func (w *world) keys() []hsm.WholeKey {
 
 func (w *world) clear() {
 	for _, pair := range w.keys() {
-		if _, err := w.witness.Destroy(context.Background(), hsm.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
+		if _, err := w.witness.Destroy(context.Background(), object.Ref{Type: pair.Type, ID: pair.ID}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 }
 
-func relabel(kind) hsm.Change { return hsm.Change{Label: new(newLabel)} }
-func reuse(k kind) hsm.Change { return hsm.Change{Usage: &k.other} }
-func move(kind) hsm.Change    { return hsm.Change{ID: newID} }
+func relabel(kind) object.Change { return object.Change{Label: new(newLabel)} }
+func reuse(k kind) object.Change { return object.Change{Usage: &k.other} }
+func move(kind) object.Change    { return object.Change{ID: newID} }
 
-func change(to func(kind) hsm.Change) func(context.Context, *world, *hsm.Token) error {
+func change(to func(kind) object.Change) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) (err error) {
 		w.made, err = token.Change(ctx, w.ref(), to(w.kind))
 		return err
 	}
 }
 
-func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) error {
+func look(ref func(*world) object.Ref) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) error {
-		pair, err := token.WholeKey(ctx, ref(w))
+		pair, err := token.Key(ctx, ref(w))
 		if err == nil && pair.Fingerprint() != w.key.Fingerprint() {
 			w.t.Errorf("another key was found: %s", describe(pair))
 		}
-		if errors.Is(err, hsm.ErrNotFound) {
+		if errors.Is(err, object.ErrNotFound) {
 			w.t.Errorf("a key that is there was taken for gone: %v", err)
 		}
 		return err
@@ -191,31 +193,31 @@ func look(ref func(*world) hsm.Ref) func(context.Context, *world, *hsm.Token) er
 
 var operations = []operation{
 	{name: "refresh", reads: true, prepare: withKey, run: look((*world).ref), converge: unchanged},
-	{name: "import", reads: true, prepare: withKey, run: look(func(w *world) hsm.Ref { return hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
+	{name: "import", reads: true, prepare: withKey, run: look(func(w *world) object.Ref { return object.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
 	{name: "JWKS and list", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
-		pairs, err := token.KeyPairs(ctx)
+		pairs, err := keyPairs(ctx, token)
 		if err == nil && len(pairs) != w.kind.objects()-1 { // a secret key is in no set
 			w.t.Errorf("the set has %d keys", len(pairs))
 		}
 		if err != nil {
 			return err
 		}
-		whole, err := token.WholeKeys(ctx)
+		whole, err := wholeKeys(ctx, token)
 		if err == nil && (len(whole) != 1 || whole[0].Fingerprint() != "" && whole[0].Fingerprint() != w.key.Fingerprint()) {
 			w.t.Errorf("there are %d keys", len(whole))
 		}
 		if err != nil {
 			return err
 		}
-		keys, unreadable, err := token.Keys(ctx)
+		keys, unreadable, err := entries(ctx, token)
 		if err == nil && (len(keys) != w.kind.objects() || unreadable > 0 || slices.ContainsFunc(keys, stray)) {
 			w.t.Errorf("the list is %v, and %d are unreadable", keys, unreadable)
 		}
 		return err
 	}},
 	{name: "a public key", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
-		key, err := token.PublicKey(ctx, hsm.URI{ID: w.id})
-		if err == nil && (key.Fingerprint() != w.key.Fingerprint() || !key.HasPrivate) || errors.Is(err, hsm.ErrNoMatch) || errors.Is(err, hsm.ErrHalfPair) {
+		key, err := token.PublicKey(ctx, pkcs11uri.URI{ID: w.id})
+		if err == nil && (key.Fingerprint() != w.key.Fingerprint() || !key.HasPrivate) || errors.Is(err, object.ErrNoMatch) || errors.Is(err, object.ErrHalfPair) {
 			w.t.Errorf("got %+v, %v", key, err)
 		}
 		return err
@@ -248,8 +250,8 @@ func unchanged(w *world, _ *hsm.Token) {
 func created(w *world, token *hsm.Token) {
 	ctx := context.Background()
 	pair, err := token.Generate(ctx, w.kind.template(string(w.id), oldLabel))
-	if errors.Is(err, hsm.ErrExists) {
-		pair, err = token.WholeKey(ctx, hsm.Ref{Type: w.kind.tmpl.Type, ID: w.id})
+	if errors.Is(err, object.ErrExists) {
+		pair, err = token.Key(ctx, object.Ref{Type: w.kind.tmpl.Type, ID: w.id})
 	}
 	if err != nil {
 		w.t.Errorf("the next run does not converge: %v", err)
@@ -267,7 +269,7 @@ func created(w *world, token *hsm.Token) {
 // says may be left is cleared away by the ID that the error names.
 func createdAtRandom(w *world, token *hsm.Token) {
 	if failed, ok := errors.AsType[*hsm.OperationError](w.err); ok && failed.Holds != hsm.HoldsNothing && failed.Holds != hsm.HoldsUntouched {
-		if _, err := token.Destroy(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: failed.ID}); err != nil {
+		if _, err := token.Destroy(context.Background(), object.Ref{Type: w.kind.tmpl.Type, ID: failed.ID}); err != nil {
 			w.t.Error(err)
 		}
 	}
@@ -280,19 +282,19 @@ func createdAtRandom(w *world, token *hsm.Token) {
 	}
 }
 
-func changed(to func(kind) hsm.Change) func(*world, *hsm.Token) {
+func changed(to func(kind) object.Change) func(*world, *hsm.Token) {
 	return func(w *world, token *hsm.Token) {
 		ref, c := w.ref(), to(w.kind)
 		if w.made.ID != nil {
 			ref.ID = w.made.ID
 		}
-		_, err := token.WholeKey(context.Background(), ref)                             // the refresh before it
-		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil { // as the error advises
-			kind := map[string]string{"private key": "privkey", "public key": "pubkey"}[half.Twin.Class]
-			w.token.Tool(w.t, "--id", hsm.FormatID(half.Twin.ID), "--type", kind, "--set-id", hsm.FormatID(ref.ID))
+		_, err := token.Key(context.Background(), ref)                                      // the refresh before it
+		if half, ok := errors.AsType[*object.HalfPairError](err); ok && half.Other != nil { // as the error advises
+			kind := map[string]string{"private key": "privkey", "public key": "pubkey"}[half.Other.Class]
+			w.token.Tool(w.t, "--id", object.FormatID(half.Other.ID), "--type", kind, "--set-id", object.FormatID(ref.ID))
 		}
 		pair, err := token.Change(context.Background(), ref, c)
-		if errors.Is(err, hsm.ErrNotFound) && c.ID != nil && w.made.ID == nil { // the state follows the key, as the error advises
+		if errors.Is(err, object.ErrNotFound) && c.ID != nil && w.made.ID == nil { // the state follows the key, as the error advises
 			ref.ID = c.ID
 			pair, err = token.Change(context.Background(), ref, c)
 		}
@@ -323,7 +325,7 @@ func deleted(w *world, token *hsm.Token) {
 func (w *world) holdsAsSaid(err error) {
 	token := w.fresh()
 	defer token.Close()
-	objects, lookErr := token.Objects(context.Background())
+	objects, lookErr := names(context.Background(), token)
 	if lookErr != nil {
 		w.t.Fatal(lookErr)
 	}
@@ -352,7 +354,7 @@ func (w *world) holdsAsSaid(err error) {
 		is = len(objects) == 0
 	case hsm.HoldsAsBefore:
 		is = whole
-		keys, _ := token.WholeKeys(context.Background())
+		keys, _ := wholeKeys(context.Background(), token)
 		is = is && len(keys) == 1 && describe(keys[0]) == describe(w.key)
 	case hsm.HoldsKey, hsm.HoldsMixed, hsm.HoldsKeyAtLeast:
 		is = whole
@@ -374,7 +376,9 @@ func (k kind) allows(op operation) bool {
 }
 
 // stray says that something is wrong with a key, or missing of it.
-func stray(k hsm.Key) bool { return k.Err != nil || k.TwinMissing != nil && *k.TwinMissing }
+func stray(k object.Entry) bool {
+	return k.Err != nil || k.OtherHalfMissing != nil && *k.OtherHalfMissing
+}
 
 // everyOperation runs a test of each operation on each kind of key that it can be done to.
 func everyOperation(t *testing.T, test func(*testing.T, kind, operation)) {
@@ -469,7 +473,7 @@ func (m *matrix) attempt() error {
 
 func (m *matrix) one(fault hsmtest.Fault) {
 	m.op.prepare(m.world)
-	m.made = hsm.WholeKey{}
+	m.made = object.Key{}
 	m.faults.Clear()
 	m.faults.Inject(fault)
 	m.err = m.attempt()
@@ -478,7 +482,7 @@ func (m *matrix) one(fault hsmtest.Fault) {
 		m.recovered.Add(1)
 	} else {
 		m.failed.Add(1)
-		m.made = hsm.WholeKey{}
+		m.made = object.Key{}
 		if text := m.err.Error(); !strings.Contains(text, fault.Function) || !strings.Contains(text, fault.Code.Error()) {
 			m.t.Errorf("the error does not name the function and the code: %v", m.err)
 		}

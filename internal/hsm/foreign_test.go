@@ -11,6 +11,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // What others have on the token is never taken for one's own.
@@ -21,8 +22,8 @@ func TestALonePrivateHalfOfAnotherKeyIsNotDestroyed(t *testing.T) {
 	mine := generate(t, token, small("mine", "m"))
 	generate(t, token, small("x", "theirs"))
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "78")
-	_, err := token.Destroy(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte("x"), Fingerprint: mine.Fingerprint()})
-	if _, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok {
+	_, err := token.Destroy(context.Background(), object.Ref{Type: object.RSA, ID: []byte("x"), Fingerprint: mine.Fingerprint()})
+	if _, ok := errors.AsType[*object.DifferentKeyError](err); !ok {
 		t.Errorf("got %v", err)
 	}
 	if seen := k.Tool(t, "--list-objects", "--type", "privkey", "--id", "78"); !strings.Contains(seen, "Private Key Object") {
@@ -36,8 +37,8 @@ func TestAForeignPairDoesNotStandInForHalfOfOurs(t *testing.T) {
 	mine := generate(t, token, small("x", "mine"))
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "78")
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "78", "--label", "theirs", "--usage-sign")
-	_, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: mine.ID, Fingerprint: mine.Fingerprint()})
-	if !errors.Is(err, hsm.ErrHalfPair) {
+	_, err := open(t, k).Key(context.Background(), object.Ref{Type: object.RSA, ID: mine.ID, Fingerprint: mine.Fingerprint()})
+	if !errors.Is(err, object.ErrHalfPair) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -47,14 +48,14 @@ func TestAnIDThatOthersTookSinceTheSnapshotIsTaken(t *testing.T) {
 	ctx := context.Background()
 	token := open(t, k)
 	generate(t, token, small("a", "a"))
-	if _, err := token.KeyPairs(ctx); err != nil { // takes the snapshot
+	if _, err := keyPairs(ctx, token); err != nil { // takes the snapshot
 		t.Fatal(err)
 	}
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "62", "--label", "b", "--usage-sign")
-	if _, err := token.Change(ctx, hsm.Ref{Type: hsm.RSA, ID: []byte("a")}, hsm.Change{ID: []byte("b")}); !errors.Is(err, hsm.ErrExists) {
+	if _, err := token.Change(ctx, object.Ref{Type: object.RSA, ID: []byte("a")}, object.Change{ID: []byte("b")}); !errors.Is(err, object.ErrExists) {
 		t.Errorf("a change: %v", err)
 	}
-	if _, err := token.Generate(ctx, small("b", "b")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := token.Generate(ctx, small("b", "b")); !errors.Is(err, object.ErrExists) {
 		t.Errorf("a creation: %v", err)
 	}
 	if n := strings.Count(k.Tool(t, "--list-objects"), "Key Object"); n != 4 {
@@ -91,10 +92,10 @@ func TestARivalWhosePrivateHalfShowsNothingKeepsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = token.Close() })
-	if _, err := token.Generate(context.Background(), small("x", "l")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := token.Generate(context.Background(), small("x", "l")); !errors.Is(err, object.ErrExists) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := honest.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")}); err != nil {
+	if _, err := honest.Key(context.Background(), object.Ref{ID: []byte("x")}); err != nil {
 		t.Errorf("the rival's pair: %v", err)
 	}
 }
@@ -119,7 +120,7 @@ func TestASearchThatIgnoresTheIDDestroysNobodysKey(t *testing.T) {
 	if _, err := token.Generate(context.Background(), small("", "new")); err == nil {
 		t.Error("a pair that could not be proven was kept")
 	}
-	if found, err := honest.WholeKey(context.Background(), hsm.Ref{ID: precious.ID}); err != nil || found.Fingerprint() != precious.Fingerprint() {
+	if found, err := honest.Key(context.Background(), object.Ref{ID: precious.ID}); err != nil || found.Fingerprint() != precious.Fingerprint() {
 		t.Errorf("the key beside it: %v", err)
 	}
 }
@@ -133,19 +134,19 @@ func TestAKeyThatIsDestroyedUnderANewHandleLeavesTheSnapshot(t *testing.T) {
 	token := open(t, k)
 	generate(t, token, small("a", "a"))
 	generate(t, token, small("b", "b"))
-	if pairs, err := token.KeyPairs(ctx); err != nil || len(pairs) != 2 {
+	if pairs, err := keyPairs(ctx, token); err != nil || len(pairs) != 2 {
 		t.Fatalf("%d pairs, %v", len(pairs), err)
 	}
 	if err := cryptokitest.CloseAllSessions(k.Library, k.Label); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := token.Destroy(ctx, hsm.Ref{Type: hsm.RSA, ID: []byte("a")}); err != nil {
+	if _, err := token.Destroy(ctx, object.Ref{Type: object.RSA, ID: []byte("a")}); err != nil {
 		t.Fatal(err)
 	}
-	if pairs, err := token.KeyPairs(ctx); err != nil || len(pairs) != 1 {
+	if pairs, err := keyPairs(ctx, token); err != nil || len(pairs) != 1 {
 		t.Errorf("%d pairs, %v", len(pairs), err)
 	}
-	if _, err := token.WholeKey(ctx, hsm.Ref{ID: []byte("a")}); !errors.Is(err, hsm.ErrNotFound) {
+	if _, err := token.Key(ctx, object.Ref{ID: []byte("a")}); !errors.Is(err, object.ErrNotFound) {
 		t.Errorf("the destroyed pair: %v", err)
 	}
 }
@@ -157,7 +158,7 @@ func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 		"a creation": func(t *testing.T, token *hsm.Token) { generate(t, token, small("new", "new")) },
 		"a change that fails, then a creation": func(t *testing.T, token *hsm.Token) {
 			label := "other"
-			if _, err := token.Change(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte("a")}, hsm.Change{Label: &label}); err == nil {
+			if _, err := token.Change(context.Background(), object.Ref{Type: object.RSA, ID: []byte("a")}, object.Change{Label: &label}); err == nil {
 				t.Error("the change went well")
 			}
 			generate(t, token, small("new", "new"))
@@ -176,7 +177,7 @@ func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 				return err
 			}})
 			for range 2 {
-				pairs, err := token.KeyPairs(context.Background())
+				pairs, err := keyPairs(context.Background(), token)
 				if err != nil || len(pairs) != 2 {
 					t.Errorf("%d pairs, %v", len(pairs), err)
 				}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
 // everyone is the weight of what runs with nothing else beside it.
@@ -19,70 +20,104 @@ const everyone = math.MaxInt64
 
 // Generate makes a key in the token, reads it back, holds it against the template, and proves by its use that
 // it is one key: that the halves of a pair belong together, that a secret key undoes what it does. What does not pass
-// is destroyed again. Errors: *ExistsError where a key object bears the ID already, *MechanismError, or an
-// *OperationError that says what the token holds now.
-func (t *Token) Generate(ctx context.Context, tmpl Template) (WholeKey, error) {
-	kt, err := tmpl.row()
+// is destroyed again. Errors: *object.UnfitError, or an *OperationError around *object.ExistsError where a key object has
+// the ID already, *object.MechanismError, or another failure, that says what the token holds now.
+func (t *Token) Generate(ctx context.Context, tmpl object.Template) (object.Key, error) {
+	spec, err := tmpl.Spec()
 	if err != nil {
-		return WholeKey{}, err
+		return object.Key{}, err
 	}
 	chosen := len(tmpl.ID) > 0
 	if !chosen {
 		tmpl.ID = []byte(uuid.NewString())
 	}
-	g := generation{token: t, row: kt, template: tmpl, chosen: chosen}
-	pair, holds, err := g.run(ctx)
+	g := generation{Token: t, spec: spec, template: tmpl, chosen: chosen}
+	key, holds, err := g.run(ctx)
 	if err != nil {
-		return WholeKey{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
+		return object.Key{}, &OperationError{Operation: "generate", ID: tmpl.ID, Label: tmpl.Label, Err: err, Holds: holds}
 	}
-	return pair, nil
+	return key, nil
+}
+
+// mechanismAnswer is what the token says of a mechanism.
+type mechanismAnswer struct {
+	info cryptoki.MechanismInfo
+	err  error
+}
+
+// Check holds a template against what the token says of its mechanisms, as far as it says anything: no
+// login is needed, and a token that does not answer is no error. It gives a *object.MechanismError.
+func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
+	spec, err := tmpl.Spec()
+	if err == nil {
+		err = tmpl.Fits()
+	}
+	if err != nil {
+		return err
+	}
+	known, ok := t.mechanisms.Load(spec.Mechanism)
+	if !ok {
+		info, err := t.module.GetMechanismInfo(ctx, t.info.Slot, spec.Mechanism)
+		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+			return err
+		}
+		if err != nil && !errors.Is(err, cryptoki.CKR_MECHANISM_INVALID) {
+			return nil
+		}
+		known = mechanismAnswer{info, err}
+		t.mechanisms.Store(spec.Mechanism, known)
+	}
+	answer := known.(mechanismAnswer)
+	if answer.err != nil {
+		return &object.MechanismError{Wanted: spec.Noun(), Offers: "no generation of this type of key"}
+	}
+	return spec.Offered(tmpl, answer.info)
 }
 
 // generation is the making of one key.
 type generation struct {
-	token    *Token
-	row      *keyType
-	template Template
+	*Token
+	spec     *object.Spec
+	template object.Template
 	chosen   bool // the ID is somebody's choice, so that others may choose the same
 }
 
-func (g generation) run(ctx context.Context) (WholeKey, Holding, error) {
-	t := g.token
-	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
-		return WholeKey{}, HoldsUntouched, ErrReadOnly
+func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
+	if g.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
+		return object.Key{}, HoldsUntouched, ErrReadOnly
 	}
-	if err := t.Check(ctx, g.template); err != nil {
-		return WholeKey{}, HoldsUntouched, err
+	if err := g.Check(ctx, g.template); err != nil {
+		return object.Key{}, HoldsUntouched, err
 	}
-	unlock, err := t.locks.lock(ctx, g.template.ID)
+	unlock, err := g.locks.Lock(ctx, g.template.ID)
 	if err != nil {
-		return WholeKey{}, HoldsUntouched, err
+		return object.Key{}, HoldsUntouched, err
 	}
 	defer unlock()
-	leave, err := t.write(ctx)
+	leave, err := g.write(ctx)
 	if err != nil {
-		return WholeKey{}, HoldsUntouched, err
+		return object.Key{}, HoldsUntouched, err
 	}
 	defer leave()
 	if g.chosen { // nobody else makes the same random UUID
-		if err := t.free(ctx, g.template.ID); err != nil {
-			return WholeKey{}, HoldsUntouched, err
+		if err := g.free(ctx, g.template.ID); err != nil {
+			return object.Key{}, HoldsUntouched, err
 		}
 	}
 	// From here on the token may hold something that is not in order yet.
-	settle, cancel := settling(ctx)
+	settle, cancel := session.Settling(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
-		pair, holds, err := g.attempt(ctx, settle, try)
+		key, holds, err := g.attempt(ctx, settle, try)
 		if err == nil {
-			t.wrote(nil, pair.objects())
-			return pair, HoldsKey, nil
+			g.snapshot.wrote(nil, key.Objects())
+			return key, HoldsKey, nil
 		}
 		if holds != HoldsNothing || try == generateTries || !g.worthRepeating(ctx, err) {
 			if holds != HoldsNothing {
-				t.failed()
+				g.snapshot.drop()
 			}
-			return WholeKey{}, holds, err
+			return object.Key{}, holds, err
 		}
 	}
 }
@@ -96,11 +131,11 @@ func (g generation) worthRepeating(ctx context.Context, err error) bool {
 	if _, unfit := errors.AsType[*VerifyError](err); unfit {
 		return true
 	}
-	return repeatable(ctx, err) && (!cryptoki.Refused(err) || isAny(err, crowded))
+	return session.Repeatable(ctx, err) && (!cryptoki.Refused(err) || g.differences.Crowded && isAny(err, crowded))
 }
 
-// crowded are answers about the template which are not always about it: SoftHSM 2.6.1 gives them now and then to
-// one of several who generate at the same time. Alone, the same template gets its true answer.
+// crowded are answers about the template which are not always about it where several generate at the same time
+// (quirk.Differences.Crowded).
 var crowded = []error{
 	cryptoki.CKR_TEMPLATE_INCONSISTENT, cryptoki.CKR_TEMPLATE_INCOMPLETE,
 	cryptoki.CKR_ATTRIBUTE_TYPE_INVALID, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID,
@@ -110,28 +145,7 @@ func isAny(err error, codes []error) bool {
 	return slices.ContainsFunc(codes, func(code error) bool { return errors.Is(err, code) })
 }
 
-// attempt makes the key once, the first time beside others, then alone. What is not accepted is destroyed.
-func (g generation) attempt(ctx, settle context.Context, try int) (WholeKey, Holding, error) {
-	weight := int64(1)
-	if try > 1 {
-		weight = everyone
-	}
-	made, holds, err := g.generate(ctx, settle, weight)
-	if err != nil {
-		return WholeKey{}, holds, err
-	}
-	pair, err := g.accept(settle, made)
-	if err == nil {
-		return pair, HoldsKey, nil
-	}
-	holds = g.token.discard(settle, made)
-	if !g.chosen && holds != HoldsNothing {
-		holds = g.token.wipe(settle, g.row, g.template.ID)
-	}
-	return WholeKey{}, holds, err
-}
-
-// free is an *ExistsError where a key object of any type bears the ID. It looks at the token itself: some tokens
+// free is an *object.ExistsError where a key object of any type has the ID. It looks at the token itself: some tokens
 // silently replace a key of the same ID, so that an absence in a snapshot will not do.
 func (t *Token) free(ctx context.Context, id []byte) error {
 	objects, err := t.find(ctx, id)
@@ -139,124 +153,229 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 		return err
 	}
 	if len(objects) > 0 {
-		return existsError(id, objects)
+		return object.Exists(id, objects)
 	}
 	return nil
 }
 
-// existsError says what bears the ID.
-func existsError(id []byte, objects []object) *ExistsError {
-	e := &ExistsError{ID: id, Objects: namesOf(objects)}
-	if slices.ContainsFunc(objects, func(o object) bool { return o.err != nil }) {
-		return e
+// attempt makes the key once, the first time beside others, then alone. What is not accepted is destroyed.
+func (g generation) attempt(ctx, settle context.Context, try int) (object.Key, Holding, error) {
+	weight := int64(1)
+	if try > 1 {
+		weight = everyone
 	}
-	if m, err := match(known(objects)); err == nil && len(m.keys) == 1 && len(m.keys[0].objects()) == len(objects) {
-		e.Whole = m.keys[0].Type
+	b := g.beget(ctx, settle, weight)
+	if b.proven {
+		return b.key, HoldsKey, nil
 	}
-	return e
+	if _, hangs := errors.AsType[*cryptoki.HangError](b.trouble); hangs {
+		return object.Key{}, HoldsUnknown, b.trouble
+	}
+	made, holds, err := b.ours, HoldsKey, error(nil)
+	switch {
+	case b.failure != nil:
+		made, holds, err = g.aftermath(settle, b.failure)
+	case len(made) == 0:
+		made, holds, err = g.readBack(settle, b)
+	}
+	if err != nil {
+		return object.Key{}, holds, err
+	}
+	key, err := g.accept(settle, made)
+	if err == nil {
+		return key, HoldsKey, nil
+	}
+	holds = g.discard(settle, made)
+	if !g.chosen && holds != HoldsNothing {
+		holds = g.wipe(settle, g.spec, g.template.ID)
+	}
+	return object.Key{}, holds, err
 }
 
-// generate has the token make the key, and where that fails looks what came of it: a whole key is adopted, half
-// of one is cleared away. It gives the key's objects as they were read back.
-func (g generation) generate(ctx, settle context.Context, weight int64) ([]object, Holding, error) {
-	age := g.token.pool.age()
-	made, err := g.call(ctx, weight)
-	if err == nil {
-		return g.readBack(settle, made, age)
+// birth is what one call of C_GenerateKeyPair or C_GenerateKey, and a look at what it made, has brought.
+type birth struct {
+	failure error             // of the call
+	handles []cryptoki.Object // of the new objects, where there is no failure
+	trouble error             // of the look
+	age     int               // the pool's when the call was made
+	ours    []object.Object   // the new objects; none where they could not be read
+	key     object.Key        // of them
+	proven  bool              // the key is what was asked for, one key, and the only one of its ID
+}
+
+// beget has the token make the key, and looks at it in the same session, where its handles mean it for certain. Whatever is
+// not plain sailing is left to the caller.
+func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
+	public, private := g.template.Attributes(g.spec, g.differences)
+	if b.failure = g.generating.Acquire(ctx, weight); b.failure != nil {
+		return b
 	}
-	objects, holds := g.aftermath(settle, err)
+	held := true
+	release := func() {
+		if held {
+			g.generating.Release(weight)
+			held = false
+		}
+	}
+	defer release()
+	b.age = g.pool.Age()
+	err := g.pool.Use(ctx, func(s *cryptoki.Session) error {
+		mechanism := cryptoki.Mechanism{Type: g.spec.Mechanism}
+		var err error
+		if g.spec.Alone() {
+			var key cryptoki.Object
+			key, err = s.GenerateKey(ctx, mechanism, private)
+			b.handles = []cryptoki.Object{key}
+		} else {
+			var pair cryptoki.Pair
+			pair, err = s.GenerateKeyPair(ctx, mechanism, public, private)
+			b.handles = []cryptoki.Object{pair.Private, pair.Public}
+		}
+		release()
+		if err != nil {
+			b.handles = nil
+			return err
+		}
+		return g.look(settle, s, &b)
+	})
+	if b.handles == nil {
+		b.failure = err
+	} else {
+		b.trouble = err
+	}
+	return b
+}
+
+// look reads the new objects, by their ID where others may have chosen the same, so that one search shows both what was
+// made and what stands beside it; and proves the key. Its error says that the session may be of no use any more.
+func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
+	var found []object.Object
+	var err error
+	if g.chosen {
+		found, err = g.reader.FindIn(ctx, s, g.template.ID, func(time.Duration) {})
+	} else {
+		for _, handle := range b.handles {
+			o, readErr := g.reader.Confirm(ctx, s, handle, g.mayBeOurs)
+			if err = readErr; err != nil {
+				return err
+			}
+			found = append(found, o)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	ours, others := g.split(found, b.handles)
+	if len(ours) != len(b.handles) || slices.ContainsFunc(ours, func(o object.Object) bool { return o.Err != nil }) {
+		return nil
+	}
+	b.ours = ours
+	key, problems := g.template.Read(g.spec, ours)
+	if len(problems) > 0 || len(others) > 0 {
+		return nil
+	}
+	result, refusal, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
+		return prove(ctx, s, key)
+	})
+	if err = judge(key, result, refusal, err); err != nil {
+		return err
+	}
+	if computes(key) {
+		value, failure := aesCheckValue(ctx, s, key.Private.Handle)
+		if key, err = checked(key, value, failure); err != nil {
+			return err
+		}
+	}
+	b.key, b.proven = key, true
+	return nil
+}
+
+// split parts what was found into the new objects, by their handles, and others.
+func (g generation) split(found []object.Object, handles []cryptoki.Object) (ours, others []object.Object) {
+	for _, o := range found {
+		if slices.Contains(handles, o.Handle) {
+			ours = append(ours, o)
+			continue
+		}
+		others = append(others, o)
+	}
+	slices.SortStableFunc(ours, object.PrivateFirst)
+	return ours, others
+}
+
+// mayBeOurs says that an object behind a new handle has the new ID, or has lost it.
+func (g generation) mayBeOurs(o object.Object) bool {
+	return len(o.ID) == 0 || bytes.Equal(o.ID, g.template.ID)
+}
+
+// aftermath looks what a failed generation left: a whole key is adopted, half of one is cleared away. objects are those of
+// a whole key that fits the template, where err is nil.
+func (g generation) aftermath(ctx context.Context, cause error) (objects []object.Object, holds Holding, err error) {
+	objects, holds = g.left(ctx, cause)
 	if holds == HoldsKey {
 		return objects, holds, nil
 	}
-	if g.token.quirks.blanks && holds != HoldsUnknown {
-		g.token.sweep(settle, g.row)
+	if g.differences.Blanks && holds != HoldsUnknown {
+		g.care.Sweep(ctx, g.spec.Classes)
 	}
-	return nil, holds, err
+	return nil, holds, cause
 }
 
-// call calls C_GenerateKeyPair, or C_GenerateKey where a key is one object. It gives the new handles.
-func (g generation) call(ctx context.Context, weight int64) (made []cryptoki.Object, err error) {
-	public, private := g.template.attributes(g.row)
-	public = g.token.quirks.template(public)
-	if err := g.token.generating.Acquire(ctx, weight); err != nil {
-		return made, err
-	}
-	defer g.token.generating.Release(weight)
-	err = g.token.pool.use(ctx, func(s *cryptoki.Session) error {
-		mechanism := cryptoki.Mechanism{Type: g.row.generate}
-		if g.row.alone() {
-			key, err := s.GenerateKey(ctx, mechanism, private)
-			made = []cryptoki.Object{key}
-			return err
-		}
-		pair, err := s.GenerateKeyPair(ctx, mechanism, public, private)
-		made = []cryptoki.Object{pair.Private, pair.Public}
-		return err
-	})
-	return made, err
-}
-
-// aftermath looks what a failed generation left, and clears away half a pair. objects are those of a whole key
-// that fits the template, for HoldsKey.
-func (g generation) aftermath(ctx context.Context, cause error) (objects []object, holds Holding) {
+func (g generation) left(ctx context.Context, cause error) (objects []object.Object, holds Holding) {
 	if _, ok := errors.AsType[*cryptoki.HangError](cause); ok {
 		return nil, HoldsUnknown // the call may still take effect
 	}
-	objects, err := g.token.find(ctx, g.template.ID)
+	objects, err := g.find(ctx, g.template.ID)
 	if err != nil {
 		return nil, HoldsUnknown
 	}
-	half := func() bool { return len(objects) > 0 && len(objects) < len(g.row.classes) }
+	half := func() bool { return len(objects) > 0 && len(objects) < len(g.spec.Classes) }
 	if half() { // perhaps someone is just about to make the other half
-		time.Sleep(min(100*time.Millisecond, settleTime/4))
-		if objects, err = g.token.find(ctx, g.template.ID); err != nil {
+		time.Sleep(min(100*time.Millisecond, session.SettleTime/4))
+		if objects, err = g.find(ctx, g.template.ID); err != nil {
 			return nil, HoldsUnknown
 		}
 	}
-	torn := slices.ContainsFunc(objects, func(o object) bool { return o.err != nil })
+	torn := slices.ContainsFunc(objects, func(o object.Object) bool { return o.Err != nil })
 	switch {
 	case len(objects) == 0:
 		return nil, HoldsNothing
 	case torn && g.chosen:
 		return nil, HoldsUnknown // somebody may be writing it
 	case torn:
-		return nil, g.token.wipe(ctx, g.row, g.template.ID)
+		return nil, g.wipe(ctx, g.spec, g.template.ID)
 	case g.isOurs(objects):
 		return objects, HoldsKey
-	case half() && objects[0].label == g.template.Label && objects[0].ckk == g.row.ckk:
-		return nil, g.token.discard(ctx, objects)
+	case half() && objects[0].Label == g.template.Label && objects[0].CKK == g.spec.CKK:
+		return nil, g.discard(ctx, objects)
 	}
 	return nil, HoldsOther
 }
 
 // isOurs says that the objects are those of just the key that was asked for.
-func (g generation) isOurs(objects []object) bool {
-	private, public, ok := g.row.parts(objects)
-	return ok && len(objects) == len(g.row.classes) && len(g.template.verify(g.row, private, public)) == 0
+func (g generation) isOurs(objects []object.Object) bool {
+	_, problems := g.template.Read(g.spec, objects)
+	return len(problems) == 0 && len(objects) == len(g.spec.Classes)
 }
 
-// readBackTries is how often the new objects are read back where that fails: a key that is whole is destroyed
-// for it, and some modules (SoftHSM 2.6.1) fail to read an object now and then while others are made.
+// readBackTries is how often the new objects are read back where that fails: a key that is whole is destroyed for it, and a
+// module may fail to read an object now and then while others are made.
 const readBackTries = 3
 
-// readBack reads the new objects by their handles, and by their ID where the handles died with a session. age is the
-// pool's of the handles.
-func (g generation) readBack(ctx context.Context, handles []cryptoki.Object, age int) ([]object, Holding, error) {
-	var objects, found []object
+// readBack reads the new objects by their handles, and by their ID where the handles died with a session.
+func (g generation) readBack(ctx context.Context, b birth) ([]object.Object, Holding, error) {
+	var objects, found []object.Object
 	var err, findErr error
 	for range readBackTries {
-		err = g.token.read(ctx, func(s *cryptoki.Session) error {
+		err = g.reader.Read(ctx, func(s *cryptoki.Session) error {
 			objects = objects[:0]
 			var broken error
-			for _, handle := range handles {
-				o, err := g.token.readObject(ctx, s, handle)
-				if err == nil && len(o.id) > 0 && !bytes.Equal(o.id, g.template.ID) { // after a new login it may be anybody's
-					err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
-				}
+			for _, handle := range b.handles {
+				o, err := g.reader.Confirm(ctx, s, handle, g.mayBeOurs)
 				if err != nil {
 					return err
 				}
-				broken = errors.Join(broken, o.err)
+				broken = errors.Join(broken, o.Err)
 				objects = append(objects, o)
 			}
 			return broken
@@ -264,122 +383,75 @@ func (g generation) readBack(ctx context.Context, handles []cryptoki.Object, age
 		if err == nil {
 			return objects, HoldsKey, nil
 		}
-		if !repeatable(ctx, err) {
+		if !session.Repeatable(ctx, err) {
 			return nil, HoldsUnknown, err
 		}
-		if found, findErr = g.token.find(ctx, g.template.ID); findErr == nil && g.isOurs(found) {
+		if found, findErr = g.find(ctx, g.template.ID); findErr == nil && g.isOurs(found) {
 			return found, HoldsKey, nil
 		}
 	}
-	var clearErr error
-	if g.token.quirks.torn {
-		for range 2 { // the second time on another session, which knows the same handles
-			if clearErr = g.clearTorn(ctx, handles, age); clearErr == nil {
-				break
-			}
-		}
-	}
+	clearErr := g.care.ClearTorn(ctx, b.handles, g.template.ID, b.age)
 	wiped := HoldsUnknown
 	if !g.chosen {
-		wiped = g.token.wipe(ctx, g.row, g.template.ID)
+		wiped = g.wipe(ctx, g.spec, g.template.ID)
 	}
 	// What is there, and cannot be seen, is not made again.
-	unseen := g.token.quirks.torn && cryptoki.InvalidHandle(err) && len(found) == 0
+	unseen := g.differences.Torn && cryptoki.InvalidHandle(err) && len(found) == 0
 	switch {
 	case clearErr != nil || unseen:
 		return nil, HoldsUnknown, err
 	case !g.chosen:
 		return nil, wiped, err
 	}
-	found, findErr = g.token.find(ctx, g.template.ID)
-	// Of an ID that others may have chosen too, what bears the new handles is ours for certain.
-	ours := slices.DeleteFunc(slices.Clone(found), func(o object) bool { return !slices.Contains(handles, o.handle) })
+	found, findErr = g.find(ctx, g.template.ID)
+	// Of an ID that others may have chosen too, what has the new handles is ours for certain.
+	ours, _ := g.split(found, b.handles)
 	switch {
 	case findErr != nil || len(ours) == 0 && len(found) > 0:
 		return nil, HoldsUnknown, err
 	case len(ours) == 0:
 		return nil, HoldsNothing, err
 	}
-	return nil, g.token.discard(ctx, ours), err
+	return nil, g.discard(ctx, ours), err
 }
 
-// clearTorn destroys what stands behind the new handles and makes no sense: its ID may be lost too, so that no search
-// would bring it. What another ID shows, or nothing is left of, is not touched.
-// Nothing is, where a session was lost since: after a new login, the handles may be anybody's.
-func (g generation) clearTorn(ctx context.Context, handles []cryptoki.Object, age int) error {
-	return g.token.pool.use(ctx, func(s *cryptoki.Session) (failure error) {
-		if g.token.pool.age() != age {
-			return errors.New("sessions were lost")
-		}
-		for _, handle := range handles {
-			o, err := g.token.readObject(ctx, s, handle)
-			switch {
-			case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID):
-			case cryptoki.InvalidHandle(err):
-				continue
-			case err != nil:
-				failure = errors.Join(failure, err)
-				continue
-			case o.err == nil || len(o.id) > 0 && !bytes.Equal(o.id, g.template.ID):
-				continue
-			}
-			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
-				failure = errors.Join(failure, err)
-			}
-		}
-		return failure
-	})
-}
-
-// accept makes a WholeKey of the new objects, if they are what was asked for and nobody else's stand beside them.
-func (g generation) accept(ctx context.Context, made []object) (WholeKey, error) {
-	private, public, ok := g.row.parts(made)
-	if !ok {
-		return WholeKey{}, &VerifyError{Problems: []string{fmt.Sprintf("what was made is not %s: %s", g.row.composition(), list(namesOf(made)))}}
-	}
+// accept makes a key of the new objects, if they are what was asked for and nobody else's stand beside them.
+func (g generation) accept(ctx context.Context, made []object.Object) (object.Key, error) {
 	if g.chosen {
 		if err := g.contend(ctx, made); err != nil {
-			return WholeKey{}, err
+			return object.Key{}, err
 		}
 	}
-	problems := g.template.verify(g.row, private, public)
+	key, problems := g.template.Read(g.spec, made)
 	for try := 1; len(problems) > 0 && try < readBackTries; try++ {
-		found, err := g.token.find(ctx, g.template.ID) // a key is not destroyed for one look at it
-		if err != nil || !g.isOurs(found) {
-			continue
+		found, err := g.find(ctx, g.template.ID) // a key is not destroyed for one look at it
+		if err == nil && g.isOurs(found) {
+			key, problems = g.template.Read(g.spec, found)
 		}
-		private, public, _ = g.row.parts(found)
-		problems = nil
 	}
 	if len(problems) > 0 {
-		return WholeKey{}, &VerifyError{Problems: problems}
+		return object.Key{}, &VerifyError{Problems: problems}
 	}
-	pair, err := newWholeKey(g.row, private, public)
-	if err != nil {
-		return WholeKey{}, err
-	}
-	proven, err := g.prove(ctx, pair)
+	proven, err := g.prove(ctx, key)
 	if err == nil || !cryptoki.InvalidHandle(err) {
 		return proven, err
 	}
 	// The handles died with the sessions that were lost: the key is looked up again.
-	found, findErr := g.token.find(ctx, g.template.ID)
-	private, public, ok = g.row.parts(found)
-	if findErr != nil || !ok || len(found) != len(g.row.classes) || !sameObject(private, pair.private) || !sameObject(public, pair.public) {
-		return WholeKey{}, errors.Join(err, findErr)
+	found, findErr := g.find(ctx, g.template.ID)
+	again, problems := g.template.Read(g.spec, found)
+	if findErr != nil || len(problems) > 0 || len(found) != len(made) || !slices.EqualFunc(key.Objects(), again.Objects(), object.SameObject) {
+		return object.Key{}, errors.Join(err, findErr)
 	}
-	if pair, err = newWholeKey(g.row, private, public); err != nil {
-		return WholeKey{}, err
-	}
-	return g.prove(ctx, pair)
+	return g.prove(ctx, again)
 }
 
 // prove proves a new key by its use, and gives it with its fingerprint.
-func (g generation) prove(ctx context.Context, key WholeKey) (WholeKey, error) {
-	if err := g.token.prove(ctx, g.row, key); err != nil {
-		return WholeKey{}, err
+func (g generation) prove(ctx context.Context, key object.Key) (object.Key, error) {
+	result, refusal, err := g.operate(ctx, key)
+	if err = judge(key, result, refusal, err); err != nil {
+		return object.Key{}, err
 	}
-	return g.token.Fingerprinted(ctx, key)
+	return g.Fingerprinted(ctx, key)
 }
 
 // Two who make the same ID at the same time both find it free: a token has no way to reserve an ID. But each
@@ -393,34 +465,35 @@ const (
 	racePoll = 50 * time.Millisecond
 )
 
-func (g generation) contend(ctx context.Context, made []object) error {
+func (g generation) contend(ctx context.Context, made []object.Object) error {
 	id := g.template.ID
-	private, public, _ := g.row.parts(made)
-	mine := g.row.fingerprint(public)
-	if g.row.alone() {
-		mine = g.row.fingerprint(private)
+	mine := "" // of what cannot be told, everyone gives way
+	for _, o := range made {
+		if o.Class == g.spec.Classes[len(g.spec.Classes)-1] {
+			mine = g.spec.Fingerprint(o)
+		}
 	}
 	for end := time.Now().Add(raceTime); ; {
-		objects, err := g.token.find(ctx, id)
+		objects, err := g.find(ctx, id)
 		if err != nil {
 			return err
 		}
-		var rivals []object
+		var rivals []object.Object
 		giveWay := false
 		for _, o := range objects {
-			if isOneOf(made, o, objects) {
+			if object.IsOneOf(made, o, objects) {
 				continue
 			}
-			if o.err != nil && slices.ContainsFunc(made, func(m object) bool { return m.handle == o.handle }) {
-				return o.err
+			if o.Err != nil && slices.ContainsFunc(made, func(m object.Object) bool { return m.Handle == o.Handle }) {
+				return o.Err
 			}
 			rivals = append(rivals, o)
-			giveWay = giveWay || o.ckk != g.row.ckk || !slices.Contains(g.row.classes, o.class) || g.yields(mine, o)
+			giveWay = giveWay || o.CKK != g.spec.CKK || !slices.Contains(g.spec.Classes, o.Class) || g.yields(mine, o)
 		}
 		if len(rivals) == 0 {
 			return nil
 		}
-		raced := existsError(id, rivals)
+		raced := object.Exists(id, rivals)
 		raced.Raced = true
 		if giveWay || time.Now().After(end) {
 			return raced
@@ -434,10 +507,23 @@ func (g generation) contend(ctx context.Context, made []object) error {
 }
 
 // yields says that a key of the fingerprint gives way to a rival, which is of the same type.
-func (g generation) yields(mine string, rival object) bool {
-	theirs := g.row.fingerprint(rival)
-	if g.row.alone() {
+func (g generation) yields(mine string, rival object.Object) bool {
+	theirs := g.spec.Fingerprint(rival)
+	if g.spec.Alone() {
 		return mine == "" || theirs == "" || theirs > mine
 	}
-	return rival.class == cryptoki.CKO_PUBLIC_KEY && theirs > mine
+	return rival.Class == cryptoki.CKO_PUBLIC_KEY && theirs > mine
+}
+
+// write lets an operation make, move or destroy objects. It looks at the token itself before: what another process has
+// written is not in the snapshot.
+func (t *Token) write(ctx context.Context) (leave func(), err error) {
+	leave, othersWrote, err := t.writers.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if othersWrote {
+		t.snapshot.drop()
+	}
+	return leave, nil
 }

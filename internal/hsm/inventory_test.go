@@ -11,20 +11,22 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
 // listed is a key in a line: its label, class, type, bits and uses, and whether its twin is missing.
-func listed(k hsm.Key) string {
+func listed(k object.Entry) string {
 	twin := "-"
-	if k.TwinMissing != nil {
-		twin = fmt.Sprint(*k.TwinMissing)
+	if k.OtherHalfMissing != nil {
+		twin = fmt.Sprint(*k.OtherHalfMissing)
 	}
 	return fmt.Sprintf("%s %s %s %d %v %s", k.Label, k.Class, k.Type, k.Bits, k.Uses, twin)
 }
 
-func checkKeys(t *testing.T, token *hsm.Token, unreadable int, want ...string) []hsm.Key {
+func checkKeys(t *testing.T, token *hsm.Token, unreadable int, want ...string) []object.Entry {
 	t.Helper()
-	keys, n, err := token.Keys(context.Background())
+	keys, n, err := entries(context.Background(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func TestKeysShowsEveryKeyAndStray(t *testing.T) {
 	k := hsmtest.New(t)
 	made := open(t, k)
 	both := small("4", "both")
-	both.Usage = hsm.Sign | hsm.Decrypt
+	both.Usage = object.Sign | object.Decrypt
 	generate(t, made, both)
 	generate(t, made, small("1", "no public half"))
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "31")
@@ -118,7 +120,7 @@ func TestKeysShowsWhatMakesNoSense(t *testing.T) {
 		"4 public key  0 [verify] -",
 	)
 	for i, want := range map[int]string{1: "CKA_SIGN is 2 bytes long", 4: "CKA_MODULUS is even", 5: "CKA_ID did not come back", 6: "CKA_ID did not come back"} {
-		if broken, ok := errors.AsType[*hsm.MalformedError](keys[i].Err); !ok || !strings.Contains(broken.Err.Error(), want) || strings.Contains(broken.Err.Error(), "handle") {
+		if broken, ok := errors.AsType[*object.MalformedError](keys[i].Err); !ok || !strings.Contains(broken.Err.Error(), want) || strings.Contains(broken.Err.Error(), "handle") {
 			t.Errorf("key %d: %v", i, keys[i].Err)
 		}
 	}
@@ -173,27 +175,27 @@ func TestPublicKey(t *testing.T) {
 	text := func(s string) *string { return &s }
 
 	for name, c := range map[string]struct {
-		want  hsm.URI
+		want  pkcs11uri.URI
 		key   string // its fingerprint
 		is    error
 		parts []string // of the error
 	}{
-		"a pair by its ID":               {want: hsm.URI{ID: []byte("1")}, key: pair.Fingerprint()},
-		"a pair by its label":            {want: hsm.URI{Object: text("pair")}, key: pair.Fingerprint()},
-		"a lone public half by its ID":   {want: hsm.URI{ID: []byte("2")}, key: lone.Fingerprint()},
-		"a lone one by its label":        {want: hsm.URI{Object: text("imported")}, key: lone.Fingerprint()},
-		"one of two by ID and label":     {want: hsm.URI{ID: []byte("5"), Object: text("twice")}},
-		"one of two of an ID by a label": {want: hsm.URI{ID: []byte("6"), Object: text("another six")}},
-		"a private half by its ID":       {want: hsm.URI{ID: []byte("3")}, is: hsm.ErrHalfPair, parts: []string{"public key is missing", `"half"`}},
-		"a private half by its label":    {want: hsm.URI{Object: text("half")}, is: hsm.ErrHalfPair},
-		"a label of two":                 {want: hsm.URI{Object: text("twice")}, is: hsm.ErrNoMatch, parts: []string{"2 keys match", "(ID 34), SHA-256", "(ID 35), SHA-256"}},
-		"an ID of two":                   {want: hsm.URI{ID: []byte("6")}, is: hsm.ErrNoMatch, parts: []string{"2 keys match", `"six"`, `"another six"`}},
-		"a label of none": {want: hsm.URI{Object: text("nobody")}, is: hsm.ErrNoMatch, parts: []string{
+		"a pair by its ID":               {want: pkcs11uri.URI{ID: []byte("1")}, key: pair.Fingerprint()},
+		"a pair by its label":            {want: pkcs11uri.URI{Object: text("pair")}, key: pair.Fingerprint()},
+		"a lone public half by its ID":   {want: pkcs11uri.URI{ID: []byte("2")}, key: lone.Fingerprint()},
+		"a lone one by its label":        {want: pkcs11uri.URI{Object: text("imported")}, key: lone.Fingerprint()},
+		"one of two by ID and label":     {want: pkcs11uri.URI{ID: []byte("5"), Object: text("twice")}},
+		"one of two of an ID by a label": {want: pkcs11uri.URI{ID: []byte("6"), Object: text("another six")}},
+		"a private half by its ID":       {want: pkcs11uri.URI{ID: []byte("3")}, is: object.ErrHalfPair, parts: []string{"public key is missing", `"half"`}},
+		"a private half by its label":    {want: pkcs11uri.URI{Object: text("half")}, is: object.ErrHalfPair},
+		"a label of two":                 {want: pkcs11uri.URI{Object: text("twice")}, is: object.ErrNoMatch, parts: []string{"2 keys match", "(ID 34), SHA-256", "(ID 35), SHA-256"}},
+		"an ID of two":                   {want: pkcs11uri.URI{ID: []byte("6")}, is: object.ErrNoMatch, parts: []string{"2 keys match", `"six"`, `"another six"`}},
+		"a label of none": {want: pkcs11uri.URI{Object: text("nobody")}, is: object.ErrNoMatch, parts: []string{
 			"no public key matches; the token holds:", `RSA public key "imported" (ID 32)`, `RSA private key "half" (ID 33)`, `RSA public key "pair" (ID 31)`,
 		}},
-		"an ID of none":          {want: hsm.URI{ID: []byte("9")}, is: hsm.ErrNoMatch, parts: []string{`RSA public key "imported" (ID 32)`}},
-		"an ID of another label": {want: hsm.URI{ID: []byte("1"), Object: text("imported")}, is: hsm.ErrNoMatch},
-		"another token":          {want: hsm.URI{ID: []byte("1"), Token: text("elsewhere")}, is: hsm.ErrNoMatch},
+		"an ID of none":          {want: pkcs11uri.URI{ID: []byte("9")}, is: object.ErrNoMatch, parts: []string{`RSA public key "imported" (ID 32)`}},
+		"an ID of another label": {want: pkcs11uri.URI{ID: []byte("1"), Object: text("imported")}, is: object.ErrNoMatch},
+		"another token":          {want: pkcs11uri.URI{ID: []byte("1"), Token: text("elsewhere")}, is: object.ErrNoMatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key, err := open(t, k).PublicKey(ctx, c.want)
@@ -205,7 +207,7 @@ func TestPublicKey(t *testing.T) {
 					t.Errorf("%q is not in: %v", part, err)
 				}
 			}
-			if err == nil && (c.key != "" && key.Fingerprint() != c.key || key.HasPrivate == (key.Fingerprint() == lone.Fingerprint()) || !key.Usage.Has(hsm.Sign)) {
+			if err == nil && (c.key != "" && key.Fingerprint() != c.key || key.HasPrivate == (key.Fingerprint() == lone.Fingerprint()) || !key.Usage.Has(object.Sign)) {
 				t.Errorf("got %+v", key)
 			}
 			if !strings.Contains(fmt.Sprint(key.PublicUses), "verify") && err == nil {
@@ -216,7 +218,7 @@ func TestPublicKey(t *testing.T) {
 }
 
 func TestAnErrorListsAFewKeysOnly(t *testing.T) {
-	miss := &hsm.MatchError{}
+	miss := &object.MatchError{}
 	for i := range 50 {
 		miss.There = append(miss.There, fmt.Sprint("key ", i))
 	}
@@ -232,7 +234,7 @@ func TestSecretKeysOfOneNameComeInOneOrder(t *testing.T) {
 		k.Tool(t, "--keygen", "--key-type", "AES:"+bytes, "--sensitive", "--private", "--label", "same", "--id", "61")
 	}
 	order := func(faults *hsmtest.Faults) (bits []int) {
-		keys, _, err := openWith(t, k, k.PIN, faults).Keys(context.Background())
+		keys, _, err := entries(context.Background(), openWith(t, k, k.PIN, faults))
 		if err != nil {
 			t.Fatal(err)
 		}

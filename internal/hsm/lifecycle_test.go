@@ -10,6 +10,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // open opens a test's token, with no fault between it and the module.
@@ -29,11 +30,11 @@ func open(t testing.TB, k *hsmtest.Token) *hsm.Token {
 }
 
 // small is the template of a pair that is quickly made.
-func small(id, label string) hsm.Template {
+func small(id, label string) object.Template {
 	return kinds[0].template(id, label)
 }
 
-func generate(t testing.TB, token *hsm.Token, tmpl hsm.Template) hsm.WholeKey {
+func generate(t testing.TB, token *hsm.Token, tmpl object.Template) object.Key {
 	t.Helper()
 	pair, err := token.Generate(context.Background(), tmpl)
 	if err != nil {
@@ -43,12 +44,12 @@ func generate(t testing.TB, token *hsm.Token, tmpl hsm.Template) hsm.WholeKey {
 }
 
 func TestGenerate(t *testing.T) {
-	for name, tmpl := range map[string]hsm.Template{
-		"a signing pair":               {Label: "a", ID: []byte("1"), ModulusBits: 2048, PublicExponent: 65537, Usage: hsm.Sign},
-		"a random ID":                  {Label: "b", ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign},
-		"a decrypting pair":            {Label: "c", ID: []byte{0, 255}, ModulusBits: 1024, PublicExponent: 65539, Usage: hsm.Decrypt},
-		"a pair that only unwraps":     {Label: "d", ID: []byte("4"), ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Unwrap},
-		"every usage, and extractable": {Label: "e ü", ID: []byte("5"), ModulusBits: 1024, PublicExponent: 65537, Usage: hsm.Sign | hsm.Decrypt | hsm.Unwrap, Extractable: true},
+	for name, tmpl := range map[string]object.Template{
+		"a signing pair":               {Label: "a", ID: []byte("1"), ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign},
+		"a random ID":                  {Label: "b", ModulusBits: 1024, PublicExponent: 65537, Usage: object.Sign},
+		"a decrypting pair":            {Label: "c", ID: []byte{0, 255}, ModulusBits: 1024, PublicExponent: 65539, Usage: object.Decrypt},
+		"a pair that only unwraps":     {Label: "d", ID: []byte("4"), ModulusBits: 1024, PublicExponent: 65537, Usage: object.Unwrap},
+		"every usage, and extractable": {Label: "e ü", ID: []byte("5"), ModulusBits: 1024, PublicExponent: 65537, Usage: object.Sign | object.Decrypt | object.Unwrap, Extractable: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tmpl.PublicExponent != 65537 {
@@ -56,9 +57,9 @@ func TestGenerate(t *testing.T) {
 			}
 			k := hsmtest.New(t)
 			token := open(t, k)
-			tmpl.Type = hsm.RSA
+			tmpl.Type = object.RSA
 			made := generate(t, token, tmpl)
-			pair, err := token.WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: made.ID})
+			pair, err := token.Key(context.Background(), object.Ref{Type: object.RSA, ID: made.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +85,7 @@ func TestGenerate(t *testing.T) {
 			if made.Fingerprint() != pair.Fingerprint() {
 				t.Error("what was made and what is found have different fingerprints")
 			}
-			seen := k.Tool(t, "--list-objects", "--id", hsm.FormatID(pair.ID))
+			seen := k.Tool(t, "--list-objects", "--id", object.FormatID(pair.ID))
 			if strings.Count(seen, "Key Object") != 2 || !strings.Contains(seen, "label:      "+tmpl.Label) {
 				t.Errorf("pkcs11-tool sees\n%s", seen)
 			}
@@ -97,15 +98,15 @@ func TestGenerateRefusesATakenID(t *testing.T) {
 	token := open(t, k)
 	first := generate(t, token, small("taken", "first"))
 	_, err := token.Generate(context.Background(), small("taken", "second"))
-	var exists *hsm.ExistsError
+	var exists *object.ExistsError
 	if !errors.As(err, &exists) || len(exists.Objects) != 2 {
 		t.Fatalf("got %v", err)
 	}
 	k.Tool(t, "--keygen", "--key-type", "aes:16", "--id", "5345", "--label", "secret")
-	if _, err := open(t, k).Generate(context.Background(), small("SE", "third")); !errors.Is(err, hsm.ErrExists) {
+	if _, err := open(t, k).Generate(context.Background(), small("SE", "third")); !errors.Is(err, object.ErrExists) {
 		t.Errorf("an ID that a secret key bears: got %v", err)
 	}
-	pair, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("taken")})
+	pair, err := token.Key(context.Background(), object.Ref{ID: []byte("taken")})
 	if err != nil || pair.Fingerprint() != first.Fingerprint() {
 		t.Errorf("the first key is not what it was: %v", err)
 	}
@@ -114,8 +115,8 @@ func TestGenerateRefusesATakenID(t *testing.T) {
 func TestChange(t *testing.T) {
 	token := open(t, hsmtest.New(t))
 	ctx := context.Background()
-	label, usage, no := "new", hsm.Decrypt|hsm.Sign, false
-	for name, change := range map[string]hsm.Change{
+	label, usage, no := "new", object.Decrypt|object.Sign, false
+	for name, change := range map[string]object.Change{
 		"the label": {Label: &label}, "the usage": {Usage: &usage}, "the ID": {ID: []byte("another")},
 		"extractable to false": {Extractable: &no}, "nothing": {},
 		"everything": {Label: &label, Usage: &usage, ID: []byte("x"), Extractable: &no},
@@ -124,11 +125,11 @@ func TestChange(t *testing.T) {
 			tmpl := small("change "+name, "old")
 			tmpl.Extractable = true
 			before := generate(t, token, tmpl)
-			after, err := token.Change(ctx, hsm.Ref{Type: hsm.RSA, ID: before.ID, Fingerprint: before.Fingerprint()}, change)
+			after, err := token.Change(ctx, object.Ref{Type: object.RSA, ID: before.ID, Fingerprint: before.Fingerprint()}, change)
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.RSA, ID: after.ID})
+			found, err := token.Key(ctx, object.Ref{Type: object.RSA, ID: after.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,12 +146,12 @@ func TestChange(t *testing.T) {
 			if change.Extractable != nil {
 				want.Extractable = no
 			}
-			for _, got := range []hsm.WholeKey{after, found} {
+			for _, got := range []object.Key{after, found} {
 				if describe(got) != describe(want) {
 					t.Errorf("got  %s\nwant %s", describe(got), describe(want))
 				}
 			}
-			if _, err := token.WholeKey(ctx, hsm.Ref{ID: before.ID}); change.ID != nil && !errors.Is(err, hsm.ErrNotFound) {
+			if _, err := token.Key(ctx, object.Ref{ID: before.ID}); change.ID != nil && !errors.Is(err, object.ErrNotFound) {
 				t.Errorf("something is left under the old ID: %v", err)
 			}
 		})
@@ -158,7 +159,7 @@ func TestChange(t *testing.T) {
 }
 
 // describe is all that a test compares of a pair.
-func describe(k hsm.WholeKey) string {
+func describe(k object.Key) string {
 	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t %s", k.Type, k.ID, k.Label, k.PublicLabel, k.Usage, k.PublicUsage, k.Extractable, k.Fingerprint())
 }
 
@@ -168,16 +169,16 @@ func TestDestroy(t *testing.T) {
 	ctx := context.Background()
 	kept := generate(t, token, small("kept", "kept"))
 	gone := generate(t, token, small("gone", "gone"))
-	if _, err := token.Destroy(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: kept.Fingerprint()}); err == nil {
+	if _, err := token.Destroy(ctx, object.Ref{Type: object.RSA, ID: gone.ID, Fingerprint: kept.Fingerprint()}); err == nil {
 		t.Fatal("a key of another fingerprint was destroyed")
 	}
 	for range 2 { // gone already is fine
-		left, err := token.Destroy(ctx, hsm.Ref{Type: hsm.RSA, ID: gone.ID, Fingerprint: gone.Fingerprint()})
+		left, err := token.Destroy(ctx, object.Ref{Type: object.RSA, ID: gone.ID, Fingerprint: gone.Fingerprint()})
 		if err != nil || len(left) != 0 {
 			t.Fatalf("left %v, %v", left, err)
 		}
 	}
-	if _, err := token.WholeKey(ctx, hsm.Ref{ID: gone.ID}); !errors.Is(err, hsm.ErrNotFound) {
+	if _, err := token.Key(ctx, object.Ref{ID: gone.ID}); !errors.Is(err, object.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	if n := strings.Count(k.Tool(t, "--list-objects"), "Key Object"); n != 2 {
@@ -190,24 +191,24 @@ func TestTwoTokensOfAProcessSeeEachOthersChanges(t *testing.T) {
 	ctx := context.Background()
 	one, other := open(t, k), open(t, k) // as of two provider aliases
 	first := generate(t, one, small("first", "a"))
-	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 1 {
+	if pairs, err := keyPairs(ctx, other); err != nil || len(pairs) != 1 {
 		t.Fatalf("%d pairs, %v", len(pairs), err)
 	}
 	generate(t, one, small("second", "b"))
-	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 2 {
+	if pairs, err := keyPairs(ctx, other); err != nil || len(pairs) != 2 {
 		t.Errorf("after a creation: %d pairs, %v", len(pairs), err)
 	}
 	label := "c"
-	if _, err := one.Change(ctx, hsm.Ref{ID: first.ID}, hsm.Change{Label: &label}); err != nil {
+	if _, err := one.Change(ctx, object.Ref{ID: first.ID}, object.Change{Label: &label}); err != nil {
 		t.Fatal(err)
 	}
-	if pair, err := other.WholeKey(ctx, hsm.Ref{ID: first.ID}); err != nil || pair.Label != label {
+	if pair, err := other.Key(ctx, object.Ref{ID: first.ID}); err != nil || pair.Label != label {
 		t.Errorf("after a change: %q, %v", pair.Label, err)
 	}
-	if _, err := one.Destroy(ctx, hsm.Ref{ID: first.ID}); err != nil {
+	if _, err := one.Destroy(ctx, object.Ref{ID: first.ID}); err != nil {
 		t.Fatal(err)
 	}
-	if pairs, err := other.KeyPairs(ctx); err != nil || len(pairs) != 1 {
+	if pairs, err := keyPairs(ctx, other); err != nil || len(pairs) != 1 {
 		t.Errorf("after a destruction: %d pairs, %v", len(pairs), err)
 	}
 }

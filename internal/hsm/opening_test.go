@@ -9,6 +9,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // TestEveryCallOfAnOpeningFails is the matrix of faults from the initialisation of the module on, which the operations'
@@ -17,7 +18,7 @@ func TestEveryCallOfAnOpeningFails(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken) // it leaves sessions logged in
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
-	var key hsm.WholeKey
+	var key object.Key
 	attempt := func(use func(*hsm.Token) error) error {
 		token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
 		if err != nil {
@@ -27,7 +28,7 @@ func TestEveryCallOfAnOpeningFails(t *testing.T) {
 		return use(token)
 	}
 	look := func(token *hsm.Token) error {
-		found, err := token.WholeKey(context.Background(), hsm.Ref{Type: key.Type, ID: key.ID})
+		found, err := token.Key(context.Background(), object.Ref{Type: key.Type, ID: key.ID})
 		if err == nil && describe(found) != describe(key) {
 			t.Errorf("found %s", describe(found))
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // order is what a child process is told to do to a token, in the environment variable HSMTEST_ORDER.
@@ -56,7 +57,7 @@ func obey(text string) int {
 	for _, op := range operations {
 		if op.name == o.Operation {
 			if len(o.Fingerprint) > 0 {
-				w.key, err = token.WholeKey(context.Background(), hsm.Ref{Type: w.kind.tmpl.Type, ID: o.ID})
+				w.key, err = token.Key(context.Background(), object.Ref{Type: w.kind.tmpl.Type, ID: o.ID})
 			}
 			if err == nil {
 				err = op.run(context.Background(), w, token)
@@ -121,7 +122,7 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 	more = true
 	for _, after := range []bool{false, true} {
 		op.prepare(k.world)
-		k.made = hsm.WholeKey{}
+		k.made = object.Key{}
 		crash := hsmtest.Crash{Function: function, Nth: nth, After: after}
 		out, err := command(order{
 			Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN, Kind: k.kind.name, Operation: op.name, ID: k.id,
@@ -154,14 +155,14 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 // race makes a key of each ID that it reads, at the moment that it reads it, and says what came of it.
 func race(kind kind, token *hsm.Token) int {
 	lines := bufio.NewScanner(os.Stdin)
-	_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
+	_, _ = token.Key(context.Background(), object.Ref{ID: []byte("warm")})
 	fmt.Println("ready")
 	for lines.Scan() {
 		_, err := token.Generate(context.Background(), kind.template(lines.Text(), "race"))
 		switch {
 		case err == nil:
 			fmt.Println("made")
-		case errors.Is(err, hsm.ErrExists):
+		case errors.Is(err, object.ErrExists):
 			fmt.Println("exists")
 		default:
 			fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))

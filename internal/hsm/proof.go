@@ -13,23 +13,26 @@ import (
 	"fmt"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// proof is an operation that shows that a key is one, for those with a usage that allows it: that the two halves of a
-// pair belong together, or that a secret key undoes what it does.
-type proof struct {
-	usage Usage
-	prove func(ctx context.Context, s *cryptoki.Session, pair WholeKey) error
+// methods make the proofs: that the two halves of a pair belong together, or that a secret key undoes what it does.
+var methods = map[object.Method]func(context.Context, *cryptoki.Session, object.Key) error{
+	object.SignRSA: proveRSASignature, object.DecryptRSA: proveRSADecryption,
+	object.SignECDSA: proveECDSA, object.SignEdDSA: proveEdDSA, object.AgreeECDH: proveAgreement,
+	object.CipherAES: proveCipher, object.MACAES: proveMAC(cryptoki.CKM_AES_CMAC),
+	object.HMACSHA256: proveMAC(cryptoki.CKM_SHA256_HMAC), object.HMACSHA1: proveMAC(cryptoki.CKM_SHA_1_HMAC),
 }
 
 // proofText is what proofs sign: a fixed text of this provider's own, which names the key. A signature over
 // anything random could later be taken for a signature over something else.
-func proofText(pair WholeKey) []byte {
-	if pair.PublicKey == nil {
-		return fmt.Appendf(nil, "terraform-provider-hsm: the secret key %s verifies what it signs", FormatID(pair.ID))
+func proofText(key object.Key) []byte {
+	if key.PublicKey == nil {
+		return fmt.Appendf(nil, "terraform-provider-hsm: the secret key %s verifies what it signs", object.FormatID(key.ID))
 	}
-	return fmt.Appendf(nil, "terraform-provider-hsm: the two halves of key pair %s belong together", FormatID(pair.ID))
+	return fmt.Appendf(nil, "terraform-provider-hsm: the two halves of key pair %s belong together", object.FormatID(key.ID))
 }
 
 // errDisproved: the operation went through, and its result is another key's.
@@ -38,17 +41,17 @@ var errDisproved = errors.New("the proof has failed")
 // unproven is the problem of halves that cannot be shown to be one key.
 const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"
 
-// prove makes sure that the halves belong together: by an operation, or by what the private half shows of its key
-// where the token offers none. A key that is one object has no halves that could be of two keys: where its usage
-// allows no operation, or the token offers none, it is taken for what its attributes say. Errors: *VerifyError, or the token's failure.
-func (t *Token) prove(ctx context.Context, kt *keyType, pair WholeKey) error {
-	result, refusal, err := t.operate(ctx, kt, pair)
+// judge says what a proof of a new key shows: nothing is wrong with it where the halves belong together, by an operation,
+// or by what the private half shows of its key where the token offers none. A key that is one object has no halves that
+// could be of two keys: where its usage allows no operation, or the token offers none, it is taken for what its attributes
+// say. Errors: *VerifyError, or the given failure.
+func judge(key object.Key, result object.Verdict, refusal, err error) error {
 	switch {
-	case err != nil || result == same:
+	case err != nil || result == object.Same:
 		return err
-	case result == different:
-		return &VerifyError{Problems: []string{kt.disproved}}
-	case kt.belong(pair.private, pair.public) == same:
+	case result == object.Different:
+		return &VerifyError{Problems: []string{key.Spec().Disproved}}
+	case key.Belong() == object.Same:
 		return nil
 	case refusal != nil:
 		return &VerifyError{Problems: []string{fmt.Sprintf("%s (%v)", unproven, refusal)}}
@@ -56,54 +59,75 @@ func (t *Token) prove(ctx context.Context, kt *keyType, pair WholeKey) error {
 	return &VerifyError{Problems: []string{unproven}}
 }
 
-// operate makes the first proof that the usage allows and the token offers; unknown where there is none, with what
-// the token said of those that it refused.
-func (t *Token) operate(ctx context.Context, kt *keyType, pair WholeKey) (result verdict, refusal, err error) {
-	for _, p := range kt.proofs {
-		if !pair.Usage.Has(p.usage) {
+// operate makes the first proof that the key's usage allows and the token offers: undecided where there is none, with
+// what the token said of those that it refused.
+func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verdict, refusal, err error) {
+	return proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
+		return t.reader.Read(ctx, func(s *cryptoki.Session) error {
+			if _, err := t.reader.Confirm(ctx, s, key.Private.Handle, session.Is(*key.Private)); err != nil {
+				return err
+			}
+			return prove(ctx, s, key)
+		})
+	})
+}
+
+// proveBy is operate, with the making of a proof left to do.
+func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Session, object.Key) error) error) (result object.Verdict, refusal, err error) {
+	for _, p := range key.Spec().Proofs {
+		if !key.Usage.Has(p.Usage) {
 			continue
 		}
-		err := t.read(ctx, func(s *cryptoki.Session) error { return p.prove(ctx, s, pair) })
+		err := do(methods[p.Method])
 		switch {
 		case err == nil:
-			return same, nil, nil
+			return object.Same, nil, nil
 		case errors.Is(err, errDisproved):
-			return different, nil, nil
+			return object.Different, nil, nil
 		case !notOffered(err):
-			return unknown, nil, err
+			return object.Undecided, nil, err
 		}
 		refusal = errors.Join(refusal, err) // this token lacks the mechanism, or some part of it
 	}
-	return unknown, refusal, nil
+	return object.Undecided, refusal, nil
 }
 
-// Fingerprinted gives the key with its fingerprint. That of a secret key is computed where the token does not show it,
-// if the key's usage allows it and the token offers it. That the key's handle still means it is made sure of in the same
-// session: the value of another key would vouch for it.
-func (t *Token) Fingerprinted(ctx context.Context, key WholeKey) (WholeKey, error) {
-	kt := typeOf(key.private.ckk)
-	if key.fingerprint != "" || kt.check == nil || !key.Usage.Has(Encrypt) {
+// Fingerprinted gives the key with its fingerprint. That of a secret key is computed where the token does not show it, if
+// the key's usage allows it and the token offers it. Errors: the token's failure.
+func (t *Token) Fingerprinted(ctx context.Context, key object.Key) (object.Key, error) {
+	if !computes(key) {
 		return key, nil
 	}
 	var value []byte
-	err := t.read(ctx, func(s *cryptoki.Session) (err error) {
-		now, err := t.readObject(ctx, s, key.private.handle)
-		if err != nil {
-			return err
+	err := t.reader.Read(ctx, func(s *cryptoki.Session) (err error) {
+		// The value of another key would vouch for it.
+		if _, err = t.reader.Confirm(ctx, s, key.Private.Handle, session.Is(*key.Private)); err == nil {
+			value, err = aesCheckValue(ctx, s, key.Private.Handle)
 		}
-		if !sameObject(key.private, now) {
-			return s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
-		}
-		value, err = kt.check(ctx, s, key.private.handle)
 		return err
 	})
+	return checked(key, value, err)
+}
+
+// computes says that the key's fingerprint is to be computed.
+func computes(key object.Key) bool {
+	return key.Fingerprint() == "" && key.Spec().Computes && key.Usage.Has(object.Encrypt)
+}
+
+// checked gives the key with a check value, or without one where the token does not offer to compute it.
+func checked(key object.Key, value []byte, err error) (object.Key, error) {
 	switch {
 	case err == nil:
-		key.fingerprint = hex.EncodeToString(value)
+		return key.WithFingerprint(hex.EncodeToString(value)), nil
 	case cryptoki.InvalidHandle(err) || !notOffered(err):
-		return WholeKey{}, err
+		return object.Key{}, err
 	}
 	return key, nil
+}
+
+// fingerprinter is Fingerprinted for package object.
+func (t *Token) fingerprinter(ctx context.Context) object.Fingerprinter {
+	return func(key object.Key) (object.Key, error) { return t.Fingerprinted(ctx, key) }
 }
 
 // notOffered says that the token answered that it does not do this with the key, or only after a login of the key's own.
@@ -113,27 +137,26 @@ func notOffered(err error) bool {
 
 // Prove makes sure that the halves of a pair belong together where their attributes do not show it, as on
 // tokens whose private halves have no CKA_EC_POINT: those are one pair by their ID alone. proven is false where the
-// token offers no operation that the pair's usage allows. Errors: *MalformedError where the halves do not belong
+// token offers no operation that the pair's usage allows. Errors: *object.MalformedError where the halves do not belong
 // together, or the token's failure.
-func (t *Token) Prove(ctx context.Context, pair WholeKey) (proven bool, err error) {
-	kt := typeOf(pair.private.ckk)
-	if kt.belong(pair.private, pair.public) == same {
+func (t *Token) Prove(ctx context.Context, pair object.Key) (proven bool, err error) {
+	if pair.Belong() == object.Same {
 		return true, nil
 	}
-	result, _, err := t.operate(ctx, kt, pair)
-	if result == different {
-		err = &MalformedError{Object: pair.private.name(), Err: fmt.Errorf("it does not belong together with the other half of its ID, the %s", pair.public.name())}
+	result, _, err := t.operate(ctx, pair)
+	if result == object.Different {
+		err = &object.MalformedError{Object: pair.Private.Name(), Err: fmt.Errorf("it does not belong together with the other half of its ID, the %s", pair.Public.Name())}
 	}
-	return result == same, err
+	return result == object.Same, err
 }
 
 // sha256Prefix is the DER of DigestInfo before a SHA-256 digest (RFC 8017, 9.2).
 var sha256Prefix = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
 
 // proveRSASignature verifies here what the private half signs (RSASSA-PKCS1-v1_5 with SHA-256).
-func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
+func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	digest := sha256.Sum256(proofText(pair))
-	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, pair.private.handle, append(bytes.Clone(sha256Prefix), digest[:]...))
+	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, pair.Private.Handle, append(bytes.Clone(sha256Prefix), digest[:]...))
 	if err != nil {
 		return err
 	}
@@ -144,7 +167,7 @@ func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair WholeKey) 
 }
 
 // proveRSADecryption decrypts in the token what is encrypted here (RSAES-OAEP).
-func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
+func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
 	//nolint:gosec // see the import
@@ -152,7 +175,7 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair WholeKey)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisproved, err)
 	}
-	opened, err := s.Decrypt(ctx, cryptoki.OAEP(), pair.private.handle, sealed)
+	opened, err := s.Decrypt(ctx, cryptoki.OAEP(), pair.Private.Handle, sealed)
 	if err != nil {
 		return err
 	}
@@ -163,18 +186,18 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair WholeKey)
 }
 
 // proveECDSA verifies here what the private half signs (ECDSA with SHA-256, whatever the curve).
-func proveECDSA(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
+func proveECDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	digest := sha256.Sum256(proofText(pair))
 	return proveSignature(ctx, s, pair, cryptoki.CKM_ECDSA, digest[:])
 }
 
 // proveEdDSA verifies here what the private half signs (Ed25519 itself, with neither a context nor a digest before it).
-func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
+func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	return proveSignature(ctx, s, pair, cryptoki.CKM_EDDSA, proofText(pair))
 }
 
-func proveSignature(ctx context.Context, s *cryptoki.Session, pair WholeKey, mechanism cryptoki.MechanismType, input []byte) error {
-	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, pair.private.handle, input)
+func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, mechanism cryptoki.MechanismType, input []byte) error {
+	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, pair.Private.Handle, input)
 	if err != nil {
 		return err
 	}
@@ -186,12 +209,12 @@ func proveSignature(ctx context.Context, s *cryptoki.Session, pair WholeKey, mec
 
 // proveAgreement has the token agree on a secret with a key pair made here (ECDH), and reads it. The secret protects
 // nothing, and is a session object, which dies with the session at the latest.
-func proveAgreement(ctx context.Context, s *cryptoki.Session, pair WholeKey) error {
+func proveAgreement(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	point, secret, err := publickey.Agree(pair.PublicKey)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisproved, err)
 	}
-	derived, err := s.DeriveKey(ctx, cryptoki.ECDH1(point), pair.private.handle, []cryptoki.Attribute{
+	derived, err := s.DeriveKey(ctx, cryptoki.ECDH1(point), pair.Private.Handle, []cryptoki.Attribute{
 		cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_SECRET_KEY), cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_GENERIC_SECRET),
 		cryptoki.Bool(cryptoki.CKA_TOKEN, false), cryptoki.Bytes(cryptoki.CKA_ID, pair.ID), cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(len(secret))),
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, false), cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, true),
@@ -220,13 +243,13 @@ func proveAgreement(ctx context.Context, s *cryptoki.Session, pair WholeKey) err
 }
 
 // proveCipher has the key decrypt what it has encrypted (a block of AES by itself, CKM_AES_ECB).
-func proveCipher(ctx context.Context, s *cryptoki.Session, key WholeKey) error {
+func proveCipher(ctx context.Context, s *cryptoki.Session, key object.Key) error {
 	ecb, block := cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, []byte("terraform-pr-hsm")
-	sealed, err := s.Encrypt(ctx, ecb, key.private.handle, block)
+	sealed, err := s.Encrypt(ctx, ecb, key.Private.Handle, block)
 	if err != nil {
 		return err
 	}
-	opened, err := s.Decrypt(ctx, ecb, key.private.handle, sealed)
+	opened, err := s.Decrypt(ctx, ecb, key.Private.Handle, sealed)
 	if err != nil {
 		return err
 	}
@@ -237,13 +260,13 @@ func proveCipher(ctx context.Context, s *cryptoki.Session, key WholeKey) error {
 }
 
 // proveMAC has the key verify what it has signed.
-func proveMAC(mechanism cryptoki.MechanismType) func(context.Context, *cryptoki.Session, WholeKey) error {
-	return func(ctx context.Context, s *cryptoki.Session, key WholeKey) error {
-		mac, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, key.private.handle, proofText(key))
+func proveMAC(mechanism cryptoki.MechanismType) func(context.Context, *cryptoki.Session, object.Key) error {
+	return func(ctx context.Context, s *cryptoki.Session, key object.Key) error {
+		mac, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, key.Private.Handle, proofText(key))
 		if err != nil {
 			return err
 		}
-		err = s.Verify(ctx, cryptoki.Mechanism{Type: mechanism}, key.private.handle, proofText(key), mac)
+		err = s.Verify(ctx, cryptoki.Mechanism{Type: mechanism}, key.Private.Handle, proofText(key), mac)
 		if errors.Is(err, cryptoki.CKR_SIGNATURE_INVALID) || errors.Is(err, cryptoki.CKR_SIGNATURE_LEN_RANGE) {
 			return errDisproved
 		}

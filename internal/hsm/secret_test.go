@@ -14,14 +14,15 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // secretKey is the template of a secret key.
-func secretKey(kind string, bits int, usage hsm.Usage, id string) hsm.Template {
-	return hsm.Template{Type: hsm.Secret, Kind: kind, Bits: bits, Usage: usage, ID: []byte(id), Label: "secret " + id}
+func secretKey(kind string, bits int, usage object.Usage, id string) object.Template {
+	return object.Template{Type: object.Secret, Kind: kind, Bits: bits, Usage: usage, ID: []byte(id), Label: "secret " + id}
 }
 
-const everySecretUsage = hsm.Encrypt | hsm.Decrypt | hsm.Wrap | hsm.Unwrap | hsm.Sign | hsm.Verify
+const everySecretUsage = object.Encrypt | object.Decrypt | object.Wrap | object.Unwrap | object.Sign | object.Verify
 
 func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
@@ -29,20 +30,20 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 	token := open(t, k)
 	ctx := context.Background()
 	for name, c := range map[string]struct {
-		tmpl hsm.Template
+		tmpl object.Template
 		tool string // what pkcs11-tool calls it
 		lone bool   // no operation proves it
 	}{
-		"AES of 128 bits":              {secretKey(hsm.AES, 128, hsm.Encrypt|hsm.Decrypt, "1"), "AES length 16", false},
-		"AES of 192 bits":              {secretKey(hsm.AES, 192, hsm.Sign|hsm.Verify, "2"), "AES length 24", false},
-		"AES of 256 bits for all":      {secretKey(hsm.AES, 256, everySecretUsage, "3"), "AES length 32", false},
-		"AES that only wraps":          {secretKey(hsm.AES, 256, hsm.Wrap, "4"), "AES length 32", true},
-		"generic of 256 bits":          {secretKey(hsm.Generic, 256, hsm.Sign|hsm.Verify, "5"), "Generic secret length 32", false},
-		"generic too short for SHA256": {secretKey(hsm.Generic, 168, hsm.Sign|hsm.Verify, "6"), "Generic secret length 21", false},
-		"generic that only signs":      {secretKey(hsm.Generic, 128, hsm.Sign, "7"), "Generic secret length 16", true},
+		"AES of 128 bits":              {secretKey(object.AES, 128, object.Encrypt|object.Decrypt, "1"), "AES length 16", false},
+		"AES of 192 bits":              {secretKey(object.AES, 192, object.Sign|object.Verify, "2"), "AES length 24", false},
+		"AES of 256 bits for all":      {secretKey(object.AES, 256, everySecretUsage, "3"), "AES length 32", false},
+		"AES that only wraps":          {secretKey(object.AES, 256, object.Wrap, "4"), "AES length 32", true},
+		"generic of 256 bits":          {secretKey(object.Generic, 256, object.Sign|object.Verify, "5"), "Generic secret length 32", false},
+		"generic too short for SHA256": {secretKey(object.Generic, 168, object.Sign|object.Verify, "6"), "Generic secret length 21", false},
+		"generic that only signs":      {secretKey(object.Generic, 128, object.Sign, "7"), "Generic secret length 16", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.tmpl.Kind == hsm.AES && c.tmpl.Usage == hsm.Sign|hsm.Verify {
+			if c.tmpl.Kind == object.AES && c.tmpl.Usage == object.Sign|object.Verify {
 				hsmtest.Needs(t, hsmtest.CMAC)
 			}
 			faults := &hsmtest.Faults{}
@@ -50,22 +51,22 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 			if used := faults.Count("C_Decrypt")+faults.Count("C_Verify") > 0; used == c.lone {
 				t.Errorf("it was proven by use: %t", used)
 			}
-			ref := hsm.Ref{Type: hsm.Secret, ID: made.ID, Fingerprint: made.Fingerprint()}
-			found, err := token.WholeKey(ctx, ref)
+			ref := object.Ref{Type: object.Secret, ID: made.ID, Fingerprint: made.Fingerprint()}
+			found, err := token.Key(ctx, ref)
 			if err != nil || describe(found) != describe(made) {
 				t.Fatalf("found %s, %v", describe(found), err)
 			}
 			if made.Kind != c.tmpl.Kind || made.Bits != c.tmpl.Bits || made.Usage != c.tmpl.Usage || !made.Sensitive || made.Extractable || made.PublicKey != nil {
 				t.Errorf("made %s, %s of %d bits", describe(made), made.Kind, made.Bits)
 			}
-			seen := k.Tool(t, "--list-objects", "--id", hsm.FormatID(made.ID))
+			seen := k.Tool(t, "--list-objects", "--id", object.FormatID(made.ID))
 			if strings.Count(seen, "Key Object") != 1 || !strings.Contains(seen, "Secret Key Object; "+c.tool) || !strings.Contains(seen, "sensitive, always sensitive, never extractable, local") {
 				t.Errorf("pkcs11-tool sees\n%s", seen)
 			}
-			if _, err := token.WholeKey(ctx, hsm.Ref{ID: made.ID}); !errors.Is(err, hsm.ErrNotFound) {
+			if _, err := token.Key(ctx, object.Ref{ID: made.ID}); !errors.Is(err, object.ErrNotFound) {
 				t.Errorf("as a key pair: %v", err)
 			}
-			if _, err := token.Generate(ctx, c.tmpl); !errors.Is(err, hsm.ErrExists) {
+			if _, err := token.Generate(ctx, c.tmpl); !errors.Is(err, object.ErrExists) {
 				t.Errorf("the ID a second time: %v", err)
 			}
 			if left, err := token.Destroy(ctx, ref); err != nil || len(left) > 0 {
@@ -84,14 +85,14 @@ func TestSecretKeysThatCannotBe(t *testing.T) {
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
 	for _, c := range []struct {
-		tmpl hsm.Template
+		tmpl object.Template
 		says string
 	}{
-		{secretKey(hsm.AES, 512, hsm.Encrypt, "1"), "AES keys have 128, 192 or 256 bits, not 512"},
-		{secretKey(hsm.Generic, 129, hsm.Sign, "2"), "whole bytes"},
-		{secretKey(hsm.Generic, 64, hsm.Sign, "3"), "from 128 to 4096 bits"},
-		{secretKey(hsm.Generic, 256, hsm.Sign|hsm.Encrypt, "4"), "generic keys are for sign, verify, not for encrypt"},
-		{secretKey("des", 64, hsm.Encrypt, "5"), "no type of key"},
+		{secretKey(object.AES, 512, object.Encrypt, "1"), "AES keys have 128, 192 or 256 bits, not 512"},
+		{secretKey(object.Generic, 129, object.Sign, "2"), "whole bytes"},
+		{secretKey(object.Generic, 64, object.Sign, "3"), "from 128 to 4096 bits"},
+		{secretKey(object.Generic, 256, object.Sign|object.Encrypt, "4"), "generic keys are for sign, verify, not for encrypt"},
+		{secretKey("des", 64, object.Encrypt, "5"), "no type of key"},
 	} {
 		if _, err := token.Generate(context.Background(), c.tmpl); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s of %d bits: %v", c.tmpl.Kind, c.tmpl.Bits, err)
@@ -114,7 +115,7 @@ func TestTheBoundsOfAESKeysAreInBytes(t *testing.T) {
 			info.MinKeySize, info.MaxKeySize = bounds[0], bounds[1]
 			return err
 		}})
-		err := openWith(t, k, k.PIN, faults).Check(context.Background(), secretKey(hsm.AES, 256, hsm.Encrypt, "1"))
+		err := openWith(t, k, k.PIN, faults).Check(context.Background(), secretKey(object.AES, 256, object.Encrypt, "1"))
 		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "AES keys of 256 bits") {
 			t.Errorf("%v: %v", bounds, err)
 		}
@@ -151,11 +152,11 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	k := hsmtest.New(t)
 	ctx := context.Background()
 	want := knownKey(t, k, "known", 7)
-	ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a")}
+	ref := object.Ref{Type: object.Secret, ID: []byte("a")}
 	faults := &hsmtest.Faults{}
 	for name, token := range map[string]*hsm.Token{"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults)} {
-		key, err := token.WholeKey(ctx, ref)
-		if err != nil || key.Fingerprint() != want || key.Kind != hsm.AES || key.Bits != 128 {
+		key, err := token.Key(ctx, ref)
+		if err != nil || key.Fingerprint() != want || key.Kind != object.AES || key.Bits != 128 {
 			t.Errorf("%s: %s of %d bits, %s, not %s, %v", name, key.Kind, key.Bits, key.Fingerprint(), want, err)
 		}
 	}
@@ -164,13 +165,13 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	}
 	faults.Inject(hsmtest.Fault{Function: "C_EncryptInit", Code: cryptoki.CKR_MECHANISM_INVALID})
 	token := hidden(t, k, faults)
-	key, err := token.WholeKey(ctx, ref)
+	key, err := token.Key(ctx, ref)
 	if err != nil || key.Fingerprint() != "" {
 		t.Errorf("where nothing shows it: %q, %v", key.Fingerprint(), err)
 	}
 	faults.Clear()
 	faults.Inject(hsmtest.Fault{Function: "C_EncryptInit", Code: cryptoki.CKR_DEVICE_ERROR})
-	if _, err := hidden(t, k, faults).WholeKey(ctx, ref); !errors.Is(err, cryptoki.CKR_DEVICE_ERROR) {
+	if _, err := hidden(t, k, faults).Key(ctx, ref); !errors.Is(err, cryptoki.CKR_DEVICE_ERROR) {
 		t.Errorf("where the token fails: %v", err)
 	}
 }
@@ -183,15 +184,15 @@ func TestAnotherSecretKeyBehindAnIDIsLeftAlone(t *testing.T) {
 	theirs := knownKey(t, k, "known", 7)
 	label := "mine"
 	for name, token := range map[string]*hsm.Token{"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{})} {
-		ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
-		_, changeErr := token.Change(ctx, ref, hsm.Change{Label: &label})
+		ref := object.Ref{Type: object.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
+		_, changeErr := token.Change(ctx, ref, object.Change{Label: &label})
 		_, destroyErr := token.Destroy(ctx, ref)
 		for _, err := range []error{changeErr, destroyErr} {
-			if different, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok || different.Found != theirs {
+			if different, ok := errors.AsType[*object.DifferentKeyError](err); !ok || different.Found != theirs {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if key, err := token.WholeKey(ctx, ref); err != nil || key.Fingerprint() != theirs || key.Label != "known" {
+		if key, err := token.Key(ctx, ref); err != nil || key.Fingerprint() != theirs || key.Label != "known" {
 			t.Errorf("%s: found %s, %v", name, describe(key), err)
 		}
 	}
@@ -203,28 +204,28 @@ func TestTwoSecretKeysOfOneID(t *testing.T) {
 	ctx := context.Background()
 	first, second := knownKey(t, k, "first", 1), knownKey(t, k, "second", 2)
 	token := open(t, k)
-	_, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.Secret, ID: []byte("a")})
-	ambiguous, ok := errors.AsType[*hsm.AmbiguousError](err)
+	_, err := token.Key(ctx, object.Ref{Type: object.Secret, ID: []byte("a")})
+	ambiguous, ok := errors.AsType[*object.AmbiguousError](err)
 	if !ok || len(ambiguous.Objects) != 2 || !slices.Contains(ambiguous.Fingerprints, first) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := token.Destroy(ctx, hsm.Ref{Type: hsm.Secret, ID: []byte("a")}); !errors.Is(err, hsm.ErrAmbiguous) {
+	if _, err := token.Destroy(ctx, object.Ref{Type: object.Secret, ID: []byte("a")}); !errors.Is(err, object.ErrAmbiguous) {
 		t.Errorf("a destruction of either: %v", err)
 	}
-	left, err := token.Destroy(ctx, hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Fingerprint: first})
+	left, err := token.Destroy(ctx, object.Ref{Type: object.Secret, ID: []byte("a"), Fingerprint: first})
 	if err != nil || len(left) != 1 || left[0].Label != "second" {
 		t.Errorf("left %v, %v", left, err)
 	}
-	if key, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.Secret, ID: []byte("a")}); err != nil || key.Fingerprint() != second {
+	if key, err := token.Key(ctx, object.Ref{Type: object.Secret, ID: []byte("a")}); err != nil || key.Fingerprint() != second {
 		t.Errorf("found %s, %v", describe(key), err)
 	}
 	// A key pair of the same ID is another type of key: each is found by its own.
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:2048", "--id", "61", "--label", "pair", "--usage-sign")
 	token = open(t, k)
-	if pair, err := token.WholeKey(ctx, hsm.Ref{ID: []byte("a")}); err != nil || pair.Label != "pair" {
+	if pair, err := token.Key(ctx, object.Ref{ID: []byte("a")}); err != nil || pair.Label != "pair" {
 		t.Errorf("found %s, %v", describe(pair), err)
 	}
-	if key, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.Secret, ID: []byte("a")}); err != nil || key.Label != "second" {
+	if key, err := token.Key(ctx, object.Ref{Type: object.Secret, ID: []byte("a")}); err != nil || key.Label != "second" {
 		t.Errorf("found %s, %v", describe(key), err)
 	}
 }
@@ -243,8 +244,8 @@ func answer(function string, change func([]byte)) hsmtest.Fault {
 func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
-	aes := secretKey(hsm.AES, 256, hsm.Encrypt|hsm.Decrypt, "a")
-	mac := secretKey(hsm.Generic, 256, hsm.Sign|hsm.Verify, "a")
+	aes := secretKey(object.AES, 256, object.Encrypt|object.Decrypt, "a")
+	mac := secretKey(object.Generic, 256, object.Sign|object.Verify, "a")
 	const secret = cryptoki.CKO_SECRET_KEY
 	flip := func(b []byte) {
 		if len(b) > 0 {
@@ -252,7 +253,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		tmpl  hsm.Template
+		tmpl  object.Template
 		fault hsmtest.Fault
 		says  string
 	}{
@@ -291,13 +292,13 @@ func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 	for _, function := range []string{"C_EncryptInit", "C_SignInit"} {
 		faults.Inject(hsmtest.Fault{Function: function, Code: cryptoki.CKR_MECHANISM_INVALID})
 	}
-	key := generate(t, token, secretKey(hsm.AES, 256, everySecretUsage, "a"))
+	key := generate(t, token, secretKey(object.AES, 256, everySecretUsage, "a"))
 	if key.Fingerprint() != "" || faults.Count("C_EncryptInit") == 0 || faults.Count("C_SignInit") == 0 {
 		t.Errorf("made %s", describe(key))
 	}
 	label := "b"
-	ref := hsm.Ref{Type: hsm.Secret, ID: key.ID}
-	if changed, err := token.Change(context.Background(), ref, hsm.Change{Label: &label}); err != nil || changed.Label != label {
+	ref := object.Ref{Type: object.Secret, ID: key.ID}
+	if changed, err := token.Change(context.Background(), ref, object.Change{Label: &label}); err != nil || changed.Label != label {
 		t.Errorf("changed to %s, %v", describe(changed), err)
 	}
 	if left, err := token.Destroy(context.Background(), ref); err != nil || len(left) > 0 {
@@ -326,13 +327,13 @@ func TestARaceForASecretKeysID(t *testing.T) {
 					a[cryptoki.CKA_CHECK_VALUE] = mine
 				}
 			}))
-			_, err := token.Generate(context.Background(), secretKey(hsm.AES, 128, hsm.Encrypt|hsm.Decrypt, "a"))
-			raced, ok := errors.AsType[*hsm.ExistsError](err)
+			_, err := token.Generate(context.Background(), secretKey(object.AES, 128, object.Encrypt|object.Decrypt, "a"))
+			raced, ok := errors.AsType[*object.ExistsError](err)
 			failed, _ := errors.AsType[*hsm.OperationError](err)
 			if !ok || !raced.Raced || len(raced.Objects) != 1 || failed.Holds != hsm.HoldsOther {
 				t.Errorf("got %v", err)
 			}
-			key, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: hsm.Secret, ID: []byte("a")})
+			key, err := open(t, k).Key(context.Background(), object.Ref{Type: object.Secret, ID: []byte("a")})
 			if err != nil || key.Label != "theirs" || key.Fingerprint() != theirs {
 				t.Errorf("left is %s, %v", describe(key), err)
 			}
@@ -346,18 +347,18 @@ func TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone(t *testing.T) {
 	k := hsmtest.New(t)
 	ctx := context.Background()
 	token := hidden(t, k, &hsmtest.Faults{})
-	generate(t, token, secretKey(hsm.Generic, 256, hsm.Sign|hsm.Verify, "a"))
+	generate(t, token, secretKey(object.Generic, 256, object.Sign|object.Verify, "a"))
 	label := "mine"
-	for _, ref := range []hsm.Ref{{Kind: hsm.AES, Bits: 256}, {Kind: hsm.Generic, Bits: 512}} {
-		ref.Type, ref.ID, ref.Fingerprint = hsm.Secret, []byte("a"), "c0ffee"
-		_, changeErr := token.Change(ctx, ref, hsm.Change{Label: &label})
+	for _, ref := range []object.Ref{{Kind: object.AES, Bits: 256}, {Kind: object.Generic, Bits: 512}} {
+		ref.Type, ref.ID, ref.Fingerprint = object.Secret, []byte("a"), "c0ffee"
+		_, changeErr := token.Change(ctx, ref, object.Change{Label: &label})
 		_, destroyErr := token.Destroy(ctx, ref)
 		for _, err := range []error{changeErr, destroyErr} {
-			if different, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok || different.FoundKind != "generic (256 bits)" {
+			if different, ok := errors.AsType[*object.DifferentKeyError](err); !ok || different.FoundKind != "generic (256 bits)" {
 				t.Errorf("%s of %d bits: %v", ref.Kind, ref.Bits, err)
 			}
 		}
-		if key, err := token.WholeKey(ctx, ref); err != nil || key.Label != "secret a" || key.Differs(ref) == nil {
+		if key, err := token.Key(ctx, ref); err != nil || key.Label != "secret a" || key.Differs(ref) == nil {
 			t.Errorf("found %s, %v", describe(key), err)
 		}
 	}
@@ -368,14 +369,14 @@ func TestAnotherSecretKeyThatShowsItselfAfterAChangeIsPutBack(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
 	token := hidden(t, k, &hsmtest.Faults{})
-	generate(t, token, secretKey(hsm.AES, 256, hsm.Decrypt, "a"))
-	usage, ref := hsm.Encrypt|hsm.Decrypt, hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
-	_, err := token.Change(context.Background(), ref, hsm.Change{Usage: &usage})
+	generate(t, token, secretKey(object.AES, 256, object.Decrypt, "a"))
+	usage, ref := object.Encrypt|object.Decrypt, object.Ref{Type: object.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
+	_, err := token.Change(context.Background(), ref, object.Change{Usage: &usage})
 	failed, _ := errors.AsType[*hsm.OperationError](err)
-	if different, ok := errors.AsType[*hsm.DifferentKeyError](err); !ok || different.Want != "c0ffee" || failed.Holds != hsm.HoldsAsBefore {
+	if different, ok := errors.AsType[*object.DifferentKeyError](err); !ok || different.Want != "c0ffee" || failed.Holds != hsm.HoldsAsBefore {
 		t.Errorf("got %v", err)
 	}
-	if key, err := token.WholeKey(context.Background(), ref); err != nil || key.Usage != hsm.Decrypt {
+	if key, err := token.Key(context.Background(), ref); err != nil || key.Usage != object.Decrypt {
 		t.Errorf("left %s, %v", describe(key), err)
 	}
 }
@@ -388,8 +389,8 @@ func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	first := knownKey(t, k, "first", 1)
 	knownKey(t, k, "second", 2)
 	token := hidden(t, k, faults)
-	ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Kind: hsm.AES, Bits: 128, Fingerprint: first}
-	if key, err := token.WholeKey(ctx, ref); err != nil || key.Label != "first" {
+	ref := object.Ref{Type: object.Secret, ID: []byte("a"), Kind: object.AES, Bits: 128, Fingerprint: first}
+	if key, err := token.Key(ctx, ref); err != nil || key.Label != "first" {
 		t.Errorf("found %s, %v", describe(key), err)
 	}
 	nobody := func([]byte) bool { return false }
@@ -411,8 +412,8 @@ func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	if n := faults.Count("") - before; n != 0 {
 		t.Errorf("looking again makes %d calls", n)
 	}
-	usage := hsm.Decrypt
-	if key, err := token.Change(ctx, ref, hsm.Change{Usage: &usage}); err != nil || key.Label != "first" || key.Usage != usage {
+	usage := object.Decrypt
+	if key, err := token.Change(ctx, ref, object.Change{Usage: &usage}); err != nil || key.Label != "first" || key.Usage != usage {
 		t.Errorf("changed to %s, %v", describe(key), err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // TestTheServerIsKilled ends the server of a remote token while keys are made, and starts it again.
@@ -81,13 +82,13 @@ func TestTheServerIsKilled(t *testing.T) {
 	whole := 0
 	for i := range 20 { // the next run
 		id := fmt.Sprint("key ", i)
-		if _, err := again.WholeKey(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte(id)}); err == nil {
+		if _, err := again.Key(context.Background(), object.Ref{Type: object.RSA, ID: []byte(id)}); err == nil {
 			whole++
 			continue
 		}
 		if _, err := again.Generate(context.Background(), small(id, "label")); err != nil {
 			// Half a pair is what a server can leave that dies in the middle of C_GenerateKeyPair.
-			if _, err := again.Destroy(context.Background(), hsm.Ref{Type: hsm.RSA, ID: []byte(id)}); err != nil {
+			if _, err := again.Destroy(context.Background(), object.Ref{Type: object.RSA, ID: []byte(id)}); err != nil {
 				t.Errorf("key %d: %v", i, err)
 			}
 			generate(t, again, small(id, "label"))

@@ -196,7 +196,7 @@ func TestPINState(t *testing.T) {
 		set | cryptoki.CKF_USER_PIN_FINAL_TRY | cryptoki.CKF_USER_PIN_LOCKED:    "locked",
 		set | cryptoki.CKF_USER_PIN_TO_BE_CHANGED:                               "to_be_changed",
 	} {
-		info := hsm.TokenInfo{TokenInfo: cryptoki.TokenInfo{Flags: flags | 0x80000000}}
+		info := hsm.TokenInfo{Flags: flags | 0x80000000}
 		if got := info.PINState(); got != want {
 			t.Errorf("0x%X is %s, not %s", flags, got, want)
 		}

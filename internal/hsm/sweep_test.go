@@ -5,9 +5,9 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // TestWhatAFailedGenerationLeavesIsSweptAway has SoftHSM refuse a template when it has made the objects already, as it
@@ -66,7 +66,7 @@ func TestWhatAFailedGenerationLeavesIsSweptAway(t *testing.T) {
 				t.Errorf("%d objects, of three keys of %d, after %d faults", n, each, faults.Injected())
 			}
 			for _, id := range []string{"neighbour", "the ID", "another ID"} {
-				if _, err := token.WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: []byte(id)}); err != nil {
+				if _, err := token.Key(context.Background(), object.Ref{Type: kind.tmpl.Type, ID: []byte(id)}); err != nil {
 					t.Error(err)
 				}
 			}

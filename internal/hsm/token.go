@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,22 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/softhsm"
 )
+
+// PIN is a user PIN.
+type PIN = session.PIN
+
+// NewPIN keeps a PIN as it is, leading zeros and all. "" is no PIN.
+func NewPIN(s string) PIN { return session.NewPIN(s) }
+
+// TokenInfo describes a token.
+type TokenInfo = cryptoki.TokenInfo
+
+// ParseSlot reads a slot ID, decimal or with 0x, as Ory Hydra's HSM_SLOT has it.
+func ParseSlot(s string) (uint, error) { return cryptoki.ParseSlot(s) }
 
 // DefaultMaxSessions is how many sessions are opened at most where a Config does not say.
 const DefaultMaxSessions = 8
@@ -55,7 +69,7 @@ func (s Selector) String() string {
 	return strings.Join(words, " and ")
 }
 
-func (s Selector) matches(i TokenInfo) bool {
+func (s Selector) matches(i cryptoki.TokenInfo) bool {
 	if s == (Selector{}) {
 		return i.Has(cryptoki.CKF_TOKEN_INITIALIZED) // a blank token is nobody's choice
 	}
@@ -63,64 +77,31 @@ func (s Selector) matches(i TokenInfo) bool {
 		(s.Serial == nil || *s.Serial == i.Serial) && (s.Slot == nil || *s.Slot == i.Slot)
 }
 
-// ParseSlot reads a slot ID, decimal or with 0x, as Ory Hydra's HSM_SLOT has it.
-func ParseSlot(s string) (uint, error) {
-	digits, base := s, 10
-	if rest, ok := strings.CutPrefix(strings.ToLower(s), "0x"); ok {
-		digits, base = rest, 16
-	}
-	slot, err := strconv.ParseUint(digits, base, 64)
-	if err != nil {
-		return 0, fmt.Errorf("a slot ID is a number, decimal or hex with 0x; %q is not", s)
-	}
-	return uint(slot), nil
-}
-
-// TokenInfo describes a token.
-type TokenInfo struct{ cryptoki.TokenInfo }
-
-// String is such as `slot 0x1: label "a", serial number 12, model SoftHSM v2, manufacturer SoftHSM project`.
-func (i TokenInfo) String() string {
-	if !i.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
-		return fmt.Sprintf("slot %d (0x%x): not initialised", i.Slot, i.Slot)
-	}
-	return fmt.Sprintf("slot %d (0x%x): label %q, serial number %q, model %q, manufacturer %q", i.Slot, i.Slot, i.Label, i.Serial, i.Model, i.Manufacturer)
-}
-
-// identity is what a token has of its own, whatever module and slot it is reached by.
-func (i TokenInfo) identity() string {
-	return fmt.Sprintf("%q %q %q %q", i.Manufacturer, i.Model, i.Serial, i.Label)
-}
-
 // Token is an open token. It is safe for concurrent use.
 type Token struct {
-	library  string
-	module   *cryptoki.Module
-	info     TokenInfo
-	quirks   quirks
-	pool     *pool
-	snapshot *snapshot
-	known    whereabouts
+	library     string
+	module      *cryptoki.Module
+	info        cryptoki.TokenInfo
+	differences quirk.Differences
+	pool        *session.Pool
+	reader      *session.Reader
+	snapshot    *snapshot
+	locks       session.IDLocks
+	writers     *softhsm.ProcessLock // nil where the token needs none
+	care        *softhsm.Care        // likewise
 	// mechanisms keeps what the token said: cryptoki.MechanismType -> mechanismAnswer.
 	mechanisms sync.Map
-	untold     sync.Map // kind -> flags: what the token does not tell of its objects
-	locks      idLocks
-	writers    *writers
-	// othersWrote is the entry.others of the last write.
-	othersWrote atomic.Int64
-	// changes of objects: this Token's own, and others' that the snapshot has caught up with; guarded by writers.
-	changes, othersChanges int
-	generating             *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
+	generating *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
 }
 
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in:
 // that happens with the first operation, once a token a process. Errors: *LibraryError, *TokenError,
 // ErrTokenNotInitialized, or the module's failure.
 func Open(ctx context.Context, c Config) (*Token, error) {
-	var gate atomic.Pointer[gate] // nil until it is known whether the token needs one
+	var gate atomic.Pointer[softhsm.Gate] // nil until it is known whether the token needs one
 	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
 		if g := gate.Load(); g != nil {
-			return g.pass(ctx, call, next)
+			return g.Pass(ctx, call, next)
 		}
 		return next()
 	}}, c.Hooks...)
@@ -132,27 +113,21 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
-	about, err := module.GetInfo(ctx)
-	if err != nil {
-		about, err = module.GetInfo(ctx) // it is a read
-	}
+	about, err := twice(ctx, func() (cryptoki.Info, error) { return module.GetInfo(ctx) })
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
-	t := &Token{quirks: quirksOf(about, info), library: c.Library, module: module, info: info, snapshot: &snapshot{}, generating: semaphore.NewWeighted(everyone), writers: writersOf(info)}
-	if t.quirks.torn {
-		gate.Store(gateOf(info))
+	t := &Token{library: c.Library, module: module, info: info, differences: quirk.Of(about, info), generating: semaphore.NewWeighted(everyone)}
+	t.pool = session.New(module, info, c.PIN, cmp.Or(c.MaxSessions, DefaultMaxSessions), t.differences)
+	t.reader = &session.Reader{Pool: t.pool, Differences: t.differences}
+	if t.differences.Torn {
+		gate.Store(softhsm.GateOf(info))
+		t.care = softhsm.NewCare(t.reader)
 	}
-	size := cmp.Or(c.MaxSessions, DefaultMaxSessions)
-	for _, limit := range []uint{info.MaxSessions, info.MaxRWSessions} {
-		if limit != 0 && limit != cryptoki.Unknown && limit < uint(size) {
-			size = int(limit)
-		}
+	if t.differences.StaleView {
+		t.writers = softhsm.LockOf(info)
 	}
-	if t.quirks.oneSession {
-		size = 1
-	}
-	t.pool = newPool(size, loginOf(module, info, c.PIN))
+	t.snapshot = newSnapshot(t.reader, t.find)
 	return t, nil
 }
 
@@ -169,20 +144,17 @@ func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 }
 
 // selectToken looks at every slot with a token, steps over those that do not answer, and wants one match.
-func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (TokenInfo, error) {
-	slots, err := m.GetSlotList(ctx, true)
+func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (cryptoki.TokenInfo, error) {
+	slots, err := twice(ctx, func() ([]uint, error) { return m.GetSlotList(ctx, true) })
 	if err != nil {
-		slots, err = m.GetSlotList(ctx, true)
+		return cryptoki.TokenInfo{}, err
 	}
-	if err != nil {
-		return TokenInfo{}, err
-	}
-	var matches []TokenInfo
+	var matches []cryptoki.TokenInfo
 	failure := &TokenError{Selector: s}
 	for _, slot := range slots {
 		info, err := tokenInfo(ctx, m, slot)
 		if ctx.Err() != nil {
-			return TokenInfo{}, err
+			return cryptoki.TokenInfo{}, err
 		}
 		if err != nil {
 			failure.Skipped = append(failure.Skipped, fmt.Sprintf("slot %d (0x%x): %v", slot, slot, err))
@@ -194,23 +166,22 @@ func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (TokenInfo
 		}
 	}
 	if failure.Matches = len(matches); len(matches) != 1 {
-		return TokenInfo{}, failure
+		return cryptoki.TokenInfo{}, failure
 	}
 	if !matches[0].Has(cryptoki.CKF_TOKEN_INITIALIZED) {
-		return TokenInfo{}, fmt.Errorf("%s: %w", matches[0], ErrTokenNotInitialized)
+		return cryptoki.TokenInfo{}, fmt.Errorf("%s: %w", matches[0], ErrTokenNotInitialized)
 	}
 	return matches[0], nil
 }
 
 // tokenInfo asks twice where the first answer is a failure: it is a read.
-func tokenInfo(ctx context.Context, m *cryptoki.Module, slot uint) (TokenInfo, error) {
-	info, err := twice(ctx, func() (cryptoki.TokenInfo, error) { return m.GetTokenInfo(ctx, slot) })
-	return TokenInfo{info}, err
+func tokenInfo(ctx context.Context, m *cryptoki.Module, slot uint) (cryptoki.TokenInfo, error) {
+	return twice(ctx, func() (cryptoki.TokenInfo, error) { return m.GetTokenInfo(ctx, slot) })
 }
 
 // Close closes the token's sessions and gives the module back. Operations must have ended.
 func (t *Token) Close() error {
-	t.pool.close()
+	t.pool.Close()
 	return t.module.Close()
 }
 
@@ -218,7 +189,7 @@ func (t *Token) Close() error {
 func CloseAll() { cryptoki.CloseAll() }
 
 // Info describes the token as it was when it was opened.
-func (t *Token) Info() TokenInfo { return t.info }
+func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 
 // Command is a pkcs11-tool command line for this token, quoted for a shell. It holds no PIN: the tool asks.
 func (t *Token) Command(args ...string) string {

@@ -18,6 +18,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // onSoftHSM skips a test that looks into SoftHSM's files, or is about what SoftHSM alone does.
@@ -132,7 +133,7 @@ func TestATornKeyIsMadeAgain(t *testing.T) {
 						if n := objects(t, k); n != kind.objects() {
 							t.Errorf("%d objects are left of one key", n)
 						}
-						if found, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: made.ID}); err != nil || describe(found) != describe(made) {
+						if found, err := open(t, k).Key(context.Background(), object.Ref{Type: kind.tmpl.Type, ID: made.ID}); err != nil || describe(found) != describe(made) {
 							t.Errorf("%v: %v", found, err)
 						}
 					})
@@ -198,18 +199,18 @@ func TestATornKeyIsNotGone(t *testing.T) {
 					t.Fatal("nothing was torn")
 				}
 				token, ctx := open(t, k), context.Background()
-				ref := hsm.Ref{Type: kind.tmpl.Type, ID: key.ID, Fingerprint: key.Fingerprint()}
+				ref := object.Ref{Type: kind.tmpl.Type, ID: key.ID, Fingerprint: key.Fingerprint()}
 				label := "another"
-				_, read := token.WholeKey(ctx, ref)
-				_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+				_, read := token.Key(ctx, ref)
+				_, changed := token.Change(ctx, ref, object.Change{Label: &label})
 				_, destroyed := token.Destroy(ctx, ref)
 				for _, err := range []error{read, changed, destroyed} {
-					malformed, ok := errors.AsType[*hsm.MalformedError](err)
-					if !ok || !malformed.Unreadable() || !bytes.Equal(malformed.Object.ID, key.ID) {
+					malformed, ok := errors.AsType[*object.MalformedError](err)
+					if !ok || !malformed.Unclassified() || !bytes.Equal(malformed.Object.ID, key.ID) {
 						t.Errorf("got %v", err)
 					}
 				}
-				if _, err := token.Generate(ctx, kind.template("the ID", "label")); !errors.Is(err, hsm.ErrExists) {
+				if _, err := token.Generate(ctx, kind.template("the ID", "label")); !errors.Is(err, object.ErrExists) {
 					t.Errorf("made again: %v", err)
 				}
 				if n := objects(t, k); n != kind.objects() {
@@ -245,7 +246,7 @@ func TestChangingBesideSearches(t *testing.T) {
 			for range atATime {
 				searches.Go(func() error {
 					for searching.Err() == nil {
-						if _, err := token.WholeKey(ctx, hsm.Ref{ID: []byte("nothing")}); !errors.Is(err, hsm.ErrNotFound) && searching.Err() == nil {
+						if _, err := token.Key(ctx, object.Ref{ID: []byte("nothing")}); !errors.Is(err, object.ErrNotFound) && searching.Err() == nil {
 							return err
 						}
 					}
@@ -258,7 +259,7 @@ func TestChangingBesideSearches(t *testing.T) {
 				group.SetLimit(atATime)
 				for i := range each {
 					group.Go(func() error {
-						_, err := token.Change(ctx, hsm.Ref{Type: kind.tmpl.Type, ID: fmt.Append(nil, "key ", i)}, hsm.Change{Label: &label})
+						_, err := token.Change(ctx, object.Ref{Type: kind.tmpl.Type, ID: fmt.Append(nil, "key ", i)}, object.Change{Label: &label})
 						return err
 					})
 				}
@@ -297,7 +298,7 @@ func TestRSAPairsMadeBesideSearches(t *testing.T) {
 		for range 3 {
 			searches.Go(func() {
 				for searching.Err() == nil {
-					if _, err := token.WholeKey(searching, hsm.Ref{ID: []byte("nothing")}); !errors.Is(err, hsm.ErrNotFound) && searching.Err() == nil {
+					if _, err := token.Key(searching, object.Ref{ID: []byte("nothing")}); !errors.Is(err, object.ErrNotFound) && searching.Err() == nil {
 						t.Error(err)
 					}
 				}
@@ -341,7 +342,7 @@ func TestADestructionStopsAtWhatIsTorn(t *testing.T) {
 			return &cryptoki.Error{Function: c.Function, Code: code}
 		}
 		faults.Inject(fault)
-		left, err := token.Destroy(context.Background(), hsm.Ref{Type: hsm.RSA, ID: key.ID, Fingerprint: key.Fingerprint()})
+		left, err := token.Destroy(context.Background(), object.Ref{Type: object.RSA, ID: key.ID, Fingerprint: key.Fingerprint()})
 		if failed, ok := errors.AsType[*hsm.OperationError](err); !ok || failed.Holds != hsm.HoldsUnknown {
 			t.Errorf("%s: left %v, %v", code, left, err)
 		}
@@ -381,7 +382,7 @@ func TestHandlesOfAnotherKeyAreNotOurs(t *testing.T) {
 		if _, err := token.Generate(context.Background(), kind.template(id, "label")); err != nil {
 			t.Errorf("ID %q: %v", id, err)
 		}
-		keys, err := open(t, k).WholeKeys(context.Background())
+		keys, err := wholeKeys(context.Background(), open(t, k))
 		if err != nil || len(keys) != 2 || objects(t, k) != 4 {
 			t.Errorf("ID %q: %d keys of %d objects: %v", id, len(keys), objects(t, k), err)
 		}
@@ -393,12 +394,12 @@ func TestNoSearchIsBelievedAlone(t *testing.T) {
 	onSoftHSM(t)
 	kind := kindNamed("RSA")
 	for name, show := range map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}} {
-		for operation, run := range map[string]func(*hsm.Token, hsm.Ref) (gone bool, err error){
-			"read": func(token *hsm.Token, ref hsm.Ref) (bool, error) {
-				_, err := token.WholeKey(context.Background(), ref)
+		for operation, run := range map[string]func(*hsm.Token, object.Ref) (gone bool, err error){
+			"read": func(token *hsm.Token, ref object.Ref) (bool, error) {
+				_, err := token.Key(context.Background(), ref)
 				return false, err
 			},
-			"destroy": func(token *hsm.Token, ref hsm.Ref) (bool, error) {
+			"destroy": func(token *hsm.Token, ref object.Ref) (bool, error) {
 				_, err := token.Destroy(context.Background(), ref)
 				return true, err
 			},
@@ -408,7 +409,7 @@ func TestNoSearchIsBelievedAlone(t *testing.T) {
 				key := generate(t, open(t, k), kind.template("the ID", "label"))
 				faults := &hsmtest.Faults{}
 				token := openWith(t, k, k.PIN, faults)
-				if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("nothing")}); !errors.Is(err, hsm.ErrNotFound) {
+				if _, err := token.Key(context.Background(), object.Ref{ID: []byte("nothing")}); !errors.Is(err, object.ErrNotFound) {
 					t.Fatal(err)
 				}
 				left := slices.Clone(show)
@@ -419,7 +420,7 @@ func TestNoSearchIsBelievedAlone(t *testing.T) {
 					}
 					return err
 				}})
-				gone, err := run(token, hsm.Ref{Type: hsm.RSA, ID: key.ID, Fingerprint: key.Fingerprint()})
+				gone, err := run(token, object.Ref{Type: object.RSA, ID: key.ID, Fingerprint: key.Fingerprint()})
 				if err != nil {
 					t.Error(err)
 				}

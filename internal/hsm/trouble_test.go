@@ -18,6 +18,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 func config(k *hsmtest.Token, pin string, faults *hsmtest.Faults) hsm.Config {
@@ -43,7 +44,7 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			_, err := []*hsm.Token{token, another}[i%2].WholeKey(context.Background(), hsm.Ref{ID: []byte{byte(i)}})
+			_, err := []*hsm.Token{token, another}[i%2].Key(context.Background(), object.Ref{ID: []byte{byte(i)}})
 			if !errors.Is(err, hsm.ErrPINIncorrect) || !errors.Is(err, cryptoki.CKR_PIN_INCORRECT) {
 				t.Errorf("got %v", err)
 			}
@@ -56,11 +57,11 @@ func TestAWrongPINIsSentOnce(t *testing.T) {
 	if n := faults.Count("C_Login"); n != 1 {
 		t.Errorf("%d calls of C_Login, want 1", n)
 	}
-	_, err := openWith(t, k, k.PIN, faults).WholeKey(context.Background(), hsm.Ref{ID: []byte("x")})
-	if !errors.Is(err, hsm.ErrNotFound) {
+	_, err := openWith(t, k, k.PIN, faults).Key(context.Background(), object.Ref{ID: []byte("x")})
+	if !errors.Is(err, object.ErrNotFound) {
 		t.Errorf("the right PIN after the wrong one: %v", err)
 	}
-	_, err = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")})
+	_, err = token.Key(context.Background(), object.Ref{ID: []byte("x")})
 	if !errors.Is(err, hsm.ErrPINIncorrect) || faults.Count("C_Login") != 2 {
 		t.Errorf("the wrong PIN once more, with %d logins: %v", faults.Count("C_Login"), err)
 	}
@@ -73,7 +74,7 @@ func TestOneLoginForAll(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			if _, err := tokens[i%2].WholeKey(context.Background(), hsm.Ref{ID: []byte{byte(i)}}); !errors.Is(err, hsm.ErrNotFound) {
+			if _, err := tokens[i%2].Key(context.Background(), object.Ref{ID: []byte{byte(i)}}); !errors.Is(err, object.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -118,7 +119,7 @@ func TestStatesOfThePIN(t *testing.T) {
 			// Of a PIN that the token took in an earlier test, the process would know that it is right.
 			token := openWith(t, k, hsmtest.RandomPIN(), faults)
 			for range 3 {
-				if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
+				if _, err := token.Key(context.Background(), object.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
 			}
@@ -132,7 +133,7 @@ func TestStatesOfThePIN(t *testing.T) {
 func TestNoPIN(t *testing.T) {
 	faults := &hsmtest.Faults{}
 	token := openWith(t, hsmtest.New(t), "", faults)
-	if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("x")}); !errors.Is(err, hsm.ErrNoPIN) || faults.Count("C_Login") != 0 {
+	if _, err := token.Key(context.Background(), object.Ref{ID: []byte("x")}); !errors.Is(err, hsm.ErrNoPIN) || faults.Count("C_Login") != 0 {
 		t.Errorf("got %v after %d logins", err, faults.Count("C_Login"))
 	}
 }
@@ -173,13 +174,13 @@ func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Fa
 func TestSessionsAreLostAmongReads(t *testing.T) {
 	k := hsmtest.New(t)
 	maker := open(t, k)
-	var pairs []hsm.WholeKey
+	var pairs []object.Key
 	for i := range 50 {
 		pairs = append(pairs, generate(t, maker, small(fmt.Sprint("key ", i), "label")))
 	}
 	for nth := 5; nth < 200; nth += 13 {
 		token, faults, lose := lossy(t, k)
-		if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: pairs[0].ID}); err != nil {
+		if _, err := token.Key(context.Background(), object.Ref{ID: pairs[0].ID}); err != nil {
 			t.Fatal(err)
 		}
 		before := faults.Count("C_Login")
@@ -188,7 +189,7 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 		group.SetLimit(10)
 		for _, pair := range pairs {
 			group.Go(func() error {
-				found, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.RSA, ID: pair.ID})
+				found, err := token.Key(ctx, object.Ref{Type: object.RSA, ID: pair.ID})
 				if err == nil && describe(found) != describe(pair) {
 					t.Errorf("found %s", describe(found))
 				}
@@ -210,7 +211,7 @@ func TestSessionsAreLostAmongCreations(t *testing.T) {
 	for nth := 8; nth < 180; nth += 17 {
 		w.clear()
 		token, faults, lose := lossy(t, k)
-		_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("first")}) // logs in
+		_, _ = token.Key(context.Background(), object.Ref{ID: []byte("first")}) // logs in
 		before := faults.Count("C_Login")
 		lose(nth, nth%2 == 0)
 		group, ctx := errgroup.WithContext(context.Background())
@@ -242,9 +243,9 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 		w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
 		for nth, calls := 1, 1; nth <= calls; nth++ {
 			op.prepare(w)
-			w.made = hsm.WholeKey{}
+			w.made = object.Key{}
 			token, faults, lose := lossy(t, k)
-			_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
+			_, _ = token.Key(context.Background(), object.Ref{ID: []byte("warm")})
 			before := faults.Count("")
 			if op.name == "delete" {
 				faults.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
@@ -299,7 +300,7 @@ func TestAModuleThatHangs(t *testing.T) {
 				continue
 			}
 			op.prepare(w)
-			w.made = hsm.WholeKey{}
+			w.made = object.Key{}
 			faults := &hsmtest.Faults{}
 			token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
 			if err != nil {
@@ -357,11 +358,11 @@ func TestOthersGoOnBesideAHangingCall(t *testing.T) {
 	entered := make(chan string, 1)
 	faults.Inject(hang(t, "C_FindObjectsInit", 1, entered))
 	ctx := t.Context()
-	go func() { _, _ = token.WholeKey(ctx, hsm.Ref{ID: []byte("b")}) }()
+	go func() { _, _ = token.Key(ctx, object.Ref{ID: []byte("b")}) }()
 	<-entered
 	soon, stop := context.WithTimeout(context.Background(), 5*time.Second)
 	defer stop()
-	if _, err := token.WholeKey(soon, hsm.Ref{ID: pair.ID}); err != nil {
+	if _, err := token.Key(soon, object.Ref{ID: pair.ID}); err != nil {
 		t.Errorf("another read: %v", err)
 	}
 	if _, err := token.Generate(soon, small("c", "c")); err != nil {
@@ -441,26 +442,26 @@ func TestAModuleThatLies(t *testing.T) {
 		"a secret key of another ID":          {secret, set(cryptoki.CKA_ID, []byte("zzz")), "CKA_ID"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ref := hsm.Ref{Type: hsm.RSA, ID: pair.ID}
+			ref := object.Ref{Type: object.RSA, ID: pair.ID}
 			if c.class == secret {
 				box.needs(t)
-				ref = hsm.Ref{Type: hsm.Secret, ID: []byte("s")}
+				ref = object.Ref{Type: object.Secret, ID: []byte("s")}
 			}
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
 			faults.Inject(lie(c.class, c.change))
-			got, err := token.WholeKey(context.Background(), ref)
+			got, err := token.Key(context.Background(), ref)
 			if err == nil {
 				t.Fatalf("it was taken for %s", describe(got))
 			}
-			if errors.Is(err, hsm.ErrNotFound) {
+			if errors.Is(err, object.ErrNotFound) {
 				t.Errorf("it was taken for gone: %v", err)
 			}
 			if !strings.Contains(err.Error(), c.names) {
 				t.Errorf("the error does not name %s: %v", c.names, err)
 			}
-			unreadable, _ := token.Unreadable(context.Background())
-			if _, err := token.WholeKeys(context.Background()); err == nil && unreadable == 0 && c.names != "missing" && c.names != "belong together" && !strings.Contains(name, "another ID") {
+			unreadable, _ := unclassified(context.Background(), token)
+			if _, err := wholeKeys(context.Background(), token); err == nil && unreadable == 0 && c.names != "missing" && c.names != "belong together" && !strings.Contains(name, "another ID") {
 				t.Error("the set of all keys leaves it out silently")
 			}
 		})
@@ -501,8 +502,8 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 				c.answer(call)
 				return err
 			}})
-			_, err := token.WholeKey(context.Background(), hsm.Ref{ID: pair.ID})
-			if err == nil || errors.Is(err, hsm.ErrNotFound) {
+			_, err := token.Key(context.Background(), object.Ref{ID: pair.ID})
+			if err == nil || errors.Is(err, object.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -582,7 +583,7 @@ func TestGeneratingInParallel(t *testing.T) {
 					fingerprints[pair.Fingerprint()] = true
 				}
 				// Check values, which have 24 bits, are the same now and then, and some tokens show none.
-				if len(pairs) != 200 || len(fingerprints) != 200 && kind.tmpl.Type != hsm.Secret {
+				if len(pairs) != 200 || len(fingerprints) != 200 && kind.tmpl.Type != object.Secret {
 					t.Errorf("%d pairs, %d keys", len(pairs), len(fingerprints))
 				}
 			}
@@ -602,20 +603,20 @@ func TestAReadOnlyToken(t *testing.T) {
 	}})
 	token := openWith(t, k, k.PIN, faults)
 	ctx := context.Background()
-	ref := hsm.Ref{ID: pair.ID}
-	if _, err := token.WholeKey(ctx, ref); err != nil {
+	ref := object.Ref{ID: pair.ID}
+	if _, err := token.Key(ctx, ref); err != nil {
 		t.Errorf("reading: %v", err)
 	}
 	label := "b"
 	_, made := token.Generate(ctx, small("b", "b"))
-	_, changed := token.Change(ctx, ref, hsm.Change{Label: &label})
+	_, changed := token.Change(ctx, ref, object.Change{Label: &label})
 	_, destroyed := token.Destroy(ctx, ref)
 	for _, err := range []error{made, changed, destroyed} {
 		if !errors.Is(err, hsm.ErrReadOnly) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if found, err := witness.WholeKey(ctx, ref); err != nil || describe(found) != describe(pair) {
+	if found, err := witness.Key(ctx, ref); err != nil || describe(found) != describe(pair) {
 		t.Errorf("the key has changed: %v", err)
 	}
 }
@@ -630,7 +631,7 @@ func TestATokenThatIsExchanged(t *testing.T) {
 		c.Result.(*cryptoki.TokenInfo).Label = other.Label
 		return err
 	}})
-	_, err := token.WholeKey(context.Background(), hsm.Ref{ID: []byte("a")})
+	_, err := token.Key(context.Background(), object.Ref{ID: []byte("a")})
 	if !errors.Is(err, hsm.ErrNoToken) || faults.Count("C_Login") != 0 {
 		t.Errorf("after %d logins: %v", faults.Count("C_Login"), err)
 	}

@@ -21,7 +21,7 @@ func TestPairsOfUnknownKindsAreToldApart(t *testing.T) {
 		if id != "" {
 			of = []byte(id)
 		}
-		pairs, err := token.UnknownPairs(ctx, of)
+		pairs, err := unsupported(ctx, token, of)
 		have := ""
 		for _, pair := range pairs {
 			have += string(pair.ID) + " "
@@ -30,7 +30,7 @@ func TestPairsOfUnknownKindsAreToldApart(t *testing.T) {
 			t.Errorf("of the ID %q there are %v, %v", id, pairs, err)
 		}
 	}
-	if pairs, err := token.KeyPairs(ctx); err != nil || len(pairs) != 1 || string(pairs[0].ID) != "known" {
+	if pairs, err := keyPairs(ctx, token); err != nil || len(pairs) != 1 || string(pairs[0].ID) != "known" {
 		t.Errorf("the others are %v, %v", pairs, err)
 	}
 }

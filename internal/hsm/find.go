@@ -1,0 +1,196 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+)
+
+// Inventory gives what the whole token holds. Errors: the token's failure.
+func (t *Token) Inventory(ctx context.Context) (*object.Inventory, error) { return t.snapshot.all(ctx) }
+
+// find searches the token for the key objects of an ID.
+func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
+	objects, err := t.reader.Find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return t.care.Agreed(ctx, id, objects)
+}
+
+// Key finds a key by its ID. Errors: object.ErrNotFound where nothing of that ID and type is there (proven by a search while
+// logged in), a *object.HalfPairError, an *object.AmbiguousError, a *object.MalformedError, or the token's failure.
+func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
+	inventory, err := t.snapshot.lookup(ctx, ref.ID)
+	if err != nil {
+		return object.Key{}, err
+	}
+	if inventory != nil {
+		// What is not a plain success is looked at again, directly: others may have changed the token.
+		key, err := inventory.Choose(ref, t.fingerprinter(ctx))
+		if err == nil {
+			key, err = t.Fingerprinted(ctx, key)
+		}
+		if err == nil && key.Is(ref) {
+			return key, nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return object.Key{}, err
+		}
+	}
+	key, err := t.search(ctx, ref)
+	if err == nil && !key.Is(ref) { // half of it may be what is left of the one that is meant
+		_, err = t.Prove(ctx, key)
+	}
+	return key, err
+}
+
+// search finds a key by its ID on the token itself. Of half a pair it says where the other half is.
+func (t *Token) search(ctx context.Context, ref object.Ref) (object.Key, error) {
+	objects, err := t.find(ctx, ref.ID)
+	if err != nil {
+		return object.Key{}, err
+	}
+	key, err := object.Choose(objects, ref, t.fingerprinter(ctx))
+	if half, ok := errors.AsType[*object.HalfPairError](err); ok {
+		half.Other = t.otherHalf(ctx, object.OfType(objects, ref.Type))
+	}
+	if err != nil {
+		return object.Key{}, err
+	}
+	return t.Fingerprinted(ctx, key)
+}
+
+// otherHalves is how many halves are tried at most, to find the one that is missed.
+const otherHalves = 8
+
+// otherHalf looks for the missing half under other IDs. It only helps a message, so its own failure is none.
+func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.Name {
+	inventory, err := t.snapshot.all(ctx)
+	if err != nil {
+		return nil
+	}
+	found, maybe := inventory.OtherHalf(halves)
+	for _, apart := range maybe[:min(len(maybe), otherHalves)] {
+		if found != nil {
+			break
+		}
+		if result, _, _ := t.operate(ctx, apart.Key); result == object.Same {
+			found = &apart.Other
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	name := found.Name()
+	return &name
+}
+
+// Whereabouts finds a key by what ref says of it besides its ID. It leaves out those of the IDs that skip says, and found is
+// false where no other key that makes sense is such a one. Of several it gives the first. Errors: the token's failure, or
+// one of an ID of which something makes no sense, since that may be the key.
+func (t *Token) Whereabouts(ctx context.Context, ref object.Ref, skip func(id []byte) bool) (key object.Key, found bool, err error) {
+	inventory, err := t.snapshot.all(ctx)
+	if err != nil {
+		return object.Key{}, false, err
+	}
+	if _, err := inventory.Sound(); err != nil {
+		return object.Key{}, false, err
+	}
+	if ref.Type == object.Secret {
+		err = t.learn(ctx, inventory)
+		if cryptoki.InvalidHandle(err) { // what is computed with takes the snapshot's handles, which may be of yesterday
+			t.snapshot.drop()
+			if inventory, err = t.snapshot.all(ctx); err == nil {
+				err = t.learn(ctx, inventory)
+			}
+		}
+		if err != nil {
+			return object.Key{}, false, err
+		}
+	}
+	for _, key := range inventory.Fingerprinted(ref.Type, ref.Fingerprint) {
+		if key.Is(ref) && !skip(key.ID) {
+			return key, true, nil
+		}
+	}
+	return object.Key{}, false, nil
+}
+
+// learn computes the check values of the secret keys that do not show them.
+func (t *Token) learn(ctx context.Context, inventory *object.Inventory) error {
+	unknown := inventory.Unfingerprinted()
+	var err error
+	for i := range unknown {
+		if unknown[i], err = t.Fingerprinted(ctx, unknown[i]); err != nil {
+			return err
+		}
+	}
+	inventory.Learn(unknown)
+	return nil
+}
+
+// PublicKey finds the one public key that want names. One that was imported alone, to verify with, is found as well; a
+// private half alone is none. Errors: a *object.MatchError where it names none or several, a *object.HalfPairError where it
+// names a private half alone, an *object.AmbiguousError where nothing shows which halves belong together, a
+// *object.MalformedError where what it names makes no sense, or the token's failure.
+func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.PublicKey, error) {
+	named := func(o object.Object) bool {
+		return want.Matches(t.info, o.Class == cryptoki.CKO_SECRET_KEY, o.Label, o.ID)
+	}
+	if want.ID == nil {
+		inventory, err := t.snapshot.all(ctx)
+		if err != nil {
+			return object.PublicKey{}, err
+		}
+		all := inventory.All()
+		return object.MatchPublicKey(all, named, all)
+	}
+	inventory, err := t.snapshot.lookup(ctx, want.ID)
+	if err != nil {
+		return object.PublicKey{}, err
+	}
+	if inventory != nil {
+		// What is not a plain success is looked at again, directly: others may have changed the token.
+		if key, err := object.MatchPublicKey(inventory.Objects(want.ID), named, nil); err == nil {
+			return key, nil
+		}
+	}
+	objects, err := t.find(ctx, want.ID)
+	if err != nil {
+		return object.PublicKey{}, err
+	}
+	key, err := object.MatchPublicKey(objects, named, nil)
+	if errors.Is(err, object.ErrNoMatch) {
+		inventory, failure := t.snapshot.all(ctx) // it only helps the message, so its failure is none
+		if failure == nil {
+			key, err = object.MatchPublicKey(objects, named, inventory.All())
+		}
+	}
+	return key, err
+}
+
+// Part gives what the token holds of some IDs: of the snapshot where there is one, else of searches. Errors: the token's
+// failure.
+func (t *Token) Part(ctx context.Context, ids [][]byte) (*object.Inventory, error) {
+	var objects []object.Object
+	for _, id := range ids {
+		inventory, err := t.snapshot.lookup(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if inventory != nil {
+			objects = append(objects, inventory.Objects(id)...)
+			continue
+		}
+		found, err := t.find(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, found...)
+	}
+	return object.NewInventory(objects), nil
+}

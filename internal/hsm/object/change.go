@@ -1,0 +1,101 @@
+package object
+
+import (
+	"bytes"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// Change is what is to be another way in a key; what is nil stays as it is.
+type Change struct {
+	ID          []byte
+	Label       *string
+	Usage       *Usage
+	Extractable *bool // only to false: no token takes it back
+}
+
+// Wanted are attributes to give to a key: of the private and, where it has one, of the public half.
+type Wanted struct{ Private, Public []cryptoki.Attribute }
+
+// Wanted are the attributes that the change asks for.
+func (c Change) Wanted(spec *Spec, d quirk.Differences) (w Wanted) {
+	both := func(a cryptoki.Attribute) {
+		w.Private, w.Public = append(w.Private, a), append(w.Public, a)
+	}
+	if c.ID != nil {
+		both(cryptoki.Bytes(cryptoki.CKA_ID, c.ID))
+	}
+	if c.Label != nil {
+		both(cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(*c.Label)))
+	}
+	if c.Usage != nil {
+		w.Private = append(w.Private, c.Usage.privateAttributes(spec.usages)...)
+		w.Public = append(w.Public, c.Usage.publicAttributes(spec.usages, d)...)
+	}
+	if c.Extractable != nil {
+		w.Private = append(w.Private, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, *c.Extractable))
+	}
+	if spec.Alone() {
+		w.Public = nil
+	}
+	return w
+}
+
+// HeldBy says that the key has all of the attributes.
+func (w Wanted) HeldBy(key Key) bool {
+	return len(key.Private.Lacking(w.Private)) == 0 && (key.Public == nil || len(key.Public.Lacking(w.Public)) == 0)
+}
+
+// Of are the key's own values of the attributes, to put them back.
+func (w Wanted) Of(key Key) (own Wanted) {
+	own.Private = key.Private.as(w.Private)
+	if key.Public != nil {
+		own.Public = key.Public.as(w.Public)
+	}
+	return own
+}
+
+// Lacking are those of the attributes that the object does not have.
+func (o Object) Lacking(wanted []cryptoki.Attribute) (missing []cryptoki.Attribute) {
+	for _, a := range wanted {
+		if isFlag(a.Type) && o.Class == cryptoki.CKO_PUBLIC_KEY && !o.Knows(a.Type) {
+			continue // this token does not tell it, so that it can be neither wanted nor missed
+		}
+		if !bytes.Equal(o.encoded(a.Type), a.Value) {
+			missing = append(missing, a)
+		}
+	}
+	return missing
+}
+
+// encoded is a changeable attribute as PKCS#11 writes it. A flag that the token does not tell reads as false.
+func (o Object) encoded(t cryptoki.AttributeType) []byte {
+	switch t {
+	case cryptoki.CKA_ID:
+		return o.ID
+	case cryptoki.CKA_LABEL:
+		return []byte(o.Label)
+	}
+	return cryptoki.Bool(t, o.Is(t)).Value
+}
+
+func (o Object) as(changed []cryptoki.Attribute) []cryptoki.Attribute {
+	own := make([]cryptoki.Attribute, len(changed))
+	for i, a := range changed {
+		own[i] = cryptoki.Attribute{Type: a.Type, Value: o.encoded(a.Type)}
+	}
+	return own
+}
+
+// Reversible takes out what no token takes back.
+func Reversible(all []cryptoki.Attribute) (reversible, final []cryptoki.Attribute) {
+	for _, a := range all {
+		if a.Type == cryptoki.CKA_EXTRACTABLE {
+			final = append(final, a)
+			continue
+		}
+		reversible = append(reversible, a)
+	}
+	return reversible, final
+}

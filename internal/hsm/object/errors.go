@@ -1,0 +1,203 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// What callers decide on. Most come wrapped in a type of the same name that has the details.
+var (
+	// ErrNotFound: no key of that ID and type is on the token. Of a search on the token it is a proven absence: the search
+	// went through, and the process was logged in when it did.
+	ErrNotFound = errors.New("the token has no such key")
+	// ErrExists: key objects on the token use the ID already; see ExistsError.
+	ErrExists = errors.New("the key ID is in use")
+	// ErrAmbiguous: several keys have the ID, and no fingerprint says which is meant; see AmbiguousError.
+	ErrAmbiguous = errors.New("several keys have the key ID")
+	// ErrHalfPair: one half of the pair is missing; see HalfPairError.
+	ErrHalfPair = errors.New("half of the key pair is missing")
+	// ErrMechanism: the token cannot make such a key; see MechanismError.
+	ErrMechanism = errors.New("the token cannot make such a key")
+	// ErrUnfit: no token makes such a key; see UnfitError.
+	ErrUnfit = errors.New("there are no such keys")
+	// ErrMalformed: an object on the token has an attribute that makes no sense; see MalformedError.
+	ErrMalformed = errors.New("an object on the token makes no sense")
+	// ErrNoMatch: a name is not that of one public key; see MatchError.
+	ErrNoMatch = errors.New("not exactly one public key matches")
+)
+
+// ExistsError lists what has the ID already.
+type ExistsError struct {
+	ID      []byte
+	Objects []Name
+	Whole   KeyType // of the one whole key that Objects are; "" where they are none, or more
+	Raced   bool    // it was free when it was looked at, and taken by someone else while the key was made
+}
+
+func (e *ExistsError) Error() string {
+	text := fmt.Sprintf("the token already has key ID %s: %s", FormatID(e.ID), List(e.Objects))
+	if e.Raced {
+		text += ", which someone else made at the same time"
+	}
+	return text
+}
+
+// Is matches ErrExists.
+func (e *ExistsError) Is(target error) bool { return target == ErrExists }
+
+// AmbiguousError lists the keys of one ID.
+type AmbiguousError struct {
+	ID      []byte
+	Objects []Name // the private halves, or the secret keys
+	// Fingerprints are those of the keys, in the order of Objects: check values of secret keys, "" where they have none.
+	Fingerprints []string
+	// Halves: Objects are halves of pairs, and nothing shows which of them belong together. Fingerprints has "" for
+	// those that show nothing of their key.
+	Halves bool
+}
+
+func (e *AmbiguousError) Error() string {
+	var each []string
+	for i, o := range e.Objects {
+		if e.Fingerprints[i] == "" {
+			each = append(each, o.String())
+			continue
+		}
+		mark := "fingerprint"
+		if o.Class == ClassNames[cryptoki.CKO_SECRET_KEY] {
+			mark = "check value"
+		}
+		each = append(each, fmt.Sprintf("%s (%s %s)", o, mark, e.Fingerprints[i]))
+	}
+	if e.Halves {
+		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of the halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
+	}
+	return fmt.Sprintf("%d keys have the key ID %s: %s", len(e.Objects), FormatID(e.ID), strings.Join(each, "; "))
+}
+
+// Is matches ErrAmbiguous.
+func (e *AmbiguousError) Is(target error) bool { return target == ErrAmbiguous }
+
+// HalfPairError says which half is there and which is missing.
+type HalfPairError struct {
+	ID      []byte
+	Present Name
+	Missing string // "private key" or "public key"
+	Other   *Name  // the missing half under another ID, where it was found
+}
+
+func (e *HalfPairError) Error() string {
+	text := fmt.Sprintf("of the key pair %s the %s is missing: only the %s is on the token", FormatID(e.ID), e.Missing, e.Present)
+	if e.Other != nil {
+		text += fmt.Sprintf("; its other half is there under another ID: %s", *e.Other)
+	}
+	return text
+}
+
+// Is matches ErrHalfPair.
+func (e *HalfPairError) Is(target error) bool { return target == ErrHalfPair }
+
+// MechanismError says what the token offers instead of what was asked.
+type MechanismError struct {
+	Wanted string // "RSA keys of 8192 bits"
+	Offers string // "RSA keys of 512 to 4096 bits", or "no key generation of this type"
+}
+
+func (e *MechanismError) Error() string {
+	return fmt.Sprintf("the token does not make %s; it offers %s", e.Wanted, e.Offers)
+}
+
+// Is matches ErrMechanism.
+func (e *MechanismError) Is(target error) bool { return target == ErrMechanism }
+
+// UnfitError says what is asked for that no key of the type has: a size, or a usage.
+type UnfitError struct{ Problem string }
+
+func (e *UnfitError) Error() string { return e.Problem }
+
+// Is matches ErrUnfit.
+func (e *UnfitError) Is(target error) bool { return target == ErrUnfit }
+
+// MalformedError names an object, and what is wrong with it.
+type MalformedError struct {
+	Object Name
+	Handle cryptoki.Object // 0 where it would be of no help
+	Err    error           // names the attribute
+}
+
+func (e *MalformedError) Error() string {
+	text := fmt.Sprintf("the %s: %v", e.Object, e.Err)
+	if e.Handle != 0 {
+		text += fmt.Sprintf(" (object handle %d)", e.Handle)
+	}
+	return text
+}
+
+// Unclassified says that not even the object's class can be read.
+func (e *MalformedError) Unclassified() bool { return e.Object.Class == unclassifiedClass }
+
+// Unwrap gives what is wrong.
+func (e *MalformedError) Unwrap() error { return e.Err }
+
+// Is matches ErrMalformed.
+func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
+
+// DifferentKeyError says that the key behind an ID is not the one that is meant.
+type DifferentKeyError struct {
+	ID          []byte
+	Want, Found string // fingerprints, as Key has them
+	// Kinds and sizes of secret keys, where those tell that it is another: such as "aes (256 bits)".
+	WantKind, FoundKind string
+}
+
+func (e *DifferentKeyError) Error() string {
+	if e.FoundKind != e.WantKind {
+		return fmt.Sprintf("the key behind key ID %s is another one: its type is %s, that of the one that is meant is %s", FormatID(e.ID), e.FoundKind, e.WantKind)
+	}
+	return fmt.Sprintf("the key behind key ID %s is another one: its fingerprint is %s, that of the one that is meant is %s", FormatID(e.ID), e.Found, e.Want)
+}
+
+// MatchError lists what a name matches, where that is not one public key.
+type MatchError struct {
+	Found []string // those that match, where they are several
+	There []string // where none matches, those that are there
+}
+
+// maxListed is how many keys an error lists.
+const maxListed = 20
+
+func (e *MatchError) Error() string {
+	var b strings.Builder
+	names := e.Found
+	switch {
+	case len(e.Found) > 0:
+		fmt.Fprintf(&b, "%d keys match:", len(e.Found))
+	case len(e.There) > 0:
+		b.WriteString("no public key matches; the token holds:")
+		names = e.There
+	default:
+		b.WriteString("no public key matches")
+	}
+	for _, name := range names[:min(len(names), maxListed)] {
+		fmt.Fprintf(&b, "\n  - %s", name)
+	}
+	if more := len(names) - maxListed; more > 0 {
+		fmt.Fprintf(&b, "\n  - and %d more", more)
+	}
+	return b.String()
+}
+
+// Is matches ErrNoMatch.
+func (e *MatchError) Is(target error) bool { return target == ErrNoMatch }
+
+// List joins the texts of items.
+func List[T fmt.Stringer](items []T) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = item.String()
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,364 @@
+package object
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Inventory is what a token holds, or a part of it, with every way to look into it. What is asked for is parsed and
+// matched once. It is safe for concurrent use, and follows the process's own writes ([Inventory.Update]).
+type Inventory struct {
+	mu           sync.Mutex
+	byID         map[string]*group
+	certificates []Object
+	index        *index // nil where it is to be made anew
+}
+
+// group is the objects of one ID: of a value that is never changed.
+type group struct {
+	objects []Object
+
+	once sync.Once
+	matching
+	err error // why there is no matching
+}
+
+// index finds keys by what they show. The maps are made when they are first asked for.
+type index struct {
+	keys          []Key // whole keys that make sense, in SortKeys' order
+	broken        []error
+	byLabel       map[string][]*Key
+	byFingerprint map[fingerprint][]*Key
+	learned       bool
+}
+
+// fingerprint is what a key of a type is found by under whatever ID.
+type fingerprint struct {
+	keyType KeyType
+	value   string
+}
+
+// NewInventory makes an inventory of objects: key objects on the token, and certificates. Others are left out.
+func NewInventory(objects []Object) *Inventory {
+	v := &Inventory{byID: make(map[string]*group, len(objects)/2)}
+	for _, o := range objects {
+		switch {
+		case o.Counts():
+			v.add(o)
+		case o.Class == certificate && o.OnToken():
+			v.certificates = append(v.certificates, o)
+		}
+	}
+	return v
+}
+
+func (v *Inventory) add(o Object) {
+	g := v.byID[string(o.ID)]
+	if g == nil {
+		g = &group{}
+		v.byID[string(o.ID)] = g
+	}
+	g.objects = append(g.objects, o)
+}
+
+// Update notes a write: the objects of old are no more, those of now are there. An object is known by what it shows of
+// its key, since its handle may be another by now; where it shows nothing, by its handle. It is false where one of old is
+// not known either way: then the inventory is not to be used any more.
+func (v *Inventory) Update(old, now []Object) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, o := range old {
+		if !o.ShowsItself() && !slices.ContainsFunc(v.of(o.ID), func(have Object) bool { return have.Handle == o.Handle }) {
+			return false
+		}
+	}
+	for _, o := range slices.Concat(old, now) {
+		kept := slices.DeleteFunc(slices.Clone(v.of(o.ID)), func(have Object) bool {
+			return have.Handle == o.Handle || o.ShowsItself() && SameKey(have, o)
+		})
+		v.byID[string(o.ID)] = &group{objects: kept}
+	}
+	for _, o := range now {
+		v.byID[string(o.ID)] = &group{objects: append(slices.Clone(v.of(o.ID)), o)}
+	}
+	v.index = nil
+	return true
+}
+
+func (v *Inventory) of(id []byte) []Object {
+	if g := v.byID[string(id)]; g != nil {
+		return g.objects
+	}
+	return nil
+}
+
+// Objects are the key objects of an ID, with those of it that make no sense.
+func (v *Inventory) Objects(id []byte) []Object {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.of(id))
+}
+
+// All are the key objects of every ID, with those that make no sense.
+func (v *Inventory) All() (all []Object) {
+	for _, g := range v.groups() {
+		all = append(all, g.objects...)
+	}
+	return all
+}
+
+// groups gives the objects of each ID, in the order of the IDs.
+func (v *Inventory) groups() []*group {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	groups := make([]*group, 0, len(v.byID))
+	for _, id := range slices.Sorted(maps.Keys(v.byID)) {
+		groups = append(groups, v.byID[id])
+	}
+	return groups
+}
+
+// Certificates are the certificates of an ID. No value of theirs is read.
+func (v *Inventory) Certificates(id []byte) []Object {
+	return slices.DeleteFunc(slices.Clone(v.certificates), func(o Object) bool { return !bytes.Equal(o.ID, id) })
+}
+
+// Choose picks the key that ref means. Errors: as of Choose.
+func (v *Inventory) Choose(ref Ref, fingerprinted Fingerprinter) (Key, error) {
+	v.mu.Lock()
+	g := v.byID[string(ref.ID)]
+	v.mu.Unlock()
+	if g == nil {
+		return Choose(nil, ref, fingerprinted)
+	}
+	if m, err := g.match(); err == nil && len(m.keys) == 1 && len(m.keys[0].Objects()) == len(g.objects) {
+		if key := m.keys[0]; ref.Type == key.Type || ref.Type == "" && key.Public != nil {
+			return key, nil
+		}
+	}
+	return Choose(g.objects, ref, fingerprinted)
+}
+
+// match makes keys of the group, but for what is of a kind that is not supported. Errors: *MalformedError, the first of an
+// object of the ID.
+func (g *group) match() (matching, error) {
+	g.once.Do(func() {
+		var sound []Object
+		for _, o := range g.objects {
+			switch {
+			case o.Unclassified:
+			case o.Err != nil:
+				g.err = o.Err
+				return
+			case o.unsupported() == "":
+				sound = append(sound, o)
+			}
+		}
+		g.matching, g.err = match(supported(sound))
+	})
+	return g.matching, g.err
+}
+
+// Keys are the whole keys, by label, then ID, then fingerprint. Beside them is an error for each ID of which something
+// makes no sense (*MalformedError), or of which nothing shows which halves belong together (*AmbiguousError): nothing of
+// such an ID is among the keys. Halves without their other half are left out, and so is what is of no supported kind, or
+// unclassified.
+func (v *Inventory) Keys() (keys []Key, broken []error) {
+	x := v.indexed()
+	return slices.Clone(x.keys), slices.Clone(x.broken)
+}
+
+// Sound are the Keys, where nothing makes no sense; else the first error beside them. Errors: *MalformedError,
+// *AmbiguousError.
+func (v *Inventory) Sound() ([]Key, error) {
+	keys, broken := v.Keys()
+	if len(broken) > 0 {
+		return nil, broken[0]
+	}
+	return keys, nil
+}
+
+// Labelled are the whole keys of a label, as Keys has them.
+func (v *Inventory) Labelled(label string) []Key {
+	x := v.indexed()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if x.byLabel == nil {
+		x.byLabel = map[string][]*Key{}
+		for i := range x.keys {
+			x.byLabel[x.keys[i].Label] = append(x.byLabel[x.keys[i].Label], &x.keys[i])
+		}
+	}
+	return values(x.byLabel[label])
+}
+
+func values(keys []*Key) (values []Key) {
+	for _, key := range keys {
+		values = append(values, *key)
+	}
+	return values
+}
+
+// WithID are the whole keys of an ID, as Keys has them.
+func (v *Inventory) WithID(id []byte) []Key {
+	v.mu.Lock()
+	g := v.byID[string(id)]
+	v.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	m, err := g.match()
+	if err != nil || len(m.maybe) > 0 {
+		return nil
+	}
+	return slices.Clone(m.keys)
+}
+
+// Fingerprinted are the whole keys of a type and fingerprint, whatever their ID, as Keys has them.
+func (v *Inventory) Fingerprinted(keyType KeyType, value string) []Key {
+	x := v.indexed()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return values(x.fingerprints()[fingerprint{keyType, value}])
+}
+
+// Unfingerprinted are the secret keys that show no fingerprint, and of which none was learned.
+func (v *Inventory) Unfingerprinted() []Key {
+	x := v.indexed()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if x.learned {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(x.keys), func(k Key) bool { return k.fingerprint != "" || k.Public != nil })
+}
+
+// Learn notes the Unfingerprinted with the fingerprints that were computed, for Fingerprinted.
+func (v *Inventory) Learn(keys []Key) {
+	x := v.indexed()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x.learned = true
+	all := x.fingerprints()
+	for i := range keys {
+		who := fingerprint{keys[i].Type, keys[i].fingerprint}
+		all[who] = append(all[who], &keys[i])
+	}
+}
+
+func (x *index) fingerprints() map[fingerprint][]*Key {
+	if x.byFingerprint == nil {
+		x.byFingerprint = make(map[fingerprint][]*Key, len(x.keys))
+		for i := range x.keys {
+			who := fingerprint{x.keys[i].Type, x.keys[i].fingerprint}
+			x.byFingerprint[who] = append(x.byFingerprint[who], &x.keys[i])
+		}
+	}
+	return x.byFingerprint
+}
+
+func (v *Inventory) indexed() *index {
+	v.mu.Lock()
+	x := v.index
+	v.mu.Unlock()
+	if x != nil {
+		return x
+	}
+	x = &index{}
+	for _, g := range v.groups() { // matched outside of the lock: it takes as long as there are keys
+		m, err := g.match()
+		switch {
+		case err != nil:
+			x.broken = append(x.broken, err)
+		case len(m.maybe) > 0:
+			x.broken = append(x.broken, m.ambiguous(g.objects[0].ID))
+		default:
+			x.keys = append(x.keys, m.keys...)
+		}
+	}
+	SortKeys(x.keys)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.index = x
+	return x
+}
+
+// Apart are halves that may be the other half of the given ones, under other IDs.
+type Apart struct {
+	Key   Key    // made of the two
+	Other Object // the half that was looked for
+}
+
+// OtherHalf looks for the other halves of the given ones under other IDs: an interrupted change of ID leaves them apart.
+// found is one that shows the same key; else maybe are those that may do so, and have no other half of their own.
+func (v *Inventory) OtherHalf(halves []Object) (found *Object, maybe []Apart) {
+	type place struct {
+		id string
+		Kind
+	}
+	there := map[place]bool{}
+	all := v.All()
+	for _, o := range all {
+		there[place{string(o.ID), o.Kind()}] = true
+	}
+	for i := range halves {
+		half := &halves[i]
+		spec := SpecOf(half.CKK)
+		for j := range all {
+			o := &all[j]
+			private, public := half, o
+			if half.Class == cryptoki.CKO_PUBLIC_KEY {
+				private, public = o, half
+			}
+			if spec.Alone() || private.Class != cryptoki.CKO_PRIVATE_KEY || public.Class != cryptoki.CKO_PUBLIC_KEY || o.CKK != half.CKK || bytes.Equal(o.ID, half.ID) {
+				continue
+			}
+			switch spec.Belong(private, public) {
+			case Same:
+				return o, nil
+			case Undecided:
+				if there[place{string(o.ID), Kind{half.Class, half.CKK}}] {
+					continue
+				}
+				if key, err := NewKey(spec, private, public); err == nil {
+					maybe = append(maybe, Apart{key, *o})
+				}
+			}
+		}
+	}
+	return nil, maybe
+}
+
+// UnsupportedPair is a pair on the token of a kind that is not in the table, so that it is none of the Keys.
+type UnsupportedPair struct {
+	ID    []byte
+	Label string // of the private half
+	Kind  string // such as "type 0x1" or "EC on the curve 1.3.132.0.33"
+}
+
+// Unsupported are the pairs of kinds that are not in the table, by label, then ID.
+func (v *Inventory) Unsupported() (pairs []UnsupportedPair) {
+	for _, g := range v.groups() {
+		publics := map[uint]string{}
+		for _, o := range g.objects {
+			if kind := o.unsupported(); o.Class == cryptoki.CKO_PUBLIC_KEY && o.Err == nil && kind != "" {
+				publics[o.CKK] = kind
+			}
+		}
+		for _, o := range g.objects {
+			if kind, ok := publics[o.CKK]; ok && o.Class == cryptoki.CKO_PRIVATE_KEY && o.Err == nil {
+				pairs = append(pairs, UnsupportedPair{ID: o.ID, Label: o.Label, Kind: kind})
+			}
+		}
+	}
+	slices.SortFunc(pairs, func(a, b UnsupportedPair) int {
+		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID))
+	})
+	return pairs
+}

@@ -1,0 +1,141 @@
+package object
+
+import (
+	"bytes"
+	"cmp"
+	"crypto"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Key is a whole key, of a pair the two halves: a value, as it was read from the token.
+type Key struct {
+	ID                 []byte // CKA_ID, the same on both halves
+	Label, PublicLabel string // CKA_LABEL of the private and of the public half
+	Type               KeyType
+	Kind               string           // of a secret key: AES or Generic
+	Bits               int              // of a secret key; 0 where the token does not tell
+	PublicKey          crypto.PublicKey // one of package publickey; nil of a secret key
+	Usage              Usage            // what the private half may do
+	PublicUsage        Usage            // what the public half's flags say, in the private half's words; where they are not told, Usage
+	Extractable        bool             // CKA_EXTRACTABLE of the private half
+	Sensitive          bool             // CKA_SENSITIVE of the private half
+	// The token's claims about the private half's past; nil where it makes none.
+	Local, AlwaysSensitive, NeverExtractable *bool
+
+	// Private is the private half, or the secret key, Public the other half, nil for a secret key. They are never changed.
+	Private, Public *Object
+
+	fingerprint string
+}
+
+// NewKey makes a key of its parts. Errors: *MalformedError.
+func NewKey(spec *Spec, private, public *Object) (Key, error) {
+	key := Key{
+		ID: private.ID, Label: private.Label, PublicLabel: private.Label, Type: spec.Name,
+		Extractable: private.Is(cryptoki.CKA_EXTRACTABLE), Sensitive: private.Is(cryptoki.CKA_SENSITIVE),
+		Local: private.Claim(cryptoki.CKA_LOCAL), AlwaysSensitive: private.Claim(cryptoki.CKA_ALWAYS_SENSITIVE),
+		NeverExtractable: private.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
+		Private:          private, Public: public,
+	}
+	for _, row := range usages {
+		if spec.usages.Has(row.usage) && private.Is(row.private) {
+			key.Usage |= row.usage
+		}
+	}
+	key.PublicUsage = key.Usage
+	if spec.Alone() {
+		key.Kind, key.Bits, key.fingerprint = spec.kind, 8*int(private.valueLen), spec.Fingerprint(*private)
+		return key, nil
+	}
+	var err error
+	if key.PublicKey, key.fingerprint, err = spec.read(*public); err != nil {
+		return Key{}, err
+	}
+	key.PublicLabel = public.Label
+	for _, row := range usages {
+		if !spec.usages.Has(row.usage) || !public.Knows(row.public) {
+			continue
+		}
+		key.PublicUsage &^= row.usage
+		if public.Is(row.public) {
+			key.PublicUsage |= row.usage
+		}
+	}
+	return key, nil
+}
+
+// Spec is the row of the key's type.
+func (k Key) Spec() *Spec { return SpecOf(k.Private.CKK) }
+
+// Fingerprint tells the key from others: of a pair it is the SHA-256 of the public key's SubjectPublicKeyInfo, of a
+// secret key its check value (CKA_CHECK_VALUE), "" where that cannot be had. In lower-case hex.
+func (k Key) Fingerprint() string { return k.fingerprint }
+
+// WithFingerprint is the key with another fingerprint: a check value that was computed.
+func (k Key) WithFingerprint(fingerprint string) Key {
+	k.fingerprint = fingerprint
+	return k
+}
+
+// MayUse is what such a key can be used for, whatever its flags say.
+func (k Key) MayUse() Usage { return k.Spec().May }
+
+// Objects are those that the key is made of, the private half first.
+func (k Key) Objects() []Object {
+	if k.Public == nil {
+		return []Object{*k.Private}
+	}
+	return []Object{*k.Private, *k.Public}
+}
+
+// Belong says whether what the halves show is of one key.
+func (k Key) Belong() Verdict { return k.Spec().Belong(k.Private, k.Public) }
+
+// Ref says which key is meant.
+type Ref struct {
+	Type        KeyType // "": any key pair
+	ID          []byte
+	Kind        string // of a secret key; "": not known
+	Bits        int    // of a secret key; 0: not known
+	Fingerprint string // "": not known. It decides where several keys have the ID
+}
+
+// Is says that the key has the kind, the size and the fingerprint of the one that is meant, where both are known.
+func (k Key) Is(ref Ref) bool {
+	return k.fits(ref) && (ref.Fingerprint == "" || k.fingerprint == "" || ref.Fingerprint == k.fingerprint)
+}
+
+// fits says that a secret key has the kind and the size of the one that is meant, where both are known.
+func (k Key) fits(ref Ref) bool {
+	return (ref.Kind == "" || ref.Kind == k.Kind) && (ref.Bits == 0 || k.Bits == 0 || ref.Bits == k.Bits)
+}
+
+// Differs is not nil for a key that is not the one that ref means, as far as the token shows it.
+func (k Key) Differs(ref Ref) *DifferentKeyError {
+	if k.Is(ref) {
+		return nil
+	}
+	e := &DifferentKeyError{ID: ref.ID, Want: ref.Fingerprint, Found: k.fingerprint}
+	if !k.fits(ref) {
+		e.WantKind, e.FoundKind = sizedKind(cmp.Or(ref.Kind, k.Kind), ref.Bits), sizedKind(k.Kind, k.Bits)
+	}
+	return e
+}
+
+func sizedKind(kind string, bits int) string {
+	if bits == 0 {
+		return kind
+	}
+	return fmt.Sprintf("%s (%d bits)", kind, bits)
+}
+
+// SortKeys orders keys by label, then ID, then fingerprint.
+func SortKeys(keys []Key) {
+	slices.SortFunc(keys, func(a, b Key) int {
+		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint))
+	})
+}

@@ -1,0 +1,296 @@
+package object
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// Name names an object on the token, for messages.
+type Name struct {
+	Class string // "public key", "private key" or "secret key"
+	Type  string // "RSA", "EC", ...; or the number of CKA_KEY_TYPE
+	ID    []byte
+	Label string
+}
+
+// String is such as `RSA private key "web" (ID 6b31)`.
+func (n Name) String() string {
+	return fmt.Sprintf("%s %s %q (ID %s)", n.Type, n.Class, n.Label, FormatID(n.ID))
+}
+
+// ClassNames are the words for the classes of keys.
+var ClassNames = map[uint]string{
+	cryptoki.CKO_PUBLIC_KEY: "public key", cryptoki.CKO_PRIVATE_KEY: "private key", cryptoki.CKO_SECRET_KEY: "secret key",
+}
+
+// certificate is CKO_CERTIFICATE.
+const certificate uint = 1
+
+// Object is an object as it was read from the token: everything that is ever asked of it, in the least room, since a
+// token may hold tens of thousands.
+type Object struct {
+	Handle cryptoki.Object // of the session that read it: see package session
+	Class  uint            // CKO_...
+	CKK    uint            // CKA_KEY_TYPE, CKK_...
+	ID     []byte
+	Label  string
+	// Err is a *MalformedError: an attribute that makes no sense.
+	Err error
+	// Unclassified: not even its class can be read, so that it is no key. An interrupted creation may leave such.
+	Unclassified bool
+
+	came     Set // what came back
+	isTrue   Set // of the flags among those
+	modulus  []byte
+	exponent []byte
+	params   []byte
+	point    []byte
+	valueLen uint // bytes, of a secret key
+	// checkValue is what a secret key shows of itself, if anything: some bytes of something that is computed by it.
+	checkValue []byte
+}
+
+// Decode makes an object of what came back. What makes no sense is noted in Err, which names the attribute: one broken
+// object must not hide the others, and must not be taken for something it is not.
+func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) Object {
+	o := Object{
+		Handle: handle, ID: a[cryptoki.CKA_ID], Label: string(a[cryptoki.CKA_LABEL]), modulus: a[cryptoki.CKA_MODULUS],
+		exponent: a[cryptoki.CKA_PUBLIC_EXPONENT], params: a[cryptoki.CKA_EC_PARAMS], point: a[cryptoki.CKA_EC_POINT],
+	}
+	for t := range a {
+		o.came.add(t)
+	}
+	note := func(err error) {
+		if o.Err == nil {
+			o.Err = err
+		}
+	}
+	number := func(t cryptoki.AttributeType, needed bool) uint {
+		v, known, err := a.ULong(t)
+		note(err)
+		if needed && !known {
+			note(fmt.Errorf("%s did not come back", t))
+		}
+		return v
+	}
+	o.Class = number(cryptoki.CKA_CLASS, true)
+	if o.Class == cryptoki.CKO_SECRET_KEY {
+		o.checkValue = a[cryptoki.CKA_CHECK_VALUE] // which some tokens have of other keys too
+	}
+	o.valueLen = number(cryptoki.CKA_VALUE_LEN, false)
+	if o.Err != nil || o.IsKey() {
+		o.CKK = number(cryptoki.CKA_KEY_TYPE, true)
+		if !o.came.Has(cryptoki.CKA_ID) {
+			note(fmt.Errorf("%s did not come back", cryptoki.CKA_ID))
+		}
+	}
+	for _, t := range Flags {
+		v, known, err := a.Bool(t)
+		note(err)
+		if known && v {
+			o.isTrue.add(t)
+		}
+	}
+	o.Unclassified = !o.came.Has(cryptoki.CKA_CLASS)
+	if d.NoPublicUsage && o.Class == cryptoki.CKO_PUBLIC_KEY {
+		for _, row := range usages {
+			o.came.remove(row.public)
+		}
+	}
+	if o.Err != nil {
+		o.Err = &MalformedError{Object: o.Name(), Handle: handle, Err: o.Err}
+	}
+	return o
+}
+
+// Unclassified is an object with an ID of which the token does not even tell the class.
+func Unclassified(handle cryptoki.Object, id []byte, err error) Object {
+	o := Object{Handle: handle, ID: id, Unclassified: true}
+	o.Err = &MalformedError{Object: o.Name(), Handle: handle, Err: err}
+	return o
+}
+
+// Kind is what objects have in common that have the same attributes.
+type Kind struct{ Class, CKK uint }
+
+// Kind is the object's.
+func (o Object) Kind() Kind { return Kind{o.Class, o.CKK} }
+
+// Absent are the attributes that did not come back, and that every object of this kind has and shows (PKCS#11 v2.40,
+// 4.7 to 4.9 and the pages of RSA and EC).
+func (o Object) Absent() (absent Set) {
+	for _, t := range Attributes {
+		if !o.came.Has(t) && o.shouldHave(t) {
+			absent.add(t)
+		}
+	}
+	return absent
+}
+
+func (o Object) shouldHave(t cryptoki.AttributeType) bool {
+	onCurve := o.CKK == cryptoki.CKK_EC || o.CKK == cryptoki.CKK_EC_EDWARDS
+	switch t {
+	case cryptoki.CKA_CLASS:
+		return true
+	case cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_TOKEN, cryptoki.CKA_PRIVATE:
+		return o.IsKey()
+	case cryptoki.CKA_SENSITIVE, cryptoki.CKA_EXTRACTABLE:
+		return o.IsKey() && o.Class != cryptoki.CKO_PUBLIC_KEY
+	case cryptoki.CKA_MODULUS, cryptoki.CKA_PUBLIC_EXPONENT:
+		return o.Class == cryptoki.CKO_PUBLIC_KEY && o.CKK == cryptoki.CKK_RSA
+	case cryptoki.CKA_EC_PARAMS:
+		return onCurve && o.IsKey()
+	case cryptoki.CKA_EC_POINT:
+		return onCurve && o.Class == cryptoki.CKO_PUBLIC_KEY
+	}
+	spec := SpecOf(o.CKK)
+	if spec == nil || !slices.Contains(spec.Classes, o.Class) {
+		return false
+	}
+	if spec.Alone() && t == cryptoki.CKA_VALUE_LEN {
+		return true
+	}
+	for _, row := range usages {
+		flag := row.private
+		if o.Class == cryptoki.CKO_PUBLIC_KEY {
+			flag = row.public
+		}
+		if spec.usages.Has(row.usage) && t == flag {
+			return true
+		}
+	}
+	return false
+}
+
+// ShowsItself says that the object shows a part of its key that no other key has; of a secret key, one that few others
+// have.
+func (o Object) ShowsItself() bool { return len(o.modulus)+len(o.point)+len(o.checkValue) > 0 }
+
+// IsKey says that the object is a key, or half of one.
+func (o Object) IsKey() bool { return ClassNames[o.Class] != "" }
+
+// OnToken is false for session objects, which die with their session and are nobody's keys.
+func (o Object) OnToken() bool { return !o.Knows(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
+
+// Counts says that the object is a key object on the token, or makes too little sense to tell.
+func (o Object) Counts() bool { return o.Err != nil || o.Unclassified || o.IsKey() && o.OnToken() }
+
+// Is says that the flag is true.
+func (o Object) Is(flag cryptoki.AttributeType) bool { return o.isTrue.Has(flag) }
+
+// Knows says that the token tells the attribute.
+func (o Object) Knows(t cryptoki.AttributeType) bool { return o.came.Has(t) }
+
+// Claim is what the token says of a flag: nil where it says nothing.
+func (o Object) Claim(flag cryptoki.AttributeType) *bool {
+	if !o.Knows(flag) {
+		return nil
+	}
+	v := o.Is(flag)
+	return &v
+}
+
+// Blank says that the object has neither a name nor a key, and shows that it has none.
+func (o Object) Blank() bool {
+	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Knows(cryptoki.CKA_TOKEN) && !o.OnToken() && o.Knows(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
+		len(o.ID)+len(o.Label)+len(o.modulus)+len(o.params)+len(o.point) == 0 && o.valueLen == 0
+}
+
+// SameObject says that two readings show the same object, its handle aside.
+func SameObject(a, b Object) bool {
+	return a.Label == b.Label && bytes.Equal(a.ID, b.ID) && SameKey(a, b)
+}
+
+// SameKey says that two readings show the same key material, whatever it is called by now.
+func SameKey(a, b Object) bool {
+	return a.Class == b.Class && a.CKK == b.CKK && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point) &&
+		a.valueLen == b.valueLen && bytes.Equal(a.checkValue, b.checkValue)
+}
+
+// IsOneOf says that o is one of the known objects, be it under another handle by now. One that shows nothing of its key
+// is known by its handle, or by being the only one of its kind among the found.
+func IsOneOf(known []Object, o Object, found []Object) bool {
+	alone := o.ShowsItself()
+	if !alone {
+		alike := 0
+		for _, other := range found {
+			if SameObject(o, other) {
+				alike++
+			}
+		}
+		alone = alike == 1
+	}
+	return slices.ContainsFunc(known, func(k Object) bool { return SameObject(k, o) && (alone || k.Handle == o.Handle) })
+}
+
+// Distinct leaves out what is the same object once more under another handle. One that shows nothing of its key is never
+// left out.
+func Distinct(objects []Object) []Object {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(objects, func(o Object) bool {
+		if !o.ShowsItself() {
+			return false
+		}
+		key := fmt.Sprintf("%d %d %x %q %x", o.Class, o.CKK, o.ID, o.Label, o.material())
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
+}
+
+// material is what tells the object from others of its name: what it shows of its key, then its length and its flags.
+func (o Object) material() []byte {
+	m := slices.Concat(o.modulus, o.params, o.point, o.checkValue)
+	m = binary.BigEndian.AppendUint64(m, uint64(o.valueLen))
+	for _, t := range Flags {
+		m = append(m, b2i(o.Is(t)), b2i(o.Knows(t)))
+	}
+	return m
+}
+
+func b2i(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// PrivateFirst orders objects: private halves, then others.
+func PrivateFirst(a, b Object) int {
+	rank := func(o Object) int {
+		if o.Class == cryptoki.CKO_PRIVATE_KEY {
+			return 0
+		}
+		return 1
+	}
+	return rank(a) - rank(b)
+}
+
+// unclassifiedClass is the Name.Class of an object of which not even the class can be read.
+const unclassifiedClass = "object"
+
+// Name names the object.
+func (o Object) Name() Name {
+	if o.Unclassified {
+		return Name{Class: unclassifiedClass, Type: "unreadable", ID: o.ID, Label: o.Label}
+	}
+	class := ClassNames[o.Class]
+	if class == "" {
+		class = fmt.Sprintf("object of class 0x%X", o.Class)
+	}
+	return Name{Class: class, Type: typeName(o.CKK), ID: o.ID, Label: o.Label}
+}
+
+// Names names objects.
+func Names(objects []Object) []Name {
+	names := make([]Name, len(objects))
+	for i, o := range objects {
+		names[i] = o.Name()
+	}
+	return names
+}

@@ -1,0 +1,148 @@
+package object
+
+import (
+	"bytes"
+	"cmp"
+	"crypto"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// PublicKey is a public key on the token, with or without its private half: a value, as it was read from there.
+type PublicKey struct {
+	ID         []byte
+	Label      string // the private half's, where there is one
+	Type       KeyType
+	PublicKey  crypto.PublicKey
+	HasPrivate bool     // the private half is there too
+	Usage      Usage    // what the private half may do; without one, what the public half's flags say, in its words
+	PublicUses []string // what the public half's flags allow: "encrypt", "verify", ...
+	// The token's claims: of the private half, where there is one; nil where it makes none.
+	Local, AlwaysSensitive, NeverExtractable *bool
+
+	fingerprint string
+}
+
+// Fingerprint is the SHA-256 of the key's SubjectPublicKeyInfo, in lower-case hex.
+func (k PublicKey) Fingerprint() string { return k.fingerprint }
+
+// MatchPublicKey chooses the one public key that is named from among the objects; named says whether an object is. Where it is not
+// one public key, the error lists what is named or, where that is nothing, what is there. One that was imported alone, to
+// verify with, is found as well; a private half alone is none. What makes no sense is an error only where it is named.
+// Errors: *MatchError, *HalfPairError, *AmbiguousError, *MalformedError.
+func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (PublicKey, error) {
+	keys, lone, err := publicKeys(objects, named)
+	switch {
+	case err != nil:
+		return PublicKey{}, err
+	case len(keys) == 1 && len(lone) == 0:
+		return keys[0], nil
+	case len(keys) == 0 && len(lone) == 1:
+		return PublicKey{}, halfError(lone[0].ID, lone)
+	case len(keys)+len(lone) == 0:
+		return PublicKey{}, &MatchError{There: publicNames(there)}
+	}
+	miss := &MatchError{}
+	for _, k := range keys {
+		name := Name{Class: ClassNames[cryptoki.CKO_PUBLIC_KEY], Type: string(k.Type), ID: k.ID, Label: k.Label}
+		miss.Found = append(miss.Found, fmt.Sprintf("%s, SHA-256 fingerprint %s", name, k.fingerprint))
+	}
+	for _, o := range lone {
+		miss.Found = append(miss.Found, fmt.Sprintf("%s, which has no public half", o.Name()))
+	}
+	slices.Sort(miss.Found)
+	return PublicKey{}, miss
+}
+
+// publicKeys gives the public keys that are named, by the private half where there is one, and the private halves
+// that are named and have no public one. What makes no sense is an error only where it is named.
+func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lone []Object, err error) {
+	byID := map[string][]Object{}
+	for _, o := range objects {
+		if o.Unclassified {
+			continue
+		}
+		if o.Err == nil {
+			byID[string(o.ID)] = append(byID[string(o.ID)], o)
+		} else if named(o) {
+			return nil, nil, o.Err
+		}
+	}
+	for _, group := range byID {
+		if !slices.ContainsFunc(group, named) {
+			continue
+		}
+		m, err := match(OfType(group, ""))
+		if err != nil {
+			return nil, nil, err
+		}
+		if slices.ContainsFunc(m.maybe, named) {
+			return nil, nil, m.ambiguous(group[0].ID)
+		}
+		for _, pair := range m.keys {
+			if named(*pair.Private) {
+				keys = append(keys, PublicKey{
+					ID: pair.ID, Label: pair.Label, Type: pair.Type, PublicKey: pair.PublicKey, HasPrivate: true, Usage: pair.Usage, PublicUses: pair.Public.uses(),
+					Local: pair.Local, AlwaysSensitive: pair.AlwaysSensitive, NeverExtractable: pair.NeverExtractable, fingerprint: pair.fingerprint,
+				})
+			}
+		}
+		for _, half := range m.lone {
+			switch {
+			case !named(half):
+			case half.Class == cryptoki.CKO_PRIVATE_KEY:
+				lone = append(lone, half)
+			default:
+				key, err := newPublicKey(half)
+				if err != nil {
+					return nil, nil, err
+				}
+				keys = append(keys, key)
+			}
+		}
+	}
+	slices.SortFunc(keys, func(a, b PublicKey) int {
+		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint))
+	})
+	return keys, lone, nil
+}
+
+// newPublicKey is a public half without a private one.
+func newPublicKey(o Object) (PublicKey, error) {
+	spec := SpecOf(o.CKK)
+	pub, fingerprint, err := spec.read(o)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	key := PublicKey{
+		ID: o.ID, Label: o.Label, Type: spec.Name, PublicKey: pub, PublicUses: o.uses(), fingerprint: fingerprint,
+		Local: o.Claim(cryptoki.CKA_LOCAL), AlwaysSensitive: o.Claim(cryptoki.CKA_ALWAYS_SENSITIVE), NeverExtractable: o.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
+	}
+	for _, row := range usages {
+		if spec.usages.Has(row.usage) && o.Knows(row.public) && o.Is(row.public) {
+			key.Usage |= row.usage
+		}
+	}
+	return key, nil
+}
+
+// publicNames names the public keys among objects, and the private halves whose ID no public half bears.
+func publicNames(objects []Object) []string {
+	public := map[string]bool{}
+	for _, o := range objects {
+		if o.Class == cryptoki.CKO_PUBLIC_KEY {
+			public[string(o.ID)] = true
+		}
+	}
+	names := []string{}
+	for _, o := range objects {
+		if o.Err == nil && (o.Class == cryptoki.CKO_PUBLIC_KEY || o.Class == cryptoki.CKO_PRIVATE_KEY && !public[string(o.ID)]) {
+			names = append(names, o.Name().String())
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,62 @@
+package object
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// Flags are the boolean attributes that are read from every object.
+var Flags = []cryptoki.AttributeType{
+	cryptoki.CKA_TOKEN, cryptoki.CKA_PRIVATE, cryptoki.CKA_SENSITIVE, cryptoki.CKA_EXTRACTABLE, cryptoki.CKA_LOCAL,
+	cryptoki.CKA_ALWAYS_SENSITIVE, cryptoki.CKA_NEVER_EXTRACTABLE, cryptoki.CKA_SIGN, cryptoki.CKA_VERIFY,
+	cryptoki.CKA_ENCRYPT, cryptoki.CKA_DECRYPT, cryptoki.CKA_WRAP, cryptoki.CKA_UNWRAP, cryptoki.CKA_DERIVE,
+}
+
+// Attributes are read from every object, in one call: an object answers with what it has.
+var Attributes = append([]cryptoki.AttributeType{
+	cryptoki.CKA_CLASS, cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_MODULUS,
+	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN, cryptoki.CKA_CHECK_VALUE,
+}, Flags...)
+
+// Set is a set of Attributes.
+type Set [2]uint64
+
+// places are the attributes' places in a Set. The array's length is checked by TestEveryAttributeHasAPlace.
+var places = func() map[cryptoki.AttributeType]int {
+	m := map[cryptoki.AttributeType]int{}
+	for i, t := range Attributes {
+		m[t] = i
+	}
+	return m
+}()
+
+func (s *Set) add(t cryptoki.AttributeType) {
+	if i, ok := places[t]; ok {
+		s[i/64] |= 1 << (i % 64)
+	}
+}
+
+func (s *Set) remove(t cryptoki.AttributeType) {
+	if i, ok := places[t]; ok {
+		s[i/64] &^= 1 << (i % 64)
+	}
+}
+
+// Has says that the attribute is in the set.
+func (s Set) Has(t cryptoki.AttributeType) bool {
+	i, ok := places[t]
+	return ok && s[i/64]&(1<<(i%64)) != 0
+}
+
+// Without is what is in s and not in other.
+func (s Set) Without(other Set) Set { return Set{s[0] &^ other[0], s[1] &^ other[1]} }
+
+// With is what is in s or in other.
+func (s Set) With(other Set) Set { return Set{s[0] | other[0], s[1] | other[1]} }
+
+// Len is how many attributes are in the set.
+func (s Set) Len() int { return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) }
+
+func isFlag(t cryptoki.AttributeType) bool { return slices.Contains(Flags, t) }

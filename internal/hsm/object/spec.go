@@ -1,0 +1,363 @@
+package object
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// KeyType is a type of key.
+type KeyType string
+
+// The types of key.
+const (
+	RSA KeyType = "RSA"
+	EC  KeyType = "EC" // on any curve, Ed25519 among them: PKCS#11 has two values of CKA_KEY_TYPE for them
+	// Secret: a key that is no pair, of a Template's Kind.
+	Secret KeyType = "secret"
+)
+
+// The kinds of secret key.
+const (
+	AES     = "aes"
+	Generic = "generic" // bytes, for HMAC
+)
+
+// Spec is what differs between types of key: a row of the table for each CKA_KEY_TYPE.
+type Spec struct {
+	Name      KeyType
+	Title     string // in messages
+	CKK       uint   // CKA_KEY_TYPE
+	Classes   []uint // CKA_CLASS of the objects that make a key whole: that which holds the secret, then its public half, if it has one
+	Mechanism cryptoki.MechanismType
+	May       Usage // what such a key can be made for
+	// Proofs show that the halves belong together, or that a secret key undoes what it does; the first that the key's
+	// usage allows is made.
+	Proofs []Proof
+	// Disproved is what a proof that fails shows.
+	Disproved string
+	// Computes: where the token shows no check value, encrypting gives it, if the key may do that.
+	Computes bool
+
+	curves map[string]uint // by their JOSE names, with their size in bits; nil where the type has none
+	kind   string          // of a secret key: AES or Generic
+	usages Usage           // those that are written explicitly
+	// template gives the attributes that say what kind of key to make: of the public half, where there is one.
+	template func(Template) []cryptoki.Attribute
+	// parse makes the public key of the public half's attributes; errors name the attribute. nil where there is none.
+	parse func(public Object) (crypto.PublicKey, error)
+	// halves says whether the two halves show the same key: undecided where the private half shows too little. nil where
+	// a key is one object.
+	halves func(private, public Object) Verdict
+	// differs says in what the key differs from what was asked for.
+	differs func(Template, Key) []string
+	// size is the key's size in bits, as the generating mechanism bounds it.
+	size func(Template) uint
+	// leastMost is the lowest upper bound that can be a number of bits: some tokens give bytes.
+	leastMost uint
+	// bytes: PKCS#11 has the mechanism's bounds in bytes. Such that can be no bits are taken for that.
+	bytes bool
+	// sizes says what is wrong with the size that is asked for, where any would be; nil where the caller's word will do.
+	sizes func(Template) error
+}
+
+// Proof is an operation that shows that a key is one, for those with a usage that allows it.
+type Proof struct {
+	Usage  Usage
+	Method Method
+}
+
+// Method is the operation of a Proof.
+type Method int
+
+// The operations that prove a key. Each is made by package hsm.
+const (
+	SignRSA    Method = iota // RSASSA-PKCS1-v1_5 with SHA-256, verified here
+	DecryptRSA               // RSAES-OAEP, encrypted here
+	SignECDSA                // with SHA-256, verified here
+	SignEdDSA                // verified here
+	AgreeECDH                // with a pair that is made here
+	CipherAES                // a block, encrypted and decrypted
+	MACAES                   // CKM_AES_CMAC, signed and verified
+	HMACSHA256               // CKM_SHA256_HMAC, signed and verified
+	HMACSHA1                 // CKM_SHA_1_HMAC, signed and verified
+)
+
+// halfClasses are the classes of the halves of a pair.
+var halfClasses = []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY}
+
+// strangers is what the failed proof of a pair shows.
+const strangers = "the two halves do not belong together"
+
+// Verdict is what can be told of two things being the same.
+type Verdict int
+
+// What can be told.
+const (
+	Undecided Verdict = iota
+	Same
+	Different
+)
+
+func verdictOf(equal bool) Verdict {
+	if equal {
+		return Same
+	}
+	return Different
+}
+
+// every usage of a private key. What a type of key cannot do is written too, as false: SoftHSM's default is true.
+const every = Sign | Decrypt | Unwrap | Derive
+
+var specs = []Spec{
+	{
+		Name: RSA, Title: "RSA", CKK: cryptoki.CKK_RSA, Classes: halfClasses, Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
+		May: Sign | Decrypt | Unwrap, usages: Sign | Decrypt | Unwrap,
+		template: func(t Template) []cryptoki.Attribute {
+			return []cryptoki.Attribute{
+				cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(t.ModulusBits)),
+				cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, big.NewInt(t.PublicExponent).Bytes()),
+			}
+		},
+		parse: func(o Object) (crypto.PublicKey, error) { return publickey.ParseRSA(o.modulus, o.exponent) },
+		halves: func(private, public Object) Verdict {
+			if len(private.modulus) == 0 {
+				return Undecided
+			}
+			trim := func(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
+			return verdictOf(bytes.Equal(trim(private.modulus), trim(public.modulus)))
+		},
+		differs: func(t Template, key Key) (problems []string) {
+			pub := key.PublicKey.(*rsa.PublicKey)
+			if bits := pub.N.BitLen(); bits != t.ModulusBits {
+				problems = append(problems, fmt.Sprintf("its modulus has %d bits, not %d", bits, t.ModulusBits))
+			}
+			if int64(pub.E) != t.PublicExponent {
+				problems = append(problems, fmt.Sprintf("its public exponent is %d, not %d", pub.E, t.PublicExponent))
+			}
+			return problems
+		},
+		size: func(t Template) uint { return uint(t.ModulusBits) }, leastMost: 1024,
+		Proofs: []Proof{{Sign, SignRSA}, {Decrypt, DecryptRSA}}, Disproved: strangers,
+	},
+	onCurves(Spec{
+		Title: "EC", CKK: cryptoki.CKK_EC, Mechanism: cryptoki.CKM_EC_KEY_PAIR_GEN,
+		curves: map[string]uint{publickey.P256: 256, publickey.P384: 384, publickey.P521: 521, publickey.Secp256k1: 256},
+		May:    Sign | Derive,
+		Proofs: []Proof{{Sign, SignECDSA}, {Derive, AgreeECDH}},
+	}),
+	onCurves(Spec{
+		Title: "Edwards", CKK: cryptoki.CKK_EC_EDWARDS, Mechanism: cryptoki.CKM_EC_EDWARDS_KEY_PAIR_GEN,
+		curves: map[string]uint{publickey.Ed25519: 255},
+		May:    Sign,
+		Proofs: []Proof{{Sign, SignEdDSA}},
+	}),
+	secret(Spec{
+		Title: "AES", CKK: cryptoki.CKK_AES, Mechanism: cryptoki.CKM_AES_KEY_GEN, kind: AES,
+		May:       Encrypt | Decrypt | Wrap | Unwrap | Sign | Verify,
+		leastMost: 128, bytes: true, Computes: true,
+		sizes: func(t Template) error {
+			if t.Bits != 128 && t.Bits != 192 && t.Bits != 256 {
+				return unfit("AES keys have 128, 192 or 256 bits, not %d", t.Bits)
+			}
+			return nil
+		},
+		Proofs: []Proof{{Encrypt | Decrypt, CipherAES}, {Sign | Verify, MACAES}},
+	}),
+	secret(Spec{
+		Title: "generic", CKK: cryptoki.CKK_GENERIC_SECRET, Mechanism: cryptoki.CKM_GENERIC_SECRET_KEY_GEN, kind: Generic,
+		May:       Sign | Verify,
+		leastMost: 1024,
+		sizes: func(t Template) error {
+			if t.Bits < 128 || t.Bits > 4096 || t.Bits%8 != 0 {
+				return unfit("generic keys have whole bytes, from 128 to 4096 bits, not %d bits", t.Bits)
+			}
+			return nil
+		},
+		Proofs: []Proof{{Sign | Verify, HMACSHA256}, {Sign | Verify, HMACSHA1}},
+	}),
+}
+
+// secret fills in what all types of secret key have in common.
+func secret(kt Spec) Spec {
+	kt.Name, kt.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
+	kt.usages, kt.Disproved = every|Encrypt|Verify|Wrap, "it does not undo, or does not verify, what it has done itself"
+	kt.template = func(t Template) []cryptoki.Attribute {
+		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
+	}
+	kt.differs = func(t Template, key Key) []string {
+		if key.Bits != 0 && key.Bits != t.Bits { // 0 is not told
+			return []string{fmt.Sprintf("it has %d bits, not %d", key.Bits, t.Bits)}
+		}
+		return nil
+	}
+	kt.size = func(t Template) uint { return uint(t.Bits) }
+	return kt
+}
+
+// onCurves fills in what all types of key on curves have in common.
+func onCurves(kt Spec) Spec {
+	kt.Name, kt.Classes, kt.usages, kt.leastMost, kt.Disproved = EC, halfClasses, every, 112, strangers
+	kt.template = func(t Template) []cryptoki.Attribute {
+		params, _ := publickey.ECParams(t.Curve) // the row has the curve
+		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
+	}
+	kt.parse = func(o Object) (crypto.PublicKey, error) {
+		key, curve, err := publickey.ParseEC(o.params, o.point)
+		if err == nil && kt.curves[curve] == 0 {
+			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is no curve of the CKA_KEY_TYPE", curve)
+		}
+		return key, err
+	}
+	kt.halves = func(private, public Object) Verdict {
+		if len(private.point) > 0 {
+			mine, err := kt.parse(private)
+			theirs, publicErr := kt.parse(public)
+			if err == nil && publicErr == nil {
+				return verdictOf(publickey.Equal(mine, theirs))
+			}
+		}
+		// Many a private half shows no point, and its curve at best.
+		curve, err := publickey.ParseECParams(private.params)
+		if other, publicErr := publickey.ParseECParams(public.params); err == nil && publicErr == nil && curve != other {
+			return Different
+		}
+		return Undecided
+	}
+	kt.differs = func(t Template, key Key) []string {
+		if curve := publickey.Curve(key.PublicKey); curve != t.Curve {
+			return []string{fmt.Sprintf("it is on the curve %s, not on %s", curve, t.Curve)}
+		}
+		return nil
+	}
+	kt.size = func(t Template) uint { return kt.curves[t.Curve] }
+	return kt
+}
+
+// Alone says that a key is one object, which has no other half.
+func (s *Spec) Alone() bool { return len(s.Classes) == 1 }
+
+// Noun is such as "RSA key pairs".
+func (s *Spec) Noun() string {
+	if s.Alone() {
+		return s.Title + " keys"
+	}
+	return s.Title + " key pairs"
+}
+
+// Composition is such as "a private key and a public key".
+func (s *Spec) Composition() string {
+	var each []string
+	for _, class := range s.Classes {
+		each = append(each, "a "+ClassNames[class])
+	}
+	return strings.Join(each, " and ")
+}
+
+// Parts picks out of objects those that make a key of the type whole. ok is false where one of them is missing or makes
+// no sense. public is nil where a key is one object.
+func (s *Spec) Parts(objects []Object) (private, public *Object, ok bool) {
+	of := map[uint]*Object{}
+	for i := range objects {
+		of[objects[i].Class] = &objects[i]
+	}
+	for _, class := range s.Classes {
+		if of[class] == nil || of[class].Err != nil {
+			return nil, nil, false
+		}
+	}
+	if s.Alone() {
+		return of[s.Classes[0]], nil, true
+	}
+	return of[s.Classes[0]], of[s.Classes[1]], true
+}
+
+// Belong says whether the parts show the same key.
+func (s *Spec) Belong(private, public *Object) Verdict {
+	if s.Alone() {
+		return Same
+	}
+	return s.halves(*private, *public)
+}
+
+// Fingerprint is that of what an object shows of its key, "" where that is too little: of a public half the SHA-256 of
+// the key's SubjectPublicKeyInfo, of a secret key its check value, in lower-case hex.
+func (s *Spec) Fingerprint(o Object) string {
+	if s.Alone() {
+		return hex.EncodeToString(o.checkValue)
+	}
+	_, fingerprint, _ := s.read(o)
+	return fingerprint
+}
+
+// read gives the public key of a public half, and its fingerprint. Errors: *MalformedError.
+func (s *Spec) read(public Object) (key crypto.PublicKey, fingerprint string, err error) {
+	if key, err = s.parse(public); err == nil {
+		fingerprint, err = publickey.Fingerprint(key)
+	}
+	if err != nil {
+		return nil, "", &MalformedError{Object: public.Name(), Err: err}
+	}
+	return key, fingerprint, nil
+}
+
+// Offered holds a key's size against the bounds of the mechanism that makes it. They are hints: bounds that cannot be
+// bits are passed over, and some tokens round up to whole bytes. Errors: *MechanismError.
+func (s *Spec) Offered(t Template, info cryptoki.MechanismInfo) error {
+	bits, least, most := s.size(t), info.MinKeySize, info.MaxKeySize
+	if s.bytes && most < s.leastMost {
+		least, most = 8*least, 8*most
+	}
+	if most < s.leastMost || least > most || most == cryptoki.Unknown || (bits+7)/8*8 >= least && bits <= most {
+		return nil
+	}
+	return &MechanismError{
+		Wanted: strings.TrimSpace(fmt.Sprintf("%s keys of %d bits %s", s.Title, bits, t.Curve)),
+		Offers: fmt.Sprintf("%s keys of %d to %d bits", s.Title, least, most),
+	}
+}
+
+// Permits is an *UnfitError where such a key cannot have the usage.
+func (s *Spec) Permits(usage Usage) error {
+	if s.May.Has(usage) {
+		return nil
+	}
+	return unfit("%s keys are for %s, not for %s", s.Title, s.May, usage&^s.May)
+}
+
+func unfit(format string, args ...any) error { return &UnfitError{fmt.Sprintf(format, args...)} }
+
+// SpecOf is the row of a CKA_KEY_TYPE, or nil where there is none.
+func SpecOf(ckk uint) *Spec {
+	for i := range specs {
+		if specs[i].CKK == ckk {
+			return &specs[i]
+		}
+	}
+	return nil
+}
+
+func typeName(ckk uint) string {
+	if s := SpecOf(ckk); s != nil {
+		return s.Title
+	}
+	return fmt.Sprintf("type 0x%X", ckk)
+}
+
+// KeyTypes are the names of the key types that an Entry may have; others have their number.
+func KeyTypes() []string {
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Title)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

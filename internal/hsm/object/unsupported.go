@@ -1,0 +1,23 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// unsupported says what kind of key a half is, where that is not in the table: the type, or the curve; else it is "".
+func (o Object) unsupported() string {
+	if SpecOf(o.CKK) == nil {
+		return typeName(o.CKK)
+	}
+	if len(o.params) == 0 {
+		return ""
+	}
+	_, _, err := publickey.ParseEC(o.params, nil)
+	if unknown, ok := errors.AsType[*publickey.UnknownCurveError](err); ok {
+		return fmt.Sprintf("%s on the curve %s", typeName(o.CKK), unknown.Curve)
+	}
+	return ""
+}

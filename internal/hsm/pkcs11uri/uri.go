@@ -1,0 +1,147 @@
+// Package pkcs11uri reads and writes PKCS#11 URIs (RFC 7512) that name keys. It makes no calls.
+package pkcs11uri
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// URI is a PKCS#11 URI (RFC 7512) that names keys: what is nil or empty matches everything.
+type URI struct {
+	Token, Serial, Manufacturer, Model, Object *string
+	ID                                         []byte
+	Slot                                       *uint
+	Type                                       string // "public" or "private", either half of a pair; "secret-key"; "": any
+}
+
+// errPIN does not repeat the URI, since there is a PIN in it.
+var errPIN = errors.New("a PKCS#11 URI is public, so a PIN in it is refused: remove pin-value or pin-source, and change that PIN if the URI has been written down anywhere")
+
+// Parse reads a `pkcs11:` URI. Attributes that it could not match, such as those of the library, are refused
+// rather than passed over, and so is the query part: it says which module to load, which is configured elsewhere.
+func Parse(s string) (URI, error) {
+	var u URI
+	scheme, rest, ok := strings.Cut(s, ":")
+	if !ok || !strings.EqualFold(scheme, "pkcs11") {
+		return u, errors.New("a PKCS#11 URI starts with \"pkcs11:\" (RFC 7512)")
+	}
+	path, query, hasQuery := strings.Cut(rest, "?")
+	if strings.Contains(strings.ToLower(query), "pin-") || strings.Contains(strings.ToLower(path), "pin-") {
+		return u, errPIN
+	}
+	if hasQuery {
+		return u, errors.New("a PKCS#11 URI here has no part after \"?\": the provider's configuration says which module is loaded")
+	}
+	seen := map[string]bool{}
+	for part := range strings.SplitSeq(path, ";") {
+		name, raw, ok := strings.Cut(part, "=")
+		if !ok {
+			return u, fmt.Errorf("%q in the PKCS#11 URI is no attribute=value", part)
+		}
+		value, err := url.PathUnescape(raw)
+		if err != nil {
+			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is not well encoded: %w", name, err)
+		}
+		if seen[name] {
+			return u, fmt.Errorf("%s stands twice in the PKCS#11 URI", name)
+		}
+		seen[name] = true
+		if err := u.set(name, value); err != nil {
+			return u, err
+		}
+	}
+	return u, nil
+}
+
+func (u *URI) set(name, value string) error {
+	texts := map[string]**string{
+		"token": &u.Token, "serial": &u.Serial, "manufacturer": &u.Manufacturer, "model": &u.Model, "object": &u.Object,
+	}
+	if text, ok := texts[name]; ok {
+		*text = &value
+		return nil
+	}
+	switch name {
+	case "id":
+		if value == "" || len(value) > object.MaxIDLength {
+			return fmt.Errorf("id in the PKCS#11 URI has %d bytes; a key ID has 1 to %d", len(value), object.MaxIDLength)
+		}
+		u.ID = []byte(value)
+	case "slot-id":
+		slot, err := cryptoki.ParseSlot(value)
+		if err != nil {
+			return fmt.Errorf("slot-id in the PKCS#11 URI: %w", err)
+		}
+		u.Slot = &slot
+	case "type":
+		if value != "public" && value != "private" && value != secretKey {
+			return fmt.Errorf("type=%s in the PKCS#11 URI is neither half of a key pair nor a secret key", value)
+		}
+		u.Type = value
+	default:
+		return fmt.Errorf("the attribute %q of a PKCS#11 URI is not understood here: use token, serial, manufacturer, model, slot-id, object, id or type", name)
+	}
+	return nil
+}
+
+// secretKey is the type of secret keys (RFC 7512, 2.3).
+const secretKey = "secret-key"
+
+// Matches says that the URI names the key of that label and ID on that token, be it a pair, either half of one, or a
+// secret key.
+func (u URI) Matches(token cryptoki.TokenInfo, secret bool, label string, id []byte) bool {
+	is := func(want *string, have string) bool { return want == nil || *want == have }
+	return u.MatchesToken(token) && is(u.Object, label) && (u.ID == nil || bytes.Equal(u.ID, id)) &&
+		(u.Type == "" || secret == (u.Type == secretKey))
+}
+
+// MatchesToken says that the URI may name keys of that token.
+func (u URI) MatchesToken(token cryptoki.TokenInfo) bool {
+	is := func(want *string, have string) bool { return want == nil || *want == have }
+	return is(u.Token, token.Label) && is(u.Serial, token.Serial) && is(u.Manufacturer, token.Manufacturer) &&
+		is(u.Model, token.Model) && (u.Slot == nil || *u.Slot == token.Slot)
+}
+
+// Format is the PKCS#11 URI of a key pair or of half of one: its token's label, its label and its ID. It has no serial
+// number, since a replica of the token has another one, and no PIN.
+func Format(token cryptoki.TokenInfo, label string, id []byte) string {
+	var b strings.Builder
+	b.WriteString("pkcs11:token=")
+	escape(&b, []byte(token.Label), false)
+	b.WriteString(";object=")
+	escape(&b, []byte(label), false)
+	b.WriteString(";id=")
+	escape(&b, id, true)
+	return b.String()
+}
+
+// FormatSecretKey is likewise that of a secret key, and says that it is one.
+func FormatSecretKey(token cryptoki.TokenInfo, label string, id []byte) string {
+	return Format(token, label, id) + ";type=" + secretKey
+}
+
+// Of is the key's PKCS#11 URI.
+func Of(token cryptoki.TokenInfo, key object.Key) string {
+	if key.PublicKey == nil {
+		return FormatSecretKey(token, key.Label, key.ID)
+	}
+	return Format(token, key.Label, key.ID)
+}
+
+// escape writes percent-encoded bytes: all of them for an ID, as RFC 7512 advises, else those that are not
+// unreserved.
+func escape(b *strings.Builder, value []byte, all bool) {
+	for _, c := range value {
+		if !all && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0) {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(b, "%%%02X", c)
+	}
+}

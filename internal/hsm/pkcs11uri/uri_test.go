@@ -1,0 +1,79 @@
+package pkcs11uri
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+func TestURI(t *testing.T) {
+	token := cryptoki.TokenInfo{Label: "my token;1", Serial: "12", Slot: 3, Flags: cryptoki.CKF_TOKEN_INITIALIZED}
+	text := Format(token, "a b/ü", []byte{0, 'k', 0xff})
+	if text != "pkcs11:token=my%20token%3B1;object=a%20b%2F%C3%BC;id=%00%6B%FF" {
+		t.Error(text)
+	}
+	u, err := Parse(text)
+	if err != nil || !u.Matches(token, false, "a b/ü", []byte{0, 'k', 0xff}) || u.Matches(token, false, "a b/ü", []byte("k")) || !u.Matches(token, true, "a b/ü", u.ID) {
+		t.Errorf("%+v, %v", u, err)
+	}
+	for uri, secret := range map[string]bool{
+		text + ";type=private": false, text + ";type=public": false, FormatSecretKey(token, "a b/ü", u.ID): true,
+	} {
+		u, err := Parse(uri)
+		if err != nil || !u.Matches(token, secret, "a b/ü", u.ID) || u.Matches(token, !secret, "a b/ü", u.ID) {
+			t.Errorf("%s is %+v, %v", uri, u, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		uri string
+		ok  bool
+	}{
+		"a key by its ID":                {"pkcs11:id=%6b", true},
+		"scheme in capitals":             {"PKCS11:id=%6b", true},
+		"a type that is half a pair":     {"pkcs11:object=a;type=private", true},
+		"a slot ID":                      {"pkcs11:slot-id=3;id=k", true},
+		"another scheme":                 {"file:id=%6b", false},
+		"a secret key":                   {"pkcs11:object=a;type=secret-key", true},
+		"a type that is no key's":        {"pkcs11:object=a;type=cert", false},
+		"an attribute twice":             {"pkcs11:id=a;id=b", false},
+		"an attribute not understood":    {"pkcs11:library-manufacturer=x", false},
+		"a broken percent":               {"pkcs11:id=%6", false},
+		"no value":                       {"pkcs11:id", false},
+		"an empty ID":                    {"pkcs11:id=", false},
+		"a module, which is configured":  {"pkcs11:id=a?module-path=/x", false},
+		"nothing at all":                 {"", false},
+		"a PIN":                          {"pkcs11:id=a?pin-value=seecret", false},
+		"a PIN where none can be":        {"pkcs11:id=a;pin-value=seecret", false},
+		"a PIN's source":                 {"pkcs11:id=a?PIN-SOURCE=/seecret", false},
+		"a slot ID that is not a number": {"pkcs11:slot-id=x", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(c.uri)
+			if (err == nil) != c.ok {
+				t.Errorf("got %v", err)
+			}
+			if strings.Contains(fmt.Sprint(err), "seecret") {
+				t.Errorf("the PIN is in the error: %v", err)
+			}
+		})
+	}
+}
+
+func FuzzURI(f *testing.F) {
+	for _, s := range []string{"pkcs11:id=%6b", "pkcs11:token=a;object=b;id=c", "pkcs11:slot-id=0x1?", "pkcs11:;;"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		u, err := Parse(s)
+		if err != nil || u.ID == nil || u.Object == nil {
+			return
+		}
+		again, err := Parse(Format(cryptoki.TokenInfo{}, *u.Object, u.ID))
+		if err != nil || !bytes.Equal(again.ID, u.ID) || *again.Object != *u.Object {
+			t.Errorf("%q is written as what reads as %+v, %v", s, again, err)
+		}
+	})
+}

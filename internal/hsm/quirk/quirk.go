@@ -1,0 +1,139 @@
+// Package quirk is the table of what makes of module and token do differently from the specification, or from each
+// other, as far as keys are concerned: a row each, with the versions that it was seen with, what was seen, what is done
+// about it, and the test that shows it. What the operations ask for is data ([Differences]), never a make's name.
+//
+//	differences := quirk.Of(moduleInfo, tokenInfo)
+//	if differences.OneSession { ... }
+package quirk
+
+import "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+
+// Differences are what the operations ask of the table. The zero value is a token that keeps to the specification.
+type Differences struct {
+	// NoPublicUsage: the usage flags of a public half are neither written nor read.
+	NoPublicUsage bool
+	// OneSession: no more than one session is opened.
+	OneSession bool
+	// ShownTwice: what shows the same key under two handles is one object.
+	ShownTwice bool
+	// Torn: calls that look at objects and calls that write them are kept apart, and what reads as torn all the same is
+	// looked at again.
+	Torn bool
+	// StaleView: one process of a machine at a time makes, moves and destroys objects.
+	StaleView bool
+	// Blanks: a generation that failed is swept up behind.
+	Blanks bool
+	// Crowded: what is refused beside other generations is asked for once more with none beside it.
+	Crowded bool
+}
+
+// Row is one thing that a make does differently.
+type Row struct {
+	Make     string // its name
+	Versions string // those in which it was seen
+	Seen     string // what it does
+	Done     string // what is done about it
+	Test     string // the test that shows it
+
+	// The make is recognised by one of these. A row that has neither holds for everyone: what it takes is harmless for
+	// tokens that do not need it.
+	Module string // manufacturer of the module (C_GetInfo)
+	Token  string // manufacturer of the token (C_GetTokenInfo), where a module may pass on another one's tokens
+
+	set func(*Differences)
+}
+
+const (
+	tpm2    = "tpm2-software.github.io"
+	ibm     = "IBM"
+	softHSM = "SoftHSM project"
+)
+
+// Rows is the table.
+var Rows = []Row{
+	{
+		Make: "tpm2-pkcs11", Versions: "1.9", Module: tpm2,
+		Seen: "The usage flags of a public half are crossed with those of the private half: CKA_VERIFY wants the private half to decrypt, CKA_ENCRYPT wants it to sign. A template that has them is refused.",
+		Done: "They are neither written nor read.",
+		Test: "TestEveryMake",
+		set:  func(d *Differences) { d.NoPublicUsage = true },
+	},
+	{
+		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
+		Seen: "C_DestroyObject crashes the process where another session destroys too.",
+		Done: "There is one session.",
+		Test: "TestEveryMake",
+		set:  func(d *Differences) { d.OneSession = true },
+	},
+	{
+		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
+		Seen: "Objects that a process makes at the same time are shown to it twice, under two handles.",
+		Done: "What shows the same key, name and flags is taken for one object.",
+		Test: "TestAnObjectThatIsShownTwiceIsOne",
+		set:  func(d *Differences) { d.ShownTwice = true },
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
+		Seen: "An object's file is locked against other processes, but not against the process's other threads, and each search reads all files that changed. A search beside a write reads half an object: the " +
+			"process then loses sight of it, or an attribute is lost for good.",
+		Done: "Package softhsm: a gate keeps what looks and what writes apart, an absence counts if two searches show it, and what is torn all the same is read again or cleared away.",
+		Test: "TestChangingBesideSearches",
+		set:  func(d *Differences) { d.Torn = true },
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
+		Seen: "A process that has just written an object does not see what another process wrote at the same time, so that both find an ID free, make it, and see nobody's key but their own.",
+		Done: "Package softhsm: one process of a machine writes at a time.",
+		Test: "TestTwoProcessesMakeTheSameID",
+		set:  func(d *Differences) { d.StaleView = true },
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
+		Seen: "A generation writes objects that have no attributes but the defaults before it gives them their own. One that fails leaves them in the token's files, as session objects of nobody.",
+		Done: "Package softhsm: they are swept away.",
+		Test: "TestWhatAFailedGenerationLeavesIsSweptAway",
+		set:  func(d *Differences) { d.Blanks = true },
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
+		Seen: "Of several generations at the same time, one is refused now and then as if its template made no sense.",
+		Done: "It is asked for once more, with no other generation beside it: alone, a template gets its true answer.",
+		Test: "TestWhatIsRefusedInACrowdIsAskedForAlone",
+		set:  func(d *Differences) { d.Crowded = true },
+	},
+
+	{
+		Make: "SoftHSM, tpm2-pkcs11", Versions: "2.6.1, 1.9",
+		Seen: "A login while the process is logged in answers CKR_USER_ALREADY_LOGGED_IN, whatever the PIN.",
+		Done: "A second PIN for a token that the process is logged in to is refused without asking the token.",
+		Test: "TestAWrongPINIsSentOnce",
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1",
+		Seen: "An Ed25519 point is DER, where the specification has the bare bytes; EC points come in either form from others.",
+		Done: "Package publickey reads both forms.",
+		Test: "TestParseECReadsEachFormOfParametersAndPoint",
+	},
+	{
+		Make: "openCryptoki", Versions: "3.8.1",
+		Seen: "Bounds of AES mechanisms are told in bytes, as the specification has it; others tell bits.",
+		Done: "Bounds that can be no bits are taken for bytes.",
+		Test: "TestTheBoundsOfAESKeysAreInBytes",
+	},
+	{
+		Make: "NSS", Versions: "3.87",
+		Seen: "CKA_LOCAL is false of keys that it made itself.",
+		Done: "What a token claims of a key's past is shown, and decides nothing.",
+		Test: "TestEveryMake",
+	},
+}
+
+// Of gives what is different about a token, reached through a module.
+func Of(module cryptoki.Info, token cryptoki.TokenInfo) (d Differences) {
+	for _, row := range Rows {
+		if row.set != nil && (row.Module != "" && row.Module == module.Manufacturer || row.Token != "" && row.Token == token.Manufacturer) {
+			row.set(&d)
+		}
+	}
+	return d
+}

@@ -1,0 +1,63 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// What becomes of logins.
+var (
+	// ErrNoPIN: the token wants a login, and no PIN is given.
+	ErrNoPIN = errors.New("no PIN is given")
+	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process; it is not tried again.
+	ErrPINIncorrect = errors.New("the token refused the PIN")
+	// ErrPINLocked: the user PIN is locked.
+	ErrPINLocked = errors.New("the user PIN is locked")
+	// ErrPINFinalTry: one more wrong PIN would lock the token, so none is sent.
+	ErrPINFinalTry = errors.New("one more wrong PIN would lock the token")
+	// ErrPINExpired: the PIN is right but has to be changed before anything else is allowed.
+	ErrPINExpired = errors.New("the PIN has to be changed first")
+	// ErrPINNotSet: the token has no user PIN yet.
+	ErrPINNotSet = errors.New("the token has no user PIN yet")
+	// ErrNoToken: no token, or more than one, is the one that is meant; or another one is in its slot by now.
+	ErrNoToken = errors.New("not exactly one token matches")
+)
+
+// pinErrors are the codes of C_Login that speak of the PIN, and what callers are told.
+var pinErrors = map[cryptoki.RV]error{
+	cryptoki.CKR_PIN_INCORRECT:            ErrPINIncorrect,
+	cryptoki.CKR_PIN_INVALID:              ErrPINIncorrect,
+	cryptoki.CKR_PIN_LEN_RANGE:            ErrPINIncorrect,
+	cryptoki.CKR_PIN_LOCKED:               ErrPINLocked,
+	cryptoki.CKR_PIN_EXPIRED:              ErrPINExpired,
+	cryptoki.CKR_USER_PIN_NOT_INITIALIZED: ErrPINNotSet,
+}
+
+// IsPINError says that a failure is about the PIN or its state on the token, so that trying again may lock it.
+func IsPINError(err error) bool {
+	for _, sentinel := range []error{ErrPINIncorrect, ErrPINLocked, ErrPINFinalTry, ErrPINExpired, ErrPINNotSet} {
+		if errors.Is(err, sentinel) {
+			return true
+		}
+	}
+	return false
+}
+
+// Repeatable says whether a read that failed so may be tried again. What a PIN was refused for is final, and nobody waits
+// twice for a call that hangs.
+func Repeatable(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	for _, sentinel := range pinErrors {
+		if errors.Is(err, sentinel) {
+			return false
+		}
+	}
+	var call *cryptoki.Error
+	var answer *cryptoki.AnswerError
+	return errors.As(err, &call) || errors.As(err, &answer) || errors.Is(err, object.ErrMalformed)
+}

@@ -1,0 +1,265 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// login is the process's login to one token. A login belongs to the process and token, not to a session, so
+// all who opened the token share it, one at a time. A token locks after few wrong PINs: a PIN that it
+// refused is never sent again, and every later caller is told of that one refusal.
+type login struct {
+	turn chan struct{} // holds one value: whoever takes it may open and close sessions, and log in
+
+	sessions map[*cryptoki.Session]bool // those that are open and were not lost
+	parked   *cryptoki.Session          // the last one, which nobody uses any more: with it the login would end
+
+	accepted *[sha256.Size]byte // the PIN that the token took
+	failures map[[sha256.Size]byte]*failure
+}
+
+// failure is what became of a PIN.
+type failure struct {
+	count int
+	err   error
+	final bool // never to be sent again
+}
+
+// maxLoginFailures bounds how often a PIN is sent that the token never took, where its answers do not even
+// speak of the PIN: some tokens answer a wrong one with a general error.
+const maxLoginFailures = 2
+
+// logins are the process's, by token: all who opened a token share its login.
+var logins = struct {
+	sync.Mutex
+	of map[string]*login
+}{of: map[string]*login{}}
+
+// credential is one opener's PIN for the login that all share.
+type credential struct {
+	*login
+	module *cryptoki.Module
+	token  cryptoki.TokenInfo // as it was opened
+	pin    PIN
+}
+
+func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
+	key := fmt.Sprintf("%s\x00%d\x00%s\x00%s", m.Path(), info.Slot, info.Serial, info.Label)
+	logins.Lock()
+	defer logins.Unlock()
+	l, ok := logins.of[key]
+	if !ok {
+		l = &login{turn: make(chan struct{}, 1), sessions: map[*cryptoki.Session]bool{}, failures: map[[sha256.Size]byte]*failure{}}
+		l.turn <- struct{}{}
+		logins.of[key] = l
+	}
+	return credential{login: l, module: m, token: info, pin: pin}
+}
+
+// open opens a session and leaves it logged in. One at a time of the process's sessions on a token is opened or
+// closed: the last to be closed ends the login, and some modules (SoftHSM 2.6.1) end it for one that is just
+// being opened, too.
+func (c credential) open(ctx context.Context) (*cryptoki.Session, error) {
+	if err := c.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer c.giveTurn()
+	open := func() (*cryptoki.Session, error) {
+		return c.module.OpenSession(ctx, c.token.Slot, c.token.Has(cryptoki.CKF_WRITE_PROTECTED))
+	}
+	s, err := open()
+	if errors.Is(err, cryptoki.CKR_SESSION_COUNT) && c.parked != nil {
+		c.unpark(ctx)
+		s, err = open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.sessions[s] = true
+	if err := c.ensure(ctx, s); err != nil {
+		c.closeInTurn(ctx, s)
+		return nil, err
+	}
+	c.unpark(ctx)
+	return s, nil
+}
+
+// closeTime is how long the closing of a session may take that nobody needs any more.
+const closeTime = 200 * time.Millisecond
+
+// close closes a session that is not to be used any more, but not before another one is open: the process's
+// login to a token ends with its last session there, and the PIN would have to be sent again.
+func (c credential) close(ctx context.Context, s *cryptoki.Session) {
+	c.inTurn(ctx, func() {
+		if c.sessions[s] && len(c.sessions) == 1 {
+			c.parked = s
+			return
+		}
+		c.closeInTurn(ctx, s)
+	})
+}
+
+// end closes a session for good.
+func (c credential) end(s *cryptoki.Session) {
+	ctx := context.Background()
+	c.inTurn(ctx, func() {
+		c.closeInTurn(ctx, s)
+		c.unpark(ctx)
+	})
+}
+
+func (c credential) unpark(ctx context.Context) {
+	if c.parked != nil {
+		c.closeInTurn(ctx, c.parked)
+		c.parked = nil
+	}
+}
+
+// inTurn does something with sessions that nobody waits for.
+func (c credential) inTurn(ctx context.Context, do func()) {
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	if c.takeTurn(wait) != nil {
+		return
+	}
+	defer c.giveTurn()
+	do()
+}
+
+// closeInTurn closes a session. One that cannot be closed is the token's to clear away.
+func (c credential) closeInTurn(ctx context.Context, s *cryptoki.Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	_ = s.CloseSession(ctx)
+	delete(c.sessions, s)
+}
+
+func (c credential) takeTurn(ctx context.Context) error {
+	select {
+	case <-c.turn:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("another operation of this process is still opening a session or logging in: %w", context.Cause(ctx))
+	}
+}
+
+func (c credential) giveTurn() { c.turn <- struct{}{} }
+
+// valid says that a session which was opened earlier is still there, and logged in.
+func (c credential) valid(ctx context.Context, s *cryptoki.Session) bool {
+	return LoggedIn(ctx, s, c.token) == nil && !s.Lost()
+}
+
+// LoggedIn is an error where the session has lost its login, so that what it did not find is not gone.
+func LoggedIn(ctx context.Context, s *cryptoki.Session, token cryptoki.TokenInfo) error {
+	in, err := isLoggedIn(ctx, s)
+	if err == nil && !in && token.Has(cryptoki.CKF_LOGIN_REQUIRED) {
+		return s.Abandon(&cryptoki.Error{Function: "C_GetSessionInfo", Code: cryptoki.CKR_USER_NOT_LOGGED_IN})
+	}
+	return err
+}
+
+// ensure leaves the session logged in, or says why it is not. The caller has the turn.
+func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
+	digest := c.pin.digest()
+	past := c.failures[digest]
+	if past != nil && past.final {
+		return past.err
+	}
+	in, err := isLoggedIn(ctx, s)
+	if err != nil {
+		return err
+	}
+	if in {
+		if c.accepted != nil && *c.accepted != digest {
+			return fmt.Errorf("%w: this process is logged in to the token with another PIN, and a second one cannot be checked", ErrPINIncorrect)
+		}
+		return nil
+	}
+	info, err := c.module.GetTokenInfo(ctx, c.token.Slot)
+	if err != nil && ctx.Err() == nil {
+		info, err = c.module.GetTokenInfo(ctx, c.token.Slot) // it is a read
+	}
+	if err != nil {
+		return err
+	}
+	if info.Serial != c.token.Serial || info.Label != c.token.Label {
+		return fmt.Errorf("%w: the token was exchanged: where %s was, there is now %s", ErrNoToken, c.token, info)
+	}
+	pin, err := c.admissible(info)
+	if err != nil || !info.Has(cryptoki.CKF_LOGIN_REQUIRED) {
+		return err
+	}
+	err = s.Login(ctx, pin)
+	if err == nil || errors.Is(err, cryptoki.CKR_USER_ALREADY_LOGGED_IN) {
+		c.accepted = &digest
+		c.sessions = map[*cryptoki.Session]bool{s: true} // whatever was open before is not, or it had been logged in
+		delete(c.failures, digest)
+		return nil
+	}
+	return c.remember(digest, err, info)
+}
+
+// admissible looks at the token's flags before a PIN is risked, and gives what to send.
+func (c credential) admissible(info cryptoki.TokenInfo) ([]byte, error) {
+	for _, row := range []struct {
+		flag uint
+		err  error
+	}{
+		{cryptoki.CKF_USER_PIN_LOCKED, ErrPINLocked},
+		{cryptoki.CKF_USER_PIN_FINAL_TRY, ErrPINFinalTry},
+		{cryptoki.CKF_USER_PIN_TO_BE_CHANGED, ErrPINExpired},
+	} {
+		if info.Has(row.flag) {
+			return nil, row.err
+		}
+	}
+	switch {
+	case !info.Has(cryptoki.CKF_LOGIN_REQUIRED):
+		return nil, nil
+	case !info.Has(cryptoki.CKF_USER_PIN_INITIALIZED):
+		return nil, ErrPINNotSet
+	case info.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH):
+		return nil, nil // the token asks on a keypad of its own
+	case c.pin.IsZero():
+		return nil, ErrNoPIN
+	}
+	return c.pin.reveal(), nil
+}
+
+// remember notes a failed login, and gives what every caller is told. A PIN that the token took before is not
+// doubted for a failure that does not speak of it.
+func (c credential) remember(digest [sha256.Size]byte, err error, info cryptoki.TokenInfo) error {
+	f := &failure{err: err}
+	if past := c.failures[digest]; past != nil {
+		f.count = past.count
+	}
+	f.count++
+	var hang *cryptoki.HangError
+	f.final = f.count >= maxLoginFailures || errors.As(err, &hang)
+	if c.accepted != nil && *c.accepted == digest {
+		f.count, f.final = 0, false
+	}
+	for code, sentinel := range pinErrors {
+		if errors.Is(err, code) {
+			f.final, f.err = true, fmt.Errorf("%w: %w", sentinel, err)
+			if errors.Is(sentinel, ErrPINIncorrect) && info.Has(cryptoki.CKF_USER_PIN_COUNT_LOW) {
+				f.err = fmt.Errorf("%w (and wrong PINs have been tried before: few tries are left before the token locks)", f.err)
+			}
+		}
+	}
+	c.failures[digest] = f
+	return f.err
+}
+
+// isLoggedIn asks for the session's state.
+func isLoggedIn(ctx context.Context, s *cryptoki.Session) (bool, error) {
+	state, err := s.GetSessionInfo(ctx)
+	return state == cryptoki.CKS_RW_USER_FUNCTIONS || state == cryptoki.CKS_RO_USER_FUNCTIONS, err
+}

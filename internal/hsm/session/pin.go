@@ -1,0 +1,43 @@
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+)
+
+// PIN is a user PIN. It prints as "(sensitive)" with every verb, and leaves this package for C_Login alone.
+type PIN struct{ reveal func() []byte }
+
+// NewPIN keeps a PIN as it is, leading zeros and all. "" is no PIN.
+func NewPIN(s string) PIN {
+	if s == "" {
+		return PIN{}
+	}
+	return PIN{func() []byte { return []byte(s) }}
+}
+
+// IsZero says that there is no PIN.
+func (p PIN) IsZero() bool { return p.reveal == nil }
+
+// Format prints "(sensitive)", whatever the verb.
+func (p PIN) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("(sensitive)")) }
+
+// MarshalJSON writes "(sensitive)".
+func (p PIN) MarshalJSON() ([]byte, error) { return []byte(`"(sensitive)"`), nil }
+
+var digestKey = func() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return key
+}()
+
+// digest tells PINs apart without keeping them, for this process only.
+func (p PIN) digest() [sha256.Size]byte {
+	mac := hmac.New(sha256.New, digestKey)
+	if !p.IsZero() {
+		mac.Write(p.reveal())
+	}
+	return [sha256.Size]byte(mac.Sum(nil))
+}

@@ -1,0 +1,139 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// Pool hands out sessions, each to one goroutine at a time, opening at most size of them. A session that was
+// lost is never handed out again; one in which a call hangs keeps its place, since the token counts it too.
+type Pool struct {
+	token    cryptoki.TokenInfo
+	sessions credential
+	places   chan struct{} // holds a value for each session that may be taken
+
+	mu    sync.Mutex
+	idle  []pooled
+	epoch int // counts the times that a session was found ended, which puts all that are older in doubt
+}
+
+type pooled struct {
+	*cryptoki.Session
+	epoch int
+}
+
+// New gives the sessions on a token: at most max, and no more than the token says that it allows. Nobody logs in until
+// the first session is used.
+func New(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, max int, d quirk.Differences) *Pool {
+	for _, limit := range []uint{token.MaxSessions, token.MaxRWSessions} {
+		if limit != 0 && limit != cryptoki.Unknown && limit < uint(max) {
+			max = int(limit)
+		}
+	}
+	if d.OneSession {
+		max = 1
+	}
+	p := &Pool{token: token, sessions: loginOf(m, token, pin), places: make(chan struct{}, max)}
+	for range max {
+		p.places <- struct{}{}
+	}
+	return p
+}
+
+// Token is the token as it was when it was opened.
+func (p *Pool) Token() cryptoki.TokenInfo { return p.token }
+
+// Size is how many sessions may be open at once.
+func (p *Pool) Size() int { return cap(p.places) }
+
+// Use runs f with a session.
+func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
+	select {
+	case <-p.places:
+	default: // asked first, so that an ended context is told of by the call that it stops, where a place is free
+		select {
+		case <-p.places:
+		case <-ctx.Done():
+			return fmt.Errorf("no session became free: all %d are in use, or hang in the module: %w", p.Size(), context.Cause(ctx))
+		}
+	}
+	hangs := false
+	defer func() {
+		// A call that hangs holds its session open on the token: the place is given up with it.
+		if !hangs {
+			p.places <- struct{}{}
+		}
+	}()
+	s, err := p.take(ctx)
+	if err == nil {
+		err = f(s.Session)
+		p.put(ctx, s, err)
+	}
+	_, hangs = errors.AsType[*cryptoki.HangError](err)
+	return err
+}
+
+func (p *Pool) take(ctx context.Context) (pooled, error) {
+	for {
+		p.mu.Lock()
+		epoch, n := p.epoch, len(p.idle)
+		if n == 0 {
+			p.mu.Unlock()
+			s, err := p.sessions.open(ctx)
+			return pooled{s, epoch}, err
+		}
+		s := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		if s.epoch == epoch || p.sessions.valid(ctx, s.Session) {
+			return pooled{s.Session, epoch}, nil
+		}
+		p.sessions.close(ctx, s.Session)
+	}
+}
+
+// ended are the codes that say a session is no more. Others of its age are then in doubt too.
+var ended = []error{
+	cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_SESSION_CLOSED, cryptoki.CKR_USER_NOT_LOGGED_IN,
+	cryptoki.CKR_DEVICE_REMOVED, cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_CRYPTOKI_NOT_INITIALIZED,
+	cryptoki.CKR_OBJECT_HANDLE_INVALID, cryptoki.CKR_KEY_HANDLE_INVALID,
+}
+
+// Age tells by a number whether any session was found ended since it was asked before.
+func (p *Pool) Age() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch
+}
+
+func (p *Pool) put(ctx context.Context, s pooled, err error) {
+	p.mu.Lock()
+	if s.epoch == p.epoch && slices.ContainsFunc(ended, func(code error) bool { return errors.Is(err, code) }) {
+		p.epoch++
+	}
+	keep := !s.Lost()
+	if keep {
+		p.idle = append(p.idle, s)
+	}
+	p.mu.Unlock()
+	if !keep {
+		p.sessions.close(ctx, s.Session)
+	}
+}
+
+// Close ends the sessions that are not in use.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	drop := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, d := range drop {
+		p.sessions.end(d.Session)
+	}
+}

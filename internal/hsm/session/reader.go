@@ -1,0 +1,229 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// Reader finds objects on a token, and reads them.
+type Reader struct {
+	Pool        *Pool
+	Differences quirk.Differences
+	// Doubt says whether a reading, or the failure to read, is to be made again, after it has waited as long as that
+	// takes; try counts from 1. nil: each reading is believed.
+	Doubt func(try int, o object.Object, err error) bool
+	// Searched is told what a search cost in all, and of that for reading how many objects; nil: nobody.
+	Searched func(took time.Duration, reads int, reading time.Duration)
+	// Progress is called for each object that ReadAll has read; nil: nobody.
+	Progress func()
+}
+
+// Read runs f, which changes nothing on the token, and runs it once more on a fresh session where the module failed or
+// its answer made no sense.
+func (r *Reader) Read(ctx context.Context, f func(*cryptoki.Session) error) error {
+	err := r.Pool.Use(ctx, f)
+	if Repeatable(ctx, err) {
+		err = r.Pool.Use(ctx, f)
+	}
+	return err
+}
+
+// Object reads one object.
+func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Object, error) {
+	for try := 1; ; try++ {
+		var o object.Object
+		attributes, err := s.GetAttributeValue(ctx, handle, object.Attributes)
+		if err == nil {
+			o = object.Decode(handle, attributes, r.Differences)
+		}
+		if r.Doubt == nil || !r.Doubt(try, o, err) {
+			return o, err
+		}
+	}
+}
+
+// Confirm reads the object of a handle in a session that is to act on it, and makes sure that it still is the one that is
+// meant: a handle is good for one session, and after a new login the same number may be anybody's. It gives the object as
+// it is now. Where it is another, the error is CKR_OBJECT_HANDLE_INVALID, as if there were nothing, and the session is
+// given up.
+func (r *Reader) Confirm(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object, meant func(now object.Object) bool) (object.Object, error) {
+	now, err := r.Object(ctx, s, handle)
+	if err == nil && !meant(now) {
+		err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+	}
+	return now, err
+}
+
+// Is gives what Confirm asks of an object that is to be just as it was.
+func Is(o object.Object) func(object.Object) bool {
+	return func(now object.Object) bool { return object.SameObject(o, now) }
+}
+
+// Find searches the token for the key objects of an ID. An answer without a private object is worth something only while
+// logged in: a token hides them from everyone else.
+func (r *Reader) Find(ctx context.Context, id []byte) (objects []object.Object, err error) {
+	start, reads, reading := time.Now(), 0, time.Duration(0)
+	if r.Searched != nil {
+		defer func() { r.Searched(time.Since(start), reads, reading) }()
+	}
+	err = r.Read(ctx, func(s *cryptoki.Session) (err error) {
+		objects, err = r.FindIn(ctx, s, id, func(took time.Duration) { reads, reading = reads+1, reading+took })
+		return err
+	})
+	if errors.Is(err, object.ErrMalformed) {
+		err = nil // each object carries its own error
+	}
+	return objects, err
+}
+
+// FindIn is one search for the key objects of an ID. Where one of them makes no sense, they come with its error.
+func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte, read func(took time.Duration)) (objects []object.Object, err error) {
+	handles, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
+	if err != nil {
+		return nil, err
+	}
+	secret := false
+	var broken error
+	for _, handle := range handles {
+		began := time.Now()
+		o, err := r.Object(ctx, s, handle)
+		read(time.Since(began))
+		if r.Differences.Torn && errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) {
+			o, err = object.Unclassified(handle, id, err), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o.Err == nil && !bytes.Equal(o.ID, id) {
+			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("it was found by %s %s, and reads as another", cryptoki.CKA_ID, object.FormatID(id))}
+		}
+		if !o.Counts() {
+			continue
+		}
+		objects = append(objects, o)
+		broken = errors.Join(broken, o.Err)
+		secret = secret || o.Class != cryptoki.CKO_PUBLIC_KEY
+	}
+	if r.Differences.ShownTwice {
+		objects = object.Distinct(objects)
+	}
+	if !secret {
+		return objects, LoggedIn(ctx, s, r.Pool.token)
+	}
+	return objects, broken
+}
+
+// List gives the handles of all objects of the token, and makes sure that the private ones were not hidden.
+func (r *Reader) List(ctx context.Context) (handles []cryptoki.Object, err error) {
+	err = r.Read(ctx, func(s *cryptoki.Session) error {
+		if handles, err = s.FindObjects(ctx, nil); err != nil {
+			return err
+		}
+		return LoggedIn(ctx, s, r.Pool.token)
+	})
+	return handles, err
+}
+
+// ReadAll reads every object on the token, of which the handles have just been listed: one read an object, fanned out over
+// the sessions. An object that has vanished is gone only if another search does not bring it either: when sessions are
+// lost, every handle becomes invalid, and nothing is gone.
+func (r *Reader) ReadAll(ctx context.Context, handles []cryptoki.Object) ([]object.Object, error) {
+	var vanished error
+	for range 3 {
+		var objects []object.Object
+		var read []bool
+		var err error
+		if objects, read, vanished, err = r.readEach(ctx, handles); err != nil {
+			return nil, err
+		}
+		if vanished == nil {
+			return r.there(objects, read), nil
+		}
+		was := map[cryptoki.Object]bool{}
+		for i, handle := range handles {
+			was[handle] = read[i]
+		}
+		if handles, err = r.List(ctx); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(handles, func(h cryptoki.Object) bool { return !was[h] }) {
+			return r.there(objects, read), nil
+		}
+	}
+	return nil, fmt.Errorf("the objects on the token come and go while they are read: %w", vanished)
+}
+
+// there keeps what was read.
+func (r *Reader) there(objects []object.Object, read []bool) []object.Object {
+	n := 0
+	for i, o := range objects {
+		if read[i] {
+			objects[n] = o
+			n++
+		}
+	}
+	clear(objects[n:])
+	objects = objects[:n]
+	if r.Differences.ShownTwice {
+		objects = object.Distinct(objects)
+	}
+	return objects
+}
+
+// readEach reads the objects of the handles. vanished says that some of the handles are not valid any more.
+func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objects []object.Object, read []bool, vanished, err error) {
+	objects, read = make([]object.Object, len(handles)), make([]bool, len(handles))
+	var claimed atomic.Int64
+	claim := func() int { return int(claimed.Add(1)) - 1 }
+	var gone atomic.Pointer[error]
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(r.Pool.Size(), len(handles)/16+1) {
+		group.Go(func() error {
+			for i, again := claim(), false; i < len(handles); again = true {
+				// As many as there are, for as long as the session does: taking one for each costs more.
+				err := r.Pool.Use(ctx, func(s *cryptoki.Session) error {
+					for ; i < len(handles); i, again = claim(), false {
+						o, err := r.Object(ctx, s, handles[i])
+						if r.Progress != nil {
+							r.Progress()
+						}
+						switch {
+						case cryptoki.InvalidHandle(err):
+							gone.Store(&err)
+							continue
+						case r.Differences.Torn && errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) && again:
+							o, err = object.Object{Handle: handles[i], Unclassified: true}, nil
+						case err == nil && !again:
+							err = o.Err // a second look tells a slip from a broken object
+						}
+						if err != nil {
+							return err
+						}
+						objects[i], read[i] = o, true
+					}
+					return nil
+				})
+				if err != nil && (again || !Repeatable(ctx, err)) {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	if last := gone.Load(); last != nil {
+		vanished = *last
+	}
+	return objects, read, vanished, err
+}
