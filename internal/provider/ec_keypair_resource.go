@@ -22,11 +22,11 @@ const ecUsages = hsm.Sign | hsm.Derive
 
 func newECKeyPairResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		keyWords: pairWords,
-		name:     "ec_keypair",
-		keyType:  hsm.EC,
-		usages:   ecUsages,
-		usage:    []string{"sign"},
+		vocabulary: pairVocabulary,
+		name:       "ec_keypair",
+		keyType:    hsm.EC,
+		usages:     ecUsages,
+		usage:      []string{"sign"},
 		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token unless it is `extractable` and another key wraps it; the state holds " +
 			"names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{

@@ -21,6 +21,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/jwk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -385,7 +386,7 @@ func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (
 	for _, pair := range pairs {
 		kid, err := kidFormats[format](pair)
 		if err != nil {
-			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), diagnose.Sentence(err.Error())))
 			continue
 		}
 		if other, taken := named[kid]; taken {
@@ -402,14 +403,14 @@ func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (
 		}
 		row, err := keyRow(key, pair)
 		if err != nil {
-			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), diagnose.Sentence(err.Error())))
 			continue
 		}
 		keys, rows = append(keys, key), append(rows, row)
 	}
 	text, err := jwk.SetJSON(keys)
 	if err != nil {
-		diags.AddError("Unable to Render the JSON Web Key Set", sentence(err.Error()))
+		diags.AddError("Unable to Render the JSON Web Key Set", diagnose.Sentence(err.Error()))
 	}
 	m.JSON = types.StringValue(text)
 	list, listDiags := types.ListValue(jwksKeyType, rows)

@@ -77,13 +77,3 @@ func importIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity) (impo
 	}
 	return importID{id: id, serial: given.TokenSerial.ValueString(), text: text}, nil
 }
-
-// serialError says that an import is meant for another token.
-type serialError struct {
-	asked string
-	token hsm.TokenInfo
-}
-
-func (e *serialError) Error() string {
-	return fmt.Sprintf("the identity says token_serial %q, and the provider's token is in %s", e.asked, e.token)
-}

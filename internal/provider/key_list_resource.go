@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // Every resource of keys lists what the token holds of its type, so that it can be adopted.
@@ -70,7 +71,7 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 
 // listed reads the keys of the resource's type from the token.
 func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, keys []hsm.WholeKey) {
-	r.client.run(ctx, diags, r.kind.doing(doingList), func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(diagnose.List), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		var all []hsm.WholeKey
@@ -80,7 +81,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 			all, broken, err = token.SoundKeys(ctx)
 		}
 		if err != nil {
-			diags.Append(r.problem(doingList, r.kind.newModel(), token, err))
+			diags.Append(r.failure(diagnose.List, r.kind.newModel(), token, err))
 			return
 		}
 		if len(broken) > 0 {
@@ -121,7 +122,7 @@ func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hs
 		key.Usage = may
 	}
 	if err := r.kind.read(m, key, token); err != nil {
-		result.Diagnostics.Append(r.problem(doingList, m, nil, err))
+		result.Diagnostics.Append(r.failure(diagnose.List, m, nil, err))
 		return result
 	}
 	result.Diagnostics.Append(result.Resource.Set(ctx, m)...)

@@ -25,12 +25,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // keyKind is what differs between the resources of keys.
 type keyKind struct {
-	keyWords
-	name        string // without the provider's: "rsa_keypair"
+	vocabulary
+	name        string // without "hsm_" in front: "rsa_keypair"
 	keyType     hsm.KeyType
 	usages      hsm.Usage // those that may be asked for
 	usage       []string  // what is asked for where the configuration does not say; none: it has to
@@ -42,8 +43,8 @@ type keyKind struct {
 	validate func(context.Context, tfsdk.Config) diag.Diagnostics
 }
 
-// keyWords are what texts about a kind of key differ in.
-type keyWords struct {
+// vocabulary is the words that differ in texts about kinds of key.
+type vocabulary struct {
 	noun, title string   // "key pair", "Key Pair"
 	parts       []string // those that names and IDs are written to, in pkcs11-tool's words
 	of          string   // those same parts in a sentence, after "the label"
@@ -60,13 +61,13 @@ type keyWords struct {
 // typeName is the resource's name in configurations.
 func (k keyKind) typeName() string { return "hsm_" + k.name }
 
-// doing is such as "Create Key Pair", or "List Key Pairs".
-func (k keyKind) doing(what string) string {
-	if what == doingList {
-		return what + " " + k.title + "s"
-	}
-	return what + " " + k.title
+// told is what diagnostics say of the kind.
+func (k keyKind) told() diagnose.Kind {
+	return diagnose.Kind{Resource: k.typeName(), Type: k.keyType, Noun: k.noun, Title: k.title, Parts: k.parts}
 }
+
+// doing is such as "Create Key Pair", or "List Key Pairs".
+func (k keyKind) doing(what string) string { return k.told().Doing(what) }
 
 // keyModel is a resource's plan or state.
 type keyModel interface {

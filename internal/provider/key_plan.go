@@ -14,13 +14,14 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
 // replace the key, and makes unknown what an update in place changes besides.
 func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if keyID, same := unchanged(ctx, req); same {
-		r.client.manages(keyID)
+		r.client.noteManaged(keyID)
 		return
 	}
 	var plan, state, config keyModel
@@ -37,7 +38,7 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 		return
 	}
 	if state != nil {
-		r.client.manages(state.common().KeyID.ValueString())
+		r.client.noteManaged(state.common().KeyID.ValueString())
 	}
 	switch {
 	case plan == nil:
@@ -131,25 +132,25 @@ func (r *keyResource) planNewID(ctx context.Context, plan, state keyModel, diags
 	if !r.client.known() {
 		return
 	}
-	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		a := plan.common()
 		token, err := r.client.token(ctx)
-		var strangers []hsm.WholeKey
+		var unmanaged []hsm.WholeKey
 		if err == nil {
-			strangers, err = r.client.strangers(ctx, token, r.kind.keyType, a.id(), "")
+			unmanaged, err = r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), "")
 		}
 		if hsm.IsPINError(err) {
-			diags.Append(r.problem(doingPlan, plan, token, err))
+			diags.Append(r.failure(diagnose.Plan, plan, token, err))
 		}
 		own := state.fingerprint() // a change that was interrupted may have given the key its new ID
-		strangers = slices.DeleteFunc(strangers, func(k hsm.WholeKey) bool { return own != "" && k.Fingerprint() == own })
-		if len(strangers) > 0 {
+		unmanaged = slices.DeleteFunc(unmanaged, func(k hsm.WholeKey) bool { return own != "" && k.Fingerprint() == own })
+		if len(unmanaged) > 0 {
 			diags.AddAttributeWarning(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
 				"The key %s is to get the key_id %s, which another %s on the token bears:\n\n%s\n\nUnless that one gets another ID or is destroyed first, the apply will be refused, and "+
 					"the key keeps its old ID. Else choose another key_id.",
-				keyName(state.common()), hsm.FormatID(a.id()), r.kind.noun, lines(r.kind, strangers)))
+				keyName(state.common()), hsm.FormatID(a.id()), r.kind.noun, lines(r.kind, unmanaged)))
 		}
 	})
 }
@@ -161,7 +162,7 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 	if !r.client.known() {
 		return nil
 	}
-	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		opened, err := r.client.token(ctx)
@@ -174,7 +175,7 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 			return
 		}
 		if err := opened.Check(ctx, tmpl); err != nil {
-			diags.Append(r.problem(doingPlan, plan, opened, err))
+			diags.Append(r.failure(diagnose.Plan, plan, opened, err))
 			return
 		}
 		token = opened
@@ -184,12 +185,12 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 
 // unchecked tells of a token that could not be looked at: once a run, since every new key would say the same.
 func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
-	failure := r.problem(doingPlan, plan, token, err)
+	failure := r.failure(diagnose.Plan, plan, token, err)
 	if hsm.IsPINError(err) {
 		diags.Append(failure)
 		return
 	}
-	if r.client.sight.firstWarning() {
+	if r.client.view.firstWarning() {
 		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on, and the same will fail the apply unless the cause is gone by then.\n\n"+failure.Detail())
 	}
 }
@@ -202,16 +203,16 @@ func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource
 	if token == nil || a.Label.IsUnknown() {
 		return
 	}
-	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingPlan), func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
+		unmanaged, err := r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
 		if err != nil {
 			r.unchecked(plan, token, err, &resp.Diagnostics)
 			return
 		}
-		if len(strangers) > 0 {
-			resp.Diagnostics.Append(strangersWarning(r.kind, a, strangers))
+		if len(unmanaged) > 0 {
+			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, unmanaged))
 		}
 	})
 }
@@ -229,19 +230,19 @@ func lines(kind keyKind, keys []hsm.WholeKey) string {
 	return strings.Join(lines, "\n")
 }
 
-func strangersWarning(kind keyKind, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
+func unmanagedWarning(kind keyKind, a *keyAttributes, unmanaged []hsm.WholeKey) diag.Diagnostic {
 	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
 			"A new key %q is planned with a key_id that a %s on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
 				"If it is the key you want, as after an apply that was interrupted, adopt it:\n\n%s\n\nElse choose another key_id.",
-			a.Label.ValueString(), kind.noun, lines(kind, strangers), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
+			a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(), hsm.FormatID(unmanaged[0].ID))))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
 		"A new key %q is planned, and the token holds a %s of that label which, as far as this run has seen, no resource of this state manages "+
 			"(an apply does not look at what it does not change, so it may say this of a key that is managed):\n\n%s\n\n"+
 			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
 			"If a further key of this label is meant, as for a rotation, go on.",
-		a.Label.ValueString(), kind.noun, lines(kind, strangers), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
+		a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(), hsm.FormatID(unmanaged[0].ID))))
 }
 
 // errUnknownAtApply cannot happen with a Terraform that keeps to its protocol.

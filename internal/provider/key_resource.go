@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var (
@@ -31,17 +32,6 @@ type keyResource struct {
 	kind   keyKind
 	client *client
 }
-
-// What is being done, for diagnostics.
-const (
-	doingCreate = "Create"
-	doingRead   = "Read"
-	doingUpdate = "Update"
-	doingDelete = "Delete"
-	doingImport = "Import"
-	doingPlan   = "Plan"
-	doingList   = "List"
-)
 
 // How long operations may take where the configuration does not say. Generating a large RSA key on a small token
 // takes minutes.
@@ -73,13 +63,12 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 	}
 }
 
-// problem describes a failure of an operation on the key of a model.
-func (r *keyResource) problem(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
-	a := m.common()
-	return problem{
-		doing: doing, kind: &r.kind, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
-		keyID: a.KeyID.ValueString(), label: a.Label.ValueString(),
-	}.diagnostic()
+// failure tells of a failed operation on the key of a model.
+func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
+	a, kind := m.common(), r.kind.told()
+	return diagnose.Failure{
+		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.told(), KeyID: a.KeyID.ValueString(), Label: a.Label.ValueString(),
+	}.Diagnostic()
 }
 
 // within runs an operation with a time limit, on the open token.
@@ -100,7 +89,7 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 			err = operation(ctx, token)
 		}
 		if err != nil {
-			diags.Append(r.problem(doing, m, token, err))
+			diags.Append(r.failure(doing, m, token, err))
 		}
 	})
 }
@@ -111,7 +100,7 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, doingCreate, m, m.common().Timeouts.Create, createTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Create, m, m.common().Timeouts.Create, createTime, func(ctx context.Context, token *hsm.Token) error {
 		tmpl, ok := r.kind.template(ctx, m)
 		if !ok {
 			return errUnknownAtApply
@@ -120,7 +109,7 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 		if err != nil {
 			return err
 		}
-		r.client.manages(hsm.FormatID(key.ID))
+		r.client.noteManaged(hsm.FormatID(key.ID))
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
@@ -140,8 +129,8 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		return
 	}
 	a := m.common()
-	r.client.manages(a.KeyID.ValueString())
-	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
+	r.client.noteManaged(a.KeyID.ValueString())
+	r.within(ctx, &resp.Diagnostics, diagnose.Read, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
 		key, err := token.WholeKey(ctx, r.kind.ref(m))
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
 		if errors.Is(err, hsm.ErrNotFound) {
@@ -215,7 +204,7 @@ func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) e
 	if err != nil || !found {
 		return err
 	}
-	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun, doubtful: doubtful}
+	return &diagnose.MovedError{From: strings.ToLower(a.KeyID.ValueString()), To: hsm.FormatID(key.ID), Label: key.Label, Noun: r.kind.noun, Doubtful: doubtful}
 }
 
 func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
@@ -233,7 +222,7 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // deletion_policy or timeouts: the token has no part in it
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, doingUpdate, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
 		label, usage := plan.Label.ValueString(), plan.usage(ctx)
 		change := hsm.Change{Label: &label, Usage: &usage}
 		if id := plan.id(); !bytes.Equal(id, prior.id()) {
@@ -245,14 +234,14 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 		}
 		key, err := token.Change(ctx, r.kind.ref(state), change)
 		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && failed.Holds == hsm.HoldsUntouched && errors.Is(err, hsm.ErrNotFound) {
-			if moved, ok := errors.AsType[*movedError](r.moved(ctx, state, token)); ok {
+			if moved, ok := errors.AsType[*diagnose.MovedError](r.moved(ctx, state, token)); ok {
 				failed.Err = moved
 			}
 		}
 		if err != nil {
 			return err
 		}
-		r.client.manages(hsm.FormatID(key.ID))
+		r.client.noteManaged(hsm.FormatID(key.ID))
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
@@ -270,7 +259,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		return
 	}
 	a := m.common()
-	r.client.manages(a.KeyID.ValueString()) // what is planned in its place does not find a stranger there
+	r.client.noteManaged(a.KeyID.ValueString()) // what is planned in its place does not find a stranger there
 	switch a.DeletionPolicy.ValueString() {
 	case policyAbandon:
 		return
@@ -279,7 +268,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, doingDelete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
 		_, err := token.WholeKey(ctx, r.kind.ref(m))
 		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil {
 			return err
@@ -308,7 +297,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 	asked, err := r.asked(ctx, req)
 	if err != nil {
 		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a %s by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
-			sentence(err.Error()), r.kind.noun, importAdvice(r.kind.typeName(), "6b65792d31")))
+			diagnose.Sentence(err.Error()), r.kind.noun, diagnose.HowToImport(r.kind.typeName(), "6b65792d31")))
 		return
 	}
 	m := r.kind.newModel()
@@ -317,7 +306,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 	if asked.id != nil {
 		a.KeyID = types.StringValue(hsm.FormatID(asked.id))
 	}
-	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingImport), func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(diagnose.Import), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
@@ -333,7 +322,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 			proven, err = token.Prove(ctx, key)
 		}
 		if err != nil {
-			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
+			resp.Diagnostics.Append(r.failure(diagnose.Import, m, token, err))
 			return
 		}
 		if !proven {
@@ -362,7 +351,7 @@ func (r *keyResource) asked(ctx context.Context, req resource.ImportStateRequest
 // find looks up what an import asks for.
 func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.WholeKey, error) {
 	if asked.serial != "" && asked.serial != printable(token.Info().Serial) {
-		return hsm.WholeKey{}, &serialError{asked: asked.serial, token: token.Info()}
+		return hsm.WholeKey{}, &diagnose.SerialError{Asked: asked.serial, Token: token.Info()}
 	}
 	if asked.uri == nil {
 		key, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
@@ -370,7 +359,7 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 			return r.find(ctx, token, importID{id: asked.id, uri: &hsm.URI{Object: asked.label, ID: asked.id}, text: asked.text})
 		}
 		if err == nil && asked.label != nil && *asked.label != key.Label {
-			err = &labelError{asked: *asked.label, found: key.Label}
+			err = &diagnose.LabelError{Asked: *asked.label, Found: key.Label}
 		}
 		return key, err
 	}
@@ -385,7 +374,7 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		}
 	}
 	if len(found) != 1 {
-		return hsm.WholeKey{}, &selectionError{uri: asked.text, noun: r.kind.noun, found: found}
+		return hsm.WholeKey{}, &diagnose.SelectionError{URI: asked.text, Noun: r.kind.noun, Found: found}
 	}
 	return found[0], nil
 }

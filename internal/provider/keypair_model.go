@@ -9,8 +9,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// pairWords are those of key pairs.
-var pairWords = keyWords{
+// pairVocabulary are those of key pairs.
+var pairVocabulary = vocabulary{
 	noun: "key pair", title: "Key Pair", parts: []string{"pubkey", "privkey"}, of: " of both halves", secret: "private key",
 	labelNote: " For Hydra it is the name of the key set.", flags: ", with its counterpart on the public half",
 	fingerprint: "public_key_fingerprint_sha256", mark: "SHA-256 fingerprint", has: "its public key has the", excess: "`decrypt` on an elliptic curve",

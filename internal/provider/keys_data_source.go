@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var _ datasource.DataSourceWithConfigure = (*keysDataSource)(nil)
@@ -151,7 +152,7 @@ func keyObjectModelOf(key hsm.Key, token hsm.TokenInfo) keyObjectModel {
 		m.Bits = types.Int64Value(int64(key.Bits))
 	}
 	if malformed, ok := errors.AsType[*hsm.MalformedError](key.Err); ok {
-		m.Problem = types.StringValue(sentence(printable(malformed.Err.Error()))) // without the handle, which differs from run to run
+		m.Problem = types.StringValue(diagnose.Sentence(printable(malformed.Err.Error()))) // without the handle, which differs from run to run
 	}
 	return m
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
 // levelOfCalls is the variable of the level of what this provider itself logs, by the plugin framework's rule for names.
@@ -65,7 +65,7 @@ func tracesCalls() bool {
 
 // traceCalls logs every call into the module at TRACE. It names the function and never an argument: arguments
 // carry PINs and key material.
-func traceCalls(ctx context.Context, c *cryptoki.Call, next func() error) error {
+func traceCalls(ctx context.Context, c *hsm.Call, next func() error) error {
 	start := time.Now()
 	err := next()
 	fields := map[string]any{"duration_us": time.Since(start).Microseconds()}

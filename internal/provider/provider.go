@@ -21,7 +21,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
 var (
@@ -33,7 +33,7 @@ var (
 // Terraform command.
 type hsmProvider struct {
 	version string
-	hooks   []cryptoki.Hook
+	hooks   []hsm.Hook
 
 	mu      sync.Mutex
 	clients []*client
@@ -43,7 +43,7 @@ type hsmProvider struct {
 type Option func(*hsmProvider)
 
 // WithHooks stands hooks between this provider and the PKCS#11 module. Tests count calls and inject faults so.
-func WithHooks(hooks ...cryptoki.Hook) Option {
+func WithHooks(hooks ...hsm.Hook) Option {
 	return func(p *hsmProvider) { p.hooks = append(p.hooks, hooks...) }
 }
 

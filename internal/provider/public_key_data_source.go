@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -97,8 +98,8 @@ func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 		argument, want := m.names()
 		key, err := token.PublicKey(ctx, want)
 		if errors.Is(err, hsm.ErrNoMatch) {
-			p := problem{doing: doing, err: err, token: token, client: d.client}
-			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), p.diagnostic()))
+			f := diagnose.Failure{Doing: doing, Err: err, Token: token, Provider: d.client.told()}
+			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), f.Diagnostic()))
 			return nil
 		}
 		if err != nil {

@@ -16,11 +16,11 @@ import (
 
 func newRSAKeyPairResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		keyWords: pairWords,
-		name:     "rsa_keypair",
-		keyType:  hsm.RSA,
-		usages:   hsm.Sign | hsm.Decrypt | hsm.Unwrap,
-		usage:    []string{"sign"},
+		vocabulary: pairVocabulary,
+		name:       "rsa_keypair",
+		keyType:    hsm.RSA,
+		usages:     hsm.Sign | hsm.Decrypt | hsm.Unwrap,
+		usage:      []string{"sign"},
 		description: "An RSA key pair that is generated in the token. The private key is always sensitive and never leaves the token unless it is `extractable` and another key wraps it; the state holds " +
 			"names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{

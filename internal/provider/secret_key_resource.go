@@ -14,13 +14,14 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 const secretUsages = hsm.Encrypt | hsm.Decrypt | hsm.Wrap | hsm.Unwrap | hsm.Sign | hsm.Verify
 
 func newSecretKeyResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		keyWords: keyWords{
+		vocabulary: vocabulary{
 			noun: "secret key", title: "Secret Key", parts: []string{"secrkey"}, secret: "key", uriNote: ", with `type=secret-key`",
 			fingerprint: "key_check_value", mark: "check value", has: "it has the", excess: "`derive`",
 		},
@@ -120,7 +121,7 @@ func validateSecret(ctx context.Context, config tfsdk.Config) (diags diag.Diagno
 			"Keys of the type %q are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another type.", tmpl.Kind, may, excess))
 	}
 	if err := tmpl.Fits(); err != nil && !m.Bits.IsUnknown() && !m.Bits.IsNull() {
-		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", sentence(err.Error()))
+		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", diagnose.Sentence(err.Error()))
 	}
 	return diags
 }

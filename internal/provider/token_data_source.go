@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var _ datasource.DataSourceWithConfigure = (*tokenDataSource)(nil)
@@ -111,7 +111,7 @@ func tokenModelOf(i hsm.TokenInfo) tokenModel {
 		TotalPrivateMemory: counted(i.TotalPrivateMemory), FreePrivateMemory: counted(i.FreePrivateMemory),
 		Sessions: counted(i.Sessions), MaxSessions: counted(i.MaxSessions), RWSessions: counted(i.RWSessions), MaxRWSessions: counted(i.MaxRWSessions),
 	}
-	if i.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+	if i.Initialised() {
 		m.Label = told(i.Label)
 	}
 	return m
@@ -149,7 +149,7 @@ func (d *tokenDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, 
 }
 
 func (d *tokenDataSource) Read(ctx context.Context, _ datasource.ReadRequest, resp *datasource.ReadResponse) {
-	d.read(ctx, &resp.Diagnostics, "Read Token", func(ctx context.Context, _ *problem) error {
+	d.read(ctx, &resp.Diagnostics, "Read Token", func(ctx context.Context, _ *diagnose.Failure) error {
 		token, err := d.client.description(ctx)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // tokenReader is what all data sources have in common: the way to the token, and reading with a time limit, with
@@ -24,25 +25,25 @@ func (r *tokenReader) Configure(_ context.Context, req datasource.ConfigureReque
 }
 
 // read reads within the time limit. An error that it gives back becomes a diagnostic, with what it has put into the
-// problem by then.
-func (r *tokenReader) read(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *problem) error) {
+// Failure by then.
+func (r *tokenReader) read(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *diagnose.Failure) error) {
 	r.client.run(ctx, diags, doing, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		p := problem{doing: doing, client: r.client}
-		if p.err = read(ctx, &p); p.err != nil {
-			diags.Append(p.diagnostic())
+		f := diagnose.Failure{Doing: doing, Provider: r.client.told()}
+		if f.Err = read(ctx, &f); f.Err != nil {
+			diags.Append(f.Diagnostic())
 		}
 	})
 }
 
 // readToken reads likewise, from the open token.
 func (r *tokenReader) readToken(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *hsm.Token) error) {
-	r.read(ctx, diags, doing, func(ctx context.Context, p *problem) (err error) {
-		if p.token, err = r.client.token(ctx); err != nil {
+	r.read(ctx, diags, doing, func(ctx context.Context, f *diagnose.Failure) (err error) {
+		if f.Token, err = r.client.token(ctx); err != nil {
 			return err
 		}
-		return read(ctx, p.token)
+		return read(ctx, f.Token)
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var _ datasource.DataSourceWithConfigure = (*tokensDataSource)(nil)
@@ -55,7 +55,7 @@ func (d *tokensDataSource) Schema(_ context.Context, _ datasource.SchemaRequest,
 }
 
 func (d *tokensDataSource) Read(ctx context.Context, _ datasource.ReadRequest, resp *datasource.ReadResponse) {
-	d.read(ctx, &resp.Diagnostics, "Read Tokens", func(ctx context.Context, _ *problem) error {
+	d.read(ctx, &resp.Diagnostics, "Read Tokens", func(ctx context.Context, _ *diagnose.Failure) error {
 		slots, err := d.client.slots(ctx)
 		if err != nil {
 			return err
@@ -77,10 +77,10 @@ func slotAndTokenModelOf(slot hsm.Slot) slotAndTokenModel {
 	}
 	if slot.Token != nil {
 		m.tokenModel = tokenModelOf(*slot.Token)
-		m.Initialised = types.BoolValue(slot.Token.Has(cryptoki.CKF_TOKEN_INITIALIZED))
+		m.Initialised = types.BoolValue(slot.Token.Initialised())
 	}
 	if slot.Err != nil {
-		m.Error = types.StringValue(sentence(printable(slot.Err.Error())))
+		m.Error = types.StringValue(diagnose.Sentence(printable(slot.Err.Error())))
 	}
 	return m
 }

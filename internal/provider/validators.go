@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // notEmpty refuses "" for a setting that the environment can give.
@@ -59,7 +60,7 @@ func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, r
 		return
 	}
 	if err := v.parse(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, v.title, sentence(err.Error())+v.hint)
+		resp.Diagnostics.AddAttributeError(req.Path, v.title, diagnose.Sentence(err.Error())+v.hint)
 	}
 }
 

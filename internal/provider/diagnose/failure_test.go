@@ -1,19 +1,26 @@
-package provider
+package diagnose
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
+
+var rsa = Kind{Resource: "hsm_rsa_keypair", Type: hsm.RSA, Noun: "key pair", Title: "Key Pair", Parts: []string{"pubkey", "privkey"}}
+
+// summary is a diagnostic's, with the attribute that it points at: "Summary @ attribute".
+func summary(d diag.Diagnostic) string {
+	if at, ok := d.(diag.DiagnosticWithPath); ok {
+		return d.Summary() + " @ " + at.Path().String()
+	}
+	return d.Summary()
+}
 
 func TestSentence(t *testing.T) {
 	for text, want := range map[string]string{
@@ -29,43 +36,8 @@ func TestSentence(t *testing.T) {
 		"ärger":                          "Ärger.",
 		"\"web\" is no hex":              "\"web\" is no hex.",
 	} {
-		if have := sentence(text); have != want {
+		if have := Sentence(text); have != want {
 			t.Errorf("%q becomes %q, not %q", text, have, want)
-		}
-	}
-}
-
-func TestAPanicBecomesADiagnosticWithoutThePIN(t *testing.T) {
-	c := &client{configuration: configuration{secret: "48151623"}}
-	var diags diag.Diagnostics
-	c.run(context.Background(), &diags, "Create Key Pair", func(context.Context) { panic("slot 3, PIN 48151623, and again 48151623") })
-	if len(diags) != 1 || diags[0].Severity() != diag.SeverityError || diags[0].Summary() != "Provider Panic: Create Key Pair" {
-		t.Fatalf("it says %v", diags)
-	}
-	detail := diags[0].Detail()
-	if strings.Contains(detail, "48151623") || !strings.Contains(detail, "slot 3, PIN (sensitive), and again (sensitive)") || !strings.Contains(detail, "goroutine") {
-		t.Errorf("the detail is %q", detail)
-	}
-
-	// A client that was never configured survives it too, and so does what was said before.
-	diags = diag.Diagnostics{diag.NewWarningDiagnostic("before", "")}
-	(*client)(nil).run(context.Background(), &diags, "Read Key Pair", func(context.Context) { panic(errors.New("no client")) })
-	if have := summarised(diags); !slices.Equal(have, []string{"before", "Provider Panic: Read Key Pair"}) {
-		t.Errorf("it says %q", have)
-	}
-}
-
-func TestRedact(t *testing.T) {
-	for _, c := range []struct {
-		client *client
-		want   string
-	}{
-		{&client{configuration: configuration{secret: "1234"}}, "a(sensitive)b(sensitive)"},
-		{&client{}, "a1234b1234"},
-		{nil, "a1234b1234"},
-	} {
-		if have := c.client.redact("a1234b1234"); have != c.want {
-			t.Errorf("%+v makes %q", c.client, have)
 		}
 	}
 }
@@ -85,8 +57,8 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		summary string // "Summary @ attribute"
 		parts   []string
 	}{
-		{"an unconfigured provider is a bug", errNotConfigured, "Unable to Create Key Pair: Provider Not Configured", []string{"report it"}},
-		{"what is unknown is named", &unknownError{[]string{"library", "pin"}}, "Unable to Create Key Pair: Provider Configuration Not Known Yet", []string{"library, pin", "-target"}},
+		{"an unconfigured provider is a bug", ErrNotConfigured, "Unable to Create Key Pair: Provider Not Configured", []string{"report it"}},
+		{"what is unknown is named", &UnknownError{[]string{"library", "pin"}}, "Unable to Create Key Pair: Provider Configuration Not Known Yet", []string{"library, pin", "-target"}},
 		{"the pair that bears the ID can be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, public}, Whole: hsm.RSA}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"Nothing was made or changed.", "terraform import hsm_rsa_keypair.NAME 6b31"}},
 		{"two private keys cannot be imported", operation(&hsm.ExistsError{ID: id, Objects: []hsm.Object{private, private}}, hsm.HoldsUntouched),
@@ -117,9 +89,8 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := problem{doing: doingCreate, kind: &newRSAKeyPairResource().(*keyResource).kind, err: c.err, client: &client{configuration: configuration{secret: "48151623"}}, resourceType: "hsm_rsa_keypair", label: "web", keyID: "6b31"}
-			d := p.diagnostic()
-			if have := summarised(diag.Diagnostics{d}); !slices.Equal(have, []string{c.summary}) {
+			d := Failure{Doing: Create, Kind: &rsa, Err: c.err, Label: "web", KeyID: "6b31"}.Diagnostic()
+			if have := summary(d); have != c.summary {
 				t.Errorf("it says %q", have)
 			}
 			for _, part := range append(c.parts, "What to do: ", `the key "web" (key_id 6b31)`) {
@@ -140,7 +111,7 @@ func TestADataSourceIsNotToldOfResources(t *testing.T) {
 		"Unable to Read Keys: Half A Key Pair":       half,
 		"Unable to Read Keys: Not One Public Key":    &hsm.MatchError{},
 	} {
-		d := problem{doing: "Read Keys", err: err}.diagnostic()
+		d := Failure{Doing: "Read Keys", Err: err}.Diagnostic()
 		if d.Summary() != summary || !strings.Contains(d.Detail(), "What to do: ") {
 			t.Errorf("it says %q: %s", d.Summary(), d.Detail())
 		}
@@ -148,19 +119,6 @@ func TestADataSourceIsNotToldOfResources(t *testing.T) {
 			if strings.Contains(d.Detail(), word) {
 				t.Errorf("%q is in: %s", word, d.Detail())
 			}
-		}
-	}
-}
-
-func TestNames(t *testing.T) {
-	for want, paths := range map[string][]path.Path{
-		"":           nil,
-		"a":          {path.Root("a")},
-		"a and b":    {path.Root("a"), path.Root("b")},
-		"a, b and c": {path.Root("a"), path.Root("b"), path.Root("c")},
-	} {
-		if have := names(paths); have != want {
-			t.Errorf("%v are called %q", paths, have)
 		}
 	}
 }
