@@ -9,12 +9,12 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// client is what every resource and data source of one configured provider shares: the way to the token, which
-// is opened at the first need.
+// client is what all resources and data sources of one configured provider share: the way to the token, which the first
+// operation that needs it opens.
 type client struct {
 	configuration
 
-	opening chan struct{} // held by who opens the token; a channel, so that waiting for it ends with the context
+	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
 
 	view planView
@@ -24,8 +24,8 @@ func newClient(c configuration) *client {
 	return &client{configuration: c, opening: make(chan struct{}, 1)}
 }
 
-// token opens the token at the first call and gives the same one ever after. One caller opens, the others wait.
-// A failure is not remembered here: what must not be tried twice, a refused PIN, is remembered by package hsm.
+// token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.
+// A failure is not remembered here. Package hsm remembers what must not be tried twice: a refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	if err := c.needs("library", "token_label", "token_serial", "slot", "pin", "max_sessions"); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	return token, nil
 }
 
-// needs is an error where the module cannot be used, or one of these attributes of the provider block is not known yet.
+// needs says why the module cannot be used, or which of these attributes of the provider block are not known yet.
 func (c *client) needs(attributes ...string) error {
 	if c == nil {
 		return diagnose.ErrNotConfigured
@@ -65,8 +65,8 @@ func (c *client) needs(attributes ...string) error {
 	return nil
 }
 
-// description tells of the token in use, and slots of every slot of the module. Neither logs in, so that a PIN may be
-// wrong, missing or not known yet.
+// description describes the selected token, and slots every slot of the module. Neither logs in, so the PIN may be wrong,
+// missing or not known yet.
 func (c *client) description(ctx context.Context) (hsm.Description, error) {
 	if err := c.needs("library", "token_label", "token_serial", "slot"); err != nil {
 		return hsm.Description{}, err
@@ -86,7 +86,7 @@ func (c *client) known() bool {
 	return c != nil && len(c.unknown) == 0
 }
 
-// close gives the token back. The next need opens it anew.
+// close gives the token back. The next operation that needs it opens it again.
 func (c *client) close() error {
 	c.opening <- struct{}{}
 	defer func() { <-c.opening }()
@@ -98,8 +98,8 @@ func (c *client) close() error {
 	return err
 }
 
-// told is what diagnostics say of the provider's configuration.
-func (c *client) told() diagnose.Provider {
+// forMessages is what diagnostics say of the provider's configuration.
+func (c *client) forMessages() diagnose.Provider {
 	if c == nil {
 		return diagnose.Provider{}
 	}

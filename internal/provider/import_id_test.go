@@ -30,7 +30,7 @@ func TestParseImportID(t *testing.T) {
 		{name: "a URI with its scheme in other letters", text: "PKCS11:id=%6b1", id: []byte("k1"), uri: true},
 		{name: "nothing", text: "", err: "at least one byte"},
 		{name: "a label alone", text: "web/", err: "at least one byte"},
-		{name: "no hex", text: "web", err: `"web" is none of <hex key id>, <label>/<hex key id> and pkcs11: URI`},
+		{name: "no hex", text: "web", err: `"web" is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI`},
 		{name: "half a byte", text: "6b3", err: "odd number"},
 		{name: "spaces around", text: " 6b31", err: "no hex digit"},
 		{name: "a key ID of 256 bytes", text: long + "ab", err: "at most 255"},

@@ -27,7 +27,7 @@ var (
 	_ resource.ResourceWithImportState    = (*keyResource)(nil)
 )
 
-// keyResource is every resource of keys; what differs between them is in their kind.
+// keyResource is each of the resources of keys. What differs between them is in their kind.
 type keyResource struct {
 	kind   keyKind
 	client *client
@@ -65,9 +65,9 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 
 // failure tells of a failed operation on the key of a model.
 func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
-	a, kind := m.common(), r.kind.told()
+	a, kind := m.common(), r.kind.forMessages()
 	return diagnose.Failure{
-		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.told(), KeyID: a.KeyID.ValueString(), Label: a.Label.ValueString(),
+		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(), Label: a.Label.ValueString(),
 	}.Diagnostic()
 }
 
@@ -119,7 +119,8 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 	})
 }
 
-// halvesDiffer is the key of private state that says that the public half lacks the label or usage of the private.
+// halvesDiffer is the key in private state under which Read says that the public half has another label or usage than the
+// private half.
 const halvesDiffer = "halves_differ"
 
 func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -132,7 +133,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	r.client.noteManaged(a.KeyID.ValueString())
 	r.within(ctx, &resp.Diagnostics, diagnose.Read, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
 		key, err := token.WholeKey(ctx, r.kind.ref(m))
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // even if it is gone: the framework wants an identity there too
 		if errors.Is(err, hsm.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
 		}
@@ -145,37 +146,37 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 				has, now, was = "it is of the type", different.FoundKind, different.WantKind
 			}
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
-				"The key %q (key_id %s) on the token is not the one in the state: %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
-					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
-					"apply anything that publishes, uses or replaces the new key before it is cleared up.", key.Label, hsm.FormatID(key.ID), has, now, was))
+				"The key %q (key_id %s) on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
+					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If you did not expect this, find out why "+
+					"before you apply anything that publishes, uses or replaces the new key.", key.Label, hsm.FormatID(key.ID), has, now, was))
 		}
 		differ := []byte("false")
 		if !halvesAgree(key) {
 			differ = []byte("true")
 			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
-				"Of the key %q (key_id %s), the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
-					"terraform apply writes both as they are configured.", key.Label, hsm.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage))
+				"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
+					"terraform apply writes both halves as the configuration says.", key.Label, hsm.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
 		before := copyOf(m)
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
-		if !reflect.DeepEqual(m, before) { // else resp.State is what it has to be: writing it costs more than reading the key
+		if !reflect.DeepEqual(m, before) { // otherwise resp.State is right already, and writing it costs more than reading the key
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		}
 		return nil
 	})
 }
 
-// copyOf is another model with the same values, which are replaced and never changed.
+// copyOf makes another model with the same values. A shallow copy will do: a model's values are replaced, never changed.
 func copyOf(m keyModel) keyModel {
-	twin := reflect.New(reflect.TypeOf(m).Elem())
-	twin.Elem().Set(reflect.ValueOf(m).Elem())
-	return twin.Interface().(keyModel)
+	other := reflect.New(reflect.TypeOf(m).Elem())
+	other.Elem().Set(reflect.ValueOf(m).Elem())
+	return other.Interface().(keyModel)
 }
 
-// gone decides what becomes of the state of a key that is proven not to be on the token.
+// gone decides what happens to the state of a key that is proven not to be on the token.
 func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
 	a := m.common()
 	if err := r.moved(ctx, m, token); err != nil {
@@ -186,7 +187,7 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 		return absence
 	}
 	resp.Diagnostics.AddWarning("Key Not On The Token", fmt.Sprintf(
-		"The key %q (key_id %s) is not on %s. Its deletion_policy is %q, so it leaves the state, and a new key is planned in its place. "+
+		"The key %q (key_id %s) is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and Terraform plans a new key in its place. "+
 			"If this is the wrong token, do not apply, and correct the provider's configuration.",
 		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy))
 	resp.State.RemoveResource(ctx)
@@ -219,7 +220,7 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{}, prior.id())
 	}
 	if !plan.URI.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // deletion_policy or timeouts: the token has no part in it
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // only deletion_policy or timeouts differ, which are not on the token
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
@@ -259,12 +260,12 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		return
 	}
 	a := m.common()
-	r.client.noteManaged(a.KeyID.ValueString()) // what is planned in its place does not find a stranger there
+	r.client.noteManaged(a.KeyID.ValueString()) // so that a plan in its place does not warn of it
 	switch a.DeletionPolicy.ValueString() {
 	case policyAbandon:
 		return
 	case policyDelete:
-	default: // -replace and a tainted resource come by no plan of ours
+	default: // -replace and tainted resources: no plan has asked us
 		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
 		return
 	}
@@ -282,8 +283,8 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			for _, o := range left {
 				lines = append(lines, "  - "+o.String())
 			}
-			resp.Diagnostics.AddWarning("Others Bear The Key ID", fmt.Sprintf(
-				"The key %s is destroyed. The token still holds key objects of the same ID, which this resource did not manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
+			resp.Diagnostics.AddWarning("Others Use The Key ID", fmt.Sprintf(
+				"The key %s is destroyed. The token still holds other key objects with the same ID, which this resource did not manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
 		}
 		return err
 	})
@@ -314,7 +315,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		if err == nil {
 			key, err = r.find(ctx, token, asked)
 		}
-		if err == nil { // one that the token does not show is to be in the state, which it is found by
+		if err == nil { // the state finds the key by its fingerprint, which the token may not show by itself
 			key, err = token.Fingerprinted(ctx, key)
 		}
 		var proven bool
@@ -327,13 +328,13 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		}
 		if !proven {
 			resp.Diagnostics.AddWarning("Halves Not Proven To Be One Pair", fmt.Sprintf(
-				"The private half of the key %q (key_id %s) shows nothing of its key, and the token offers no operation that its usage (%s) allows and that would show whether the public half is its own. "+
-					"They are taken for one pair by their ID.", key.Label, hsm.FormatID(key.ID), key.Usage))
+				"The private half of the key %q (key_id %s) shows nothing of its key. Nor does the token offer an operation that its usage (%s) allows and that would show whether the public half belongs to it. "+
+					"The provider takes the two halves for one pair, because they have the same ID.", key.Label, hsm.FormatID(key.ID), key.Usage))
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(key.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
-		// Where others made two keys of this ID, the label or the fingerprint has said which is meant.
+		// Other tools may have made two keys with this ID. The fingerprint keeps the one that the import has found.
 		if fingerprint := key.Fingerprint(); fingerprint != "" {
 			resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.fingerprint), fingerprint)...)
 		}
@@ -379,8 +380,8 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 	return found[0], nil
 }
 
-// candidates are the keys that a URI may name. One with an ID is looked up by that, so that no other object of the token
-// has a part in it.
+// candidates are the keys that a URI may name. A URI with an ID is looked up by that, so that no other object on the token
+// can disturb it.
 func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri hsm.URI) ([]hsm.WholeKey, error) {
 	if !uri.MatchesToken(token.Info()) {
 		return nil, nil
@@ -403,7 +404,7 @@ func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri hsm.
 		return nil, soundErr
 	}
 	keys = slices.DeleteFunc(keys, func(k hsm.WholeKey) bool { return !bytes.Equal(k.ID, uri.ID) })
-	if len(keys) == 0 { // something else of this ID makes no sense
+	if len(keys) == 0 { // another object with this ID makes no sense
 		return nil, err
 	}
 	return keys, nil

@@ -26,12 +26,12 @@ func (v notEmpty) ValidateString(_ context.Context, req validator.StringRequest,
 	resp.Diagnostics.Append(emptyAttribute(req.Path, v.variable))
 }
 
-// parsed takes what a parser takes. An empty text is notEmpty's to refuse where that is among the validators too.
+// parsed accepts what a parser accepts.
 type parsed struct {
-	is, title string // what it takes, and the summary of the error
+	is, title string // what it accepts, and the summary of the error
 	parse     func(string) error
 	hint      string // after the parser's own words
-	emptyToo  bool
+	emptyToo  bool   // accepts "" too: notEmpty, which stands beside it, refuses that
 }
 
 var (
@@ -40,7 +40,7 @@ var (
 		parse: func(s string) error { _, err := hsm.ParseSlot(s); return err },
 	}
 	keyID = parsed{
-		is: "the hexadecimal digits of CKA_ID, two a byte, 1 to 255 bytes", title: "Invalid Key ID",
+		is: "the hexadecimal digits of CKA_ID, two for each byte, 1 to 255 bytes", title: "Invalid Key ID",
 		parse: func(s string) error { _, err := hsm.ParseID(s); return err },
 		hint:  " The text \"key-1\", for example, is 6b65792d31.",
 	}
@@ -64,7 +64,7 @@ func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, r
 	}
 }
 
-// number takes the numbers that fit.
+// number accepts the numbers that fit.
 type number struct {
 	is   string
 	fits func(int64) bool
@@ -72,7 +72,7 @@ type number struct {
 
 var odd = number{"an odd number", func(n int64) bool { return n%2 != 0 }}
 
-// multipleOf takes whole multiples of a number.
+// multipleOf accepts whole multiples of a number.
 func multipleOf(unit int64) number {
 	return number{fmt.Sprintf("a multiple of %d", unit), func(n int64) bool { return n%unit == 0 }}
 }

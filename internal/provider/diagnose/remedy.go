@@ -76,7 +76,7 @@ var remedies = []remedy{
 			"further run sends it once more, and a token locks after a few wrong PINs. The state is unchanged.")},
 
 	{is: is(hsm.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
-	{is: is(hsm.ErrAmbiguous), name: "Several Keys Of One ID", attribute: "key_id", next: nextAmbiguous},
+	{is: is(hsm.ErrAmbiguous), name: "Several Keys With One ID", attribute: "key_id", next: nextAmbiguous},
 	{is: is(hsm.ErrHalfPair), name: "Half A Key Pair", next: nextHalfPair},
 	{is: as[*hsm.DifferentKeyError], name: "Another Key Behind The Same ID", next: nextDifferentKey},
 	{is: as[*MovedError], name: "Key ID Changed On The Token", attribute: "key_id", next: nextMoved},
