@@ -24,8 +24,9 @@ func main() {
 	} else if err := provider.LimitLogs(); err != nil {
 		log.Fatal(err)
 	}
-	// Never used, so that it takes no memory, but counted as some: the garbage collector, which runs whenever as much was
-	// allocated as is in use, waits for so much more. Else it would run every few milliseconds in a plan of many keys.
+	// The garbage collector runs whenever as much has been allocated as is in use. This counts as in use, so the collector
+	// waits for that much more, and takes no memory, since nobody touches it. Without it, the collector would run every few
+	// milliseconds in a plan of many keys.
 	slack := make([]byte, 32<<20)
 	err := tf6server.Serve("registry.terraform.io/terraform-provider-hsm/hsm", provider.NewServer(provider.New(version)), options...)
 	runtime.KeepAlive(slack)

@@ -1,6 +1,6 @@
-# The two keys that Ory Hydra signs with, made before Hydra starts, and their public halves handed on
-# to whoever verifies. Hydra and Terraform take the token from the same environment: HSM_LIBRARY,
-# HSM_TOKEN_LABEL and HSM_PIN.
+# The two keys that Ory Hydra signs with, made before Hydra starts. Their public halves go to whoever
+# verifies. Hydra and Terraform find the token by the same environment: HSM_LIBRARY, HSM_TOKEN_LABEL and
+# HSM_PIN.
 
 terraform {
   required_version = ">= 1.4" # for terraform_data
@@ -14,8 +14,8 @@ terraform {
 
 provider "hsm" {}
 
-# A label is the name of a key set in Hydra. A key_id of your own choice keeps a second key from being
-# made should the state be lost; its text is the kid by which verifiers find the key.
+# The label is the name of a key set in Hydra. With a key_id of your own choice, no second key is made if
+# the state is lost. The text of the key_id is the kid by which verifiers find the key.
 resource "hsm_rsa_keypair" "id_token" {
   label  = "hydra.openid.id-token"
   key_id = "69642d746f6b656e2d31" # "id-token-1"
@@ -31,10 +31,10 @@ data "hsm_jwks" "hydra" {
     hsm_rsa_keypair.id_token.uri,
     hsm_rsa_keypair.access_token.uri,
   ]
-  profile = "hydra" # an error where Hydra would not serve them so
+  profile = "hydra" # an error if Hydra would not serve the same set
 }
 
-# Stands for what verifies tokens: an API gateway, a config map, an object in a bucket.
+# This stands for whatever verifies tokens: an API gateway, a config map, an object in a bucket.
 resource "terraform_data" "verifier" {
   input = data.hsm_jwks.hydra.json
 }

@@ -173,24 +173,18 @@ func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.Publi
 	return key, err
 }
 
-// Part gives what the token holds of some IDs: of the snapshot where there is one, else of searches. Errors: the token's
+// Part gives what the token holds of an ID: of the snapshot where there is one, else of a search. Errors: the token's
 // failure.
-func (t *Token) Part(ctx context.Context, ids [][]byte) (*object.Inventory, error) {
+func (t *Token) Part(ctx context.Context, id []byte) (*object.Inventory, error) {
+	inventory, err := t.snapshot.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	var objects []object.Object
-	for _, id := range ids {
-		inventory, err := t.snapshot.lookup(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if inventory != nil {
-			objects = append(objects, inventory.Objects(id)...)
-			continue
-		}
-		found, err := t.find(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, found...)
+	if inventory != nil {
+		objects = inventory.Objects(id)
+	} else if objects, err = t.find(ctx, id); err != nil {
+		return nil, err
 	}
 	return object.NewInventory(objects), nil
 }

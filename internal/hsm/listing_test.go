@@ -49,7 +49,7 @@ func unclassified(ctx context.Context, token *hsm.Token) (int, error) {
 func unsupported(ctx context.Context, token *hsm.Token, id []byte) ([]object.UnsupportedPair, error) {
 	inventory, err := token.Inventory(ctx)
 	if err == nil && id != nil {
-		inventory, err = token.Part(ctx, [][]byte{id})
+		inventory, err = token.Part(ctx, id)
 	}
 	if err != nil {
 		return nil, err

@@ -51,19 +51,38 @@ type members struct {
 	Y   string `json:"y,omitempty"`
 }
 
-// JSON is the JWK as compact JSON, its members in the order use, kty, kid, crv, alg, then n and e, or x and y.
-// Characters that mean something in HTML are not escaped. It fails for what is no public key of package publickey,
-// and for text that is not UTF-8, which JSON cannot carry.
-func (k Key) JSON() (string, error) {
+// Rendered is a JWK that was rendered once: its text, and its members.
+type Rendered struct {
+	Text    string
+	members members
+}
+
+// Member is a public member of the JWK by its name, "" where it has none of that name.
+func (r Rendered) Member(name string) string {
+	m := r.members
+	return map[string]string{"use": m.Use, "kty": m.Kty, "kid": m.KID, "crv": m.Crv, "alg": m.Alg, "n": m.N, "e": m.E, "x": m.X, "y": m.Y}[name]
+}
+
+// Render is the JWK as compact JSON, its members in the order use, kty, kid, crv, alg, then n and e, or x and y, and
+// beside it the members. Characters that mean something in HTML are not escaped. It fails for what is no public key of
+// package publickey, and for text that is not UTF-8, which JSON cannot carry.
+func (k Key) Render() (Rendered, error) {
 	m, err := keyMembers(k.PublicKey)
 	if err != nil {
-		return "", err
+		return Rendered{}, err
 	}
 	if !utf8.ValidString(k.KID) || !utf8.ValidString(k.Use) || !utf8.ValidString(k.Alg) {
-		return "", errors.New("kid, use or alg is not UTF-8")
+		return Rendered{}, errors.New("kid, use or alg is not UTF-8")
 	}
 	m.KID, m.Use, m.Alg = k.KID, k.Use, k.Alg
-	return marshal(m)
+	text, err := marshal(m)
+	return Rendered{Text: text, members: m}, err
+}
+
+// JSON is the text of [Key.Render].
+func (k Key) JSON() (string, error) {
+	r, err := k.Render()
+	return r.Text, err
 }
 
 // MarshalJSON is [Key.JSON] for encoding/json, which may escape more when it puts the key into something larger.

@@ -11,17 +11,13 @@ import (
 	"strings"
 )
 
-// SetJSON is the JWK Set (RFC 7517, 5) of keys, in the order given, as compact JSON. See [Key.JSON].
-func SetJSON(keys []Key) (string, error) {
+// SetJSON is the JWK Set (RFC 7517, 5) of keys that are rendered, in the order given, as compact JSON. See [Key.Render].
+func SetJSON(keys []Rendered) string {
 	texts := make([]string, len(keys))
 	for i, key := range keys {
-		text, err := key.JSON()
-		if err != nil {
-			return "", fmt.Errorf("key %d: %w", i, err)
-		}
-		texts[i] = text
+		texts[i] = key.Text
 	}
-	return setOf(texts), nil
+	return setOf(texts)
 }
 
 func setOf(keys []string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }

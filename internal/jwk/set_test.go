@@ -31,8 +31,16 @@ func TestSetJSON(t *testing.T) {
 		{"keys stand in the order given", []Key{ed, k1}, `{"keys":[` + withKID(t, edText, "b") + `,` + withKID(t, k1Text, "a<") + `]}`},
 		{"the other order", []Key{k1, ed}, `{"keys":[` + withKID(t, k1Text, "a<") + `,` + withKID(t, edText, "b") + `]}`},
 	} {
-		if got, err := SetJSON(test.keys); err != nil || got != test.want {
-			t.Errorf("%s: got %s, error %v, want %s", test.name, got, err, test.want)
+		var rendered []Rendered
+		for _, key := range test.keys {
+			r, err := key.Render()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rendered = append(rendered, r)
+		}
+		if got := SetJSON(rendered); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
 	}
 }

@@ -2,46 +2,30 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// Errors of the configuration itself, met where the token is needed.
-var (
-	errNotConfigured = errors.New("the provider has not been configured")
-	errDisabled      = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
-	errNoLibrary     = errors.New("no PKCS#11 module is configured")
-)
-
-// unknownError says that the token is needed while part of the provider's configuration is not known yet.
-type unknownError struct{ attributes []string }
-
-func (e *unknownError) Error() string {
-	return fmt.Sprintf("the provider's configuration is not known yet: %s", strings.Join(e.attributes, ", "))
-}
-
-// client is what every resource and data source of one configured provider shares: the way to the token, which
-// is opened at the first need.
+// client is what all resources and data sources of one configured provider share: the way to the token, which the first
+// operation that needs it opens.
 type client struct {
 	configuration
 
-	opening chan struct{} // held by who opens the token; a channel, so that waiting for it ends with the context
+	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
 
-	sight plannedSight
+	view planView
 }
 
 func newClient(c configuration) *client {
 	return &client{configuration: c, opening: make(chan struct{}, 1)}
 }
 
-// token opens the token at the first call and gives the same one ever after. One caller opens, the others wait.
-// A failure is not remembered here: what must not be tried twice, a refused PIN, is remembered by package hsm.
+// token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.
+// A failure is not remembered here. Package hsm remembers what must not be tried twice: a refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	if err := c.needs("library", "token_label", "token_serial", "slot", "pin", "max_sessions"); err != nil {
 		return nil, err
@@ -63,26 +47,26 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	return token, nil
 }
 
-// needs is an error where the module cannot be used, or one of these attributes of the provider block is not known yet.
+// needs says why the module cannot be used, or which of these attributes of the provider block are not known yet.
 func (c *client) needs(attributes ...string) error {
 	if c == nil {
-		return errNotConfigured
+		return diagnose.ErrNotConfigured
 	}
 	if c.disabled {
-		return errDisabled
+		return diagnose.ErrDisabled
 	}
 	unknown := slices.DeleteFunc(slices.Clone(c.unknown), func(name string) bool { return !slices.Contains(attributes, name) })
 	if len(unknown) > 0 {
-		return &unknownError{attributes: unknown}
+		return &diagnose.UnknownError{Attributes: unknown}
 	}
 	if c.configuration.token.Library == "" {
-		return errNoLibrary
+		return &hsm.LibraryError{}
 	}
 	return nil
 }
 
-// description tells of the token in use, and slots of every slot of the module. Neither logs in, so that a PIN may be
-// wrong, missing or not known yet.
+// description describes the selected token, and slots every slot of the module. Neither logs in, so the PIN may be wrong,
+// missing or not known yet.
 func (c *client) description(ctx context.Context) (hsm.Description, error) {
 	if err := c.needs("library", "token_label", "token_serial", "slot"); err != nil {
 		return hsm.Description{}, err
@@ -102,7 +86,7 @@ func (c *client) known() bool {
 	return c != nil && len(c.unknown) == 0
 }
 
-// close gives the token back. The next need opens it anew.
+// close gives the token back. The next operation that needs it opens it again.
 func (c *client) close() error {
 	c.opening <- struct{}{}
 	defer func() { <-c.opening }()
@@ -114,75 +98,10 @@ func (c *client) close() error {
 	return err
 }
 
-// plannedSight is what a plan has seen of the token: the keys that were there when the first new one was
-// planned, and which of them this state manages. It serves warnings only, so it may be a little old, and one
-// look serves a plan of a thousand new keys.
-type plannedSight struct {
-	once    sync.Once
-	byLabel map[string][]hsm.WholeKey
-	byID    map[string][]hsm.WholeKey
-	err     error
-	mu      sync.Mutex
-	managed map[string]bool // by formatted key ID
-	warned  bool
-}
-
-// manages notes that a key ID is in the state, so that no plan calls it a stranger.
-func (s *plannedSight) manages(keyID string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.managed == nil {
-		s.managed = map[string]bool{}
+// forMessages is what diagnostics say of the provider's configuration.
+func (c *client) forMessages() diagnose.Provider {
+	if c == nil {
+		return diagnose.Provider{}
 	}
-	s.managed[strings.ToLower(keyID)] = true
-}
-
-// manages notes that a key ID is in the state; a client that was never configured has no sight of anything.
-func (c *client) manages(keyID string) {
-	if c != nil {
-		c.sight.manages(keyID)
-	}
-}
-
-// isManaged says that, as far as this run has seen, a key ID is in the state.
-func (c *client) isManaged(id []byte) bool {
-	c.sight.mu.Lock()
-	defer c.sight.mu.Unlock()
-	return c.sight.managed[hsm.FormatID(id)]
-}
-
-// strangers gives the keys of a type that are on the token and, as far as this run has seen, in no state: those of this ID,
-// where one is planned, else those of this type and label.
-func (c *client) strangers(ctx context.Context, t *hsm.Token, keyType hsm.KeyType, id []byte, label string) ([]hsm.WholeKey, error) {
-	s := &c.sight
-	s.once.Do(func() {
-		var pairs []hsm.WholeKey
-		pairs, s.err = t.WholeKeys(ctx)
-		s.byLabel, s.byID = map[string][]hsm.WholeKey{}, map[string][]hsm.WholeKey{}
-		for _, k := range pairs {
-			s.byLabel[k.Label] = append(s.byLabel[k.Label], k)
-			s.byID[string(k.ID)] = append(s.byID[string(k.ID)], k)
-		}
-	})
-	if s.err != nil {
-		return nil, s.err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.byLabel[label]
-	if id != nil {
-		found = s.byID[string(id)]
-	}
-	return slices.DeleteFunc(slices.Clone(found), func(k hsm.WholeKey) bool {
-		return k.Type != keyType || s.managed[hsm.FormatID(k.ID)]
-	}), nil
-}
-
-// firstWarning is true once: what every one of a thousand planned keys would say is said by the first.
-func (s *plannedSight) firstWarning() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := !s.warned
-	s.warned = true
-	return first
+	return diagnose.Provider{Library: c.configuration.token.Library, Selected: c.selected, Redact: c.redact}
 }

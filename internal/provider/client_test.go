@@ -4,6 +4,9 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 func TestWhatAnOperationNeedsOfTheConfiguration(t *testing.T) {
@@ -21,9 +24,9 @@ func TestWhatAnOperationNeedsOfTheConfiguration(t *testing.T) {
 		unknown []string
 	}{
 		"a configuration that is whole":        {client: with(func(*configuration) {}), needs: all},
-		"none at all":                          {client: nil, needs: all, want: errNotConfigured},
-		"one that is switched off":             {client: with(func(c *configuration) { c.disabled, c.unknown = true, []string{"library"} }), needs: []string{"library"}, want: errDisabled},
-		"no library":                           {client: with(func(c *configuration) { c.token.Library = "" }), needs: []string{"library"}, want: errNoLibrary},
+		"none at all":                          {client: nil, needs: all, want: diagnose.ErrNotConfigured},
+		"one that is switched off":             {client: with(func(c *configuration) { c.disabled, c.unknown = true, []string{"library"} }), needs: []string{"library"}, want: diagnose.ErrDisabled},
+		"no library":                           {client: with(func(c *configuration) { c.token.Library = "" }), needs: []string{"library"}, want: hsm.ErrLibrary},
 		"a PIN that is unknown and needed":     {client: with(func(c *configuration) { c.unknown = []string{"max_sessions", "pin"} }), needs: all, unknown: []string{"pin"}},
 		"a PIN that is unknown and not needed": {client: with(func(c *configuration) { c.unknown = []string{"pin", "token_label"} }), needs: []string{"library"}},
 		"a library that is unknown, not missing": {
@@ -32,8 +35,8 @@ func TestWhatAnOperationNeedsOfTheConfiguration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.client.needs(c.needs...)
-			if unknown, ok := errors.AsType[*unknownError](err); ok || c.unknown != nil {
-				if !ok || !slices.Equal(unknown.attributes, c.unknown) {
+			if unknown, ok := errors.AsType[*diagnose.UnknownError](err); ok || c.unknown != nil {
+				if !ok || !slices.Equal(unknown.Attributes, c.unknown) {
 					t.Errorf("got %v", err)
 				}
 				return

@@ -13,8 +13,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// The environment variables that stand in for what the provider block leaves out. They are Hydra's own, so that
-// one environment configures both; HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
+// The environment variables that fill in what the provider block leaves out. They are Hydra's own, so that one environment
+// configures both, but HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
 const (
 	envEnabled     = "HSM_ENABLED"
 	envLibrary     = "HSM_LIBRARY"
@@ -35,17 +35,17 @@ type providerModel struct {
 	MaxSessions types.Int64  `tfsdk:"max_sessions"`
 }
 
-// environment is what the configuration is completed from, apart so that tests can be tables.
+// environment is what completes the configuration. It is a value, so that tests can be tables.
 type environment struct {
 	getenv   func(string) string
 	readFile func(string) ([]byte, error)
 }
 
-// configuration is the provider block completed from the environment. It may lack things (values that are
-// unknown in this plan, a library, a PIN): those fail where the token is needed, not before.
+// configuration is the provider block, completed from the environment. It may lack a library or a PIN, and have values
+// that this plan does not know: operations fail for that only where they need the token.
 type configuration struct {
 	token    hsm.Config
-	secret   string   // the PIN once more, for masking the logs only
+	secret   string   // the PIN once more, only to mask it in logs and diagnostics
 	disabled bool     // HSM_ENABLED=false
 	unknown  []string // attributes of the provider block whose value is not known yet
 	selected []string // what selects the token, and where each came from, for messages
@@ -60,8 +60,8 @@ type setting struct {
 	origin  string // "token_label" or "HSM_TOKEN_LABEL"
 }
 
-// resolveConfiguration completes the provider block from the environment. The block wins, an empty variable is
-// an unset one. It reads no module and no token.
+// resolveConfiguration completes the provider block from the environment. The block wins, and an empty variable counts as
+// unset. It looks at no module and no token.
 func resolveConfiguration(model providerModel, env environment) (configuration, diag.Diagnostics) {
 	r := resolver{env: env}
 	var c configuration
@@ -73,7 +73,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 	slot := r.setting("slot", model.Slot, envSlot)
 	pin := r.pin(model.PIN)
 
-	// Hydra's rule for its own variables. What the configuration gives is always meant.
+	// Hydra's rule for its own variables. What the configuration gives always counts.
 	if label.fromEnv && slot.fromEnv {
 		slot = setting{}
 	}
@@ -111,8 +111,8 @@ type resolver struct {
 	diags diag.Diagnostics
 }
 
-// setting takes the attribute, else the variable. Unknown is asked before null: an unknown value reads as "",
-// and taking the environment's instead would use a token that nobody meant.
+// setting takes the attribute, else the variable. It asks for unknown first: an unknown value reads as "", and to take the
+// environment's instead would use a token that nobody meant.
 func (r *resolver) setting(attribute string, value types.String, variable string) setting {
 	if value.IsUnknown() {
 		return setting{unknown: true, origin: attribute}
@@ -129,7 +129,7 @@ func (r *resolver) setting(attribute string, value types.String, variable string
 	return setting{}
 }
 
-// emptyAttribute is the error for "", which is more often a variable that was never filled than a wish.
+// emptyAttribute is the error for "", which is hardly ever meant: most often a variable was never set.
 func emptyAttribute(p path.Path, variable string) diag.Diagnostic {
 	return diag.NewAttributeErrorDiagnostic(p, "Empty Provider Setting",
 		fmt.Sprintf("%s is an empty string. Give it a value, or leave it out (null) to take it from the environment variable %s.", p, variable))
@@ -144,12 +144,12 @@ func (r *resolver) pin(value types.String) setting {
 	if s.fromEnv {
 		r.diags.AddError("Two PINs In The Environment",
 			"HSM_PIN and HSM_PIN_FILE are both set, and they may differ. A token locks after a few wrong PINs, so this "+
-				"provider does not guess which one is meant. Unset one of them.")
+				"provider does not guess which one is right. Unset one of them.")
 		return setting{}
 	}
 	text, err := r.env.readFile(file)
 	if err != nil {
-		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf("HSM_PIN_FILE names a file that cannot be read: %v.", err))
+		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf("The file that HSM_PIN_FILE names cannot be read: %v.", err))
 		return setting{}
 	}
 	line, _, _ := strings.Cut(string(text), "\n")

@@ -214,7 +214,7 @@ func (b *bench) converges(s shell, c crashCase, recovered, followed *int) {
 	var printed string
 	var ok bool
 	if c.name == withRandomID { // its reader has to look at the plan: the apply would make a second key
-		if printed, ok = s.try("plan"); ok && strings.Contains(printed, "A Key Of This Label Is On The Token Already") {
+		if printed, ok = s.try("plan"); ok && strings.Contains(printed, "Label Already On The Token") {
 			s.follow(printed)
 			*followed++
 			*recovered--

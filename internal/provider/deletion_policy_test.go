@@ -122,7 +122,7 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 		turn{TestStep: resource.TestStep{
 			Config: b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2056")), Taint: []string{key},
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
-		}, says: []remark{warns("A Key Of This Label Is On The Token Already", "key_id 6b31").pointing("label")}},
+		}, says: []remark{warns("Label Already On The Token", "key_id 6b31").pointing("label")}},
 	)
 	halves := b.halves()
 	if len(halves) != 6 {
@@ -181,7 +181,7 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 	const command, block = "terraform import hsm_rsa_keypair.NAME 6b31", "import {\n    to = hsm_rsa_keypair.NAME\n    id = \"6b31\"\n  }"
 	b.test(
 		taken("6B31",
-			warns("The Key ID Is On The Token Already", "key_id 6b31, SHA-256 fingerprint "+generated, command, block).pointing("key_id"), // by the plan
+			warns("Key ID Already On The Token", "key_id 6b31, SHA-256 fingerprint "+generated, command, block).pointing("key_id"), // by the plan
 			fails("Unable to Create Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, `RSA public key "old" (ID 6b31)`, "Nothing was made or changed.", command, block).pointing("key_id")),
 		taken("6b32", fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id")),
 		taken("6b33", fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`, "cannot be imported").without("terraform import").pointing("key_id")),
@@ -191,7 +191,7 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 		turn{
 			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b31"`))},
 			says: []remark{
-				warns("The Key ID Is On The Token Already", `The key "web" (key_id 6b39)`, "key_id 6b31, SHA-256 fingerprint "+generated, "keeps its old ID").without("terraform import").pointing("key_id"),
+				warns("Key ID Already On The Token", `The key "web" (key_id 6b39)`, "key_id 6b31, SHA-256 fingerprint "+generated, "keeps its old ID").without("terraform import").pointing("key_id"),
 				fails("Unable to Update Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, "Nothing was made or changed.", "keeps its old ID", "look for the ID 6b31").
 					without("terraform import", "random").pointing("key_id"),
 			},

@@ -14,30 +14,30 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-const ecUsages = hsm.Sign | hsm.Derive
+const ecUsages = object.Sign | object.Derive
 
 func newECKeyPairResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		keyWords: pairWords,
-		name:     "ec_keypair",
-		keyType:  hsm.EC,
-		usages:   ecUsages,
-		usage:    []string{"sign"},
-		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive and never leaves the token unless it is `extractable` and another key wraps it; the state holds " +
-			"names, usages and the public key.",
+		vocabulary: pairVocabulary,
+		name:       "ec_keypair",
+		keyType:    object.EC,
+		usages:     ecUsages,
+		usage:      []string{"sign"},
+		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive, and never leaves the token unless it is `extractable` and another key wraps it. The state holds " +
+			"only names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{
 			"curve": schema.StringAttribute{
-				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, and one that the token offers. The algorithms of signatures are ES256, ES384, ES512, ES256K and EdDSA, in this "+
+				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, if the token offers it. The signature algorithms of these curves are ES256, ES384, ES512, ES256K and EdDSA, in this "+
 					"order. A change replaces the key pair.", strings.Join(publickey.Curves(), "`, `")),
 				Required:   true,
 				Validators: []validator.String{stringvalidator.OneOf(publickey.Curves()...)},
 			},
 		}),
-		usageNote: "`derive` (ECDH) is not for keys on `Ed25519`.",
+		usageNote: "Keys on `Ed25519` cannot `derive` (ECDH).",
 		newModel:  func() keyModel { return new(ecKeyPairModel) },
 		validate:  validateCurve,
 	}}
@@ -50,9 +50,9 @@ type ecKeyPairModel struct {
 
 func (m *ecKeyPairModel) known() bool { return !m.Curve.IsUnknown() }
 
-func (m *ecKeyPairModel) fill(t *hsm.Template) { t.Curve = m.Curve.ValueString() }
+func (m *ecKeyPairModel) fill(t *object.Template) { t.Curve = m.Curve.ValueString() }
 
-func (m *ecKeyPairModel) take(pair hsm.WholeKey) error {
+func (m *ecKeyPairModel) take(pair object.Key) error {
 	m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
 	return m.keyPairAttributes.take(pair)
 }
@@ -72,10 +72,10 @@ func validateCurve(ctx context.Context, config tfsdk.Config) (diags diag.Diagnos
 	if diags.HasError() {
 		return diags
 	}
-	may := hsm.Template{Type: hsm.EC, Curve: m.Curve.ValueString()}.MayUse()
+	may := object.Template{Type: object.EC, Curve: m.Curve.ValueString()}.MayUse()
 	if excess := m.usage(ctx) & ecUsages &^ may; may != 0 && excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Curve", fmt.Sprintf(
-			"Keys on %s are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another curve.", m.Curve.ValueString(), may, excess))
+			"Keys on %s are for %s, not for %s.\n\nWhat to do: take it out of usage, or choose another curve.", m.Curve.ValueString(), may, excess))
 	}
 	return diags
 }

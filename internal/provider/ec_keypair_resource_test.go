@@ -206,10 +206,10 @@ func TestATakenIDOfAnEdwardsKeyIsToldHowToAdoptIt(t *testing.T) {
 	hsmtest.NeedsCurves(t, "Ed25519")
 	b := newBench(t)
 	b.Tool(t, "--keypairgen", "--key-type", "EC:edwards25519", "--usage-sign", "--label", "theirs", "--id", "6b31")
-	taken := fails("Unable to Create Key Pair: Key ID Taken", `Edwards private key "theirs" (ID 6b31)`, "if the key pair that bears the ID is the one you want", "terraform import hsm_ec_keypair.NAME 6b31").pointing("key_id")
+	taken := fails("Unable to Create Key Pair: Key ID Taken", `Edwards private key "theirs" (ID 6b31)`, "if the key pair that uses the ID is the one you want", "terraform import hsm_ec_keypair.NAME 6b31").pointing("key_id")
 	b.test(turn{
 		TestStep: resource.TestStep{Config: b.config(ecPair(`label = "web"`, `key_id = "6b31"`, `curve = "Ed25519"`))},
-		says:     []remark{taken, warns("The Key ID Is On The Token Already", "that a key pair on the token bears").pointing("key_id")},
+		says:     []remark{taken, warns("Key ID Already On The Token", "a key pair on the token already uses its key_id").pointing("key_id")},
 	})
 }
 

@@ -149,7 +149,7 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		{"nor is one behind a public key", "pem_to_jwk", []tftypes.Value{text(public + "-----BEGIN EC PRIVATE KEY-----\nSECRET"), text("k")}, 0, "the text holds a private key; only its public half belongs here"},
 		{"one PEM block is one key", "pem_to_jwk", []tftypes.Value{text(public + public), text("k")}, 0, "the text holds more than one PEM block"},
 		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block"},
-		{"a kid is not empty", "pem_to_jwk", []tftypes.Value{text(public), text("")}, 1, "a kid is not empty; null is for none"},
+		{"a kid is not empty", "pem_to_jwk", []tftypes.Value{text(public), text("")}, 1, "a kid must not be empty; give null for none"},
 		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "text 1: it is null"},
 		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "text 1: key 1: " + noPrivate},
 		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0, `text 1: the kid "a" is that of text 0 too, another key`},

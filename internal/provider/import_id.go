@@ -4,33 +4,34 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
-// importID is what a key is imported by: its ID, with or without the label it is expected to bear or the serial number
-// of its token, or a PKCS#11 URI.
+// importID names the key to import: by its ID, with or without the label that it should have or the serial number of its
+// token, or by a PKCS#11 URI.
 type importID struct {
 	id     []byte
 	label  *string
-	serial string // "": any token's
-	uri    *hsm.URI
+	serial string // "" for any token
+	uri    *pkcs11uri.URI
 	text   string // as it was given
 }
 
-// parseImportID reads `<hex key id>`, `<label>/<hex key id>` or a `pkcs11:` URI (RFC 7512). A label may hold slashes,
-// a key ID none, so the last slash divides.
+// parseImportID reads `<hex key id>`, `<label>/<hex key id>` or a `pkcs11:` URI (RFC 7512). A label may hold slashes
+// and a key ID does not, so the last slash divides them.
 func parseImportID(s string) (importID, error) {
 	if scheme, _, ok := strings.Cut(s, ":"); ok && strings.EqualFold(scheme, "pkcs11") {
-		uri, err := hsm.ParseURI(s)
+		uri, err := pkcs11uri.Parse(s)
 		if err != nil {
 			return importID{}, err
 		}
 		return importID{id: uri.ID, uri: &uri, text: s}, nil
 	}
 	i := strings.LastIndexByte(s, '/')
-	id, err := hsm.ParseID(s[i+1:])
+	id, err := object.ParseID(s[i+1:])
 	if err != nil {
-		return importID{}, fmt.Errorf("%q is none of <hex key id>, <label>/<hex key id> and pkcs11: URI: %w", s, err)
+		return importID{}, fmt.Errorf("%q is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI: %w", s, err)
 	}
 	if i < 0 {
 		return importID{id: id, text: s}, nil

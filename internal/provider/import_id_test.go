@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 func TestParseImportID(t *testing.T) {
@@ -30,7 +30,7 @@ func TestParseImportID(t *testing.T) {
 		{name: "a URI with its scheme in other letters", text: "PKCS11:id=%6b1", id: []byte("k1"), uri: true},
 		{name: "nothing", text: "", err: "at least one byte"},
 		{name: "a label alone", text: "web/", err: "at least one byte"},
-		{name: "no hex", text: "web", err: `"web" is none of <hex key id>, <label>/<hex key id> and pkcs11: URI`},
+		{name: "no hex", text: "web", err: `"web" is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI`},
 		{name: "half a byte", text: "6b3", err: "odd number"},
 		{name: "spaces around", text: " 6b31", err: "no hex digit"},
 		{name: "a key ID of 256 bytes", text: long + "ab", err: "at most 255"},
@@ -82,10 +82,10 @@ func FuzzParseImportID(f *testing.F) {
 			}
 			return
 		}
-		if len(got.id) == 0 || len(got.id) > hsm.MaxIDLength {
+		if len(got.id) == 0 || len(got.id) > object.MaxIDLength {
 			t.Fatalf("%q gives an ID of %d bytes", text, len(got.id))
 		}
-		again := hsm.FormatID(got.id)
+		again := object.FormatID(got.id)
 		if got.label != nil {
 			again = *got.label + "/" + again
 		}

@@ -10,9 +10,9 @@ func newJWKToPEMFunction() function.Function {
 	return textFunction{
 		name: "jwk_to_pem",
 		definition: function.Definition{
-			Summary: "Makes PEM of a JWK",
-			MarkdownDescription: "The public key of a JWK in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo), with a newline at its end. The way back is the function [`pem_to_jwk`](pem_to_jwk.md); " +
-				"`kid`, `use` and `alg` have no place in PEM.",
+			Summary: "Converts a JWK to PEM",
+			MarkdownDescription: "The public key of a JWK in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo), with a newline at the end. PEM has no place for `kid`, `use` and `alg`. " +
+				"The function [`pem_to_jwk`](pem_to_jwk.md) is the reverse.",
 			Parameters: []function.Parameter{jwkParameter},
 		},
 		result: ofOne(jwk.ToPEM),

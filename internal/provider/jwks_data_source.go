@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +19,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/jwk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -45,7 +47,7 @@ type jwksModel struct {
 	Keys        types.List     `tfsdk:"keys"`
 }
 
-// jwkMembers are a JWK's public members. A key of the set has all of them, null where its JWK has none of that name.
+// jwkMembers are a JWK's public members. A key of the set has all of them, null where its JWK lacks one.
 var jwkMembers = []string{"kid", "kty", "use", "alg", "n", "e", "crv", "x", "y"}
 
 // jwksKeyType is the type of one key of the set.
@@ -58,10 +60,10 @@ var jwksKeyType = func() types.ObjectType {
 }()
 
 // kidFormats are the ways to name a key in the set.
-var kidFormats = map[string]func(hsm.WholeKey) (string, error){
-	"text":       func(k hsm.WholeKey) (string, error) { return jwk.KID(k.ID), nil },
-	"hex":        func(k hsm.WholeKey) (string, error) { return hsm.FormatID(k.ID), nil },
-	"thumbprint": func(k hsm.WholeKey) (string, error) { return jwk.Thumbprint(k.PublicKey) },
+var kidFormats = map[string]func(object.Key) (string, error){
+	"text":       func(k object.Key) (string, error) { return jwk.KID(k.ID), nil },
+	"hex":        func(k object.Key) (string, error) { return object.FormatID(k.ID), nil },
+	"thumbprint": func(k object.Key) (string, error) { return jwk.Thumbprint(k.PublicKey) },
 }
 
 func (d *jwksDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -79,35 +81,36 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 		}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Only pairs whose two halves are on the " +
-			"token are in it, and never a private member or a secret key. What is given of `labels`, `label_prefix`, `key_ids` and `uris` must all match; none of them selects every pair of a type that this provider manages.\n\n" +
-			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist. Select keys of the same configuration by their `uri`: it is unknown until the " +
-			"key exists, so that the set is read after it. For `labels` and `label_prefix`, say so by `depends_on`.",
+		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). It holds only pairs whose two " +
+			"halves are both on the token, and never a private member or a secret key. A pair must match all of `labels`, `label_prefix`, `key_ids` and `uris` that are given. Where none is given, " +
+			"every pair of a type that this provider manages is selected.\n\n" +
+			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So select keys of the same configuration by their `uri`: it is unknown until " +
+			"the key exists, so that the set is read after that. With `labels` and `label_prefix`, add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
-			"labels":  selection("Labels of the pairs. Several pairs may bear one label; a label that no pair bears is an error.", stringvalidator.LengthAtLeast(1)),
-			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair bears is an error.", keyID),
+			"labels":  selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an error.", stringvalidator.LengthAtLeast(1)),
+			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair has is an error.", keyID),
 			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute `uri` of a key pair's resource. A URI that matches no pair is an "+
 				"error.", pkcs11URI),
 			"label_prefix": schema.StringAttribute{
-				MarkdownDescription: "What the labels of the pairs begin with.",
+				MarkdownDescription: "The start of the pairs' labels.",
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"use": schema.StringAttribute{
-				MarkdownDescription: "`use` of every key in the set, `sig` or `enc`. Defaults to each key's own: `sig` where it may sign, else `enc`.",
+				MarkdownDescription: "`use` of every key in the set, `sig` or `enc`. Defaults to each key's own use: `sig` if it may sign, otherwise `enc`.",
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.OneOf("sig", "enc")},
 			},
 			"kid_format": schema.StringAttribute{
-				MarkdownDescription: "How keys are named in the set: `text` (the default), the bytes of the key's ID as text, as the resource's `kid` and as Hydra has it; `hex`, the ID in hexadecimal; " +
+				MarkdownDescription: "How the set names its keys: `text` (the default), the bytes of the key's ID as text, like the resource's `kid` and like Hydra; `hex`, the ID in hexadecimal; " +
 					"`thumbprint`, the JWK's SHA-256 thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).",
 				Optional:   true,
 				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint")},
 			},
 			"algorithms": schema.MapAttribute{
-				MarkdownDescription: "`alg` by the key's `kty` or, which goes before, its `crv`: `{ RSA = \"PS256\" }`. It must fit every key of that kind in the set. " +
-					"Defaults, where `use` is `sig`, to `RS256` for RSA, `ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` and `secp256k1`, and `EdDSA` for `Ed25519`; " +
-					"where it is `enc`, to `RSA-OAEP` and `ECDH-ES`.",
+				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes precedence over a `kty`. The `alg` must fit every key of that kind in the set. " +
+					"The defaults are, where `use` is `sig`, `RS256` for RSA, `ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` and `secp256k1`, and `EdDSA` for `Ed25519`; " +
+					"where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
 				Optional:    true,
 				ElementType: types.StringType,
 				Validators: []validator.Map{
@@ -115,9 +118,9 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				},
 			},
 			"profile": schema.StringAttribute{
-				MarkdownDescription: "Who is to sign with the keys: `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) makes the same set of the selected keys, and gives each the `kid`, `use` " +
-					"and `alg` that Hydra gives it. Keys that Hydra refuses (RSA below 4096 bits, curves but `P-256` and `P-521`), that it would not sign with, or would name otherwise, and others under a " +
-					"selected label that are not selected, are an error that lists them all with the ways out. It reads every key object on the token.",
+				MarkdownDescription: "Who signs with the keys. `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) would publish the same set of the selected keys, and gives each key the `kid`, `use` " +
+					"and `alg` that Hydra gives it. It is an error if Hydra would refuse a selected key (RSA below 4096 bits, a curve other than `P-256` and `P-521`), would not sign with it, or would name it " +
+					"otherwise, and if a key that is not selected has the label of one that is. The error lists all such keys, and what to do about each. The check reads every key object on the token.",
 				Optional: true,
 				Validators: []validator.String{
 					stringvalidator.OneOf(profileHydra),
@@ -128,7 +131,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,
 			},
-			"json": member("The JSON Web Key Set: compact, its members in a fixed order, its keys ordered by label, then ID, so that it is the same to the byte from run to run."),
+			"json": member("The JSON Web Key Set: compact, with its members in a fixed order and its keys ordered by label, then ID. So it is the same from run to run, byte by byte."),
 			"keys": schema.ListNestedAttribute{
 				MarkdownDescription: "The keys of the set, in its order.",
 				Computed:            true,
@@ -161,11 +164,12 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		return
 	}
 	d.readToken(ctx, &resp.Diagnostics, "Read JSON Web Key Set", func(ctx context.Context, token *hsm.Token) error {
-		all, err := m.candidates(ctx, token)
+		s := m.selection()
+		all, err := m.candidates(ctx, token, s)
 		if err != nil {
 			return err
 		}
-		pairs, diags := m.selectFrom(all, token)
+		pairs, diags := m.selectFrom(all, s, token)
 		resp.Diagnostics.Append(diags...)
 		if resp.Diagnostics.HasError() {
 			return nil
@@ -186,57 +190,85 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
-// candidate is a pair that may be selected. One of a kind that is not known has an ID, a label and a kind alone. A
-// secret key is among them only to be told of: nothing selects it.
+// candidate is a pair that may be selected. Of a pair of an unknown kind, only the ID, the label and the kind are known.
+// Secret keys are candidates too, but nothing selects them: an error says that they are no key pairs.
 type candidate struct {
-	hsm.WholeKey
+	object.Key
 	unknown  string // the kind
 	selected bool
 }
 
 func (c candidate) secret() bool { return c.PublicKey == nil && c.unknown == "" }
 
-// candidates reads the pairs that may be selected: only those of the IDs that the selection names, where it
-// names any, so that three keys cost no reading of fifty thousand. A profile looks at the others as well.
-func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token) (all []candidate, err error) {
-	var pairs []hsm.WholeKey
-	var unknown []hsm.UnknownPair
-	if ids, narrow := m.ids(); narrow && m.Profile.IsNull() {
-		pairs, unknown, err = candidatesOf(ctx, token, ids)
-	} else if pairs, err = token.WholeKeys(ctx); err == nil {
-		unknown, err = token.UnknownPairs(ctx, nil)
+// selection is what the arguments name keys by, parsed.
+type selection struct {
+	labels []string
+	ids    [][]byte
+	uris   []pkcs11uri.URI
+}
+
+func (m *jwksModel) selection() (s selection) {
+	for _, label := range m.Labels {
+		s.labels = append(s.labels, label.ValueString())
 	}
+	for _, text := range m.KeyIDs {
+		id, _ := object.ParseID(text.ValueString()) // validated
+		s.ids = append(s.ids, id)
+	}
+	for _, text := range m.URIs {
+		uri, _ := pkcs11uri.Parse(text.ValueString()) // validated
+		s.uris = append(s.uris, uri)
+	}
+	return s
+}
+
+// candidates reads the pairs that may be selected. Where the selection names IDs, it reads only the pairs with those, so
+// that three keys do not cost the reading of fifty thousand. A profile looks at the others as well.
+func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token, s selection) (all []candidate, err error) {
+	var pairs []object.Key
+	var unknown []object.UnsupportedPair
+	if ids, narrow := m.ids(s); narrow && m.Profile.IsNull() {
+		pairs, unknown, err = candidatesOf(ctx, token, ids)
+	} else {
+		var inventory *object.Inventory
+		if inventory, err = token.Inventory(ctx); err == nil {
+			pairs, err = inventory.Sound()
+			unknown = inventory.Unsupported()
+		}
+	}
+	all = make([]candidate, 0, len(pairs)+len(unknown))
 	for _, pair := range pairs {
-		all = append(all, candidate{WholeKey: pair})
+		all = append(all, candidate{Key: pair})
 	}
 	for _, pair := range unknown {
-		all = append(all, candidate{WholeKey: hsm.WholeKey{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
+		all = append(all, candidate{Key: object.Key{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
 	}
 	return all, err
 }
 
-// candidatesOf reads the pairs of IDs, and those of an unknown kind where an ID is no other pair's.
-func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []hsm.WholeKey, unknown []hsm.UnknownPair, err error) {
+// candidatesOf reads the pairs with some IDs, and for an ID that no such pair has, the pairs of an unknown kind.
+func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []object.Key, unknown []object.UnsupportedPair, err error) {
 	for _, id := range ids {
-		pair, err := token.WholeKey(ctx, hsm.Ref{ID: id})
-		if errors.Is(err, hsm.ErrNotFound) || errors.Is(err, hsm.ErrMalformed) {
-			strange, unknownErr := token.UnknownPairs(ctx, id)
-			if unknownErr != nil {
-				return nil, nil, unknownErr
+		pair, err := token.Key(ctx, object.Ref{ID: id})
+		if errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrMalformed) {
+			part, partErr := token.Part(ctx, id)
+			if partErr != nil {
+				return nil, nil, partErr
 			}
-			if errors.Is(err, hsm.ErrNotFound) && len(strange) == 0 {
-				secret, secretErr := token.WholeKey(ctx, hsm.Ref{Type: hsm.Secret, ID: id})
+			strange := part.Unsupported()
+			if errors.Is(err, object.ErrNotFound) && len(strange) == 0 {
+				secret, secretErr := token.Key(ctx, object.Ref{Type: object.Secret, ID: id})
 				switch {
 				case secretErr == nil:
 					pairs = append(pairs, secret)
-				case errors.Is(secretErr, hsm.ErrAmbiguous):
-					pairs = append(pairs, hsm.WholeKey{Type: hsm.Secret, ID: id}) // any of them: it is only told of
-				case !errors.Is(secretErr, hsm.ErrNotFound):
+				case errors.Is(secretErr, object.ErrAmbiguous):
+					pairs = append(pairs, object.Key{Type: object.Secret, ID: id}) // any of them will do: only the error needs it
+				case !errors.Is(secretErr, object.ErrNotFound):
 					return nil, nil, secretErr
 				}
 			}
-			if unknown = append(unknown, strange...); len(strange) > 0 || errors.Is(err, hsm.ErrNotFound) {
-				continue // where there is none at all, selectFrom says so, with what asked for it
+			if unknown = append(unknown, strange...); len(strange) > 0 || errors.Is(err, object.ErrNotFound) {
+				continue // where nothing at all has the ID, selectFrom says which argument asked for it
 			}
 		}
 		if err != nil {
@@ -244,26 +276,26 @@ func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []
 		}
 		pairs = append(pairs, pair)
 	}
-	hsm.SortKeys(pairs)
+	object.SortKeys(pairs)
 	return pairs, unknown, nil
 }
 
-// ids are the key IDs that a pair must have one of; narrow is false where any ID will do.
-func (m *jwksModel) ids() (ids [][]byte, narrow bool) {
+// ids are the IDs of which a selected pair has one; narrow is false where it may have any.
+func (m *jwksModel) ids(s selection) (ids [][]byte, narrow bool) {
 	if m.Labels != nil || !m.LabelPrefix.IsNull() {
-		return nil, false // a label is an error only if no pair at all bears it
+		return nil, false // a label is an error only if no pair at all has it
 	}
+	seen := map[string]bool{}
 	add := func(id []byte) {
-		if !slices.ContainsFunc(ids, func(have []byte) bool { return string(have) == string(id) }) {
+		if !seen[string(id)] {
 			ids = append(ids, id)
 		}
+		seen[string(id)] = true
 	}
-	for _, s := range m.KeyIDs {
-		id, _ := hsm.ParseID(s.ValueString()) // validated
+	for _, id := range s.ids {
 		add(id)
 	}
-	for _, s := range m.URIs {
-		uri, _ := hsm.ParseURI(s.ValueString()) // validated
+	for _, uri := range s.uris {
 		if uri.ID == nil {
 			return nil, false
 		}
@@ -272,67 +304,61 @@ func (m *jwksModel) ids() (ids [][]byte, narrow bool) {
 	return ids, len(ids) > 0
 }
 
-// index finds pairs by what selections name.
-type index struct {
-	pairs   []candidate
-	byLabel map[string][]int
-	byID    map[string][]int
+// argument is one that names keys: a value names those that have its trait, or any where the trait is not known, and that
+// it matches.
+type argument struct {
+	name    string
+	values  []types.String
+	trait   func(value int) (trait string, known bool)
+	of      func(candidate) string // its trait
+	matches func(value int, c candidate) bool
 }
 
-func indexOf(pairs []candidate) index {
-	x := index{pairs: pairs, byLabel: map[string][]int{}, byID: map[string][]int{}}
-	for i, pair := range pairs {
-		x.byLabel[pair.Label] = append(x.byLabel[pair.Label], i)
-		x.byID[string(pair.ID)] = append(x.byID[string(pair.ID)], i)
+func (s selection) arguments(m *jwksModel, token hsm.TokenInfo) []argument {
+	id := func(c candidate) string { return string(c.ID) }
+	always := func(int, candidate) bool { return true }
+	return []argument{
+		{"labels", m.Labels, func(i int) (string, bool) { return s.labels[i], true }, func(c candidate) string { return c.Label }, always},
+		{"key_ids", m.KeyIDs, func(i int) (string, bool) { return string(s.ids[i]), true }, id, always},
+		{"uris", m.URIs, func(i int) (string, bool) { return string(s.uris[i].ID), s.uris[i].ID != nil }, id, func(i int, c candidate) bool {
+			return s.uris[i].Matches(token, c.secret(), c.Label, c.ID)
+		}},
 	}
-	return x
 }
 
-func (x index) labelled(label string, _ hsm.TokenInfo) []int { return x.byLabel[label] }
-
-func (x index) identified(text string, _ hsm.TokenInfo) []int {
-	id, _ := hsm.ParseID(text) // validated
-	return x.byID[string(id)]
-}
-
-func (x index) located(text string, token hsm.TokenInfo) (found []int) {
-	uri, _ := hsm.ParseURI(text) // validated
-	among := x.byID[string(uri.ID)]
-	if uri.ID == nil {
-		among = make([]int, len(x.pairs))
-		for i := range among {
-			among[i] = i
+// named gives, for each value, which of the candidates it names.
+func (a argument) named(all []candidate) [][]int {
+	found := make([][]int, len(a.values))
+	byTrait, anything := map[string][]int{}, []int(nil)
+	for i := range a.values {
+		if trait, known := a.trait(i); known {
+			byTrait[trait] = append(byTrait[trait], i)
+			continue
 		}
+		anything = append(anything, i)
 	}
-	for _, i := range among {
-		if uri.Matches(token, x.pairs[i].secret(), x.pairs[i].Label, x.pairs[i].ID) {
-			found = append(found, i)
+	for j, c := range all {
+		for _, i := range slices.Concat(byTrait[a.of(c)], anything) {
+			if a.matches(i, c) {
+				found[i] = append(found[i], j)
+			}
 		}
 	}
 	return found
 }
 
-// selectFrom marks and gives the pairs that every given argument matches. A label, ID or URI that no pair matches is an
-// error, and so is one that names a pair which has no JWK, and an empty whole.
-func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []hsm.WholeKey, diags diag.Diagnostics) {
-	all := indexOf(pairs)
+// selectFrom marks and gives the pairs that match every given argument. It is an error if a label, ID or URI matches no
+// pair, or a pair that has no JWK, and if nothing is selected.
+func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token) (selected []object.Key, diags diag.Diagnostics) {
 	misses := make([]bool, len(pairs))       // some argument does not match
 	namedBy := make([]path.Path, len(pairs)) // the last that does
-	for _, argument := range []struct {
-		name   string
-		values []types.String
-		find   func(string, hsm.TokenInfo) []int
-	}{
-		{"labels", m.Labels, all.labelled},
-		{"key_ids", m.KeyIDs, all.identified},
-		{"uris", m.URIs, all.located},
-	} {
+	for _, argument := range s.arguments(m, token.Info()) {
 		if argument.values == nil {
 			continue
 		}
-		matched := make([]bool, len(pairs))
+		matched, named := make([]bool, len(pairs)), argument.named(pairs)
 		for i, v := range argument.values {
-			found, at := argument.find(v.ValueString(), token.Info()), path.Root(argument.name).AtListIndex(i)
+			found, at := named[i], path.Root(argument.name).AtListIndex(i)
 			public := slices.DeleteFunc(slices.Clone(found), func(j int) bool { return pairs[j].secret() })
 			for _, j := range public {
 				matched[j], namedBy[j] = true, at
@@ -341,12 +367,12 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 			case len(public) > 0:
 			case len(found) > 0:
 				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(
-					"%q names the secret key %q (key_id %s) on %s, and no key pair. A secret key has no public key, and a set that is published holds nothing else.\n\n"+
-						"What to do: leave it out, or name a key pair.", v.ValueString(), pairs[found[0]].Label, hsm.FormatID(pairs[found[0]].ID), token.Info()))
+					"%q names the secret key %q (key_id %s) on the token in %s, and no key pair. A key set publishes public keys, and a secret key has none.\n\n"+
+						"What to do: leave it out, or name a key pair.", v.ValueString(), pairs[found[0]].Label, object.FormatID(pairs[found[0]].ID), token.Info()))
 			default:
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
-					"No key pair on %s matches %q.\n\nWhat to do: correct it, or, where the key is made by the same configuration, refer to the resource's uri, or add "+
-						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", token.Info(), v.ValueString(), token.Command("--list-objects")))
+					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. If the same configuration makes the key, refer to the resource's uri, or add "+
+						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", v.ValueString(), token.Info(), token.Command("--list-objects")))
 			}
 		}
 		for j := range pairs {
@@ -358,26 +384,26 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 		case pair.secret() || misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
 		case pair.unknown == "":
 			pairs[j].selected = true
-			selected = append(selected, pair.WholeKey)
+			selected = append(selected, pair.Key)
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
-				"The key %q (key_id %s) on %s is selected by name, and it is of a kind for which this provider knows no JWK (%s). Keys that are known are RSA, and those on %s.\n\n"+
-					"What to do: name other keys, or give the key another label or ID.", pair.Label, hsm.FormatID(pair.ID), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
+				"The selection names the key %q (key_id %s) on the token in %s. This provider knows no JWK for keys of its kind (%s), only for RSA keys and keys on %s.\n\n"+
+					"What to do: name other keys, or give the key another label or ID.", pair.Label, object.FormatID(pair.ID), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
 		}
 	}
 	if len(selected) == 0 && !diags.HasError() && !m.AllowEmpty.ValueBool() {
 		diags.AddError("Empty JSON Web Key Set", fmt.Sprintf(
-			"No key pair on %s is selected. An empty set that is published by accident stops every verifier, so it is an error.\n\n"+
-				"What to do: correct the selection, add depends_on where the keys are made by the same configuration, or set allow_empty = true if an empty set is meant.", token.Info()))
+			"Nothing is selected: no key pair matches on the token in %s. An empty set that is published by accident stops every verifier, so it is an error.\n\n"+
+				"What to do: correct the selection. If the same configuration makes the keys, add depends_on. If you want an empty set, set allow_empty = true.", token.Info()))
 	}
 	return selected, diags
 }
 
 // render fills in json and keys.
-func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (diags diag.Diagnostics) {
-	keys := make([]jwk.Key, 0, len(pairs))
+func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (diags diag.Diagnostics) {
+	keys := make([]jwk.Rendered, 0, len(pairs))
 	rows := make([]attr.Value, 0, len(pairs))
-	named := map[string]hsm.WholeKey{}
+	named := map[string]object.Key{}
 	format := "text"
 	if !m.KIDFormat.IsNull() {
 		format = m.KIDFormat.ValueString()
@@ -385,39 +411,35 @@ func (m *jwksModel) render(pairs []hsm.WholeKey, algorithms map[string]string) (
 	for _, pair := range pairs {
 		kid, err := kidFormats[format](pair)
 		if err != nil {
-			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
 			continue
 		}
 		if other, taken := named[kid]; taken {
-			diags.AddError("Two Keys Of One Key ID", fmt.Sprintf(
-				"The key pairs %q (key_id %s) and %q (key_id %s) would both have the kid %q in the set, and a verifier could not tell them apart.\n\n"+
-					"What to do: select just one of them, or take another kid_format.", other.Label, hsm.FormatID(other.ID), pair.Label, hsm.FormatID(pair.ID), kid))
+			diags.AddError("Two Keys With One kid", fmt.Sprintf(
+				"The key pairs %q (key_id %s) and %q (key_id %s) would both have the kid %q in the set, so verifiers could not tell them apart.\n\n"+
+					"What to do: select only one of them, or choose another kid_format.", other.Label, object.FormatID(other.ID), pair.Label, object.FormatID(pair.ID), kid))
 			continue
 		}
 		named[kid] = pair
-		key, problem := m.key(pair, kid, algorithms)
-		if problem != nil {
-			diags.Append(problem)
+		key, failure := m.key(pair, kid, algorithms)
+		if failure != nil {
+			diags.Append(failure)
 			continue
 		}
-		row, err := keyRow(key, pair)
+		rendered, err := key.Render()
 		if err != nil {
-			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, hsm.FormatID(pair.ID), sentence(err.Error())))
+			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
 			continue
 		}
-		keys, rows = append(keys, key), append(rows, row)
+		keys, rows = append(keys, rendered), append(rows, keyRow(rendered, pair))
 	}
-	text, err := jwk.SetJSON(keys)
-	if err != nil {
-		diags.AddError("Unable to Render the JSON Web Key Set", sentence(err.Error()))
-	}
-	m.JSON = types.StringValue(text)
+	m.JSON = types.StringValue(jwk.SetJSON(keys))
 	list, listDiags := types.ListValue(jwksKeyType, rows)
 	m.Keys = list
 	return append(diags, listDiags...)
 }
 
-func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
+func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {
 	if m.Profile.ValueString() == profileHydra {
 		return hydraKey(pair), nil
 	}
@@ -432,8 +454,8 @@ func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]str
 		}
 		if err := jwk.ValidAlg(pair.PublicKey, key.Use, alg); err != nil {
 			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Does Not Fit",
-				fmt.Sprintf("The key %q (key_id %s): %v.\n\nA set of keys of both uses has one alg for each kind of key: make two sets, one for each use.",
-					pair.Label, hsm.FormatID(pair.ID), err))
+				fmt.Sprintf("The key %q (key_id %s): %v.\n\nWhat to do: choose an alg that fits. Where keys for signatures and for encryption are selected together, make two sets, one for each use: a set has one alg for each kind of key.",
+					pair.Label, object.FormatID(pair.ID), err))
 		}
 		key.Alg = alg
 		return key, nil
@@ -442,27 +464,12 @@ func (m *jwksModel) key(pair hsm.WholeKey, kid string, algorithms map[string]str
 	return key, nil
 }
 
-// keyRow is a key of the set, of jwksKeyType. It takes the members out of the JWK itself, so that they cannot differ
-// from it. It is no struct, which the plugin framework takes long to look into: a set may have ten thousand keys.
-func keyRow(key jwk.Key, pair hsm.WholeKey) (attr.Value, error) {
-	text, err := key.JSON()
-	if err != nil {
-		return nil, err
-	}
-	members := map[string]string{}
-	if err := json.Unmarshal([]byte(text), &members); err != nil {
-		return nil, err
-	}
-	row := map[string]attr.Value{"label": types.StringValue(printable(pair.Label)), "key_id": types.StringValue(hsm.FormatID(pair.ID))}
+// keyRow is a key of the set, of jwksKeyType. It is not a struct: the plugin framework takes long to look into those, and a
+// set may have ten thousand keys.
+func keyRow(key jwk.Rendered, pair object.Key) attr.Value {
+	row := map[string]attr.Value{"label": types.StringValue(printable(pair.Label)), "key_id": types.StringValue(object.FormatID(pair.ID))}
 	for _, name := range jwkMembers {
-		row[name] = types.StringNull()
-		if v, ok := members[name]; ok {
-			row[name] = types.StringValue(v)
-		}
+		row[name] = given(key.Member(name))
 	}
-	object, diags := types.ObjectValue(jwksKeyType.AttrTypes, row)
-	if diags.HasError() {
-		return nil, errors.New(diags[0].Detail())
-	}
-	return object, nil
+	return types.ObjectValueMust(jwksKeyType.AttrTypes, row)
 }

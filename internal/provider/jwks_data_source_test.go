@@ -198,11 +198,11 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 		{"arguments that exclude each other", []string{`label_prefix = "w"`, `uris = ["pkcs11:object=twin"]`}, fails("Empty JSON Web Key Set")},
 		{"an algorithm of another kind of key", []string{`labels = ["twin"]`, `algorithms = { RSA = "ES256" }`}, fails("Algorithm Does Not Fit", `The key "twin"`).pointing(`algorithms["RSA"]`)},
 		{"an algorithm of another use", []string{`labels = ["twin"]`, `use = "enc"`, `algorithms = { RSA = "PS256" }`}, fails("Algorithm Does Not Fit").pointing(`algorithms["RSA"]`)},
-		{"two keys of one kid", []string{`key_ids = ["ff31", "66663331"]`}, fails("Two Keys Of One Key ID", `kid "ff31"`, "kid_format")},
+		{"two keys of one kid", []string{`key_ids = ["ff31", "66663331"]`}, fails("Two Keys With One kid", `kid "ff31"`, "kid_format")},
 		{"an ID that is no hex", []string{`key_ids = ["6b3"]`}, fails("Invalid Key ID", "3 digits are an odd number").pointing("key_ids[0]")},
 		{"a URI with a PIN", []string{`uris = ["pkcs11:object=web?pin-value=48151623"]`}, fails("Invalid PKCS#11 URI", "a PIN in it is refused").without("48151623").pointing("uris[0]")},
 		{"keys that Hydra does not take", []string{`key_ids = ["6b31"]`, `profile = "hydra"`}, fails("Not Fit For Hydra", `"web" (key_id 6b31): its modulus has 2048 bits`,
-			`"web" (key_id 6b31): it may sign and decrypt`, `"web" (key_id ff31): it bears the label of a selected key`, b.Label).without("half", "twin").pointing("profile")},
+			`"web" (key_id 6b31): it may sign and decrypt`, `"web" (key_id ff31): it has the label of a selected key`, b.Label).without("half", "twin").pointing("profile")},
 		{"a use that is Hydra's to say", []string{`profile = "hydra"`, `use = "sig"`}, fails("Invalid Attribute Combination").pointing("profile")},
 		{"an empty label", []string{`labels = [""]`}, fails("Invalid Attribute Value Length").pointing("labels[0]")},
 	}
@@ -261,7 +261,7 @@ func TestJWKSForHydraOnCurves(t *testing.T) {
 	}
 	b := newBench(t)
 	made := map[string][]string{"02": {"EC:secp384r1", "hydra.a"}, "03": {"EC:edwards25519", "hydra.c"}, "04": {"EC:prime256v1", "hydra.a"}}
-	refused := refused(b, fails("Not Fit For Hydra", `"hydra.a" (key_id 02): it bears the label of a selected key, and Hydra refuses all keys of a label for one: it is of the kind P-384`,
+	refused := refused(b, fails("Not Fit For Hydra", `"hydra.a" (key_id 02): it has the label of a selected key, and one key that Hydra refuses makes it refuse all keys with that label: it is of the kind P-384`,
 		`"hydra.c" (key_id 03): it is of the kind Ed25519`, `"hydra.a" (key_id 04): it may sign and decrypt`).pointing("profile"),
 		jwks("x", `key_ids = ["03", "04"]`, `profile = "hydra"`))
 	refused.PreConfig = func() {

@@ -12,13 +12,14 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 var _ resource.ResourceWithIdentity = (*keyResource)(nil)
 
-// keyIdentity is who a key is among all tokens. It follows the key: key_id may change in place, and a replica that
-// takes a token's place has a serial number of its own. Terraform compares neither with what it was; that the key
-// is still the same is told by its fingerprint.
+// keyIdentity tells a key from the keys of all tokens. It may change: key_id changes in place, and a replica that takes a
+// token's place has its own serial number. Terraform does not compare it with what it was. Whether a key is still the same,
+// its fingerprint tells.
 type keyIdentity struct {
 	TokenSerial types.String `tfsdk:"token_serial"`
 	KeyID       types.String `tfsdk:"key_id"`
@@ -27,8 +28,8 @@ type keyIdentity struct {
 func (r *keyResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
 	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
 		"token_serial": identityschema.StringAttribute{
-			Description: "Serial number of the token. An import that gives it is refused on any other token. " +
-				"Null where the token has none.",
+			Description: "Serial number of the token. An import that gives it is refused on every other token. " +
+				"Null if the token has none.",
 			OptionalForImport: true,
 		},
 		"key_id": identityschema.StringAttribute{
@@ -38,20 +39,20 @@ func (r *keyResource) IdentitySchema(_ context.Context, _ resource.IdentitySchem
 	}}
 }
 
-// identify sets a key's identity. It is in one form however the configuration writes key_id. Terraform before 1.12
-// neither keeps nor sends identities, but the framework wants one of every operation that goes well.
+// identify sets a key's identity, in one form however the configuration writes key_id. Terraform before 1.12 neither keeps
+// nor sends identities, but the framework wants one from every operation that succeeds.
 func identify(ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag.Diagnostics, token hsm.TokenInfo, id []byte) {
 	serial := types.StringNull()
 	if token.Serial != "" {
 		serial = types.StringValue(printable(token.Serial))
 	}
-	wanted := keyIdentity{TokenSerial: serial, KeyID: types.StringValue(hsm.FormatID(id))}
+	wanted := keyIdentity{TokenSerial: serial, KeyID: types.StringValue(object.FormatID(id))}
 	if !wanted.is(identity.Raw) {
 		diags.Append(identity.Set(ctx, wanted)...)
 	}
 }
 
-// is says that a raw identity is this one already, as it is of most keys that are read.
+// is says whether a raw identity is this one already. That is so for most keys that are read.
 func (k keyIdentity) is(raw tftypes.Value) bool {
 	var values map[string]tftypes.Value
 	if raw.IsNull() || raw.As(&values) != nil {
@@ -71,19 +72,9 @@ func importIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity) (impo
 		return importID{}, fmt.Errorf("%s: %s", diags[0].Summary(), diags[0].Detail())
 	}
 	text := given.KeyID.ValueString()
-	id, err := hsm.ParseID(text)
+	id, err := object.ParseID(text)
 	if err != nil {
-		return importID{}, fmt.Errorf("the identity's key_id %q is no <hex key id>: %w", text, err)
+		return importID{}, fmt.Errorf("the identity's key_id %q is not a <hex key id>: %w", text, err)
 	}
 	return importID{id: id, serial: given.TokenSerial.ValueString(), text: text}, nil
-}
-
-// serialError says that an import is meant for another token.
-type serialError struct {
-	asked string
-	token hsm.TokenInfo
-}
-
-func (e *serialError) Error() string {
-	return fmt.Sprintf("the identity says token_serial %q, and the provider's token is in %s", e.asked, e.token)
 }

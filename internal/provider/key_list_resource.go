@@ -12,9 +12,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// Every resource of keys lists what the token holds of its type, so that it can be adopted.
+// Every resource of keys lists the keys of its type that the token holds, so that they can be adopted.
 var _ list.ListResourceWithConfigure = (*keyResource)(nil)
 
 type keyListModel struct {
@@ -23,23 +25,24 @@ type keyListModel struct {
 
 func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
-		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. Halves of key pairs are not "+
-			"listed. A key without a label or a usage needs one in the configuration that is generated. That leaves out usages that keys of the type cannot have, such as %s: the plan after it takes them off the key. Nothing on the token is changed. Terraform lists 100 unless the block's `limit` says otherwise.", r.kind.noun, r.kind.typeName(), r.kind.excess),
+		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. It does not list halves of key "+
+			"pairs, and changes nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.\n\nIf a key has no label or no usage, add one to the generated configuration. "+
+			"That configuration leaves out usages that keys of the type cannot have, such as %s; the next plan removes them from the key.", r.kind.noun, r.kind.typeName(), r.kind.excess),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
-				MarkdownDescription: fmt.Sprintf("Lists only %ss whose label begins so. Left out, it lists all.", r.kind.noun),
+				MarkdownDescription: fmt.Sprintf("Lists only %ss whose label starts with this. Leave it out to list all.", r.kind.noun),
 				Optional:            true,
 			},
 		},
 	}
 }
 
-// List gives what is whole, with a warning of what is not: one broken object does not keep the others from being adopted.
+// List gives the keys that are whole, and warns of what is not: one broken object must not keep others from being adopted.
 func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	stream.Results = func(push func(list.ListResult) bool) {
 		var m keyListModel
 		diags := req.Config.Get(ctx, &m)
-		var keys []hsm.WholeKey
+		var keys []object.Key
 		var token *hsm.Token
 		if !diags.HasError() {
 			token, keys = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
@@ -57,9 +60,9 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 			}
 			result := r.result(ctx, req, token.Info(), key)
 			if n := same[string(key.ID)]; n > 1 {
-				result.Diagnostics.AddWarning("Several Keys Of One ID", fmt.Sprintf(
-					"%d %ss on the token bear the key ID %s, one of them labelled %q. An import by identity cannot tell which is meant and is refused. Import by label and ID, "+
-						"or give one of them another CKA_ID.", n, r.kind.noun, hsm.FormatID(key.ID), key.Label))
+				result.Diagnostics.AddWarning("Several Keys With One ID", fmt.Sprintf(
+					"%d %ss on the token have the key ID %s, one of them labelled %q. An import by identity cannot tell which of them you mean, and is refused. Import by label and ID, "+
+						"or give one of them another CKA_ID.", n, r.kind.noun, object.FormatID(key.ID), key.Label))
 			}
 			if !push(result) {
 				return
@@ -69,18 +72,21 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 }
 
 // listed reads the keys of the resource's type from the token.
-func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, keys []hsm.WholeKey) {
-	r.client.run(ctx, diags, r.kind.doing(doingList), func(ctx context.Context) {
+func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token, keys []object.Key) {
+	r.client.run(ctx, diags, r.kind.doing(diagnose.List), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		var all []hsm.WholeKey
+		var all []object.Key
 		var broken []error
 		var err error
 		if token, err = r.client.token(ctx); err == nil {
-			all, broken, err = token.SoundKeys(ctx)
+			var inventory *object.Inventory
+			if inventory, err = token.Inventory(ctx); err == nil {
+				all, broken = inventory.Keys()
+			}
 		}
 		if err != nil {
-			diags.Append(r.problem(doingList, r.kind.newModel(), token, err))
+			diags.Append(r.failure(diagnose.List, r.kind.newModel(), token, err))
 			return
 		}
 		if len(broken) > 0 {
@@ -89,7 +95,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 				lines = append(lines, "  - "+r.client.redact(err.Error()))
 			}
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
-				"What the token holds under some key IDs makes no sense, so it is not listed, even if part of it is a whole key:\n\n%s\n\nThe others are listed. Look at it with another tool:\n\n  %s",
+				"What the token holds under some key IDs makes no sense. Nothing with these IDs is listed, even if part of it is a whole key:\n\n%s\n\nAll else is listed. Look at these objects with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
 		for _, key := range all {
@@ -102,26 +108,26 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 }
 
 // result is a key as an import brings it into the state.
-func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, key hsm.WholeKey) list.ListResult {
+func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, key object.Key) list.ListResult {
 	result := req.NewListResult(ctx)
-	result.DisplayName = fmt.Sprintf("%s (%s)", printable(key.Label), hsm.FormatID(key.ID))
+	result.DisplayName = fmt.Sprintf("%s (%s)", printable(key.Label), object.FormatID(key.ID))
 	identify(ctx, result.Identity, &result.Diagnostics, token, key.ID)
 	if !req.IncludeResource {
 		return result
 	}
 	m := r.kind.newModel()
-	// As ImportState leaves it. The rest of the model is then null of the right type.
+	// As ImportState leaves it. This also makes the rest of the model null, of the right types.
 	result.Diagnostics.Append(result.Resource.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
 	result.Diagnostics.Append(result.Resource.Get(ctx, m)...)
 	if result.Diagnostics.HasError() {
 		return result
 	}
-	// Other tools leave usages on keys that they cannot have, and no configuration may say those.
+	// Other tools leave usages on keys that such keys cannot have. No configuration may say those.
 	if may := key.Usage & key.MayUse(); may != 0 {
 		key.Usage = may
 	}
 	if err := r.kind.read(m, key, token); err != nil {
-		result.Diagnostics.Append(r.problem(doingList, m, nil, err))
+		result.Diagnostics.Append(r.failure(diagnose.List, m, nil, err))
 		return result
 	}
 	result.Diagnostics.Append(result.Resource.Set(ctx, m)...)

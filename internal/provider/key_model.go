@@ -25,58 +25,61 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // keyKind is what differs between the resources of keys.
 type keyKind struct {
-	keyWords
-	name        string // without the provider's: "rsa_keypair"
-	keyType     hsm.KeyType
-	usages      hsm.Usage // those that may be asked for
-	usage       []string  // what is asked for where the configuration does not say; none: it has to
-	usageNote   string    // a sentence of the usages' description, where there is more to say
+	vocabulary
+	name        string // without "hsm_" in front: "rsa_keypair"
+	keyType     object.KeyType
+	usages      object.Usage // those that a configuration may ask for
+	usage       []string     // the default; none where the configuration has to say
+	usageNote   string       // a sentence of the usages' description, where there is more to say
 	description string
-	attributes  map[string]schema.Attribute // besides those that all have
+	attributes  map[string]schema.Attribute // besides those that all kinds have
 	newModel    func() keyModel
 	// validate says what does not fit together in a configuration; nil where all does.
 	validate func(context.Context, tfsdk.Config) diag.Diagnostics
 }
 
-// keyWords are what texts about a kind of key differ in.
-type keyWords struct {
+// vocabulary is the words that differ in texts about kinds of key.
+type vocabulary struct {
 	noun, title string   // "key pair", "Key Pair"
-	parts       []string // those that names and IDs are written to, in pkcs11-tool's words
-	of          string   // those same parts in a sentence, after "the label"
+	parts       []string // the objects that such a key is made of, in pkcs11-tool's words
+	of          string   // whose label and ID they are: " of both halves"
 	secret      string   // what the token keeps to itself
 	labelNote   string   // a sentence of the label's description
-	flags       string   // how usages are written, in the middle of a sentence
+	flags       string   // what is written besides each flag: " and its counterpart on the public half"
 	uriNote     string   // what is in the URI besides
 	fingerprint string   // the attribute that tells a key from another
-	mark        string   // what that shows: "check value"
-	has         string   // who has it: "its public key has the", followed by mark
-	excess      string   // an example of usages that keys may have and may not be given
+	mark        string   // what that attribute shows: "check value"
+	has         string   // what comes before mark in a sentence: "its public key has the"
+	excess      string   // an example of a usage that other tools give such keys, and that this provider does not
 }
 
 // typeName is the resource's name in configurations.
 func (k keyKind) typeName() string { return "hsm_" + k.name }
 
-// doing is such as "Create Key Pair", or "List Key Pairs".
-func (k keyKind) doing(what string) string {
-	if what == doingList {
-		return what + " " + k.title + "s"
-	}
-	return what + " " + k.title
+// forMessages is what diagnostics say of the kind.
+func (k keyKind) forMessages() diagnose.Kind {
+	return diagnose.Kind{Resource: k.typeName(), Type: k.keyType, Noun: k.noun, Title: k.title, Parts: k.parts}
 }
+
+// doing is such as "Create Key Pair", or "List Key Pairs".
+func (k keyKind) doing(what string) string { return k.forMessages().Doing(what) }
 
 // keyModel is a resource's plan or state.
 type keyModel interface {
 	common() *keyAttributes
 	known() bool                          // whether all that fill needs is known
-	fill(*hsm.Template)                   // what kind of key to make
-	take(hsm.WholeKey) error              // what differs between keys, as the token holds it
+	fill(*object.Template)                // what kind of key to make
+	take(object.Key) error                // what differs between keys, as the token holds it
 	replacing(prior keyModel) []path.Path // the attributes whose difference no token changes in place
 	fingerprint() string                  // the key's, "" where it is not known
-	forget(newID bool)                    // makes unknown what depends on the key's name and usage
+	forget(newID bool)                    // makes unknown what depends on the key's label and usage, and on its ID
 }
 
 // keyAttributes are those that every key has.
@@ -99,7 +102,7 @@ func (a *keyAttributes) common() *keyAttributes { return a }
 // forget makes the URI unknown, so that what refers to it waits for the change.
 func (a *keyAttributes) forget(bool) { a.URI = types.StringUnknown() }
 
-// computed is an attribute that the key has for good, unless forget says otherwise.
+// computed is an attribute that stays as it is for as long as the key lives, unless forget makes it unknown.
 func computed(description string) schema.StringAttribute {
 	return schema.StringAttribute{
 		MarkdownDescription: description, Computed: true, PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
@@ -110,20 +113,20 @@ func computed(description string) schema.StringAttribute {
 func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
 	claim := func(description string) schema.BoolAttribute {
 		return schema.BoolAttribute{
-			MarkdownDescription: description + " It is the token's claim and no proof; null where the token makes none.",
+			MarkdownDescription: description + " This is what the token claims, and no proof; null if it claims nothing.",
 			Computed:            true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
 		}
 	}
 	all := map[string]schema.Attribute{
 		"label": schema.StringAttribute{
-			MarkdownDescription: fmt.Sprintf("Label (`CKA_LABEL`)%s: a name, which may change in place and need not be unique.%s", k.of, k.labelNote),
+			MarkdownDescription: fmt.Sprintf("Label (`CKA_LABEL`)%s: a name. It can change in place, and need not be unique.%s", k.of, k.labelNote),
 			Required:            true,
 			Validators:          []validator.String{stringvalidator.LengthBetween(1, 255)},
 		},
 		"key_id": schema.StringAttribute{
-			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. Of a text it is made by the function `key_id` (Terraform 1.8 and later). Left out, it is the text of a "+
-				"random UUID, as Hydra makes them. An ID that any key on the token bears already is refused: with an ID of your choice, a key is never made twice, even if a run is killed or a state "+
-				"is lost. It changes in place where the token allows that.", k.of),
+			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. The function `key_id` makes it of a text (Terraform 1.8 and later). Defaults to the text of a "+
+				"random UUID, as in Hydra. An ID that any key on the token already has is refused. So a key whose ID you choose is never made twice, even if a run is killed or a state "+
+				"is lost. It changes in place if the token allows that.", k.of),
 			Optional:      true,
 			Computed:      true,
 			PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown(), sameKeyID{}},
@@ -131,8 +134,8 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		},
 		"usage": k.usageAttribute(),
 		"extractable": schema.BoolAttribute{
-			MarkdownDescription: fmt.Sprintf("Whether the token may ever give the %s out, wrapped by another key (`CKA_EXTRACTABLE`). Defaults to false. True becomes false in place; "+
-				"false to true replaces the %s.", k.secret, k.noun),
+			MarkdownDescription: fmt.Sprintf("Whether the %s may ever leave the token, wrapped by another key (`CKA_EXTRACTABLE`). Defaults to false. True changes to false in place; "+
+				"a change from false to true replaces the %s.", k.secret, k.noun),
 			Optional: true,
 			Computed: true,
 			Default:  booldefault.StaticBool(false),
@@ -141,7 +144,7 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"timeouts":        timeoutsAttribute(ctx),
 
 		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
-			"not known until the key exists and has its final name and usage, so that what refers to it waits.", k.noun, k.uriNote)),
+			"unknown until the key exists and has its final label and usage, so that whatever refers to it waits for that.", k.noun, k.uriNote)),
 		"local":             claim("Whether the key was generated on this token (`CKA_LOCAL`)."),
 		"always_sensitive":  claim(fmt.Sprintf("Whether the %s has always been sensitive (`CKA_ALWAYS_SENSITIVE`).", k.secret)),
 		"never_extractable": claim(fmt.Sprintf("Whether the %s has never been extractable (`CKA_NEVER_EXTRACTABLE`).", k.secret)),
@@ -169,12 +172,12 @@ func (k keyKind) usageAttribute() schema.SetAttribute {
 		attribute.Optional, attribute.Computed, attribute.Default = true, true, setdefault.StaticValue(set)
 		otherwise = fmt.Sprintf(" Defaults to `[\"%s\"]`.", strings.Join(k.usage, `", "`))
 	}
-	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s Each flag is written as true or false%s, since tokens' defaults differ. It changes in place. %s",
+	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s The provider writes each flag%s as true or false, since tokens have different defaults. It changes in place. %s",
 		k.secret, quotedWords(k.usages), otherwise, k.flags, k.usageNote))
 	return attribute
 }
 
-// timeoutsAttribute says what the times are where none are given.
+// timeoutsAttribute has the defaults in its descriptions.
 func timeoutsAttribute(ctx context.Context) schema.Attribute {
 	description := func(doing string, otherwise time.Duration) string {
 		return fmt.Sprintf("How long %s may take, such as `30s` or `1h30m`. Defaults to `%.0fm`.", doing, otherwise.Minutes())
@@ -183,57 +186,56 @@ func timeoutsAttribute(ctx context.Context) schema.Attribute {
 		Create: true, CreateDescription: description("making the key", createTime),
 		Read: true, ReadDescription: description("reading the key", readTime),
 		Update: true, UpdateDescription: description("changing the key", changeTime),
-		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " It counts once it is applied.",
+		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " A change takes effect once it is applied.",
 	})
 }
 
-func quotedWords(u hsm.Usage) string { return "`" + strings.Join(u.Words(), "`, `") + "`" }
+func quotedWords(u object.Usage) string { return "`" + strings.Join(u.Words(), "`, `") + "`" }
 
-// template is what the plan asks the token to make. ok is false while part of it is not known.
-func (k keyKind) template(ctx context.Context, m keyModel) (tmpl hsm.Template, ok bool) {
+// template is what the plan asks the token to make. ok is false where part of it is not known yet.
+func (k keyKind) template(ctx context.Context, m keyModel) (tmpl object.Template, ok bool) {
 	a := m.common()
 	if a.Label.IsUnknown() || a.Usage.IsUnknown() || a.Extractable.IsUnknown() || !m.known() {
-		return hsm.Template{}, false
+		return object.Template{}, false
 	}
-	tmpl = hsm.Template{
+	tmpl = object.Template{
 		Type: k.keyType, ID: a.id(), Label: a.Label.ValueString(), Usage: a.usage(ctx), Extractable: a.Extractable.ValueBool(),
 	}
 	m.fill(&tmpl)
 	return tmpl, true
 }
 
-// id is the key's CKA_ID, nil where it is unknown or null. It is valid: the validator, or the token, made sure.
+// id is the key's CKA_ID, nil where it is unknown or null. The validator, or the token, has made sure that it is valid.
 func (a *keyAttributes) id() []byte {
 	if a.KeyID.IsUnknown() || a.KeyID.IsNull() {
 		return nil
 	}
-	id, err := hsm.ParseID(a.KeyID.ValueString())
+	id, err := object.ParseID(a.KeyID.ValueString())
 	if err != nil {
 		return nil
 	}
 	return id
 }
 
-// usage is the known set of words; the validator has seen to it that each is one.
-func (a *keyAttributes) usage(ctx context.Context) hsm.Usage {
+// usage is the set of usages. It is known, and the validator has made sure of its words.
+func (a *keyAttributes) usage(ctx context.Context) object.Usage {
 	var words []string
 	_ = a.Usage.ElementsAs(ctx, &words, false)
-	u, _ := hsm.ParseUsage(words)
+	u, _ := object.ParseUsage(words)
 	return u
 }
 
 // ref says which key is meant.
-func (k keyKind) ref(m keyModel) hsm.Ref {
-	ref := hsm.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.fingerprint()}
+func (k keyKind) ref(m keyModel) object.Ref {
+	ref := object.Ref{Type: k.keyType, ID: m.common().id(), Fingerprint: m.fingerprint()}
 	if secret, ok := m.(*secretKeyModel); ok {
 		ref.Kind, ref.Bits = secret.Type.ValueString(), int(secret.Bits.ValueInt64())
 	}
 	return ref
 }
 
-// read makes the model say what the token holds. Text that is the same but for its form keeps the form that it
-// was configured with.
-func (k keyKind) read(m keyModel, key hsm.WholeKey, token hsm.TokenInfo) error {
+// read makes the model say what the token holds. A key_id that is the same in other letters stays as it was configured.
+func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	a := m.common()
 	words := []attr.Value{}
 	for _, w := range key.Usage.Words() {
@@ -244,11 +246,11 @@ func (k keyKind) read(m keyModel, key hsm.WholeKey, token hsm.TokenInfo) error {
 		return err
 	}
 	if !bytes.Equal(a.id(), key.ID) {
-		a.KeyID = types.StringValue(hsm.FormatID(key.ID))
+		a.KeyID = types.StringValue(object.FormatID(key.ID))
 	}
 	a.Label = types.StringValue(printable(key.Label))
 	a.Extractable = types.BoolValue(key.Extractable)
-	a.URI = types.StringValue(key.URI(token))
+	a.URI = types.StringValue(pkcs11uri.Of(token, key))
 	a.Local = types.BoolPointerValue(key.Local)
 	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)
 	a.NeverExtractable = types.BoolPointerValue(key.NeverExtractable)

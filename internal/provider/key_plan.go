@@ -14,13 +14,15 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
 // replace the key, and makes unknown what an update in place changes besides.
 func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if keyID, same := unchanged(ctx, req); same {
-		r.client.manages(keyID)
+		r.client.noteManaged(keyID)
 		return
 	}
 	var plan, state, config keyModel
@@ -37,7 +39,7 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 		return
 	}
 	if state != nil {
-		r.client.manages(state.common().KeyID.ValueString())
+		r.client.noteManaged(state.common().KeyID.ValueString())
 	}
 	switch {
 	case plan == nil:
@@ -55,8 +57,8 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	}
 }
 
-// unchanged says that the plan is the state, and that applying it would write nothing to the token, and gives the
-// state's key_id. It decodes no more than it must: most keys of most plans are so.
+// unchanged says whether the plan is the same as the state, so that an apply would write nothing to the token, and gives
+// the state's key_id. Most keys of most plans are like that, so it decodes no more than it must.
 func unchanged(ctx context.Context, req resource.ModifyPlanRequest) (keyID string, same bool) {
 	if req.State.Raw.IsNull() || !req.Plan.Raw.Equal(req.State.Raw) {
 		return "", false
@@ -79,7 +81,7 @@ func policyOf(state keyModel) string {
 	return policy
 }
 
-// replaced are the attributes whose planned change no token makes in place.
+// replaced are the attributes whose planned change replaces the key, since no token makes it in place.
 func replaced(plan, state keyModel) []path.Path {
 	paths := plan.replacing(state)
 	was, is := state.common().Extractable, plan.common().Extractable
@@ -98,8 +100,8 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 	case policyAbandon:
 		if id := configured.id(); id != nil && bytes.Equal(id, state.common().id()) {
 			resp.Diagnostics.AddAttributeError(path.Root("key_id"), "Key ID Stays Taken", fmt.Sprintf(
-				"The change of %s makes a new key in the place of %s. By deletion_policy = \"abandon\" the old key stays on the token, and its key_id with it, so the new one "+
-					"cannot have the same.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the new key another key_id, or leave key_id out to get a random one.",
+				"The change of %s replaces the key %s by a new one. With deletion_policy = \"abandon\" the old key stays on the token and keeps its key_id, so the new key "+
+					"cannot have the same one.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the new key another key_id, or leave key_id out to get a random one.",
 				names(paths), keyName(state.common())))
 			return
 		}
@@ -108,8 +110,8 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
 }
 
-// planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. What
-// refers to the key, a JWKS above all, is then read after the change and not before.
+// planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. So what refers
+// to the key, a JWKS above all, is read after the change and not before.
 func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyModel, resp *resource.ModifyPlanResponse) {
 	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
 	resp.Diagnostics.Append(diags...)
@@ -125,43 +127,41 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
-// planNewID looks whether the ID that a key is to have is taken. A failure to look is left to the apply, which looks
-// again, unless it is about the PIN.
+// planNewID warns where the new ID of a key is taken. If it cannot look, it says so only of a PIN: the apply looks again.
 func (r *keyResource) planNewID(ctx context.Context, plan, state keyModel, diags *diag.Diagnostics) {
 	if !r.client.known() {
 		return
 	}
-	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		a := plan.common()
 		token, err := r.client.token(ctx)
-		var strangers []hsm.WholeKey
+		var unmanaged []object.Key
 		if err == nil {
-			strangers, err = r.client.strangers(ctx, token, r.kind.keyType, a.id(), "")
+			unmanaged, err = r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), "")
 		}
 		if hsm.IsPINError(err) {
-			diags.Append(r.problem(doingPlan, plan, token, err))
+			diags.Append(r.failure(diagnose.Plan, plan, token, err))
 		}
 		own := state.fingerprint() // a change that was interrupted may have given the key its new ID
-		strangers = slices.DeleteFunc(strangers, func(k hsm.WholeKey) bool { return own != "" && k.Fingerprint() == own })
-		if len(strangers) > 0 {
-			diags.AddAttributeWarning(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
-				"The key %s is to get the key_id %s, which another %s on the token bears:\n\n%s\n\nUnless that one gets another ID or is destroyed first, the apply will be refused, and "+
-					"the key keeps its old ID. Else choose another key_id.",
-				keyName(state.common()), hsm.FormatID(a.id()), r.kind.noun, lines(r.kind, strangers)))
+		unmanaged = slices.DeleteFunc(unmanaged, func(k object.Key) bool { return own != "" && k.Fingerprint() == own })
+		if len(unmanaged) > 0 {
+			diags.AddAttributeWarning(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
+				"The key %s is to get the key_id %s, but another %s on the token already uses that ID:\n\n%s\n\nGive that key another ID or destroy it before you apply, or choose another "+
+					"key_id. Otherwise the apply will be refused, and the key keeps its old ID.",
+				keyName(state.common()), object.FormatID(a.id()), r.kind.noun, lines(r.kind, unmanaged)))
 		}
 	})
 }
 
-// check holds a new key against what the token offers, where that can be had at plan time. A token that cannot
-// be reached yet is a warning: it may be made in the same apply. A PIN that is refused is an error, lest it is
-// sent again.
+// check compares a new key with what the token offers, where the plan can know that. A token that cannot be reached is a
+// warning: the same apply may make it. A refused PIN is an error, so that it is not sent again.
 func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
 	if !r.client.known() {
 		return nil
 	}
-	r.client.run(ctx, diags, r.kind.doing(doingPlan), func(ctx context.Context) {
+	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		opened, err := r.client.token(ctx)
@@ -174,7 +174,7 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 			return
 		}
 		if err := opened.Check(ctx, tmpl); err != nil {
-			diags.Append(r.problem(doingPlan, plan, opened, err))
+			diags.Append(r.failure(diagnose.Plan, plan, opened, err))
 			return
 		}
 		token = opened
@@ -182,45 +182,45 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 	return token
 }
 
-// unchecked tells of a token that could not be looked at: once a run, since every new key would say the same.
+// unchecked warns that the token could not be looked at: once in a run, since every new key would say the same.
 func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
-	failure := r.problem(doingPlan, plan, token, err)
+	failure := r.failure(diagnose.Plan, plan, token, err)
 	if hsm.IsPINError(err) {
 		diags.Append(failure)
 		return
 	}
-	if r.client.sight.firstWarning() {
-		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on, and the same will fail the apply unless the cause is gone by then.\n\n"+failure.Detail())
+	if r.client.view.firstWarning() {
+		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on. The apply will fail for the same reason, unless that is gone by then.\n\n"+failure.Detail())
 	}
 }
 
-// planNew looks whether the token has what the configuration asks for already: a run that was killed right after
-// it made a key leaves one that no state knows.
+// planNew warns where the token already has what the configuration asks for: a run that was killed right after it made a
+// key leaves one that no state knows.
 func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource.ModifyPlanResponse) {
 	token := r.check(ctx, plan, &resp.Diagnostics)
 	a := plan.common()
 	if token == nil || a.Label.IsUnknown() {
 		return
 	}
-	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingPlan), func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		strangers, err := r.client.strangers(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
+		unmanaged, err := r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
 		if err != nil {
 			r.unchecked(plan, token, err, &resp.Diagnostics)
 			return
 		}
-		if len(strangers) > 0 {
-			resp.Diagnostics.Append(strangersWarning(r.kind, a, strangers))
+		if len(unmanaged) > 0 {
+			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, unmanaged))
 		}
 	})
 }
 
-// lines tell keys on the token, one each.
-func lines(kind keyKind, keys []hsm.WholeKey) string {
+// lines lists keys on the token, one on each line.
+func lines(kind keyKind, keys []object.Key) string {
 	var lines []string
 	for _, key := range keys {
-		line := "  - key_id " + hsm.FormatID(key.ID)
+		line := "  - key_id " + object.FormatID(key.ID)
 		if key.Fingerprint() != "" {
 			line += fmt.Sprintf(", %s %s", kind.mark, key.Fingerprint())
 		}
@@ -229,20 +229,20 @@ func lines(kind keyKind, keys []hsm.WholeKey) string {
 	return strings.Join(lines, "\n")
 }
 
-func strangersWarning(kind keyKind, a *keyAttributes, strangers []hsm.WholeKey) diag.Diagnostic {
+func unmanagedWarning(kind keyKind, a *keyAttributes, unmanaged []object.Key) diag.Diagnostic {
 	if a.id() != nil {
-		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "The Key ID Is On The Token Already", fmt.Sprintf(
-			"A new key %q is planned with a key_id that a %s on the token bears:\n\n%s\n\nUnless that one is destroyed first, the apply will be refused, and nothing made. "+
-				"If it is the key you want, as after an apply that was interrupted, adopt it:\n\n%s\n\nElse choose another key_id.",
-			a.Label.ValueString(), kind.noun, lines(kind, strangers), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
+		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
+			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed first, the apply will be refused and make nothing. "+
+				"If it is the key you want, left by an interrupted apply for instance, adopt it:\n\n%s\n\nOtherwise choose another key_id.",
+			a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(), object.FormatID(unmanaged[0].ID))))
 	}
-	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "A Key Of This Label Is On The Token Already", fmt.Sprintf(
-		"A new key %q is planned, and the token holds a %s of that label which, as far as this run has seen, no resource of this state manages "+
-			"(an apply does not look at what it does not change, so it may say this of a key that is managed):\n\n%s\n\n"+
-			"An apply that was interrupted may have left it. If it is the one you want, adopt it instead of making a second one:\n\n%s\n\n"+
-			"If a further key of this label is meant, as for a rotation, go on.",
-		a.Label.ValueString(), kind.noun, lines(kind, strangers), importAdvice(kind.typeName(), hsm.FormatID(strangers[0].ID))))
+	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "Label Already On The Token", fmt.Sprintf(
+		"A new key %q is planned, but the token already holds a %s with this label:\n\n%s\n\n"+
+			"As far as this run has seen, no resource of this state manages that key. (An apply does not look at what it does not change, so it may say this of a key that is managed.) "+
+			"An interrupted apply may have left it. If it is the key you want, adopt it instead of making a second one:\n\n%s\n\n"+
+			"If you want one more key with this label, for a rotation for instance, go on.",
+		a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(), object.FormatID(unmanaged[0].ID))))
 }
 
-// errUnknownAtApply cannot happen with a Terraform that keeps to its protocol.
-var errUnknownAtApply = errors.New("part of the plan is unknown at apply time")
+// errUnknownAtApply does not happen with a Terraform that keeps to its protocol.
+var errUnknownAtApply = errors.New("part of the plan is still unknown at apply time")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +16,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var (
@@ -26,22 +28,11 @@ var (
 	_ resource.ResourceWithImportState    = (*keyResource)(nil)
 )
 
-// keyResource is every resource of keys; what differs between them is in their kind.
+// keyResource is each of the resources of keys. What differs between them is in their kind.
 type keyResource struct {
 	kind   keyKind
 	client *client
 }
-
-// What is being done, for diagnostics.
-const (
-	doingCreate = "Create"
-	doingRead   = "Read"
-	doingUpdate = "Update"
-	doingDelete = "Delete"
-	doingImport = "Import"
-	doingPlan   = "Plan"
-	doingList   = "List"
-)
 
 // How long operations may take where the configuration does not say. Generating a large RSA key on a small token
 // takes minutes.
@@ -73,13 +64,12 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 	}
 }
 
-// problem describes a failure of an operation on the key of a model.
-func (r *keyResource) problem(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
-	a := m.common()
-	return problem{
-		doing: doing, kind: &r.kind, err: err, token: token, client: r.client, resourceType: r.kind.typeName(),
-		keyID: a.KeyID.ValueString(), label: a.Label.ValueString(),
-	}.diagnostic()
+// failure tells of a failed operation on the key of a model.
+func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
+	a, kind := m.common(), r.kind.forMessages()
+	return diagnose.Failure{
+		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(), Label: a.Label.ValueString(),
+	}.Diagnostic()
 }
 
 // within runs an operation with a time limit, on the open token.
@@ -100,7 +90,7 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 			err = operation(ctx, token)
 		}
 		if err != nil {
-			diags.Append(r.problem(doing, m, token, err))
+			diags.Append(r.failure(doing, m, token, err))
 		}
 	})
 }
@@ -111,7 +101,7 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, doingCreate, m, m.common().Timeouts.Create, createTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Create, m, m.common().Timeouts.Create, createTime, func(ctx context.Context, token *hsm.Token) error {
 		tmpl, ok := r.kind.template(ctx, m)
 		if !ok {
 			return errUnknownAtApply
@@ -120,7 +110,7 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 		if err != nil {
 			return err
 		}
-		r.client.manages(hsm.FormatID(key.ID))
+		r.client.noteManaged(object.FormatID(key.ID))
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
@@ -130,7 +120,8 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 	})
 }
 
-// halvesDiffer is the key of private state that says that the public half lacks the label or usage of the private.
+// halvesDiffer is the key in private state under which Read says that the public half has another label or usage than the
+// private half.
 const halvesDiffer = "halves_differ"
 
 func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -140,11 +131,11 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		return
 	}
 	a := m.common()
-	r.client.manages(a.KeyID.ValueString())
-	r.within(ctx, &resp.Diagnostics, doingRead, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
-		key, err := token.WholeKey(ctx, r.kind.ref(m))
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // gone or not: a removal without one is an error
-		if errors.Is(err, hsm.ErrNotFound) {
+	r.client.noteManaged(a.KeyID.ValueString())
+	r.within(ctx, &resp.Diagnostics, diagnose.Read, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
+		key, err := token.Key(ctx, r.kind.ref(m))
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // even if it is gone: the framework wants an identity there too
+		if errors.Is(err, object.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
 		}
 		if err != nil {
@@ -156,37 +147,37 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 				has, now, was = "it is of the type", different.FoundKind, different.WantKind
 			}
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
-				"The key %q (key_id %s) on the token is not the one in the state: %s\n\n  %s\n\nand the state's has\n\n  %s\n\n"+
-					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If this was not meant, do not "+
-					"apply anything that publishes, uses or replaces the new key before it is cleared up.", key.Label, hsm.FormatID(key.ID), has, now, was))
+				"The key %q (key_id %s) on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
+					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If you did not expect this, find out why "+
+					"before you apply anything that publishes, uses or replaces the new key.", key.Label, object.FormatID(key.ID), has, now, was))
 		}
 		differ := []byte("false")
 		if !halvesAgree(key) {
 			differ = []byte("true")
 			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
-				"Of the key %q (key_id %s), the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
-					"terraform apply writes both as they are configured.", key.Label, hsm.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage))
+				"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
+					"terraform apply writes both halves as the configuration says.", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
 		before := copyOf(m)
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
-		if !reflect.DeepEqual(m, before) { // else resp.State is what it has to be: writing it costs more than reading the key
+		if !reflect.DeepEqual(m, before) { // otherwise resp.State is right already, and writing it costs more than reading the key
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		}
 		return nil
 	})
 }
 
-// copyOf is another model with the same values, which are replaced and never changed.
+// copyOf makes another model with the same values. A shallow copy will do: a model's values are replaced, never changed.
 func copyOf(m keyModel) keyModel {
-	twin := reflect.New(reflect.TypeOf(m).Elem())
-	twin.Elem().Set(reflect.ValueOf(m).Elem())
-	return twin.Interface().(keyModel)
+	other := reflect.New(reflect.TypeOf(m).Elem())
+	other.Elem().Set(reflect.ValueOf(m).Elem())
+	return other.Interface().(keyModel)
 }
 
-// gone decides what becomes of the state of a key that is proven not to be on the token.
+// gone decides what happens to the state of a key that is proven not to be on the token.
 func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, resp *resource.ReadResponse, absence error) error {
 	a := m.common()
 	if err := r.moved(ctx, m, token); err != nil {
@@ -197,7 +188,7 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 		return absence
 	}
 	resp.Diagnostics.AddWarning("Key Not On The Token", fmt.Sprintf(
-		"The key %q (key_id %s) is not on %s. Its deletion_policy is %q, so it leaves the state, and a new key is planned in its place. "+
+		"The key %q (key_id %s) is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and Terraform plans a new key in its place. "+
 			"If this is the wrong token, do not apply, and correct the provider's configuration.",
 		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy))
 	resp.State.RemoveResource(ctx)
@@ -210,12 +201,12 @@ func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) e
 	if m.fingerprint() == "" {
 		return nil
 	}
-	doubtful := r.kind.keyType == hsm.Secret // a check value is short, and another resource's key may have the same
+	doubtful := r.kind.keyType == object.Secret // a check value is short, and another resource's key may have the same
 	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), func(id []byte) bool { return doubtful && r.client.isManaged(id) })
 	if err != nil || !found {
 		return err
 	}
-	return &movedError{from: strings.ToLower(a.KeyID.ValueString()), to: hsm.FormatID(key.ID), label: key.Label, noun: r.kind.noun, doubtful: doubtful}
+	return &diagnose.MovedError{From: strings.ToLower(a.KeyID.ValueString()), To: object.FormatID(key.ID), Label: key.Label, Noun: r.kind.noun, Doubtful: doubtful}
 }
 
 func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
@@ -230,12 +221,12 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{}, prior.id())
 	}
 	if !plan.URI.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // deletion_policy or timeouts: the token has no part in it
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // only deletion_policy or timeouts differ, which are not on the token
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, doingUpdate, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
 		label, usage := plan.Label.ValueString(), plan.usage(ctx)
-		change := hsm.Change{Label: &label, Usage: &usage}
+		change := object.Change{Label: &label, Usage: &usage}
 		if id := plan.id(); !bytes.Equal(id, prior.id()) {
 			change.ID = id
 		}
@@ -244,15 +235,15 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 			change.Extractable = &extractable
 		}
 		key, err := token.Change(ctx, r.kind.ref(state), change)
-		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && failed.Holds == hsm.HoldsUntouched && errors.Is(err, hsm.ErrNotFound) {
-			if moved, ok := errors.AsType[*movedError](r.moved(ctx, state, token)); ok {
+		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && failed.Holds == hsm.HoldsUntouched && errors.Is(err, object.ErrNotFound) {
+			if moved, ok := errors.AsType[*diagnose.MovedError](r.moved(ctx, state, token)); ok {
 				failed.Err = moved
 			}
 		}
 		if err != nil {
 			return err
 		}
-		r.client.manages(hsm.FormatID(key.ID))
+		r.client.noteManaged(object.FormatID(key.ID))
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
@@ -270,21 +261,21 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		return
 	}
 	a := m.common()
-	r.client.manages(a.KeyID.ValueString()) // what is planned in its place does not find a stranger there
+	r.client.noteManaged(a.KeyID.ValueString()) // so that a plan in its place does not warn of it
 	switch a.DeletionPolicy.ValueString() {
 	case policyAbandon:
 		return
 	case policyDelete:
-	default: // -replace and a tainted resource come by no plan of ours
+	default: // -replace and tainted resources: no plan has asked us
 		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, doingDelete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
-		_, err := token.WholeKey(ctx, r.kind.ref(m))
-		if half, ok := errors.AsType[*hsm.HalfPairError](err); ok && half.Twin != nil {
+	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
+		_, err := token.Key(ctx, r.kind.ref(m))
+		if half, ok := errors.AsType[*object.HalfPairError](err); ok && half.Other != nil {
 			return err
 		}
-		if errors.Is(err, hsm.ErrNotFound) {
+		if errors.Is(err, object.ErrNotFound) {
 			return r.moved(ctx, m, token) // nil: it is gone
 		}
 		left, err := token.Destroy(ctx, r.kind.ref(m))
@@ -293,8 +284,8 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			for _, o := range left {
 				lines = append(lines, "  - "+o.String())
 			}
-			resp.Diagnostics.AddWarning("Others Bear The Key ID", fmt.Sprintf(
-				"The key %s is destroyed. The token still holds key objects of the same ID, which this resource did not manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
+			resp.Diagnostics.AddWarning("Others Use The Key ID", fmt.Sprintf(
+				"The key %s is destroyed. The token still holds other key objects with the same ID, which this resource did not manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
 		}
 		return err
 	})
@@ -308,24 +299,24 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 	asked, err := r.asked(ctx, req)
 	if err != nil {
 		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a %s by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
-			sentence(err.Error()), r.kind.noun, importAdvice(r.kind.typeName(), "6b65792d31")))
+			diagnose.Sentence(err.Error()), r.kind.noun, diagnose.HowToImport(r.kind.typeName(), "6b65792d31")))
 		return
 	}
 	m := r.kind.newModel()
 	a := m.common()
 	a.KeyID = types.StringNull()
 	if asked.id != nil {
-		a.KeyID = types.StringValue(hsm.FormatID(asked.id))
+		a.KeyID = types.StringValue(object.FormatID(asked.id))
 	}
-	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(doingImport), func(ctx context.Context) {
+	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(diagnose.Import), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
-		var key hsm.WholeKey
+		var key object.Key
 		if err == nil {
 			key, err = r.find(ctx, token, asked)
 		}
-		if err == nil { // one that the token does not show is to be in the state, which it is found by
+		if err == nil { // the state finds the key by its fingerprint, which the token may not show by itself
 			key, err = token.Fingerprinted(ctx, key)
 		}
 		var proven bool
@@ -333,18 +324,18 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 			proven, err = token.Prove(ctx, key)
 		}
 		if err != nil {
-			resp.Diagnostics.Append(r.problem(doingImport, m, token, err))
+			resp.Diagnostics.Append(r.failure(diagnose.Import, m, token, err))
 			return
 		}
 		if !proven {
 			resp.Diagnostics.AddWarning("Halves Not Proven To Be One Pair", fmt.Sprintf(
-				"The private half of the key %q (key_id %s) shows nothing of its key, and the token offers no operation that its usage (%s) allows and that would show whether the public half is its own. "+
-					"They are taken for one pair by their ID.", key.Label, hsm.FormatID(key.ID), key.Usage))
+				"The private half of the key %q (key_id %s) shows nothing of its key. Nor does the token offer an operation that its usage (%s) allows and that would show whether the public half belongs to it. "+
+					"The provider takes the two halves for one pair, because they have the same ID.", key.Label, object.FormatID(key.ID), key.Usage))
 		}
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), hsm.FormatID(key.ID))...)
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), object.FormatID(key.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
-		// Where others made two keys of this ID, the label or the fingerprint has said which is meant.
+		// Other tools may have made two keys with this ID. The fingerprint keeps the one that the import has found.
 		if fingerprint := key.Fingerprint(); fingerprint != "" {
 			resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.fingerprint), fingerprint)...)
 		}
@@ -360,61 +351,65 @@ func (r *keyResource) asked(ctx context.Context, req resource.ImportStateRequest
 }
 
 // find looks up what an import asks for.
-func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID) (hsm.WholeKey, error) {
+func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID) (object.Key, error) {
 	if asked.serial != "" && asked.serial != printable(token.Info().Serial) {
-		return hsm.WholeKey{}, &serialError{asked: asked.serial, token: token.Info()}
+		return object.Key{}, &diagnose.SerialError{Asked: asked.serial, Token: token.Info()}
 	}
 	if asked.uri == nil {
-		key, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: asked.id})
-		if errors.Is(err, hsm.ErrAmbiguous) && asked.label != nil {
-			return r.find(ctx, token, importID{id: asked.id, uri: &hsm.URI{Object: asked.label, ID: asked.id}, text: asked.text})
+		key, err := token.Key(ctx, object.Ref{Type: r.kind.keyType, ID: asked.id})
+		if errors.Is(err, object.ErrAmbiguous) && asked.label != nil {
+			return r.find(ctx, token, importID{id: asked.id, uri: &pkcs11uri.URI{Object: asked.label, ID: asked.id}, text: asked.text})
 		}
 		if err == nil && asked.label != nil && *asked.label != key.Label {
-			err = &labelError{asked: *asked.label, found: key.Label}
+			err = &diagnose.LabelError{Asked: *asked.label, Found: key.Label}
 		}
 		return key, err
 	}
 	keys, err := r.candidates(ctx, token, *asked.uri)
 	if err != nil {
-		return hsm.WholeKey{}, err
+		return object.Key{}, err
 	}
-	var found []hsm.WholeKey
+	var found []object.Key
 	for _, key := range keys {
 		if key.Type == r.kind.keyType && asked.uri.Matches(token.Info(), key.PublicKey == nil, key.Label, key.ID) {
 			found = append(found, key)
 		}
 	}
 	if len(found) != 1 {
-		return hsm.WholeKey{}, &selectionError{uri: asked.text, noun: r.kind.noun, found: found}
+		return object.Key{}, &diagnose.SelectionError{URI: asked.text, Noun: r.kind.noun, Found: found}
 	}
 	return found[0], nil
 }
 
-// candidates are the keys that a URI may name. One with an ID is looked up by that, so that no other object of the token
-// has a part in it.
-func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri hsm.URI) ([]hsm.WholeKey, error) {
+// candidates are the keys that a URI may name. A URI with an ID is looked up by that, so that no other object on the token
+// can disturb it.
+func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri pkcs11uri.URI) ([]object.Key, error) {
 	if !uri.MatchesToken(token.Info()) {
 		return nil, nil
 	}
 	if uri.ID == nil {
-		return token.WholeKeys(ctx)
+		inventory, err := token.Inventory(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return inventory.Sound()
 	}
-	key, err := token.WholeKey(ctx, hsm.Ref{Type: r.kind.keyType, ID: uri.ID})
-	ambiguous, several := errors.AsType[*hsm.AmbiguousError](err)
+	key, err := token.Key(ctx, object.Ref{Type: r.kind.keyType, ID: uri.ID})
+	ambiguous, several := errors.AsType[*object.AmbiguousError](err)
 	switch {
 	case err == nil:
-		return []hsm.WholeKey{key}, nil
-	case errors.Is(err, hsm.ErrNotFound):
+		return []object.Key{key}, nil
+	case errors.Is(err, object.ErrNotFound):
 		return nil, nil
 	case !several || ambiguous.Halves:
 		return nil, err
 	}
-	keys, _, soundErr := token.SoundKeys(ctx) // the label may tell which
-	if soundErr != nil {
-		return nil, soundErr
+	part, partErr := token.Part(ctx, uri.ID) // the label may tell which
+	if partErr != nil {
+		return nil, partErr
 	}
-	keys = slices.DeleteFunc(keys, func(k hsm.WholeKey) bool { return !bytes.Equal(k.ID, uri.ID) })
-	if len(keys) == 0 { // something else of this ID makes no sense
+	keys, _ := part.Keys()
+	if len(keys) == 0 { // another object with this ID makes no sense
 		return nil, err
 	}
 	return keys, nil

@@ -6,17 +6,17 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// pairWords are those of key pairs.
-var pairWords = keyWords{
+// pairVocabulary is that of key pairs.
+var pairVocabulary = vocabulary{
 	noun: "key pair", title: "Key Pair", parts: []string{"pubkey", "privkey"}, of: " of both halves", secret: "private key",
-	labelNote: " For Hydra it is the name of the key set.", flags: ", with its counterpart on the public half",
+	labelNote: " In Hydra it is the name of the key set.", flags: " and its counterpart on the public half",
 	fingerprint: "public_key_fingerprint_sha256", mark: "SHA-256 fingerprint", has: "its public key has the", excess: "`decrypt` on an elliptic curve",
 }
 
-// keyPairAttributes are those that every key pair has.
+// keyPairAttributes are those of every key pair.
 type keyPairAttributes struct {
 	keyAttributes
 
@@ -27,14 +27,14 @@ type keyPairAttributes struct {
 	PublicKeyFingerprintSHA256 types.String `tfsdk:"public_key_fingerprint_sha256"`
 }
 
-// pairSchema is that of keyPairAttributes, but for what every key has, with that of one kind.
+// pairSchema has the attributes that key pairs have beside those of every key, and those of one kind of pair.
 func pairSchema(own map[string]schema.Attribute) map[string]schema.Attribute {
 	all := map[string]schema.Attribute{
-		"kid":                           computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text where they are printable UTF-8 (in normal form C), as Hydra has it, else `key_id` in lower case."),
+		"kid":                           computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text if they are printable UTF-8 (in normal form C), as in Hydra, otherwise `key_id` in lower case."),
 		"jwk":                           computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),
 		"public_key_pem":                computed("The public key in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo)."),
-		"public_key_openssh":            computed("The public key as a line of OpenSSH's `authorized_keys`, without comment."),
-		"public_key_fingerprint_sha256": computed("SHA-256 of the public key's SubjectPublicKeyInfo, in hexadecimal. A key that was exchanged behind the same ID is noticed by it."),
+		"public_key_openssh":            computed("The public key as a line of OpenSSH's `authorized_keys`, without a comment."),
+		"public_key_fingerprint_sha256": computed("SHA-256 of the public key's SubjectPublicKeyInfo, in hexadecimal. By it the provider notices when another key has taken the place of this one under the same ID."),
 	}
 	maps.Copy(all, own)
 	return all
@@ -42,15 +42,15 @@ func pairSchema(own map[string]schema.Attribute) map[string]schema.Attribute {
 
 func (a *keyPairAttributes) fingerprint() string { return a.PublicKeyFingerprintSHA256.ValueString() }
 
-// use is the key's use in a JWK: what can sign is for signatures.
-func use(u hsm.Usage) string {
-	if u.Has(hsm.Sign) {
+// use is the key's use in a JWK: a key that can sign is for signatures.
+func use(u object.Usage) string {
+	if u.Has(object.Sign) {
 		return "sig"
 	}
 	return "enc"
 }
 
-func (a *keyPairAttributes) take(pair hsm.WholeKey) error {
+func (a *keyPairAttributes) take(pair object.Key) error {
 	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
 	if err != nil {
 		return err
@@ -70,6 +70,6 @@ func (a *keyPairAttributes) forget(newID bool) {
 }
 
 // halvesAgree says that the public half has the label and the usages that the private half has.
-func halvesAgree(pair hsm.WholeKey) bool {
+func halvesAgree(pair object.Key) bool {
 	return pair.Label == pair.PublicLabel && pair.Usage == pair.PublicUsage
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var _ datasource.DataSourceWithConfigure = (*keysDataSource)(nil)
@@ -49,7 +52,7 @@ type keyObjectModel struct {
 	Problem          types.String   `tfsdk:"problem"`
 }
 
-// keyClasses are the words for the classes of keys.
+// keyClasses are the words for the classes of keys, and package hsm's words for them.
 var keyClasses = map[string]string{"private": "private key", "public": "public key", "secret": "secret key"}
 
 func (d *keysDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -59,52 +62,52 @@ func (d *keysDataSource) Metadata(_ context.Context, _ datasource.MetadataReques
 func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	classes := slices.Sorted(maps.Keys(keyClasses))
 	claim := func(description string) schema.BoolAttribute {
-		return computedBool(description + "; null where the token does not say.")
+		return computedBool(description + "; null if the token does not say.")
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The key objects on the token, be they made by this provider or not: the halves of key pairs, each on its own, and secret keys. What is given of `class`, `type` and " +
-			"`label_prefix` must all match. Halves whose other half is missing are marked by `twin_missing`.\n\n" +
-			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist: where those are to be in the list, say so by `depends_on`.",
+		MarkdownDescription: "The key objects on the token, whether this provider made them or not: secret keys, and the two halves of each key pair as separate objects. A key must match all of `class`, `type` and " +
+			"`label_prefix` that are given. `twin_missing` marks halves whose other half is missing.\n\n" +
+			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. If the list should have those too, add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"class": schema.StringAttribute{
-				MarkdownDescription: "Lists the keys of one class only: " + quotedList(classes) + ".",
+				MarkdownDescription: "Lists only keys of this class: " + quotedList(classes) + ".",
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.OneOf(classes...)},
 			},
 			"type": schema.StringAttribute{
-				MarkdownDescription: "Lists the keys of one type only: " + quotedList(hsm.KeyTypes()) + ".",
+				MarkdownDescription: "Lists only keys of this type: " + quotedList(object.KeyTypes()) + ".",
 				Optional:            true,
-				Validators:          []validator.String{stringvalidator.OneOf(hsm.KeyTypes()...)},
+				Validators:          []validator.String{stringvalidator.OneOf(object.KeyTypes()...)},
 			},
 			"label_prefix": schema.StringAttribute{
-				MarkdownDescription: "Lists the keys only whose label begins with this.",
+				MarkdownDescription: "Lists only keys whose label starts with this.",
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"keys": schema.ListNestedAttribute{
-				MarkdownDescription: "The keys, by label, ID, class and type, so that the list is the same from run to run.",
+				MarkdownDescription: "The keys, ordered by label, ID, class and type, so that the list is the same from run to run.",
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"class":             computedString("Class of the key: " + quotedList(classes) + "."),
-					"type":              computedString("Type of the key: " + quotedList(hsm.KeyTypes()) + ", or `type` and the number that PKCS#11 gives it. Null where `problem` is why it is not known."),
-					"key_id":            computedString("ID (`CKA_ID`) of the key in hexadecimal; null where it has none."),
+					"type":              computedString("Type of the key: " + quotedList(object.KeyTypes()) + ", or `type` and the number that PKCS#11 gives it. Null if it is not known; `problem` then says why."),
+					"key_id":            computedString("ID (`CKA_ID`) of the key in hexadecimal; null if it has none."),
 					"label":             computedString("Label of the key."),
-					"uri":               computedString("PKCS#11 URI of the key, as the resources have it; null where the key has no ID. The two halves of a pair have the same; that of a secret key says `type=secret-key`."),
-					"usage":             computedWords("What the key may do, by its own flags: any of `decrypt`, `derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half signs."),
-					"bits":              computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for other keys, and where the token does not show it."),
-					"curve":             computedString("Curve, by its JOSE name; null for other keys, and where it is none that this provider knows."),
+					"uri":               computedString("PKCS#11 URI of the key, as in the resources; null if the key has no ID. The two halves of a pair have the same URI. The URI of a secret key says `type=secret-key`."),
+					"usage":             computedWords("What the key may do, according to its own flags: any of `decrypt`, `derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half signs."),
+					"bits":              computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for other keys, and if the token does not show it."),
+					"curve":             computedString("Curve, by its JOSE name; null for other keys, and for curves that this provider does not know."),
 					"sensitive":         claim("Whether the token keeps the key's value to itself"),
-					"extractable":       claim("Whether the token may give the key out, wrapped by another"),
+					"extractable":       claim("Whether the key may leave the token, wrapped by another key"),
 					"local":             claim("Whether the key was made on this token, as the token claims"),
-					"always_sensitive":  claim("Whether the key was sensitive from its beginning, as the token claims"),
-					"never_extractable": claim("Whether the key was never extractable, as the token claims"),
-					"twin_missing": computedBool("Whether the other half of the key pair is missing: no half of its ID and type shows the same key. Halves that show too little of their key are twins " +
-						"where there is just one of each class. Null for secret keys, and where it cannot be told."),
-					"problem": computedString("What makes no sense about the key, so that the resources would refuse it; null for most."),
+					"always_sensitive":  claim("Whether the key has always been sensitive, as the token claims"),
+					"never_extractable": claim("Whether the key has never been extractable, as the token claims"),
+					"twin_missing": computedBool("Whether the other half of the key pair is missing: no other half with the same ID and type shows the same key. If halves show too little of their key, they belong together " +
+						"if there is only one of each class. Null for secret keys, and if it cannot be told."),
+					"problem": computedString("What makes no sense about the key, so that the resources refuse it; null for most keys."),
 				}},
 			},
-			"unreadable": computedNumber("How many objects are on the token of which not even the class can be read, whatever the arguments. An interrupted creation may leave such on some tokens; nobody can use " +
-				"them. 0 for most."),
+			"unreadable": computedNumber("How many objects on the token cannot be read at all, not even their class. The arguments do not change this number. On some tokens an interrupted creation leaves such objects; nobody can " +
+				"use them. 0 for most tokens."),
 		},
 	}
 }
@@ -116,10 +119,11 @@ func (d *keysDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		return
 	}
 	d.readToken(ctx, &resp.Diagnostics, "Read Keys", func(ctx context.Context, token *hsm.Token) error {
-		keys, unreadable, err := token.Keys(ctx)
+		inventory, err := token.Inventory(ctx)
 		if err != nil {
 			return err
 		}
+		keys, unreadable := inventory.Entries()
 		m.Unreadable, m.Keys = types.Int64Value(int64(unreadable)), []keyObjectModel{}
 		for _, key := range keys {
 			if m.lists(key) {
@@ -131,37 +135,37 @@ func (d *keysDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
-func (m *keysModel) lists(key hsm.Key) bool {
+func (m *keysModel) lists(key object.Entry) bool {
 	return (m.Class.IsNull() || keyClasses[m.Class.ValueString()] == key.Class) && (m.Type.IsNull() || m.Type.ValueString() == key.Type) &&
 		strings.HasPrefix(key.Label, m.LabelPrefix.ValueString())
 }
 
-func keyObjectModelOf(key hsm.Key, token hsm.TokenInfo) keyObjectModel {
+func keyObjectModelOf(key object.Entry, token hsm.TokenInfo) keyObjectModel {
 	m := keyObjectModel{
 		Class: types.StringValue(strings.TrimSuffix(key.Class, " key")), Type: given(key.Type), Label: types.StringValue(printable(key.Label)),
 		Usage: words(key.Uses), Curve: given(key.Curve), Sensitive: types.BoolPointerValue(key.Sensitive), Extractable: types.BoolPointerValue(key.Extractable),
 		Local: types.BoolPointerValue(key.Local), AlwaysSensitive: types.BoolPointerValue(key.AlwaysSensitive),
-		NeverExtractable: types.BoolPointerValue(key.NeverExtractable), TwinMissing: types.BoolPointerValue(key.TwinMissing),
+		NeverExtractable: types.BoolPointerValue(key.NeverExtractable), TwinMissing: types.BoolPointerValue(key.OtherHalfMissing),
 	}
 	m.KeyID, m.URI = named(key.ID, key.Label, token)
 	if key.Class == keyClasses["secret"] && !m.URI.IsNull() {
-		m.URI = types.StringValue(hsm.FormatSecretKeyURI(token, key.Label, key.ID))
+		m.URI = types.StringValue(pkcs11uri.FormatSecretKey(token, key.Label, key.ID))
 	}
 	if key.Bits > 0 {
 		m.Bits = types.Int64Value(int64(key.Bits))
 	}
-	if malformed, ok := errors.AsType[*hsm.MalformedError](key.Err); ok {
-		m.Problem = types.StringValue(sentence(printable(malformed.Err.Error()))) // without the handle, which differs from run to run
+	if malformed, ok := errors.AsType[*object.MalformedError](key.Err); ok {
+		m.Problem = types.StringValue(diagnose.Sentence(printable(malformed.Err.Error()))) // without the object's handle, which differs from run to run
 	}
 	return m
 }
 
-// named gives a key's key_id and uri, null where it has no ID.
+// named gives a key's key_id and uri, null if it has no ID.
 func named(id []byte, label string, token hsm.TokenInfo) (keyID, uri types.String) {
 	if len(id) == 0 {
 		return types.StringNull(), types.StringNull()
 	}
-	return types.StringValue(hsm.FormatID(id)), types.StringValue(hsm.FormatURI(token, label, id))
+	return types.StringValue(object.FormatID(id)), types.StringValue(pkcs11uri.Format(token, label, id))
 }
 
 // quotedList is such as `a`, `b` or `c`.

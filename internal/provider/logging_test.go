@@ -1,8 +1,14 @@
 package provider
 
 import (
+	"context"
+	"errors"
 	"os"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 )
 
 func TestNoLogsAreWrittenThatTerraformThrowsAway(t *testing.T) {
@@ -45,5 +51,40 @@ func TestNoLogsAreWrittenThatTerraformThrowsAway(t *testing.T) {
 				t.Errorf("a provider has %d hooks around its calls", hooks)
 			}
 		})
+	}
+}
+
+func TestAPanicBecomesADiagnosticWithoutThePIN(t *testing.T) {
+	c := &client{configuration: configuration{secret: "48151623"}}
+	var diags diag.Diagnostics
+	c.run(context.Background(), &diags, "Create Key Pair", func(context.Context) { panic("slot 3, PIN 48151623, and again 48151623") })
+	if len(diags) != 1 || diags[0].Severity() != diag.SeverityError || diags[0].Summary() != "Provider Panic: Create Key Pair" {
+		t.Fatalf("it says %v", diags)
+	}
+	detail := diags[0].Detail()
+	if strings.Contains(detail, "48151623") || !strings.Contains(detail, "slot 3, PIN (sensitive), and again (sensitive)") || !strings.Contains(detail, "goroutine") {
+		t.Errorf("the detail is %q", detail)
+	}
+
+	// A client that was never configured survives it too, and so does what was said before.
+	diags = diag.Diagnostics{diag.NewWarningDiagnostic("before", "")}
+	(*client)(nil).run(context.Background(), &diags, "Read Key Pair", func(context.Context) { panic(errors.New("no client")) })
+	if have := summarised(diags); !slices.Equal(have, []string{"before", "Provider Panic: Read Key Pair"}) {
+		t.Errorf("it says %q", have)
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for _, c := range []struct {
+		client *client
+		want   string
+	}{
+		{&client{configuration: configuration{secret: "1234"}}, "a(sensitive)b(sensitive)"},
+		{&client{}, "a1234b1234"},
+		{nil, "a1234b1234"},
+	} {
+		if have := c.client.redact("a1234b1234"); have != c.want {
+			t.Errorf("%+v makes %q", c.client, have)
+		}
 	}
 }

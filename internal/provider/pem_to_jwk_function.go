@@ -14,12 +14,12 @@ func newPEMToJWKFunction() function.Function {
 	return textFunction{
 		name: "pem_to_jwk",
 		definition: function.Definition{
-			Summary: "Makes a JWK of a public key in PEM",
+			Summary: "Converts a public key in PEM to a JWK",
 			MarkdownDescription: "A public key in PEM as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)): RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519. " +
-				"It has no `use` and no `alg`, which PEM does not say. The way back is the function [`jwk_to_pem`](jwk_to_pem.md).",
+				"It has no `use` and no `alg`, since PEM has none. The function [`jwk_to_pem`](jwk_to_pem.md) is the reverse.",
 			Parameters: []function.Parameter{
-				function.StringParameter{Name: "pem", MarkdownDescription: "One PEM block with nothing but white space around it: `PUBLIC KEY`, `RSA PUBLIC KEY`, or `CERTIFICATE`, of which just the key is " +
-					"taken: whether it is valid is not looked at, and one on secp256k1 is not read. A private key is refused."},
+				function.StringParameter{Name: "pem", MarkdownDescription: "One PEM block, with nothing but white space around it: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`. Of a certificate only the key " +
+					"is read; whether it is valid is not checked, and one on secp256k1 cannot be read. A private key is refused."},
 				function.StringParameter{Name: "kid", AllowNullValue: true, MarkdownDescription: "The `kid` of the JWK; null for none."},
 			},
 		},
@@ -30,7 +30,7 @@ func newPEMToJWKFunction() function.Function {
 				return "", err
 			}
 			if !kid.IsNull() && kid.ValueString() == "" {
-				return "", atArgument(1, errors.New("a kid is not empty; null is for none"))
+				return "", atArgument(1, errors.New("a kid must not be empty; give null for none"))
 			}
 			text, err := jwk.FromPEM(pem, kid.ValueString())
 			return text, atArgument(0, err)

@@ -1,9 +1,10 @@
-// Package provider is the Terraform side of the hsm provider: schemas, models, plans and diagnostics. What a token
-// holds and what can be done to it is package hsm; what a public key looks like as a JWK is package jwk.
+// Package provider is the Terraform side of the hsm provider: schemas, models and plans. What a token holds and what can
+// be done to it is package hsm, what a public key looks like as a JWK is package jwk, and what users are told of failures is
+// package diagnose.
 //
-// A provider is made by New. Each resource, data source and function has a file of its name, noun first:
-// rsa_keypair_resource.go, jwks_data_source.go. What is common to the resources of keys is one mechanism in
-// key_*.go, what is common to those of pairs in keypair_model.go, and a resource's own file says only what differs.
+// New makes providers. Each resource, data source and function has a file of its name, noun first:
+// rsa_keypair_resource.go, jwks_data_source.go. What all resources of keys have in common is in key_*.go, what those of key
+// pairs have in common is in keypair_model.go, and a resource's own file says only what differs.
 package provider
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
 var (
@@ -29,11 +30,11 @@ var (
 	_ provider.ProviderWithListResources = (*hsmProvider)(nil)
 )
 
-// hsmProvider is one provider instance. A process has several: one for each alias, and in tests one for each
-// Terraform command.
+// hsmProvider is one provider instance. Terraform starts a process for each provider block, aliases too. In tests one
+// process has several instances, one for each Terraform command.
 type hsmProvider struct {
 	version string
-	hooks   []cryptoki.Hook
+	hooks   []hsm.Hook
 
 	mu      sync.Mutex
 	clients []*client
@@ -42,13 +43,13 @@ type hsmProvider struct {
 // Option changes how providers are made.
 type Option func(*hsmProvider)
 
-// WithHooks stands hooks between this provider and the PKCS#11 module. Tests count calls and inject faults so.
-func WithHooks(hooks ...cryptoki.Hook) Option {
+// WithHooks puts hooks between this provider and the PKCS#11 module. With them, tests count calls and inject faults.
+func WithHooks(hooks ...hsm.Hook) Option {
 	return func(p *hsmProvider) { p.hooks = append(p.hooks, hooks...) }
 }
 
-// New gives the function that the plugin server makes provider instances with. An instance has a method
-// Close() error, which gives its tokens back; serving ends with hsm.CloseAll instead.
+// New gives the function with which the plugin server makes provider instances. An instance has a method Close() error,
+// which gives its tokens back. After serving, hsm.CloseAll does that for the whole process.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
 		p := &hsmProvider{version: version}
@@ -82,7 +83,7 @@ func (p *hsmProvider) Metadata(_ context.Context, _ provider.MetadataRequest, re
 func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through PKCS#11, and " +
-			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token, and never leave it unless they are `extractable` and another key wraps them.",
+			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token. They never leave it unless they are `extractable` and another key wraps them.",
 		Attributes: map[string]schema.Attribute{
 			"library": schema.StringAttribute{
 				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`). Defaults to the environment variable `HSM_LIBRARY`.",
@@ -90,8 +91,8 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Validators:          []validator.String{notEmpty{envLibrary}},
 			},
 			"token_label": schema.StringAttribute{
-				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. What is given of `token_label`, `token_serial` and `slot` must all match, " +
-					"and must match exactly one token.",
+				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. All of `token_label`, `token_serial` and `slot` that are given must match, " +
+					"and they must match exactly one token.",
 				Optional:   true,
 				Validators: []validator.String{notEmpty{envTokenLabel}},
 			},
@@ -102,20 +103,20 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 			},
 			"slot": schema.StringAttribute{
 				MarkdownDescription: "ID of the slot that the token is in, decimal or hexadecimal (`0x1a`): the ID that the module gives it, not its position in " +
-					"a list. Some modules renumber their slots: a label or serial number is the steadier choice. Defaults to `HSM_SLOT`, unless " +
-					"`HSM_TOKEN_LABEL` is taken from the environment too (then the label wins, as in Hydra).",
+					"a list. Some modules renumber their slots, so a label or a serial number is the better choice. Defaults to `HSM_SLOT`, unless " +
+					"the label comes from `HSM_TOKEN_LABEL`: then the label wins, as in Hydra.",
 				Optional:   true,
 				Validators: []validator.String{notEmpty{envSlot}, slotID},
 			},
 			"pin": schema.StringAttribute{
 				MarkdownDescription: "PIN of the token's user. Defaults to `HSM_PIN`, or to the first line of the file that `HSM_PIN_FILE` names (setting both is an " +
-					"error). It is in no state and no log. A PIN that the token refused is sent only once in a run, since tokens lock after a few wrong ones.",
+					"error). The provider writes it to no state and no log. A PIN that the token refuses is sent only once in a run, since tokens lock after a few wrong ones.",
 				Optional:   true,
 				Sensitive:  true,
 				Validators: []validator.String{notEmpty{envPIN}},
 			},
 			"max_sessions": schema.Int64Attribute{
-				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8; never more than the token allows.",
+				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8. The provider never opens more than the token allows.",
 				Optional:            true,
 				Validators:          []validator.Int64{int64validator.AtLeast(1)},
 			},
@@ -157,7 +158,7 @@ func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 	}
 }
 
-// ListResources are those resources that can list what the token holds of theirs.
+// ListResources are the resources that can list the keys of their type on the token.
 func (p *hsmProvider) ListResources(ctx context.Context) (lists []func() list.ListResource) {
 	for _, newResource := range p.Resources(ctx) {
 		if _, ok := newResource().(list.ListResource); ok {

@@ -11,11 +11,11 @@ import (
 // publicForms are the texts that a public key is shown as.
 type publicForms struct {
 	kid, jwk, pem      string
-	openSSH, sshDigest string // "" for a key of a kind that OpenSSH does not know
+	openSSH, sshDigest string // "" if OpenSSH does not know this kind of key
 }
 
-// formsOf gives the texts of a public key. Its JWK has the kid of the ID, if there is one, and the use, "" for none,
-// with the alg that goes with it.
+// formsOf gives the texts of a public key. Its JWK has the kid of the ID, if there is one, and the use and its alg, if use
+// is not "".
 func formsOf(pub crypto.PublicKey, id []byte, use string) (f publicForms, err error) {
 	if f.pem, err = publickey.PEM(pub); err != nil {
 		return f, err

@@ -14,6 +14,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -21,7 +24,7 @@ var _ datasource.DataSourceWithConfigure = (*publicKeyDataSource)(nil)
 
 func newPublicKeyDataSource() datasource.DataSource { return &publicKeyDataSource{} }
 
-// publicKeyDataSource shows one public key on the token, in the forms that others want it in.
+// publicKeyDataSource shows one public key on the token, in all the forms that others want.
 type publicKeyDataSource struct{ tokenReader }
 
 type publicKeyModel struct {
@@ -54,34 +57,34 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		return schema.StringAttribute{MarkdownDescription: description, Optional: true, Computed: true, Validators: valid}
 	}
 	claim := func(description string) schema.BoolAttribute {
-		return computedBool(description + " It is the token's claim and no proof; null where the token makes none.")
+		return computedBool(description + " This is what the token claims, and no proof; null if it claims nothing.")
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "One public key on the token, named by just one of `uri`, `key_id` and `label`, which must be the name of just one key.\n\n" +
-			"A public half that is on the token alone, one that was imported to verify with for instance, is found too, and `has_private_key` is false. A private half alone is an error: its " +
+		MarkdownDescription: "One public key on the token. Name it by exactly one of `uri`, `key_id` and `label`; only one key may match.\n\n" +
+			"The data source also finds a public key without a private half, such as one that was imported to verify with; `has_private_key` is then false. A private half alone is an error: its " +
 			"public half is lost.\n\n" +
-			"A data source whose arguments are known is read while Terraform plans, which is before new keys exist: name a key of the same configuration by its `uri`, or say so by `depends_on`.",
+			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So name a key of the same configuration by its `uri`, or add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
-			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute `uri` of a key pair's resource. Null where the key is named otherwise and has no ID.",
+			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute `uri` of a key pair's resource. Null if the key has no ID.",
 				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI),
-			"key_id":          name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null where the key is named otherwise and has none.", keyID),
-			"label":           name("Label of the key: that of the private half, where there is one.", stringvalidator.LengthAtLeast(1)),
-			"kid":             computedString("Key ID in a JWK: the ID's bytes as text where they are printable UTF-8, else in hexadecimal; null where the key has no ID."),
+			"key_id":          name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null if the key has none.", keyID),
+			"label":           name("Label of the key: that of the private half, if there is one.", stringvalidator.LengthAtLeast(1)),
+			"kid":             computedString("Key ID in a JWK: the ID's bytes as text if they are printable UTF-8, otherwise in hexadecimal; null if the key has no ID."),
 			"type":            computedString("Type of the key: `RSA` or `EC`."),
 			"bits":            computedNumber("Size of an RSA modulus in bits; null for other keys."),
 			"curve":           computedString("Curve, by its JOSE name; null for RSA."),
 			"has_private_key": computedBool("Whether the private half is on the token too."),
-			"usage":           computedWords("What the private half may do, as the resources have it, in alphabetical order; null where there is none."),
-			"public_usage":    computedWords("What the public half may do, by its own flags: any of `derive`, `encrypt`, `verify` and `wrap`."),
-			"jwk": computedString("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `use` and `alg` as the resources have it. Without a private half `use` is what the " +
-				"public half's flags say; where it has none, `use` and `alg` are left out."),
+			"usage":           computedWords("What the private half may do, in the words of the resources, in alphabetical order; null if there is none."),
+			"public_usage":    computedWords("What the public half may do, according to its own flags: any of `derive`, `encrypt`, `verify` and `wrap`."),
+			"jwk": computedString("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `use` and `alg` as in the resources. Without a private half, `use` follows from the " +
+				"public half's flags; if none of them is set, `use` and `alg` are left out."),
 			"public_key_pem":                 computedString("The public key as PEM (`PUBLIC KEY`)."),
-			"public_key_openssh":             computedString("The public key as a line of OpenSSH's `authorized_keys`, without a comment; null for a key of a kind that OpenSSH does not know."),
+			"public_key_openssh":             computedString("The public key as a line of OpenSSH's `authorized_keys`, without a comment; null if OpenSSH does not know this kind of key."),
 			"public_key_fingerprint_sha256":  computedString("SHA-256 of the DER SubjectPublicKeyInfo, in hexadecimal."),
-			"public_key_fingerprint_openssh": computedString("Fingerprint as `ssh-keygen -l` prints it: `SHA256:` and base64; null for a key of a kind that OpenSSH does not know."),
+			"public_key_fingerprint_openssh": computedString("Fingerprint as `ssh-keygen -l` prints it: `SHA256:` and base64; null if OpenSSH does not know this kind of key."),
 			"local":                          claim("Whether the key was made on this token."),
-			"always_sensitive":               claim("Whether the private half was sensitive from its beginning."),
-			"never_extractable":              claim("Whether the private half was never extractable."),
+			"always_sensitive":               claim("Whether the private half has always been sensitive."),
+			"never_extractable":              claim("Whether the private half has never been extractable."),
 		},
 	}
 }
@@ -96,9 +99,9 @@ func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	d.readToken(ctx, &resp.Diagnostics, doing, func(ctx context.Context, token *hsm.Token) error {
 		argument, want := m.names()
 		key, err := token.PublicKey(ctx, want)
-		if errors.Is(err, hsm.ErrNoMatch) {
-			p := problem{doing: doing, err: err, token: token, client: d.client}
-			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), p.diagnostic()))
+		if errors.Is(err, object.ErrNoMatch) {
+			f := diagnose.Failure{Doing: doing, Err: err, Token: token, Provider: d.client.forMessages()}
+			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), f.Diagnostic()))
 			return nil
 		}
 		if err != nil {
@@ -112,22 +115,22 @@ func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	})
 }
 
-// names is the one argument that is given, and the keys that it names.
-func (m *publicKeyModel) names() (argument string, want hsm.URI) {
+// names gives the one argument that is given, and what it names.
+func (m *publicKeyModel) names() (argument string, want pkcs11uri.URI) {
 	switch {
 	case !m.URI.IsNull():
-		uri, _ := hsm.ParseURI(m.URI.ValueString()) // validated
+		uri, _ := pkcs11uri.Parse(m.URI.ValueString()) // validated
 		return "uri", uri
 	case !m.KeyID.IsNull():
-		id, _ := hsm.ParseID(m.KeyID.ValueString()) // validated
-		return "key_id", hsm.URI{ID: id}
+		id, _ := object.ParseID(m.KeyID.ValueString()) // validated
+		return "key_id", pkcs11uri.URI{ID: id}
 	}
 	label := m.Label.ValueString()
-	return "label", hsm.URI{Object: &label}
+	return "label", pkcs11uri.URI{Object: &label}
 }
 
 // take makes the model say what the token holds. The argument that is given stays as it was given.
-func (m *publicKeyModel) take(key hsm.PublicKey, token hsm.TokenInfo) error {
+func (m *publicKeyModel) take(key object.PublicKey, token hsm.TokenInfo) error {
 	role := ""
 	if key.HasPrivate || key.Usage != 0 {
 		role = use(key.Usage)

@@ -11,21 +11,21 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 func newRSAKeyPairResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		keyWords: pairWords,
-		name:     "rsa_keypair",
-		keyType:  hsm.RSA,
-		usages:   hsm.Sign | hsm.Decrypt | hsm.Unwrap,
-		usage:    []string{"sign"},
-		description: "An RSA key pair that is generated in the token. The private key is always sensitive and never leaves the token unless it is `extractable` and another key wraps it; the state holds " +
-			"names, usages and the public key.",
+		vocabulary: pairVocabulary,
+		name:       "rsa_keypair",
+		keyType:    object.RSA,
+		usages:     object.Sign | object.Decrypt | object.Unwrap,
+		usage:      []string{"sign"},
+		description: "An RSA key pair that is generated in the token. The private key is always sensitive, and never leaves the token unless it is `extractable` and another key wraps it. The state holds " +
+			"only names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{
 			"modulus_bits": schema.Int64Attribute{
-				MarkdownDescription: "Length of the modulus in bits: 2048 to 16384, in steps of 8, and within what the token offers. Defaults to 4096. " +
+				MarkdownDescription: "Length of the modulus in bits: 2048 to 16384, in steps of 8, if the token offers it. Defaults to 4096. " +
 					"A change replaces the key pair.",
 				Optional:   true,
 				Computed:   true,
@@ -55,11 +55,11 @@ func (m *rsaKeyPairModel) known() bool {
 	return !m.ModulusBits.IsUnknown() && !m.PublicExponent.IsUnknown()
 }
 
-func (m *rsaKeyPairModel) fill(t *hsm.Template) {
+func (m *rsaKeyPairModel) fill(t *object.Template) {
 	t.ModulusBits, t.PublicExponent = int(m.ModulusBits.ValueInt64()), m.PublicExponent.ValueInt64()
 }
 
-func (m *rsaKeyPairModel) take(pair hsm.WholeKey) error {
+func (m *rsaKeyPairModel) take(pair object.Key) error {
 	key := pair.PublicKey.(*rsa.PublicKey)
 	m.ModulusBits, m.PublicExponent = types.Int64Value(int64(key.N.BitLen())), types.Int64Value(int64(key.E))
 	return m.keyPairAttributes.take(pair)

@@ -13,38 +13,39 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-const secretUsages = hsm.Encrypt | hsm.Decrypt | hsm.Wrap | hsm.Unwrap | hsm.Sign | hsm.Verify
+const secretUsages = object.Encrypt | object.Decrypt | object.Wrap | object.Unwrap | object.Sign | object.Verify
 
 func newSecretKeyResource() resource.Resource {
 	return &keyResource{kind: keyKind{
-		keyWords: keyWords{
+		vocabulary: vocabulary{
 			noun: "secret key", title: "Secret Key", parts: []string{"secrkey"}, secret: "key", uriNote: ", with `type=secret-key`",
 			fingerprint: "key_check_value", mark: "check value", has: "it has the", excess: "`derive`",
 		},
 		name:    "secret_key",
-		keyType: hsm.Secret,
+		keyType: object.Secret,
 		usages:  secretUsages,
-		description: "A secret key, AES or for HMAC, that is generated in the token. It is always sensitive, and its value never leaves the token unless it is `extractable` and another key wraps it: " +
-			"neither the plan nor the state has it. It is in no JSON Web Key Set.\n\n" +
-			"A new key is proven by its use where its `usage` allows it and the token offers it: one that may `encrypt` and `decrypt` decrypts a block that it has encrypted (`CKM_AES_ECB`), one that may " +
-			"`sign` and `verify` verifies a MAC of its own (`CKM_AES_CMAC`, `CKM_SHA256_HMAC`, `CKM_SHA_1_HMAC`). Any other is held against what was asked for by its attributes alone.",
+		description: "A secret key, AES or for HMAC, that is generated in the token. It is always sensitive, and its value never leaves the token unless it is `extractable` and another key wraps it. " +
+			"Neither the plan nor the state has its value. It is in no JSON Web Key Set.\n\n" +
+			"The provider tests a new key, if its `usage` allows it and the token offers it: a key that may `encrypt` and `decrypt` decrypts a block that it has encrypted (`CKM_AES_ECB`), and a key that may " +
+			"`sign` and `verify` verifies a MAC of its own (`CKM_AES_CMAC`, `CKM_SHA256_HMAC`, `CKM_SHA_1_HMAC`). Of any other key it checks only the attributes.",
 		attributes: map[string]schema.Attribute{
 			"type": schema.StringAttribute{
 				MarkdownDescription: "Type of the key: `aes`, or `generic` for HMAC. A change replaces the key.",
 				Required:            true,
-				Validators:          []validator.String{stringvalidator.OneOf(hsm.AES, hsm.Generic)},
+				Validators:          []validator.String{stringvalidator.OneOf(object.AES, object.Generic)},
 			},
 			"bits": schema.Int64Attribute{
-				MarkdownDescription: "Length of the key in bits: 128, 192 or 256 for `aes`; 128 to 4096 in steps of 8 for `generic`; and within what the token offers. A change replaces the key.",
+				MarkdownDescription: "Length of the key in bits: 128, 192 or 256 for `aes`; 128 to 4096 in steps of 8 for `generic`; if the token offers it. A change replaces the key.",
 				Required:            true,
 			},
-			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), else for `aes` the first three bytes of an encrypted block of zeros, where the key may `encrypt`. " +
-				"It does not give the key away, and a key that was exchanged behind the same ID is noticed by it, or by its type and length. Null until it can be had."),
+			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), otherwise for `aes` the first three bytes of an encrypted block of zeros, if the key may `encrypt`. " +
+				"It does not reveal the key. By it, or by type and length, the provider notices when another key has taken the place of this one under the same ID. Null if there is none yet."),
 		},
-		usageNote: "Keys of the type `generic` are for `sign` and `verify` only.",
+		usageNote: "Keys of the type `generic` can only `sign` and `verify`.",
 		newModel:  func() keyModel { return new(secretKeyModel) },
 		validate:  validateSecret,
 	}}
@@ -59,16 +60,16 @@ type secretKeyModel struct {
 
 func (m *secretKeyModel) known() bool { return !m.Type.IsUnknown() && !m.Bits.IsUnknown() }
 
-func (m *secretKeyModel) fill(t *hsm.Template) {
+func (m *secretKeyModel) fill(t *object.Template) {
 	t.Kind, t.Bits = m.Type.ValueString(), int(m.Bits.ValueInt64())
 }
 
 func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
 
-// take keeps what the token does not tell, or tells no more: a key that may not encrypt any longer is still the same. One
-// of another type or length is not, and has none of the other's check value.
-func (m *secretKeyModel) take(key hsm.WholeKey) error {
-	if key.Differs(hsm.Ref{Kind: m.Type.ValueString(), Bits: int(m.Bits.ValueInt64())}) != nil {
+// take keeps what the token does not tell, or does not tell any more: a key that may no longer encrypt is still the same
+// key. One of another type or length is another key, and loses the check value.
+func (m *secretKeyModel) take(key object.Key) error {
+	if key.Differs(object.Ref{Kind: m.Type.ValueString(), Bits: int(m.Bits.ValueInt64())}) != nil {
 		m.KeyCheckValue = types.StringNull()
 	}
 	m.Type = types.StringValue(key.Kind)
@@ -94,7 +95,7 @@ func (m *secretKeyModel) replacing(prior keyModel) (paths []path.Path) {
 	if !m.Type.Equal(p.Type) {
 		paths = append(paths, path.Root("type"))
 	}
-	if !m.Bits.Equal(p.Bits) && !p.Bits.IsNull() { // null: the token of an import does not tell
+	if !m.Bits.Equal(p.Bits) && !p.Bits.IsNull() { // null after an import, if the token does not tell
 		paths = append(paths, path.Root("bits"))
 	}
 	return paths
@@ -109,18 +110,18 @@ func validateSecret(ctx context.Context, config tfsdk.Config) (diags diag.Diagno
 	if diags.HasError() {
 		return diags
 	}
-	tmpl := hsm.Template{Type: hsm.Secret}
+	tmpl := object.Template{Type: object.Secret}
 	m.fill(&tmpl)
 	may := tmpl.MayUse()
 	if may == 0 {
-		return diags // the type is not known yet, or is none
+		return diags // the type is not known yet, or is not one of ours
 	}
 	if excess := m.usage(ctx) & secretUsages &^ may; excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Type", fmt.Sprintf(
-			"Keys of the type %q are for %s, not for %s.\n\nWhat to do: leave it out of usage, or choose another type.", tmpl.Kind, may, excess))
+			"Keys of the type %q are for %s, not for %s.\n\nWhat to do: take it out of usage, or choose another type.", tmpl.Kind, may, excess))
 	}
 	if err := tmpl.Fits(); err != nil && !m.Bits.IsUnknown() && !m.Bits.IsNull() {
-		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", sentence(err.Error()))
+		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", diagnose.Sentence(err.Error()))
 	}
 	return diags
 }

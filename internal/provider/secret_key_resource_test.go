@@ -261,7 +261,7 @@ func TestASecretKeyIsProtected(t *testing.T) {
 	b, wrong := newBench(t), newBench(t)
 	const prevent = `deletion_policy = "prevent"`
 	lost := fails("Unable to Read Secret Key: Not On The Token", `the key "box" (key_id 6b31)`, "the state is kept", "terraform state rm hsm_secret_key.NAME")
-	moved := fails("Unable to Read Secret Key: Key ID Changed On The Token", "No secret key bears the key ID 6b31 any more", "under the ID 6b33",
+	moved := fails("Unable to Read Secret Key: Key ID Changed On The Token", "No secret key has the key ID 6b31 any more", "under the ID 6b33",
 		"terraform import hsm_secret_key.NAME 6b33", "--id 6b33 --type secrkey --set-id 6b31").pointing("key_id").without("pubkey", "privkey")
 	b.test(
 		turn{TestStep: resource.TestStep{Config: b.config(aes(prevent)), ConfigStateChecks: []statecheck.StateCheck{b.holding(secretHalf("box", "6b31", "encrypt, decrypt"))}}},
@@ -271,8 +271,8 @@ func TestASecretKeyIsProtected(t *testing.T) {
 		refused(b, fails("Key Is Protected From Destruction", `the key "box" (key_id 6b31)`)),
 		// What bears an ID keeps it: a secret key from another, and from a pair.
 		turn{TestStep: resource.TestStep{Config: b.config(aes(prevent), secretBlock("l", `label = "other"`, `key_id = "6b31"`))}, says: []remark{
-			fails("Unable to Create Secret Key: Key ID Taken", `AES secret key "box" (ID 6b31)`, "Nothing was made or changed.", "if the secret key that bears the ID", "terraform import hsm_secret_key.NAME 6b31").pointing("key_id"),
-			warns("The Key ID Is On The Token Already", "that a secret key on the token bears", "key_id 6b31, check value").pointing("key_id"),
+			fails("Unable to Create Secret Key: Key ID Taken", `AES secret key "box" (ID 6b31)`, "Nothing was made or changed.", "if the secret key that uses the ID", "terraform import hsm_secret_key.NAME 6b31").pointing("key_id"),
+			warns("Key ID Already On The Token", "a secret key on the token already uses its key_id", "key_id 6b31, check value").pointing("key_id"),
 		}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(prevent), pair("l", `label = "other"`, `key_id = "6b31"`))}, says: []remark{
 			fails("Unable to Create Key Pair: Key ID Taken", `AES secret key "box" (ID 6b31)`, "no whole key of this resource's type").pointing("key_id").without("terraform import"),
@@ -352,7 +352,7 @@ func TestImportAdoptsASecretKey(t *testing.T) {
 		by(resource.ImportBlockWithID, "pkcs11:token="+b.Label+";object=team%2Fbox;id=%6B%31;type=secret-key"),
 		refused("pkcs11:object=team%2Fbox;type=private", fails("Unable to Import Secret Key: Not One Key", "names no secret key of this type on this token")),
 		refused("6b32", fails("Unable to Import Secret Key: Not On The Token", "Key ID 6b32")), // a pair is no secret key
-		refused("6b33", fails("Unable to Import Secret Key: Several Keys Of One ID", `AES secret key "twins" (ID 6b33)`).pointing("key_id")),
+		refused("6b33", fails("Unable to Import Secret Key: Several Keys With One ID", `AES secret key "twins" (ID 6b33)`).pointing("key_id")),
 		refused("box/6b31", fails("Unable to Import Secret Key: Label Differs", `says label "box"`, `labelled "team/box"`)),
 		turn{TestStep: resource.TestStep{Config: adopted("abandon")}},
 	)

@@ -10,12 +10,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 )
 
-// NewServer gives the function that makes what speaks Terraform's protocol for a provider, such as New gives.
+// NewServer gives the function that makes the server of a provider, which speaks Terraform's protocol. New gives such
+// providers.
 //
-// It is the plugin framework's server, but for the arguments of functions, and that the latter keeps the context of each
-// request, with the request's loggers and all that they hold, for as long as the process lives. In a plan of ten thousand
-// keys this would be half a gigabyte. So the requests that come once or more a resource get a context that lets go of
-// theirs when they end.
+// It is the plugin framework's server with two differences. CallFunction takes a missing argument for null. And the
+// framework keeps the context of each request, with the request's loggers and all that they hold, until the process ends:
+// half a gigabyte in a plan of ten thousand keys. So each request that comes once or more for a resource gets a
+// requestContext, which lets go of the request's own context when the request ends.
 func NewServer(newProvider func() provider.Provider) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		inner := providerserver.NewProtocol6(newProvider())()
@@ -34,37 +35,38 @@ type wholeServer interface {
 	tfprotov6.StateStoreServer
 }
 
+// frugalServer is a wholeServer that keeps no context of a request that has ended.
 type frugalServer struct{ wholeServer }
 
 func (s frugalServer) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
-	return lent(ctx, req, s.wholeServer.ValidateResourceConfig)
+	return withRequestContext(ctx, req, s.wholeServer.ValidateResourceConfig)
 }
 
 func (s frugalServer) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
-	return lent(ctx, req, s.wholeServer.UpgradeResourceState)
+	return withRequestContext(ctx, req, s.wholeServer.UpgradeResourceState)
 }
 
 func (s frugalServer) UpgradeResourceIdentity(ctx context.Context, req *tfprotov6.UpgradeResourceIdentityRequest) (*tfprotov6.UpgradeResourceIdentityResponse, error) {
-	return lent(ctx, req, s.wholeServer.UpgradeResourceIdentity)
+	return withRequestContext(ctx, req, s.wholeServer.UpgradeResourceIdentity)
 }
 
 func (s frugalServer) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
-	return lent(ctx, req, s.wholeServer.ReadResource)
+	return withRequestContext(ctx, req, s.wholeServer.ReadResource)
 }
 
 func (s frugalServer) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
-	return lent(ctx, req, s.wholeServer.PlanResourceChange)
+	return withRequestContext(ctx, req, s.wholeServer.PlanResourceChange)
 }
 
 func (s frugalServer) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	return lent(ctx, req, s.wholeServer.ApplyResourceChange)
+	return withRequestContext(ctx, req, s.wholeServer.ApplyResourceChange)
 }
 
 func (s frugalServer) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
-	return lent(ctx, req, s.wholeServer.ImportResourceState)
+	return withRequestContext(ctx, req, s.wholeServer.ImportResourceState)
 }
 
-// CallFunction takes an argument that is not there for null: OpenTofu 1.12 leaves those out.
+// CallFunction takes a missing argument for null: OpenTofu 1.12 leaves out those that are null.
 func (s frugalServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
 	for i, argument := range req.Arguments {
 		if argument == nil || len(argument.MsgPack)+len(argument.JSON) == 0 {
@@ -74,44 +76,44 @@ func (s frugalServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunct
 	return s.wholeServer.CallFunction(ctx, req)
 }
 
-// lent makes a request with a context that is given back at its end.
-func lent[Request, Response any](ctx context.Context, req Request, call func(context.Context, Request) (Response, error)) (Response, error) {
-	l := &loan{done: ctx.Done()}
-	l.lender.Store(&ctx)
-	defer l.lender.Store(nil)
-	return call(l, req)
+// withRequestContext makes a request with a requestContext, and ends that with the request.
+func withRequestContext[Request, Response any](ctx context.Context, req Request, call func(context.Context, Request) (Response, error)) (Response, error) {
+	c := &requestContext{done: ctx.Done()}
+	c.parent.Store(&ctx)
+	defer c.parent.Store(nil)
+	return call(c, req)
 }
 
-// loan is another context until it is given back, and a cancelled one without values from then on. What was made of it
-// by then, and ends with the other, still does.
-type loan struct {
-	lender atomic.Pointer[context.Context] // nil when it is given back
+// requestContext is its parent until the request ends. From then on it holds nothing of the parent but the channel Done:
+// Value gives nil, and Err context.Canceled. Contexts that were derived from it meanwhile still end with the parent.
+type requestContext struct {
+	parent atomic.Pointer[context.Context] // nil once the request has ended
 	done   <-chan struct{}
 }
 
-// Deadline is the lender's.
-func (l *loan) Deadline() (deadline time.Time, ok bool) {
-	if lender := l.lender.Load(); lender != nil {
-		return (*lender).Deadline()
+// Deadline is the parent's.
+func (c *requestContext) Deadline() (deadline time.Time, ok bool) {
+	if parent := c.parent.Load(); parent != nil {
+		return (*parent).Deadline()
 	}
 	return time.Time{}, false
 }
 
-// Done is the lender's.
-func (l *loan) Done() <-chan struct{} { return l.done }
+// Done is the parent's.
+func (c *requestContext) Done() <-chan struct{} { return c.done }
 
-// Err is the lender's, or context.Canceled.
-func (l *loan) Err() error {
-	if lender := l.lender.Load(); lender != nil {
-		return (*lender).Err()
+// Err is the parent's, or context.Canceled.
+func (c *requestContext) Err() error {
+	if parent := c.parent.Load(); parent != nil {
+		return (*parent).Err()
 	}
 	return context.Canceled
 }
 
-// Value is the lender's.
-func (l *loan) Value(key any) any {
-	if lender := l.lender.Load(); lender != nil {
-		return (*lender).Value(key)
+// Value is the parent's.
+func (c *requestContext) Value(key any) any {
+	if parent := c.parent.Load(); parent != nil {
+		return (*parent).Value(key)
 	}
 	return nil
 }

@@ -44,12 +44,12 @@ func TestAServerKeepsNothingOfARequestThatHasEnded(t *testing.T) {
 	}
 }
 
-func TestALentContextIsItsLendersAndThenNobodys(t *testing.T) {
+func TestARequestContextIsItsParentUntilTheRequestEnds(t *testing.T) {
 	cause := errors.New("the test says so")
-	lender, cancel := context.WithCancelCause(context.WithValue(t.Context(), testKey{}, "value"))
-	deadline, stop := context.WithTimeout(lender, time.Hour)
+	parent, cancel := context.WithCancelCause(context.WithValue(t.Context(), testKey{}, "value"))
+	deadline, stop := context.WithTimeout(parent, time.Hour)
 	defer stop()
-	contexts, err := lent(deadline, "request", func(ctx context.Context, req string) ([]context.Context, error) {
+	contexts, err := withRequestContext(deadline, "request", func(ctx context.Context, req string) ([]context.Context, error) {
 		child, release := context.WithCancel(ctx)
 		t.Cleanup(release)
 		want, _ := deadline.Deadline()
@@ -69,17 +69,17 @@ func TestALentContextIsItsLendersAndThenNobodys(t *testing.T) {
 	}
 	kept, child := contexts[0], contexts[1]
 	if _, ok := kept.Deadline(); ok || kept.Value(testKey{}) != nil || !errors.Is(kept.Err(), context.Canceled) {
-		t.Errorf("given back, it still has a deadline, a value %v, or its error is %v", kept.Value(testKey{}), kept.Err())
+		t.Errorf("after the request it still has a deadline, a value %v, or its error is %v", kept.Value(testKey{}), kept.Err())
 	}
 	cancel(cause)
 	select {
 	case <-child.Done():
 	case <-time.After(10 * time.Second):
-		t.Error("what was made of it does not end with the lender")
+		t.Error("a derived context does not end with the parent")
 	}
 
 	ended, cancel2 := context.WithCancel(t.Context())
-	_, _ = lent(ended, 0, func(ctx context.Context, _ int) (int, error) {
+	_, _ = withRequestContext(ended, 0, func(ctx context.Context, _ int) (int, error) {
 		child, release := context.WithTimeout(ctx, time.Hour)
 		defer release()
 		cancel2()

@@ -8,9 +8,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/function"
 )
 
-// textFunction is a function whose result is a text: what the provider's functions have in common. They are pure, and
-// need neither a token nor a configuration. Their errors are fragments, since Terraform puts "Invalid value for ...
-// parameter:" before them and a full stop behind them.
+// textFunction is what the provider's functions have in common: their result is a text. They are pure, and need neither a
+// token nor a configuration. Their errors are fragments, since Terraform puts "Invalid value for ... parameter:" before
+// them and a full stop after them.
 type textFunction struct {
 	name       string
 	definition function.Definition // without Return
@@ -28,7 +28,7 @@ func (f textFunction) Definition(_ context.Context, _ function.DefinitionRequest
 
 func (f textFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
 	defer func() {
-		if p := recover(); p != nil { // the process may be making keys at this moment
+		if p := recover(); p != nil { // a crash would end the whole process, which may be making keys
 			resp.Error = function.NewFuncError(fmt.Sprintf("Provider Panic: this is a bug in the hsm provider; please report it with this trace: %v\n\n%s", p, debug.Stack()))
 		}
 	}()
@@ -40,7 +40,7 @@ func (f textFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 	resp.Error = resp.Result.Set(ctx, text)
 }
 
-// ofOne is the result of a function of one argument, which an error is about.
+// ofOne makes the result of a function of one argument. An error is about that argument.
 func ofOne[T any](of func(T) (string, error)) func(context.Context, function.ArgumentsData) (string, *function.FuncError) {
 	return func(ctx context.Context, arguments function.ArgumentsData) (string, *function.FuncError) {
 		var argument T

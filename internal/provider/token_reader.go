@@ -11,10 +11,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// tokenReader is what all data sources have in common: the way to the token, and reading with a time limit, with
-// failures told as diagnostics.
+// tokenReader is what all data sources have in common: the way to the token, a time limit, and diagnostics of failures.
 type tokenReader struct{ client *client }
 
 func (r *tokenReader) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
@@ -23,26 +23,26 @@ func (r *tokenReader) Configure(_ context.Context, req datasource.ConfigureReque
 	}
 }
 
-// read reads within the time limit. An error that it gives back becomes a diagnostic, with what it has put into the
-// problem by then.
-func (r *tokenReader) read(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *problem) error) {
+// read calls a function that reads, within the time limit. Its error becomes a diagnostic, with what the function has put
+// into the Failure.
+func (r *tokenReader) read(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *diagnose.Failure) error) {
 	r.client.run(ctx, diags, doing, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		p := problem{doing: doing, client: r.client}
-		if p.err = read(ctx, &p); p.err != nil {
-			diags.Append(p.diagnostic())
+		f := diagnose.Failure{Doing: doing, Provider: r.client.forMessages()}
+		if f.Err = read(ctx, &f); f.Err != nil {
+			diags.Append(f.Diagnostic())
 		}
 	})
 }
 
-// readToken reads likewise, from the open token.
+// readToken does the same with a function that reads from the open token.
 func (r *tokenReader) readToken(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *hsm.Token) error) {
-	r.read(ctx, diags, doing, func(ctx context.Context, p *problem) (err error) {
-		if p.token, err = r.client.token(ctx); err != nil {
+	r.read(ctx, diags, doing, func(ctx context.Context, f *diagnose.Failure) (err error) {
+		if f.Token, err = r.client.token(ctx); err != nil {
 			return err
 		}
-		return read(ctx, p.token)
+		return read(ctx, f.Token)
 	})
 }
 
@@ -64,10 +64,10 @@ func computedWords(description string) schema.ListAttribute {
 	return schema.ListAttribute{MarkdownDescription: description, Computed: true, ElementType: types.StringType}
 }
 
-// printable makes a text that others wrote fit for Terraform, whose strings are UTF-8.
+// printable makes valid UTF-8, which Terraform wants, of a text that others wrote.
 func printable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// told is a text of the token's own, null where it is empty. Some pad with zero bytes.
+// told is a text that the token gives, null where it is empty. Some tokens pad with zero bytes.
 func told(text string) types.String { return given(printable(strings.TrimRight(text, "\x00"))) }
 
 // given is a text, null where it is empty.
@@ -78,8 +78,8 @@ func given(text string) types.String {
 	return types.StringValue(text)
 }
 
-// counted is a number of the token's own, null where the token does not tell it (CK_UNAVAILABLE_INFORMATION is the
-// largest there is), or where it is beyond sense.
+// counted is a number that the token gives, null where the token does not tell it (CK_UNAVAILABLE_INFORMATION is the
+// largest number there is), or where it is absurdly large.
 func counted(n uint) types.Int64 {
 	if n > math.MaxInt64 {
 		return types.Int64Null()
@@ -87,7 +87,7 @@ func counted(n uint) types.Int64 {
 	return types.Int64Value(int64(n))
 }
 
-// words are null where they are nil.
+// words makes a list of texts; null of nil.
 func words(list []string) []types.String {
 	if list == nil {
 		return nil

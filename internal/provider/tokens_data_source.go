@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 var _ datasource.DataSourceWithConfigure = (*tokensDataSource)(nil)
@@ -38,15 +38,15 @@ func (d *tokensDataSource) Metadata(_ context.Context, _ datasource.MetadataRequ
 func (d *tokensDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	attributes := slotAttributes()
 	maps.Copy(attributes, tokenAttributes())
-	attributes["token_present"] = computedBool("Whether there is a token in the slot; null where the slot could not be asked.")
-	attributes["initialised"] = computedBool("Whether the token is initialised; null where there is none, or it could not be asked.")
-	attributes["error"] = computedString("Why the slot or its token could not be asked; null where it could.")
+	attributes["token_present"] = computedBool("Whether there is a token in the slot; null if the slot did not answer.")
+	attributes["initialised"] = computedBool("Whether the token is initialised; null if there is no token, or it did not answer.")
+	attributes["error"] = computedString("Why the slot or its token did not answer; null if both did.")
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Every slot of the PKCS#11 module, with the token in it. It needs `library` (or `HSM_LIBRARY`) and nothing else of the provider's configuration, and never logs in.\n\n" +
-			"A slot that does not answer has its `error`, and hides no other. What is told of a token is null where there is none.",
+		MarkdownDescription: "Every slot of the PKCS#11 module, and the token in it. It needs only `library` (or `HSM_LIBRARY`) of the provider's configuration, and never logs in.\n\n" +
+			"A slot that does not answer has an `error`; the other slots are still listed. The attributes of the token are null if the slot is empty.",
 		Attributes: map[string]schema.Attribute{
 			"slots": schema.ListNestedAttribute{
-				MarkdownDescription: "The slots, by slot ID.",
+				MarkdownDescription: "The slots, ordered by slot ID.",
 				Computed:            true,
 				NestedObject:        schema.NestedAttributeObject{Attributes: attributes},
 			},
@@ -55,7 +55,7 @@ func (d *tokensDataSource) Schema(_ context.Context, _ datasource.SchemaRequest,
 }
 
 func (d *tokensDataSource) Read(ctx context.Context, _ datasource.ReadRequest, resp *datasource.ReadResponse) {
-	d.read(ctx, &resp.Diagnostics, "Read Tokens", func(ctx context.Context, _ *problem) error {
+	d.read(ctx, &resp.Diagnostics, "Read Tokens", func(ctx context.Context, _ *diagnose.Failure) error {
 		slots, err := d.client.slots(ctx)
 		if err != nil {
 			return err
@@ -77,10 +77,10 @@ func slotAndTokenModelOf(slot hsm.Slot) slotAndTokenModel {
 	}
 	if slot.Token != nil {
 		m.tokenModel = tokenModelOf(*slot.Token)
-		m.Initialised = types.BoolValue(slot.Token.Has(cryptoki.CKF_TOKEN_INITIALIZED))
+		m.Initialised = types.BoolValue(slot.Token.Initialised())
 	}
 	if slot.Err != nil {
-		m.Error = types.StringValue(sentence(printable(slot.Err.Error())))
+		m.Error = types.StringValue(diagnose.Sentence(printable(slot.Err.Error())))
 	}
 	return m
 }

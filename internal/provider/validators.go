@@ -7,6 +7,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // notEmpty refuses "" for a setting that the environment can give.
@@ -25,12 +28,12 @@ func (v notEmpty) ValidateString(_ context.Context, req validator.StringRequest,
 	resp.Diagnostics.Append(emptyAttribute(req.Path, v.variable))
 }
 
-// parsed takes what a parser takes. An empty text is notEmpty's to refuse where that is among the validators too.
+// parsed accepts what a parser accepts.
 type parsed struct {
-	is, title string // what it takes, and the summary of the error
+	is, title string // what it accepts, and the summary of the error
 	parse     func(string) error
 	hint      string // after the parser's own words
-	emptyToo  bool
+	emptyToo  bool   // accepts "" too: notEmpty, which stands beside it, refuses that
 }
 
 var (
@@ -39,13 +42,13 @@ var (
 		parse: func(s string) error { _, err := hsm.ParseSlot(s); return err },
 	}
 	keyID = parsed{
-		is: "the hexadecimal digits of CKA_ID, two a byte, 1 to 255 bytes", title: "Invalid Key ID",
-		parse: func(s string) error { _, err := hsm.ParseID(s); return err },
+		is: "the hexadecimal digits of CKA_ID, two for each byte, 1 to 255 bytes", title: "Invalid Key ID",
+		parse: func(s string) error { _, err := object.ParseID(s); return err },
 		hint:  " The text \"key-1\", for example, is 6b65792d31.",
 	}
 	pkcs11URI = parsed{
 		is: "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31", title: "Invalid PKCS#11 URI",
-		parse: func(s string) error { _, err := hsm.ParseURI(s); return err },
+		parse: func(s string) error { _, err := pkcs11uri.Parse(s); return err },
 	}
 )
 
@@ -59,11 +62,11 @@ func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, r
 		return
 	}
 	if err := v.parse(s.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, v.title, sentence(err.Error())+v.hint)
+		resp.Diagnostics.AddAttributeError(req.Path, v.title, diagnose.Sentence(err.Error())+v.hint)
 	}
 }
 
-// number takes the numbers that fit.
+// number accepts the numbers that fit.
 type number struct {
 	is   string
 	fits func(int64) bool
@@ -71,7 +74,7 @@ type number struct {
 
 var odd = number{"an odd number", func(n int64) bool { return n%2 != 0 }}
 
-// multipleOf takes whole multiples of a number.
+// multipleOf accepts whole multiples of a number.
 func multipleOf(unit int64) number {
 	return number{fmt.Sprintf("a multiple of %d", unit), func(n int64) bool { return n%unit == 0 }}
 }

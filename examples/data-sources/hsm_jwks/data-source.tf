@@ -3,12 +3,12 @@ resource "hsm_rsa_keypair" "a" {
   key_id = "612d31" # "a-1"
 }
 
-# The natural way: the URI is not known before the key exists, so the set is read after that.
+# The usual way: the URI is unknown until the key exists, so the set is read after that.
 data "hsm_jwks" "a" {
   uris = [hsm_rsa_keypair.a.uri]
 }
 
-# Labels are known from the start, so say what has to be there first.
+# Labels are known from the start. So say which key must exist first.
 data "hsm_jwks" "service" {
   label_prefix = "service."
   kid_format   = "thumbprint"

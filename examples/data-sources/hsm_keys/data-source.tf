@@ -5,7 +5,7 @@ output "strays" {
   value = [for key in data.hsm_keys.all.keys : "${key.class} ${key.type} ${key.label}" if key.twin_missing == true]
 }
 
-# Names of the private keys of one service.
+# The names of one service's private keys.
 data "hsm_keys" "service" {
   class        = "private"
   label_prefix = "service."
@@ -15,7 +15,7 @@ output "service_keys" {
   value = data.hsm_keys.service.keys[*].uri
 }
 
-# A plan warns where the token holds what nobody can use.
+# A plan warns if the token holds objects that nobody can use.
 check "token_is_tidy" {
   assert {
     condition     = data.hsm_keys.all.unreadable == 0

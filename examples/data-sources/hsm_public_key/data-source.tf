@@ -3,7 +3,7 @@ resource "hsm_rsa_keypair" "a" {
   key_id = "612d31" # "a-1"
 }
 
-# The URI is not known before the key exists, so the public key is read after that.
+# The URI is unknown until the key exists, so the public key is read after that.
 data "hsm_public_key" "a" {
   uri = hsm_rsa_keypair.a.uri
 }

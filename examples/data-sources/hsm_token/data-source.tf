@@ -4,7 +4,7 @@ output "token" {
   value = "${data.hsm_token.this.manufacturer} ${data.hsm_token.this.model}, firmware ${data.hsm_token.this.firmware_version}"
 }
 
-# What keys the token makes, and of what sizes.
+# The keys that the token can make, and their sizes.
 output "generates" {
   value = {
     for mechanism in data.hsm_token.this.mechanisms : mechanism.name => "${mechanism.min_key_size} to ${mechanism.max_key_size}"

@@ -1,4 +1,4 @@
-# Needs no PIN: it shows what there is to choose from.
+# This needs no PIN. It shows which tokens there are to choose from.
 data "hsm_tokens" "all" {}
 
 output "tokens" {

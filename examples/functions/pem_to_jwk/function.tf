@@ -10,7 +10,7 @@ output "jwk" {
   value = provider::hsm::pem_to_jwk(local.pem, "2026")
 }
 
-# PEM says nothing of use and alg; here they are added, and the kid is left out.
+# PEM has no use and no alg. Here they are added, and the kid is left out.
 output "jwk_for_signatures" {
   value = jsonencode(merge(
     jsondecode(provider::hsm::pem_to_jwk(local.pem, null)),

@@ -1,12 +1,12 @@
-# In a file whose name ends in .tfquery.hcl, beside the configuration. To list:
+# Put this in a file whose name ends in .tfquery.hcl, beside the configuration. To list the keys:
 #   terraform query
-# To write resources and import blocks for all that is listed:
+# To write resources and import blocks for all of them:
 #   terraform query -generate-config-out=adopted.tf
-# deletion_policy is "prevent" in what is written. The plan after it changes nothing, but for usages that other tools
-# have left and that no key of its type can have: those it takes off.
+# What is written has deletion_policy = "prevent". The next plan changes nothing, except that it removes usages that
+# other tools have set and that no key of the type can have.
 list "hsm_ec_keypair" "hydra" {
   provider = hsm
-  limit    = 1000 # Terraform's own is 100
+  limit    = 1000 # the default is 100
 
   config {
     label_prefix = "hydra."

@@ -1,4 +1,4 @@
-# The key comes in with deletion_policy "prevent", whatever the configuration says; the next apply sets that.
+# The import sets deletion_policy to "prevent", whatever the configuration says. The next apply sets what it says.
 import {
   to = hsm_ec_keypair.tokens
   id = "746f6b656e732d31"

@@ -11,7 +11,7 @@ resource "hsm_ec_keypair" "releases" {
   curve = "Ed25519"
 }
 
-# A key that agrees on secrets with others (ECDH), and that is destroyed with its resource.
+# A key that agrees on secrets with others (ECDH). It is destroyed with its resource.
 resource "hsm_ec_keypair" "exchange" {
   label           = "exchange"
   key_id          = "65786368616e67652d31" # "exchange-1"

@@ -1,4 +1,4 @@
-# token_serial may be left out. Given, the import is refused on any other token.
+# You may leave out token_serial. With it, the import is refused on any other token.
 import {
   to = hsm_rsa_keypair.id_token
   identity = {

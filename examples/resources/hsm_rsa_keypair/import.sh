@@ -1,7 +1,7 @@
 # By the key ID in hexadecimal, as pkcs11-tool --list-objects prints it:
 terraform import hsm_rsa_keypair.id_token 69642d746f6b656e2d31
 
-# By label and key ID, to be sure that it is the right one:
+# By label and key ID, to be sure that it is the right key:
 terraform import hsm_rsa_keypair.id_token hydra.openid.id-token/69642d746f6b656e2d31
 
 # By PKCS#11 URI:

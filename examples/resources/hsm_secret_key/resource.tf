@@ -7,7 +7,7 @@ resource "hsm_secret_key" "records" {
   usage  = ["encrypt", "decrypt"]
 }
 
-# A key for HMAC, which is destroyed with its resource.
+# A key for HMAC. It is destroyed with its resource.
 resource "hsm_secret_key" "webhooks" {
   label           = "webhooks"
   type            = "generic"
@@ -16,7 +16,7 @@ resource "hsm_secret_key" "webhooks" {
   deletion_policy = "delete"
 }
 
-# A key that wraps others, to take them to another token.
+# A key that wraps other keys, to take them to another token.
 resource "hsm_secret_key" "transport" {
   label  = "transport"
   key_id = "7472616e73706f72742d31" # "transport-1"

@@ -146,3 +146,6 @@ func flagWords(table []flagWord, flags uint) []string {
 	}
 	return words
 }
+
+// Initialised says whether the token is initialised. One that is not has neither a label nor keys.
+func (i TokenInfo) Initialised() bool { return i.Has(CKF_TOKEN_INITIALIZED) }

@@ -67,6 +67,13 @@ func (v *Inventory) add(o Object) {
 	g.objects = append(g.objects, o)
 }
 
+// Clone is the inventory as it is now, which follows no writes.
+func (v *Inventory) Clone() *Inventory {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return &Inventory{byID: maps.Clone(v.byID), certificates: v.certificates}
+}
+
 // Update notes a write: the objects of old are no more, those of now are there. An object is known by what it shows of
 // its key, since its handle may be another by now; where it shows nothing, by its handle. It is false where one of old is
 // not known either way: then the inventory is not to be used any more.

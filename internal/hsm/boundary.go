@@ -1,0 +1,57 @@
+package hsm
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// What callers of this package need of the PKCS#11 boundary, so that they do not import package cryptoki.
+
+// Hook stands around each call into a PKCS#11 module; see [cryptoki.Hook].
+type Hook = cryptoki.Hook
+
+// Call is one call into a PKCS#11 module, as a Hook sees it; see [cryptoki.Call].
+type Call = cryptoki.Call
+
+// Cause is a reason for a failure that the token or its module gives, and that callers decide on.
+type Cause int
+
+// The causes.
+const (
+	CauseOther              Cause = iota // none of those below
+	CauseCurve                           // the token does not offer the curve
+	CauseUnchangeable                    // the token does not change the attribute, or the object, in place
+	CauseUnsupported                     // the token does not have the function
+	CauseTokenFull                       // the token has no room for another object
+	CauseTooManySessions                 // the token has no session left
+	CauseTokenRemoved                    // the token is not there any more
+	CauseTokenDoesNotAnswer              // a call into the module did not return in time, and may still take effect
+)
+
+// causeCodes are the codes of each cause. The first row with a code of the failure decides.
+var causeCodes = []struct {
+	cause Cause
+	codes []cryptoki.RV
+}{
+	{CauseCurve, []cryptoki.RV{cryptoki.CKR_CURVE_NOT_SUPPORTED, cryptoki.CKR_DOMAIN_PARAMS_INVALID}},
+	{CauseUnchangeable, []cryptoki.RV{cryptoki.CKR_ATTRIBUTE_READ_ONLY, cryptoki.CKR_ACTION_PROHIBITED}},
+	{CauseUnsupported, []cryptoki.RV{cryptoki.CKR_FUNCTION_NOT_SUPPORTED}},
+	{CauseTokenFull, []cryptoki.RV{cryptoki.CKR_DEVICE_MEMORY}},
+	{CauseTooManySessions, []cryptoki.RV{cryptoki.CKR_SESSION_COUNT}},
+	{CauseTokenRemoved, []cryptoki.RV{cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_DEVICE_REMOVED}},
+}
+
+// CauseOf finds the cause of a failure in the module's answers that err wraps.
+func CauseOf(err error) Cause {
+	for _, row := range causeCodes {
+		if slices.ContainsFunc(row.codes, func(code cryptoki.RV) bool { return errors.Is(err, code) }) {
+			return row.cause
+		}
+	}
+	if _, ok := errors.AsType[*cryptoki.HangError](err); ok {
+		return CauseTokenDoesNotAnswer
+	}
+	return CauseOther
+}

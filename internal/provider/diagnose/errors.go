@@ -1,0 +1,80 @@
+package diagnose
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// Failures that the provider itself finds, beside those of package hsm.
+var (
+	// ErrNotConfigured: an operation came before the provider was configured.
+	ErrNotConfigured = errors.New("the provider has not been configured")
+	// ErrDisabled: the environment switches the token off.
+	ErrDisabled = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
+)
+
+// UnknownError says that an operation needs the token, and part of the provider's configuration is not known yet.
+type UnknownError struct{ Attributes []string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("these attributes of the provider's configuration are not known yet: %s", strings.Join(e.Attributes, ", "))
+}
+
+// MovedError says that a key which the state knows by its fingerprint is on the token under another ID.
+type MovedError struct {
+	From, To string // hexadecimal
+	Label    string
+	Noun     string // "key pair"
+	Doubtful bool   // the fingerprint is a check value, which is too short to tell for certain
+}
+
+func (e *MovedError) Error() string {
+	which := "the same key"
+	if e.Doubtful {
+		which = "a key with the same check value, which may be another key,"
+	}
+	return fmt.Sprintf("no %s has the key ID %s any more; %s is on the token under the ID %s (label %q)", e.Noun, e.From, which, e.To, e.Label)
+}
+
+// Unwrap lets it match object.ErrNotFound too.
+func (e *MovedError) Unwrap() error { return object.ErrNotFound }
+
+// LabelError says that an import named another label than the token shows.
+type LabelError struct{ Asked, Found string }
+
+func (e *LabelError) Error() string {
+	return fmt.Sprintf("the import ID says label %q, but the key on the token is labelled %q", e.Asked, e.Found)
+}
+
+// SerialError says that an import is meant for another token.
+type SerialError struct {
+	Asked string
+	Token hsm.TokenInfo
+}
+
+func (e *SerialError) Error() string {
+	return fmt.Sprintf("the identity says token_serial %q, but the provider's token is in %s", e.Asked, e.Token)
+}
+
+// SelectionError says that an import's URI does not name exactly one key.
+type SelectionError struct {
+	URI   string
+	Noun  string // "key pair"
+	Found []object.Key
+}
+
+func (e *SelectionError) Error() string {
+	if len(e.Found) == 0 {
+		return fmt.Sprintf("%s names no %s of this type on this token", e.URI, e.Noun)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s names %d %ss:", e.URI, len(e.Found), e.Noun)
+	for _, k := range e.Found {
+		fmt.Fprintf(&text, "\n  - %q, key_id %s", k.Label, object.FormatID(k.ID))
+	}
+	return text.String()
+}

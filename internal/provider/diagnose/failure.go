@@ -1,0 +1,168 @@
+// Package diagnose turns failures into diagnostics that say what happened, what the token holds now, and what to do.
+//
+//	failure := diagnose.Failure{Doing: diagnose.Create, Kind: &kind, Err: err, Token: token, KeyID: "6b31"}
+//	resp.Diagnostics.Append(failure.Diagnostic())
+//
+// What to do is a table of remedies, one row for each kind of failure that the user can do something about; each
+// row's name ends the diagnostic's summary, and has a section in the guide "When something goes wrong".
+package diagnose
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// What can be done to a Kind of key.
+const (
+	Create = "Create"
+	Read   = "Read"
+	Update = "Update"
+	Delete = "Delete"
+	Import = "Import"
+	Plan   = "Plan"
+	List   = "List"
+)
+
+// Kind is what diagnostics say of the keys of one resource.
+type Kind struct {
+	Resource    string // the resource's type in configurations: "hsm_rsa_keypair"
+	Type        object.KeyType
+	Noun, Title string   // "key pair", "Key Pair"
+	Parts       []string // the objects that such a key is made of, in pkcs11-tool's words
+}
+
+// Doing is such as "Create Key Pair" or "List Key Pairs".
+func (k Kind) Doing(what string) string {
+	if what == List {
+		return what + " " + k.Title + "s"
+	}
+	return what + " " + k.Title
+}
+
+// Provider is what diagnostics say of the provider's configuration.
+type Provider struct {
+	Library  string              // path of the PKCS#11 module
+	Selected []string            // what selects the token, and where each came from: `label "web" (from token_label)`
+	Redact   func(string) string // takes the PIN out of a text; nil where there is no PIN
+}
+
+// Failure is a failed operation, and what is known around it.
+type Failure struct {
+	Err      error
+	Doing    string     // one of the constants, of the Kind; where there is no Kind, the whole phrase: "Read Keys"
+	Kind     *Kind      // nil in data sources
+	Token    *hsm.Token // nil where it could not be opened
+	Provider Provider
+	KeyID    string // hexadecimal; "" where it is not known
+	Label    string // "" where it is not known
+}
+
+// Diagnostic says what happened, what the token holds now, and what to do. It points at the attribute at fault, where
+// there is one.
+func (f Failure) Diagnostic() diag.Diagnostic {
+	remedy := remedyFor(f.Err)
+	detail := []string{f.what()}
+	if operation, ok := errors.AsType[*hsm.OperationError](f.Err); ok {
+		detail = append(detail, "On the token: "+operation.Holds.String())
+	}
+	detail = append(detail, "What to do: "+remedy.next(f))
+	summary := "Unable to " + f.Doing
+	if f.Kind != nil {
+		summary = "Unable to " + f.Kind.Doing(f.Doing)
+	}
+	if remedy.name != "" {
+		summary += ": " + remedy.name
+	}
+	text := strings.Join(detail, "\n\n")
+	if remedy.attribute != "" && f.Kind != nil {
+		return diag.NewAttributeErrorDiagnostic(path.Root(remedy.attribute), summary, text)
+	}
+	return diag.NewErrorDiagnostic(summary, text)
+}
+
+// what says what happened. It leaves out what an operation's error says of the token, which has a paragraph of its own.
+func (f Failure) what() string {
+	err := f.Err
+	if operation, ok := errors.AsType[*hsm.OperationError](err); ok {
+		err = operation.Err
+		f.Label, f.KeyID = cmp.Or(operation.Label, f.Label), object.FormatID(operation.ID)
+	}
+	text := err.Error()
+	if f.Provider.Redact != nil {
+		text = f.Provider.Redact(text)
+	}
+	text = Sentence(text)
+	if key := f.key(); key != "" {
+		text += "\n\nThis was about " + key + "."
+	}
+	if f.Token != nil && hsm.IsPINError(err) {
+		text += fmt.Sprintf("\n\nThe token is in %s.", f.Token.Info())
+	}
+	if errors.Is(err, hsm.ErrNoToken) && len(f.Provider.Selected) > 0 {
+		text += "\n\nThe token is selected by " + strings.Join(f.Provider.Selected, " and ") + "."
+	}
+	return text
+}
+
+// key names the key, by what is known of it.
+func (f Failure) key() string {
+	switch {
+	case f.Label != "" && f.KeyID != "":
+		return fmt.Sprintf("the key %q (key_id %s)", f.Label, f.KeyID)
+	case f.Label != "":
+		return fmt.Sprintf("the key %q", f.Label)
+	case f.KeyID != "":
+		return fmt.Sprintf("the key with key_id %s", f.KeyID)
+	}
+	return ""
+}
+
+// id is the key's ID as the failure itself has it: the operation may have made it up.
+func (f Failure) id() string {
+	if operation, ok := errors.AsType[*hsm.OperationError](f.Err); ok && len(operation.ID) > 0 {
+		return object.FormatID(operation.ID)
+	}
+	return f.KeyID
+}
+
+// command is a pkcs11-tool command line for the token. Where the token was never opened, it lacks the token's options.
+func (f Failure) command(args ...string) string {
+	if f.Token == nil {
+		return strings.Join(append([]string{"pkcs11-tool"}, args...), " ")
+	}
+	return f.Token.Command(args...)
+}
+
+// resourceType is the resource's type in configurations, "" in data sources.
+func (f Failure) resourceType() string {
+	if f.Kind == nil {
+		return ""
+	}
+	return f.Kind.Resource
+}
+
+// Sentence makes a sentence of an error's text: errors are fragments in lower case, and users read sentences.
+func Sentence(text string) string {
+	text = strings.ReplaceAll(text, "cryptoki: ", "")
+	if text == "" {
+		return text
+	}
+	if !strings.HasPrefix(text, "key_") && !strings.HasPrefix(text, "pkcs11:") {
+		first, size := utf8.DecodeRuneInString(text)
+		text = string(unicode.ToUpper(first)) + text[size:]
+	}
+	if strings.HasSuffix(text, ".") || strings.Contains(text, "\n  - ") {
+		return text
+	}
+	return text + "."
+}
