@@ -25,11 +25,11 @@ type PIN = session.PIN
 // NewPIN keeps a PIN as it is, leading zeros and all. "" is no PIN.
 func NewPIN(s string) PIN { return session.NewPIN(s) }
 
-// TokenInfo describes a token, and SlotInfo a slot.
-type (
-	TokenInfo = cryptoki.TokenInfo
-	SlotInfo  = cryptoki.SlotInfo
-)
+// TokenInfo describes a token.
+type TokenInfo = cryptoki.TokenInfo
+
+// SlotInfo describes a slot.
+type SlotInfo = cryptoki.SlotInfo
 
 // ParseSlot reads a slot ID, decimal or with 0x, as Ory Hydra's HSM_SLOT has it.
 func ParseSlot(s string) (uint, error) { return cryptoki.ParseSlot(s) }

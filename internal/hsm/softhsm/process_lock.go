@@ -21,8 +21,8 @@ import (
 // The lock is a file that the operating system unlocks when a process dies. Where it cannot be had, as in a folder that is
 // not writable, things go on without it. A nil ProcessLock keeps nobody out.
 type ProcessLock struct {
-	path  string
-	slice time.Duration
+	path        string
+	poll, slice time.Duration
 
 	mu     sync.Mutex
 	inside int
@@ -47,7 +47,7 @@ var locks sync.Map // string -> *ProcessLock
 func LockOf(token cryptoki.TokenInfo) *ProcessLock {
 	name := sha256.Sum256([]byte(token.Identity()))
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("terraform-provider-hsm-%d", os.Getuid()), fmt.Sprintf("%x.lock", name[:16]))
-	lock, _ := locks.LoadOrStore(path, &ProcessLock{path: path, slice: lockSlice})
+	lock, _ := locks.LoadOrStore(path, &ProcessLock{path: path, poll: lockPoll, slice: lockSlice})
 	return lock.(*ProcessLock)
 }
 
@@ -68,7 +68,7 @@ func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool
 			l.taking = true
 			if l.yield {
 				l.mu.Unlock()
-				time.Sleep(3 * lockPoll)
+				time.Sleep(3 * l.poll)
 				l.mu.Lock()
 				l.yield = false
 			}
@@ -151,7 +151,7 @@ func (l *ProcessLock) lock(ctx context.Context) (*os.File, error) {
 			return nil, file.Close()
 		}
 		select {
-		case <-time.After(lockPoll):
+		case <-time.After(l.poll):
 		case <-ctx.Done():
 			_ = file.Close()
 			return nil, fmt.Errorf("another process of this machine has been writing to the token all the time: %w", context.Cause(ctx))

@@ -1,0 +1,70 @@
+package quirk
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+)
+
+// TestEachRowSaysWhatItKnows holds the table against itself, and against the tests that it names.
+func TestEachRowSaysWhatItKnows(t *testing.T) {
+	tests := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range declared.FindAllSubmatch(text, -1) {
+			tests[string(match[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[Differences]string{}
+	for _, row := range Rows {
+		if row.Make == "" || row.Versions == "" || row.Seen == "" || row.Done == "" {
+			t.Errorf("a row says too little: %+v", row)
+		}
+		if !tests[row.Test] {
+			t.Errorf("%s: %s: there is no test %q", row.Make, row.Seen, row.Test)
+		}
+		if (row.set != nil) != (row.Module != "" || row.Token != "") {
+			t.Errorf("%s: %s: a row is recognised, and makes a difference, or neither", row.Make, row.Seen)
+		}
+		if row.set == nil {
+			continue
+		}
+		var d Differences
+		row.set(&d)
+		if other, taken := set[d]; taken || d == (Differences{}) {
+			t.Errorf("%s: %s: it makes no difference of its own (%s)", row.Make, row.Seen, other)
+		}
+		set[d] = row.Make
+	}
+}
+
+func TestOf(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		module, token string
+		want          Differences
+	}{
+		{"a make that keeps to the specification", "Acme", "Acme", Differences{}},
+		{"no name is no make's", "", "", Differences{}},
+		{"openCryptoki, by its module", "IBM", "IBM", Differences{OneSession: true, ShownTwice: true}},
+		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true}},
+		{"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project", Differences{Torn: true, StaleView: true, Blanks: true, Crowded: true}},
+	} {
+		if got := Of(cryptoki.Info{Manufacturer: c.module}, cryptoki.TokenInfo{Manufacturer: c.token}); got != c.want {
+			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)
+		}
+	}
+}
