@@ -144,7 +144,7 @@ func (v *Inventory) Choose(ref Ref, fingerprinted Fingerprinter) (Key, error) {
 	if g == nil {
 		return Choose(nil, ref, fingerprinted)
 	}
-	if m, err := g.match(); err == nil && len(m.keys) == 1 && len(m.keys[0].Objects()) == len(g.objects) {
+	if m, err := g.match(); err == nil && len(m.keys) == 1 && len(m.keys[0].Spec().Classes) == len(g.objects) {
 		if key := m.keys[0]; ref.Type == key.Type || ref.Type == "" && key.Public != nil {
 			return key, nil
 		}

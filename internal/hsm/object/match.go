@@ -224,7 +224,7 @@ func Exists(id []byte, objects []Object) *ExistsError {
 	if slices.ContainsFunc(objects, func(o Object) bool { return o.Err != nil }) {
 		return e
 	}
-	if m, err := match(supported(objects)); err == nil && len(m.keys) == 1 && len(m.keys[0].Objects()) == len(objects) {
+	if m, err := match(supported(objects)); err == nil && len(m.keys) == 1 && len(m.keys[0].Spec().Classes) == len(objects) {
 		e.Whole = m.keys[0].Type
 	}
 	return e

@@ -1,0 +1,223 @@
+package object
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// shelf makes objects as a token shows them.
+type shelf struct {
+	t       *testing.T
+	handle  cryptoki.Object
+	objects []Object
+}
+
+func ulong(v uint) []byte { return cryptoki.ULong(0, v).Value }
+
+func (s *shelf) put(a cryptoki.Attributes) *shelf {
+	s.handle++
+	a[cryptoki.CKA_TOKEN] = []byte{1}
+	s.objects = append(s.objects, Decode(s.handle, a, quirk.Differences{}))
+	return s
+}
+
+// pair puts the halves of a new key on P-256, whose private half shows its point or does not.
+func (s *shelf) pair(id, label string, shows bool, classes ...uint) *shelf {
+	s.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	params, _ := publickey.ECParams(publickey.P256)
+	point := publickey.Point(&private.PublicKey)
+	for _, class := range classes {
+		a := cryptoki.Attributes{
+			cryptoki.CKA_CLASS: ulong(class), cryptoki.CKA_KEY_TYPE: ulong(cryptoki.CKK_EC), cryptoki.CKA_ID: []byte(id), cryptoki.CKA_LABEL: []byte(label),
+			cryptoki.CKA_EC_PARAMS: params,
+		}
+		if class == cryptoki.CKO_PUBLIC_KEY || shows {
+			a[cryptoki.CKA_EC_POINT] = append([]byte{4, byte(len(point))}, point...)
+		}
+		s.put(a)
+	}
+	return s
+}
+
+func (s *shelf) secret(id, label string, checkValue []byte) *shelf {
+	a := cryptoki.Attributes{
+		cryptoki.CKA_CLASS: ulong(cryptoki.CKO_SECRET_KEY), cryptoki.CKA_KEY_TYPE: ulong(cryptoki.CKK_AES), cryptoki.CKA_ID: []byte(id),
+		cryptoki.CKA_LABEL: []byte(label), cryptoki.CKA_VALUE_LEN: ulong(32), cryptoki.CKA_ENCRYPT: {1},
+	}
+	if checkValue != nil {
+		a[cryptoki.CKA_CHECK_VALUE] = checkValue
+	}
+	return s.put(a)
+}
+
+func namesOf(keys []Key) (names []string) {
+	for _, k := range keys {
+		names = append(names, fmt.Sprintf("%s/%s", k.Label, k.ID))
+	}
+	return names
+}
+
+var both = []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY}
+
+func TestAnInventoryIsLookedInto(t *testing.T) {
+	s := &shelf{t: t}
+	s.pair("1", "b", false, both...).pair("2", "a", true, both...).secret("3", "a", []byte{1, 2, 3}).secret("4", "s", nil)
+	s.pair("5", "lone", false, cryptoki.CKO_PRIVATE_KEY)
+	s.pair("6", "two", false, both...).pair("6", "two", false, both...)
+	s.put(cryptoki.Attributes{cryptoki.CKA_CLASS: ulong(certificate), cryptoki.CKA_ID: []byte("1"), cryptoki.CKA_LABEL: []byte("c")})
+	s.put(cryptoki.Attributes{cryptoki.CKA_CLASS: ulong(0), cryptoki.CKA_ID: []byte("1")}) // data
+	s.put(cryptoki.Attributes{})
+	for _, class := range both {
+		s.put(cryptoki.Attributes{cryptoki.CKA_CLASS: ulong(class), cryptoki.CKA_KEY_TYPE: ulong(1), cryptoki.CKA_ID: []byte("7"), cryptoki.CKA_LABEL: []byte("dsa")})
+	}
+	v := NewInventory(s.objects)
+
+	keys, broken := v.Keys()
+	if got := namesOf(keys); !slices.Equal(got, []string{"a/2", "a/3", "b/1", "s/4"}) {
+		t.Errorf("whole keys: %v", got)
+	}
+	if len(broken) != 1 || !errors.Is(broken[0], ErrAmbiguous) {
+		t.Errorf("broken: %v", broken)
+	}
+	if _, err := v.Sound(); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("sound: %v", err)
+	}
+	if got := namesOf(v.Labelled("a")); !slices.Equal(got, []string{"a/2", "a/3"}) {
+		t.Errorf("by label: %v", got)
+	}
+	for id, want := range map[string][]string{"1": {"b/1"}, "5": nil, "6": nil, "9": nil} {
+		if got := namesOf(v.WithID([]byte(id))); !slices.Equal(got, want) {
+			t.Errorf("by the ID %s: %v", id, got)
+		}
+	}
+	for _, key := range keys {
+		if got := v.Fingerprinted(key.Type, key.Fingerprint()); key.Fingerprint() != "" && (len(got) != 1 || string(got[0].ID) != string(key.ID)) {
+			t.Errorf("by the fingerprint of %s: %v", key.Label, namesOf(got))
+		}
+	}
+	unknown := v.Unfingerprinted()
+	if got := namesOf(unknown); !slices.Equal(got, []string{"s/4"}) {
+		t.Fatalf("without a fingerprint: %v", got)
+	}
+	v.Learn([]Key{unknown[0].WithFingerprint("abcdef")})
+	if got := v.Fingerprinted(Secret, "abcdef"); len(got) != 1 || len(v.Unfingerprinted()) != 0 {
+		t.Errorf("by a fingerprint that was learned: %v", namesOf(got))
+	}
+	if got := v.Certificates([]byte("1")); len(got) != 1 || got[0].Label != "c" || len(v.Certificates([]byte("2"))) != 0 {
+		t.Errorf("certificates: %v", got)
+	}
+	if got := v.Unsupported(); len(got) != 1 || got[0].Kind != "type 0x1" || string(got[0].ID) != "7" {
+		t.Errorf("unsupported: %v", got)
+	}
+	entries, unclassified := v.Entries()
+	if len(entries) != 13 || unclassified != 1 || slices.ContainsFunc(entries, func(e Entry) bool { return e.OtherHalfMissing != nil }) {
+		t.Errorf("%d entries, %d unclassified", len(entries), unclassified) // which may be anything's other half
+	}
+	if n := len(v.All()); n != 14 || len(v.Objects([]byte("1"))) != 2 {
+		t.Errorf("%d objects", n)
+	}
+}
+
+func TestALoneHalfIsMarked(t *testing.T) {
+	s := &shelf{t: t}
+	s.pair("1", "whole", false, both...).pair("2", "lone", false, cryptoki.CKO_PUBLIC_KEY).secret("3", "secret", nil)
+	entries, _ := NewInventory(s.objects).Entries()
+	marks := ""
+	for _, e := range entries {
+		switch {
+		case e.OtherHalfMissing == nil:
+			marks += e.Label + " untold "
+		default:
+			marks += fmt.Sprintf("%s %t ", e.Label, *e.OtherHalfMissing)
+		}
+	}
+	if marks != "lone true secret untold whole false whole false " {
+		t.Error(marks)
+	}
+}
+
+func TestAnInventoryFollowsWrites(t *testing.T) {
+	s := &shelf{t: t}
+	s.pair("1", "a", true, both...).secret("2", "s", nil)
+	v := NewInventory(s.objects)
+	before := v.Clone()
+	key := v.WithID([]byte("1"))[0]
+	moved := []Object{*key.Private, *key.Public}
+	for i := range moved {
+		moved[i].ID, moved[i].Label, moved[i].Handle = []byte("3"), "b", moved[i].Handle+100
+	}
+	if !v.Update(key.Objects(), moved) {
+		t.Fatal("what shows itself is not known")
+	}
+	if keys, _ := v.Keys(); !slices.Equal(namesOf(keys), []string{"b/3", "s/2"}) || len(v.WithID([]byte("1"))) != 0 {
+		t.Errorf("moved: %v", namesOf(keys))
+	}
+	if keys, _ := before.Keys(); !slices.Equal(namesOf(keys), []string{"a/1", "s/2"}) {
+		t.Errorf("the clone: %v", namesOf(keys))
+	}
+	secret := v.WithID([]byte("2"))[0].Objects()
+	other := secret[0]
+	other.Handle += 100
+	if v.Clone().Update([]Object{other}, nil) {
+		t.Error("one that shows nothing, under a handle that nobody knows, passes for known")
+	}
+	if !v.Update(secret, nil) || len(v.WithID([]byte("2"))) != 0 {
+		t.Error("a destroyed secret key is still there")
+	}
+}
+
+func TestChooseTakesTheOneThatIsMeant(t *testing.T) {
+	s := &shelf{t: t}
+	s.pair("1", "a", true, both...).pair("1", "b", true, both...).secret("1", "s", []byte{1, 2, 3})
+	v := NewInventory(s.objects)
+	as := func(k Key) (Key, error) { return k, nil }
+	if _, err := v.Choose(Ref{ID: []byte("1")}, as); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("two pairs: %v", err)
+	}
+	for _, key := range v.WithID([]byte("1")) {
+		ref := Ref{Type: key.Type, ID: key.ID, Fingerprint: key.Fingerprint()}
+		if got, err := v.Choose(ref, as); err != nil || got.Label != key.Label {
+			t.Errorf("%s: %v, %v", key.Label, got.Label, err)
+		}
+	}
+	if got, err := v.Choose(Ref{Type: Secret, ID: []byte("1")}, as); err != nil || got.Label != "s" {
+		t.Errorf("the secret key: %v", err)
+	}
+	if _, err := v.Choose(Ref{ID: []byte("2")}, as); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nothing: %v", err)
+	}
+	one := NewInventory((&shelf{t: t}).secret("1", "s", nil).objects)
+	if _, err := one.Choose(Ref{ID: []byte("1")}, as); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a secret key passes for a pair: %v", err)
+	}
+}
+
+// BenchmarkChoose looks keys up that were matched before.
+func BenchmarkChoose(b *testing.B) {
+	s := &shelf{}
+	for i := range 1000 {
+		s.secret(string(binary.BigEndian.AppendUint32(nil, uint32(i))), "l", []byte{1, 2, 3})
+	}
+	v := NewInventory(s.objects)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		id := binary.BigEndian.AppendUint32(nil, uint32(i%1000))
+		if _, err := v.Choose(Ref{Type: Secret, ID: id}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
