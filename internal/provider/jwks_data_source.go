@@ -354,9 +354,9 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 			case len(public) > 0:
 			case len(found) > 0:
 				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(
-					"%q names the secret key %q (key_id %s) on the token in %s, and no key pair. A key set publishes public keys, "+
-						"and a secret key has none.\n\n"+
-						"What to do: leave it out, or name a key pair.", v.ValueString(), pairs[found[0]].Label, hsm.FormatID(pairs[found[0]].ID), token.Info()))
+					"On the token in %s, %q names the secret key %q (key_id %s) and no key pair. A secret key has no public key "+
+						"to publish.\n\nWhat to do: leave it out, or name a key pair.",
+					token.Info(), v.ValueString(), pairs[found[0]].Label, hsm.FormatID(pairs[found[0]].ID)))
 			default:
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
 					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. If the same configuration makes the "+
@@ -377,8 +377,8 @@ func (m *jwksModel) selectFrom(pairs []candidate, token *hsm.Token) (selected []
 			selected = append(selected, pair.WholeKey)
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
-				"The selection names the key %q (key_id %s) on the token in %s. This provider knows no JWK for keys of its kind "+
-					"(%s), only for RSA keys and keys on %s.\n\n"+
+				"The key %q (key_id %s) on the token in %s is selected by name, but this provider knows no JWK for keys of its "+
+					"kind (%s), only for RSA keys and keys on %s.\n\n"+
 					"What to do: name other keys, or give the key another label or ID.", pair.Label, hsm.FormatID(pair.ID), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
 		}
 	}

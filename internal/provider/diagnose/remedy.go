@@ -77,9 +77,9 @@ var remedies = []remedy{
 			f.command("--login-type", "so", "--init-pin")
 	}},
 	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: say(
-		"check the PIN (pin, HSM_PIN or HSM_PIN_FILE), and check that this is the right token. The PIN was sent once and " +
-			"is not sent again in this run. Each further run sends it once more, and a token locks after a few wrong PINs. " +
-			"The state is unchanged.")},
+		"check the PIN (pin, HSM_PIN or HSM_PIN_FILE), and check that this is the right token.\n\n" +
+			"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
+			"after a few wrong PINs. The state is unchanged.")},
 
 	{is: is(hsm.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: is(hsm.ErrAmbiguous), name: "Several Keys With One ID", attribute: "key_id", next: nextAmbiguous},
