@@ -24,9 +24,9 @@ func main() {
 	} else if err := provider.LimitLogs(); err != nil {
 		log.Fatal(err)
 	}
-	// The garbage collector runs whenever as much has been allocated as is in use. This counts as in use, so the collector
-	// waits for that much more, and takes no memory, since nobody touches it. Without it, the collector would run every few
-	// milliseconds in a plan of many keys.
+	// The garbage collector runs whenever as much has been allocated as is in use. This counts as in use, so the
+	// collector waits for that much more, and takes no memory, since nobody touches it. Without it, the collector
+	// would run every few milliseconds in a plan of many keys.
 	slack := make([]byte, 32<<20)
 	err := tf6server.Serve("registry.terraform.io/terraform-provider-hsm/hsm", provider.NewServer(provider.New(version)), options...)
 	runtime.KeepAlive(slack)

@@ -9,8 +9,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// client is what all resources and data sources of one configured provider share: the way to the token, which the first
-// operation that needs it opens.
+// client is what all resources and data sources of one configured provider share: the way to the token, which the
+// first operation that needs it opens.
 type client struct {
 	configuration
 
@@ -55,7 +55,9 @@ func (c *client) needs(attributes ...string) error {
 	if c.disabled {
 		return diagnose.ErrDisabled
 	}
-	unknown := slices.DeleteFunc(slices.Clone(c.unknown), func(name string) bool { return !slices.Contains(attributes, name) })
+	unknown := slices.DeleteFunc(slices.Clone(c.unknown), func(name string) bool {
+		return !slices.Contains(attributes, name)
+	})
 	if len(unknown) > 0 {
 		return &diagnose.UnknownError{Attributes: unknown}
 	}
@@ -65,8 +67,8 @@ func (c *client) needs(attributes ...string) error {
 	return nil
 }
 
-// description describes the selected token, and slots every slot of the module. Neither logs in, so the PIN may be wrong,
-// missing or not known yet.
+// description describes the selected token, and slots every slot of the module. Neither logs in, so the PIN may be
+// wrong, missing or not known yet.
 func (c *client) description(ctx context.Context) (hsm.Description, error) {
 	if err := c.needs("library", "token_label", "token_serial", "slot"); err != nil {
 		return hsm.Description{}, err

@@ -13,8 +13,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// The environment variables that fill in what the provider block leaves out. They are Hydra's own, so that one environment
-// configures both, but HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
+// The environment variables that fill in what the provider block leaves out. They are Hydra's own, so that one
+// environment configures both, but HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
 const (
 	envEnabled     = "HSM_ENABLED"
 	envLibrary     = "HSM_LIBRARY"
@@ -41,8 +41,8 @@ type environment struct {
 	readFile func(string) ([]byte, error)
 }
 
-// configuration is the provider block, completed from the environment. It may lack a library or a PIN, and have values
-// that this plan does not know: operations fail for that only where they need the token.
+// configuration is the provider block, completed from the environment. It may lack a library or a PIN, and have
+// values that this plan does not know: operations fail for that only where they need the token.
 type configuration struct {
 	token    hsm.Config
 	secret   string   // the PIN once more, only to mask it in logs and diagnostics
@@ -60,8 +60,8 @@ type setting struct {
 	origin  string // "token_label" or "HSM_TOKEN_LABEL"
 }
 
-// resolveConfiguration completes the provider block from the environment. The block wins, and an empty variable counts as
-// unset. It looks at no module and no token.
+// resolveConfiguration completes the provider block from the environment. The block wins, and an empty variable
+// counts as unset. It looks at no module and no token.
 func resolveConfiguration(model providerModel, env environment) (configuration, diag.Diagnostics) {
 	r := resolver{env: env}
 	var c configuration
@@ -111,8 +111,8 @@ type resolver struct {
 	diags diag.Diagnostics
 }
 
-// setting takes the attribute, else the variable. It asks for unknown first: an unknown value reads as "", and to take the
-// environment's instead would use a token that nobody meant.
+// setting takes the attribute, else the variable. It asks for unknown first: an unknown value reads as "", and to
+// take the environment's instead would use a token that nobody meant.
 func (r *resolver) setting(attribute string, value types.String, variable string) setting {
 	if value.IsUnknown() {
 		return setting{unknown: true, origin: attribute}
@@ -149,7 +149,8 @@ func (r *resolver) pin(value types.String) setting {
 	}
 	text, err := r.env.readFile(file)
 	if err != nil {
-		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf("The file that HSM_PIN_FILE names cannot be read: %v.", err))
+		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf("The file that HSM_PIN_FILE names cannot be read: %v.",
+			err))
 		return setting{}
 	}
 	line, _, _ := strings.Cut(string(text), "\n")

@@ -22,11 +22,14 @@ const (
 // deletionPolicyAttribute is the same for every kind of key.
 func deletionPolicyAttribute() schema.StringAttribute {
 	return schema.StringAttribute{
-		MarkdownDescription: "What happens to the key on the token when the resource is destroyed or replaced, and when the key is not on the token any more. Defaults to `prevent`.\n" +
-			"  - `prevent`: a plan that would destroy or replace the key fails. A key that is not on the token is an error, and the state is kept: a wrong partition or " +
-			"a replica that lags behind looks just like a lost key.\n" +
-			"  - `abandon`: the resource leaves the state, and the key stays on the token. A key that is not on the token leaves the state with a warning, and Terraform plans a new one.\n" +
-			"  - `delete`: the key is destroyed for ever. A key that is not on the token leaves the state with a warning, and Terraform plans a new one.\n\n" +
+		MarkdownDescription: "What happens to the key on the token when the resource is destroyed or replaced, and when " +
+			"the key is not on the token any more. Defaults to `prevent`.\n" +
+			"  - `prevent`: a plan that would destroy or replace the key fails. A key that is not on the token is an error, " +
+			"and the state is kept: a wrong partition or a replica that lags behind looks just like a lost key.\n" +
+			"  - `abandon`: the resource leaves the state, and the key stays on the token. A key that is not on the token " +
+			"leaves the state with a warning, and Terraform plans a new one.\n" +
+			"  - `delete`: the key is destroyed for ever. A key that is not on the token leaves the state with a warning, " +
+			"and Terraform plans a new one.\n\n" +
 			"  The policy in the state counts: a change of the policy takes effect once it is applied.",
 		Optional:   true,
 		Computed:   true,
@@ -67,18 +70,23 @@ func prevented(r removal) diag.Diagnostic {
 		detail += fmt.Sprintf("  - To keep the key: set %s back in the configuration.\n", names(r.replacedBy))
 	}
 	if r.forced {
-		detail += "  - If the resource is tainted, run terraform untaint with its address first, whatever you want to do with the key.\n" +
+		detail += "  - If the resource is tainted, run terraform untaint with its address first, whatever you want to do " +
+			"with the key.\n" +
 			"  - To keep the key: leave -replace out.\n"
 	}
-	detail += fmt.Sprintf("  - To take the key out of the state and leave it on the token: set deletion_policy = \"abandon\"%s and run terraform apply, %s.\n", revert, again) +
-		fmt.Sprintf("  - To destroy the key for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.\n", revert, again)
+	detail += fmt.Sprintf("  - To take the key out of the state and leave it on the token: set deletion_policy = "+
+		"\"abandon\"%s and run terraform apply, %s.\n", revert, again) +
+		fmt.Sprintf("  - To destroy the key for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.\n",
+			revert, again)
 	if len(r.replacedBy) == 0 {
-		detail += "  - If Terraform calls it a deposed object (create_before_destroy has made another key already): its policy can no longer change. terraform state rm with the resource's " +
-			"address forgets both keys and leaves them on the token; then import the one that you want to keep.\n"
+		detail += "  - If Terraform calls it a deposed object (create_before_destroy has made another key already): its " +
+			"policy can no longer change. terraform state rm with the resource's address forgets both keys and leaves them " +
+			"on the token; then import the one that you want to keep.\n"
 	}
 	if len(r.replacedBy) == 0 && !r.forced {
-		detail += "  - If the resource block has already left the configuration: put it back for this, or make Terraform forget the key with terraform state rm " +
-			"or a removed block (lifecycle { destroy = false }), which leaves the key on the token.\n"
+		detail += "  - If the resource block has already left the configuration: put it back for this, or make Terraform " +
+			"forget the key with terraform state rm or a removed block (lifecycle { destroy = false }), which leaves the key " +
+			"on the token.\n"
 	}
 	if len(r.replacedBy) > 0 {
 		return diag.NewAttributeErrorDiagnostic(r.replacedBy[0], summary, detail)

@@ -27,11 +27,13 @@ func newECKeyPairResource() resource.Resource {
 		keyType:    object.EC,
 		usages:     ecUsages,
 		usage:      []string{"sign"},
-		description: "A key pair on an elliptic curve that is generated in the token. The private key is always sensitive, and never leaves the token unless it is `extractable` and another key wraps it. The state holds " +
-			"only names, usages and the public key.",
+		description: "A key pair on an elliptic curve that is generated in the token. The private key is always " +
+			"sensitive, and never leaves the token unless it is `extractable` and another key wraps it. The state holds only " +
+			"names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{
 			"curve": schema.StringAttribute{
-				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, if the token offers it. The signature algorithms of these curves are ES256, ES384, ES512, ES256K and EdDSA, in this "+
+				MarkdownDescription: fmt.Sprintf("Curve, by its JOSE name: `%s`, if the token offers it. The signature "+
+					"algorithms of these curves are ES256, ES384, ES512, ES256K and EdDSA, in this "+
 					"order. A change replaces the key pair.", strings.Join(publickey.Curves(), "`, `")),
 				Required:   true,
 				Validators: []validator.String{stringvalidator.OneOf(publickey.Curves()...)},
@@ -75,7 +77,8 @@ func validateCurve(ctx context.Context, config tfsdk.Config) (diags diag.Diagnos
 	may := object.Template{Type: object.EC, Curve: m.Curve.ValueString()}.MayUse()
 	if excess := m.usage(ctx) & ecUsages &^ may; may != 0 && excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Curve", fmt.Sprintf(
-			"Keys on %s are for %s, not for %s.\n\nWhat to do: take it out of usage, or choose another curve.", m.Curve.ValueString(), may, excess))
+			"Keys on %s are for %s, not for %s.\n\nWhat to do: take it out of usage, or choose another curve.",
+			m.Curve.ValueString(), may, excess))
 	}
 	return diags
 }

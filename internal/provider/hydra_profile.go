@@ -41,8 +41,8 @@ type hydraSets struct {
 	ids    map[string]int // how many of the selected keys have the ID
 }
 
-// hydraRules are what Hydra wants of the selected keys, and of those that are not selected. A reason is "" where a key
-// keeps to the rule.
+// hydraRules are what Hydra wants of the selected keys, and of those that are not selected. A reason is "" where a
+// key keeps to the rule.
 var hydraRules = []struct {
 	selected bool
 	reason   func(candidate, hydraSets) string
@@ -64,7 +64,8 @@ var hydraRules = []struct {
 	}, `Set its usage to ["sign"], which changes in place. If the key is in no configuration yet, import it for that.`},
 	{true, func(k candidate, _ hydraSets) string {
 		if jwk.KID(k.ID) != string(k.ID) || len(k.ID) == 0 {
-			return "its ID is not printable UTF-8 text in Unicode's normal form C, so Hydra would give it another kid than this set"
+			return "its ID is not printable UTF-8 text in Unicode's normal form C, so Hydra would give it another kid than " +
+				"this set"
 		}
 		return ""
 	}, `Give it a key_id that is made of a text, such as provider::hsm::key_id("id-token-1").`},
@@ -76,19 +77,22 @@ var hydraRules = []struct {
 	}, "Give one of them another key_id, or select only one of them."},
 	{true, func(k candidate, _ hydraSets) string {
 		if k.Label != k.PublicLabel {
-			return fmt.Sprintf("its public half is labelled %q, but Hydra looks for two halves with the same label", k.PublicLabel)
+			return fmt.Sprintf("its public half is labelled %q, but Hydra looks for two halves with the same label",
+				k.PublicLabel)
 		}
 		return ""
 	}, "terraform apply writes both labels. If the key is in no configuration yet, import it for that."},
 	{false, func(k candidate, sets hydraSets) string {
 		if refused := hydraRefuses(k); refused != "" && sets.have(k) {
-			return "it has the label of a selected key, and one key that Hydra refuses makes it refuse all keys with that label: " + refused
+			return "it has the label of a selected key, and one key that Hydra refuses makes it refuse all keys with that " +
+				"label: " + refused
 		}
 		return ""
 	}, "Give it another label, or destroy it."},
 	{false, func(k candidate, sets hydraSets) string {
 		if hydraRefuses(k) == "" && sets.have(k) {
-			return "it is not selected, but it has the label of a selected key, and Hydra publishes all keys with that label and signs with any of them"
+			return "it is not selected, but it has the label of a selected key, and Hydra publishes all keys with that label " +
+				"and signs with any of them"
 		}
 		return ""
 	}, "Select it as well, give it another label, or destroy it."},
@@ -104,7 +108,8 @@ func hydraRefuses(k candidate) string {
 		return fmt.Sprintf("it is of the kind %s, but Hydra takes only RSA keys and keys on P-256 or P-521", kind)
 	}
 	if pub, ok := k.PublicKey.(*rsa.PublicKey); ok && pub.N.BitLen() < hydraLeastBits {
-		return fmt.Sprintf("its modulus has %d bits, but Hydra takes only RSA keys of %d bits or more, except in its development mode", pub.N.BitLen(), hydraLeastBits)
+		return fmt.Sprintf("its modulus has %d bits, but Hydra takes only RSA keys of %d bits or more, except in its "+
+			"development mode", pub.N.BitLen(), hydraLeastBits)
 	}
 	return ""
 }
@@ -130,7 +135,8 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 		}
 	}
 	if offences.Len() > 0 {
-		diags.AddAttributeError(path.Root("profile"), "Not Fit For Hydra", fmt.Sprintf("Hydra would not serve the selected keys as this set has them, on the token in %s:%s", token, offences.String()))
+		diags.AddAttributeError(path.Root("profile"), "Not Fit For Hydra", fmt.Sprintf("Hydra would not serve the "+
+			"selected keys as this set has them, on the token in %s:%s", token, offences.String()))
 	}
 	return diags
 }

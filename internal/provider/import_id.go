@@ -8,8 +8,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
-// importID names the key to import: by its ID, with or without the label that it should have or the serial number of its
-// token, or by a PKCS#11 URI.
+// importID names the key to import: by its ID, with or without the label that it should have or the serial number
+// of its token, or by a PKCS#11 URI.
 type importID struct {
 	id     []byte
 	label  *string

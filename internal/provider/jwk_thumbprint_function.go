@@ -11,7 +11,8 @@ func newJWKThumbprintFunction() function.Function {
 		name: "jwk_thumbprint",
 		definition: function.Definition{
 			Summary: "Computes the thumbprint of a JWK",
-			MarkdownDescription: "The SHA-256 thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)) of a public JWK, in base64url. It depends on the key alone, not on `kid`, `use` " +
+			MarkdownDescription: "The SHA-256 thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)) of a public " +
+				"JWK, in base64url. It depends on the key alone, not on `kid`, `use` " +
 				"and `alg`. `hsm_jwks` names keys by it if `kid_format` is `thumbprint`.",
 			Parameters: []function.Parameter{jwkParameter},
 		},

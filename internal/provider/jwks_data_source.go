@@ -81,13 +81,17 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 		}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). It holds only pairs whose two " +
-			"halves are both on the token, and never a private member or a secret key. A pair must match all of `labels`, `label_prefix`, `key_ids` and `uris` that are given. Where none is given, " +
-			"every pair of a type that this provider manages is selected.\n\n" +
-			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So select keys of the same configuration by their `uri`: it is unknown until " +
-			"the key exists, so that the set is read after that. With `labels` and `label_prefix`, add `depends_on`.",
+		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set " +
+			"([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). It holds only pairs whose two " +
+			"halves are both on the token, and never a private member or a secret key. A pair must match all of `labels`, " +
+			"`label_prefix`, `key_ids` and `uris` that are given. Where none is given, every pair of a type that this " +
+			"provider manages is selected.\n\n" +
+			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So " +
+			"select keys of the same configuration by their `uri`: it is unknown until the key exists, so that the set is " +
+			"read after that. With `labels` and `label_prefix`, add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
-			"labels":  selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an error.", stringvalidator.LengthAtLeast(1)),
+			"labels": selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an "+
+				"error.", stringvalidator.LengthAtLeast(1)),
 			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair has is an error.", keyID),
 			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute `uri` of a key pair's resource. A URI that matches no pair is an "+
 				"error.", pkcs11URI),
@@ -97,20 +101,23 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"use": schema.StringAttribute{
-				MarkdownDescription: "`use` of every key in the set, `sig` or `enc`. Defaults to each key's own use: `sig` if it may sign, otherwise `enc`.",
-				Optional:            true,
-				Validators:          []validator.String{stringvalidator.OneOf("sig", "enc")},
+				MarkdownDescription: "`use` of every key in the set, `sig` or `enc`. Defaults to each key's own use: `sig` if " +
+					"it may sign, otherwise `enc`.",
+				Optional:   true,
+				Validators: []validator.String{stringvalidator.OneOf("sig", "enc")},
 			},
 			"kid_format": schema.StringAttribute{
-				MarkdownDescription: "How the set names its keys: `text` (the default), the bytes of the key's ID as text, like the resource's `kid` and like Hydra; `hex`, the ID in hexadecimal; " +
-					"`thumbprint`, the JWK's SHA-256 thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).",
+				MarkdownDescription: "How the set names its keys: `text` (the default), the bytes of the key's ID as text, like " +
+					"the resource's `kid` and like Hydra; `hex`, the ID in hexadecimal; `thumbprint`, the JWK's SHA-256 thumbprint " +
+					"([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).",
 				Optional:   true,
 				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint")},
 			},
 			"algorithms": schema.MapAttribute{
-				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes precedence over a `kty`. The `alg` must fit every key of that kind in the set. " +
-					"The defaults are, where `use` is `sig`, `RS256` for RSA, `ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` and `secp256k1`, and `EdDSA` for `Ed25519`; " +
-					"where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
+				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes " +
+					"precedence over a `kty`. The `alg` must fit every key of that kind in the set. The defaults are, where `use` " +
+					"is `sig`, `RS256` for RSA, `ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` " +
+					"and `secp256k1`, and `EdDSA` for `Ed25519`; where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
 				Optional:    true,
 				ElementType: types.StringType,
 				Validators: []validator.Map{
@@ -118,9 +125,12 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				},
 			},
 			"profile": schema.StringAttribute{
-				MarkdownDescription: "Who signs with the keys. `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) would publish the same set of the selected keys, and gives each key the `kid`, `use` " +
-					"and `alg` that Hydra gives it. It is an error if Hydra would refuse a selected key (RSA below 4096 bits, a curve other than `P-256` and `P-521`), would not sign with it, or would name it " +
-					"otherwise, and if a key that is not selected has the label of one that is. The error lists all such keys, and what to do about each. The check reads every key object on the token.",
+				MarkdownDescription: "Who signs with the keys. `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) " +
+					"would publish the same set of the selected keys, and gives each key the `kid`, `use` " +
+					"and `alg` that Hydra gives it. It is an error if Hydra would refuse a selected key (RSA below 4096 bits, a " +
+					"curve other than `P-256` and `P-521`), would not sign with it, or would name it otherwise, and if a key that " +
+					"is not selected has the label of one that is. The error lists all such keys, and what to do about each. The " +
+					"check reads every key object on the token.",
 				Optional: true,
 				Validators: []validator.String{
 					stringvalidator.OneOf(profileHydra),
@@ -131,7 +141,8 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,
 			},
-			"json": member("The JSON Web Key Set: compact, with its members in a fixed order and its keys ordered by label, then ID. So it is the same from run to run, byte by byte."),
+			"json": member("The JSON Web Key Set: compact, with its members in a fixed order and its keys ordered by label, " +
+				"then ID. So it is the same from run to run, byte by byte."),
 			"keys": schema.ListNestedAttribute{
 				MarkdownDescription: "The keys of the set, in its order.",
 				Computed:            true,
@@ -190,8 +201,8 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
-// candidate is a pair that may be selected. Of a pair of an unknown kind, only the ID, the label and the kind are known.
-// Secret keys are candidates too, but nothing selects them: an error says that they are no key pairs.
+// candidate is a pair that may be selected. Of a pair of an unknown kind, only the ID, the label and the kind are
+// known. Secret keys are candidates too, but nothing selects them: an error says that they are no key pairs.
 type candidate struct {
 	object.Key
 	unknown  string // the kind
@@ -367,12 +378,15 @@ func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token)
 			case len(public) > 0:
 			case len(found) > 0:
 				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(
-					"%q names the secret key %q (key_id %s) on the token in %s, and no key pair. A key set publishes public keys, and a secret key has none.\n\n"+
-						"What to do: leave it out, or name a key pair.", v.ValueString(), pairs[found[0]].Label, object.FormatID(pairs[found[0]].ID), token.Info()))
+					"On the token in %s, %q names the secret key %q (key_id %s) and no key pair. A secret key has no public key "+
+						"to publish.\n\nWhat to do: leave it out, or name a key pair.",
+					token.Info(), v.ValueString(), pairs[found[0]].Label, object.FormatID(pairs[found[0]].ID)))
 			default:
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
-					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. If the same configuration makes the key, refer to the resource's uri, or add "+
-						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s", v.ValueString(), token.Info(), token.Command("--list-objects")))
+					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. If the same configuration makes the "+
+						"key, refer to the resource's uri, or add "+
+						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s",
+					v.ValueString(), token.Info(), token.Command("--list-objects")))
 			}
 		}
 		for j := range pairs {
@@ -387,14 +401,17 @@ func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token)
 			selected = append(selected, pair.Key)
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
-				"The selection names the key %q (key_id %s) on the token in %s. This provider knows no JWK for keys of its kind (%s), only for RSA keys and keys on %s.\n\n"+
+				"The key %q (key_id %s) on the token in %s is selected by name, but this provider knows no JWK for keys of its "+
+					"kind (%s), only for RSA keys and keys on %s.\n\n"+
 					"What to do: name other keys, or give the key another label or ID.", pair.Label, object.FormatID(pair.ID), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
 		}
 	}
 	if len(selected) == 0 && !diags.HasError() && !m.AllowEmpty.ValueBool() {
 		diags.AddError("Empty JSON Web Key Set", fmt.Sprintf(
-			"Nothing is selected: no key pair matches on the token in %s. An empty set that is published by accident stops every verifier, so it is an error.\n\n"+
-				"What to do: correct the selection. If the same configuration makes the keys, add depends_on. If you want an empty set, set allow_empty = true.", token.Info()))
+			"Nothing is selected: no key pair matches on the token in %s. An empty set that is published by accident stops "+
+				"every verifier, so it is an error.\n\n"+
+				"What to do: correct the selection. If the same configuration makes the keys, add depends_on. If you want an "+
+				"empty set, set allow_empty = true.", token.Info()))
 	}
 	return selected, diags
 }
@@ -411,13 +428,16 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 	for _, pair := range pairs {
 		kid, err := kidFormats[format](pair)
 		if err != nil {
-			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
+			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label,
+				object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
 			continue
 		}
 		if other, taken := named[kid]; taken {
 			diags.AddError("Two Keys With One kid", fmt.Sprintf(
-				"The key pairs %q (key_id %s) and %q (key_id %s) would both have the kid %q in the set, so verifiers could not tell them apart.\n\n"+
-					"What to do: select only one of them, or choose another kid_format.", other.Label, object.FormatID(other.ID), pair.Label, object.FormatID(pair.ID), kid))
+				"The key pairs %q (key_id %s) and %q (key_id %s) would both have the kid %q in the set, so verifiers could not "+
+					"tell them apart.\n\n"+
+					"What to do: select only one of them, or choose another kid_format.", other.Label, object.FormatID(other.ID),
+				pair.Label, object.FormatID(pair.ID), kid))
 			continue
 		}
 		named[kid] = pair
@@ -428,7 +448,8 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 		}
 		rendered, err := key.Render()
 		if err != nil {
-			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label, object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
+			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label,
+				object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
 			continue
 		}
 		keys, rows = append(keys, rendered), append(rows, keyRow(rendered, pair))
@@ -454,7 +475,8 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 		}
 		if err := jwk.ValidAlg(pair.PublicKey, key.Use, alg); err != nil {
 			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Does Not Fit",
-				fmt.Sprintf("The key %q (key_id %s): %v.\n\nWhat to do: choose an alg that fits. Where keys for signatures and for encryption are selected together, make two sets, one for each use: a set has one alg for each kind of key.",
+				fmt.Sprintf("The key %q (key_id %s): %v.\n\nWhat to do: choose an alg that fits. Where keys for signatures and "+
+					"for encryption are selected together, make two sets, one for each use: a set has one alg for each kind of key.",
 					pair.Label, object.FormatID(pair.ID), err))
 		}
 		key.Alg = alg

@@ -11,8 +11,10 @@ func newKeyIDFunction() function.Function {
 		name: "key_id",
 		definition: function.Definition{
 			Summary: "Makes a key ID from a text",
-			MarkdownDescription: "The bytes of a text in UTF-8, as hexadecimal digits in lower case: a `key_id` whose `kid` is that text. Terraform's own language has no function for that.\n\n" +
-				"The function [`kid`](kid.md) is the reverse, except for a text with characters that cannot be printed, such as a newline: of that it gives the digits.",
+			MarkdownDescription: "The bytes of a text in UTF-8, as hexadecimal digits in lower case: a `key_id` whose `kid` " +
+				"is that text. Terraform's own language has no function for that.\n\n" +
+				"The function [`kid`](kid.md) is the reverse, except for a text with characters that cannot be printed, such as " +
+				"a newline: of that it gives the digits.",
 			Parameters: []function.Parameter{
 				function.StringParameter{Name: "text", MarkdownDescription: "The text, 1 to 255 bytes of UTF-8."},
 			},

@@ -17,9 +17,9 @@ import (
 
 var _ resource.ResourceWithIdentity = (*keyResource)(nil)
 
-// keyIdentity tells a key from the keys of all tokens. It may change: key_id changes in place, and a replica that takes a
-// token's place has its own serial number. Terraform does not compare it with what it was. Whether a key is still the same,
-// its fingerprint tells.
+// keyIdentity tells a key from the keys of all tokens. It may change: key_id changes in place, and a replica that
+// takes a token's place has its own serial number. Terraform does not compare it with what it was. Whether a key is
+// still the same, its fingerprint tells.
 type keyIdentity struct {
 	TokenSerial types.String `tfsdk:"token_serial"`
 	KeyID       types.String `tfsdk:"key_id"`
@@ -39,8 +39,8 @@ func (r *keyResource) IdentitySchema(_ context.Context, _ resource.IdentitySchem
 	}}
 }
 
-// identify sets a key's identity, in one form however the configuration writes key_id. Terraform before 1.12 neither keeps
-// nor sends identities, but the framework wants one from every operation that succeeds.
+// identify sets a key's identity, in one form however the configuration writes key_id. Terraform before 1.12
+// neither keeps nor sends identities, but the framework wants one from every operation that succeeds.
 func identify(ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag.Diagnostics, token hsm.TokenInfo, id []byte) {
 	serial := types.StringNull()
 	if token.Serial != "" {

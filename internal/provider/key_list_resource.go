@@ -25,19 +25,24 @@ type keyListModel struct {
 
 func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
-		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, whether a state knows them or not. It does not list halves of key "+
-			"pairs, and changes nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.\n\nIf a key has no label or no usage, add one to the generated configuration. "+
-			"That configuration leaves out usages that keys of the type cannot have, such as %s; the next plan removes them from the key.", r.kind.noun, r.kind.typeName(), r.kind.excess),
+		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, "+
+			"whether a state knows them or not. It does not list halves of key "+
+			"pairs, and changes nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.\n\nIf a "+
+			"key has no label or no usage, add one to the generated configuration. "+
+			"That configuration leaves out usages that keys of the type cannot have, such as %s; the next plan removes them "+
+			"from the key.", r.kind.noun, r.kind.typeName(), r.kind.excess),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
-				MarkdownDescription: fmt.Sprintf("Lists only %ss whose label starts with this. Leave it out to list all.", r.kind.noun),
-				Optional:            true,
+				MarkdownDescription: fmt.Sprintf("Lists only %ss whose label starts with this. Leave it out to list all.",
+					r.kind.noun),
+				Optional: true,
 			},
 		},
 	}
 }
 
-// List gives the keys that are whole, and warns of what is not: one broken object must not keep others from being adopted.
+// List gives the keys that are whole, and warns of what is not: one broken object must not keep others from being
+// adopted.
 func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	stream.Results = func(push func(list.ListResult) bool) {
 		var m keyListModel
@@ -61,7 +66,8 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 			result := r.result(ctx, req, token.Info(), key)
 			if n := same[string(key.ID)]; n > 1 {
 				result.Diagnostics.AddWarning("Several Keys With One ID", fmt.Sprintf(
-					"%d %ss on the token have the key ID %s, one of them labelled %q. An import by identity cannot tell which of them you mean, and is refused. Import by label and ID, "+
+					"%d %ss on the token have the key ID %s, one of them labelled %q. An import by identity cannot tell which of "+
+						"them you mean, and is refused. Import by label and ID, "+
 						"or give one of them another CKA_ID.", n, r.kind.noun, object.FormatID(key.ID), key.Label))
 			}
 			if !push(result) {
@@ -95,7 +101,8 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 				lines = append(lines, "  - "+r.client.redact(err.Error()))
 			}
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
-				"What the token holds under some key IDs makes no sense. Nothing with these IDs is listed, even if part of it is a whole key:\n\n%s\n\nAll else is listed. Look at these objects with another tool:\n\n  %s",
+				"What the token holds under some key IDs makes no sense. Nothing with these IDs is listed, even if part of it "+
+					"is a whole key:\n\n%s\n\nAll else is listed. Look at these objects with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
 		for _, key := range all {

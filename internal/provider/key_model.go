@@ -113,19 +113,23 @@ func computed(description string) schema.StringAttribute {
 func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribute {
 	claim := func(description string) schema.BoolAttribute {
 		return schema.BoolAttribute{
-			MarkdownDescription: description + " This is what the token claims, and no proof; null if it claims nothing.",
+			MarkdownDescription: description + " This is only what the token claims; null if it claims nothing.",
 			Computed:            true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
 		}
 	}
 	all := map[string]schema.Attribute{
 		"label": schema.StringAttribute{
-			MarkdownDescription: fmt.Sprintf("Label (`CKA_LABEL`)%s: a name. It can change in place, and need not be unique.%s", k.of, k.labelNote),
-			Required:            true,
-			Validators:          []validator.String{stringvalidator.LengthBetween(1, 255)},
+			MarkdownDescription: fmt.Sprintf(
+				"Label (`CKA_LABEL`)%s: a name. It can change in place, and need not be unique.%s", k.of, k.labelNote),
+			Required:   true,
+			Validators: []validator.String{stringvalidator.LengthBetween(1, 255)},
 		},
 		"key_id": schema.StringAttribute{
-			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and lower case are the same. The function `key_id` makes it of a text (Terraform 1.8 and later). Defaults to the text of a "+
-				"random UUID, as in Hydra. An ID that any key on the token already has is refused. So a key whose ID you choose is never made twice, even if a run is killed or a state "+
+			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and "+
+				"lower case are the same. The function `key_id` makes it from a text (Terraform 1.8 and later). Defaults to the "+
+				"text of a "+
+				"random UUID, as in Hydra. An ID that any key on the token already has is refused. So a key whose ID you choose "+
+				"is never made twice, even if a run is killed or a state "+
 				"is lost. It changes in place if the token allows that.", k.of),
 			Optional:      true,
 			Computed:      true,
@@ -134,7 +138,8 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		},
 		"usage": k.usageAttribute(),
 		"extractable": schema.BoolAttribute{
-			MarkdownDescription: fmt.Sprintf("Whether the %s may ever leave the token, wrapped by another key (`CKA_EXTRACTABLE`). Defaults to false. True changes to false in place; "+
+			MarkdownDescription: fmt.Sprintf("Whether the %s may ever leave the token, wrapped by another key "+
+				"(`CKA_EXTRACTABLE`). Defaults to false. True changes to false in place; "+
 				"a change from false to true replaces the %s.", k.secret, k.noun),
 			Optional: true,
 			Computed: true,
@@ -144,7 +149,8 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"timeouts":        timeoutsAttribute(ctx),
 
 		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
-			"unknown until the key exists and has its final label and usage, so that whatever refers to it waits for that.", k.noun, k.uriNote)),
+			"unknown until the key exists and has its final label and usage, so that whatever refers to it waits for that.",
+			k.noun, k.uriNote)),
 		"local":             claim("Whether the key was generated on this token (`CKA_LOCAL`)."),
 		"always_sensitive":  claim(fmt.Sprintf("Whether the %s has always been sensitive (`CKA_ALWAYS_SENSITIVE`).", k.secret)),
 		"never_extractable": claim(fmt.Sprintf("Whether the %s has never been extractable (`CKA_NEVER_EXTRACTABLE`).", k.secret)),
@@ -172,7 +178,8 @@ func (k keyKind) usageAttribute() schema.SetAttribute {
 		attribute.Optional, attribute.Computed, attribute.Default = true, true, setdefault.StaticValue(set)
 		otherwise = fmt.Sprintf(" Defaults to `[\"%s\"]`.", strings.Join(k.usage, `", "`))
 	}
-	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s The provider writes each flag%s as true or false, since tokens have different defaults. It changes in place. %s",
+	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s The provider "+
+		"writes each flag%s as true or false, since tokens have different defaults. It changes in place. %s",
 		k.secret, quotedWords(k.usages), otherwise, k.flags, k.usageNote))
 	return attribute
 }
@@ -186,7 +193,8 @@ func timeoutsAttribute(ctx context.Context) schema.Attribute {
 		Create: true, CreateDescription: description("making the key", createTime),
 		Read: true, ReadDescription: description("reading the key", readTime),
 		Update: true, UpdateDescription: description("changing the key", changeTime),
-		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " A change takes effect once it is applied.",
+		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " A change takes effect once it " +
+			"is applied.",
 	})
 }
 
@@ -205,7 +213,8 @@ func (k keyKind) template(ctx context.Context, m keyModel) (tmpl object.Template
 	return tmpl, true
 }
 
-// id is the key's CKA_ID, nil where it is unknown or null. The validator, or the token, has made sure that it is valid.
+// id is the key's CKA_ID, nil where it is unknown or null. The validator, or the token, has made sure that it is
+// valid.
 func (a *keyAttributes) id() []byte {
 	if a.KeyID.IsUnknown() || a.KeyID.IsNull() {
 		return nil
@@ -234,7 +243,8 @@ func (k keyKind) ref(m keyModel) object.Ref {
 	return ref
 }
 
-// read makes the model say what the token holds. A key_id that is the same in other letters stays as it was configured.
+// read makes the model say what the token holds. A key_id that is the same in other letters stays as it was
+// configured.
 func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	a := m.common()
 	words := []attr.Value{}

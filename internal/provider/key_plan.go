@@ -57,8 +57,8 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	}
 }
 
-// unchanged says whether the plan is the same as the state, so that an apply would write nothing to the token, and gives
-// the state's key_id. Most keys of most plans are like that, so it decodes no more than it must.
+// unchanged says whether the plan is the same as the state, so that an apply would write nothing to the token, and
+// gives the state's key_id. Most keys of most plans are like that, so it decodes no more than it must.
 func unchanged(ctx context.Context, req resource.ModifyPlanRequest) (keyID string, same bool) {
 	if req.State.Raw.IsNull() || !req.Plan.Raw.Equal(req.State.Raw) {
 		return "", false
@@ -100,8 +100,10 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 	case policyAbandon:
 		if id := configured.id(); id != nil && bytes.Equal(id, state.common().id()) {
 			resp.Diagnostics.AddAttributeError(path.Root("key_id"), "Key ID Stays Taken", fmt.Sprintf(
-				"The change of %s replaces the key %s by a new one. With deletion_policy = \"abandon\" the old key stays on the token and keeps its key_id, so the new key "+
-					"cannot have the same one.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the new key another key_id, or leave key_id out to get a random one.",
+				"The change of %s replaces the key %s by a new one. With deletion_policy = \"abandon\" the old key stays on the "+
+					"token and keeps its key_id, so the new key "+
+					"cannot have the same one.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the new key another "+
+					"key_id, or leave key_id out to get a random one.",
 				names(paths), keyName(state.common())))
 			return
 		}
@@ -110,8 +112,8 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
 }
 
-// planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. So what refers
-// to the key, a JWKS above all, is read after the change and not before.
+// planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. So what
+// refers to the key, a JWKS above all, is read after the change and not before.
 func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyModel, resp *resource.ModifyPlanResponse) {
 	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
 	resp.Diagnostics.Append(diags...)
@@ -127,7 +129,8 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
-// planNewID warns where the new ID of a key is taken. If it cannot look, it says so only of a PIN: the apply looks again.
+// planNewID warns where the new ID of a key is taken. If it cannot look, it says so only of a PIN: the apply looks
+// again.
 func (r *keyResource) planNewID(ctx context.Context, plan, state keyModel, diags *diag.Diagnostics) {
 	if !r.client.known() {
 		return
@@ -148,15 +151,16 @@ func (r *keyResource) planNewID(ctx context.Context, plan, state keyModel, diags
 		unmanaged = slices.DeleteFunc(unmanaged, func(k object.Key) bool { return own != "" && k.Fingerprint() == own })
 		if len(unmanaged) > 0 {
 			diags.AddAttributeWarning(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
-				"The key %s is to get the key_id %s, but another %s on the token already uses that ID:\n\n%s\n\nGive that key another ID or destroy it before you apply, or choose another "+
+				"The key %s is to get the key_id %s, but another %s on the token already uses that ID:\n\n%s\n\nGive that key "+
+					"another ID or destroy it before you apply, or choose another "+
 					"key_id. Otherwise the apply will be refused, and the key keeps its old ID.",
 				keyName(state.common()), object.FormatID(a.id()), r.kind.noun, lines(r.kind, unmanaged)))
 		}
 	})
 }
 
-// check compares a new key with what the token offers, where the plan can know that. A token that cannot be reached is a
-// warning: the same apply may make it. A refused PIN is an error, so that it is not sent again.
+// check compares a new key with what the token offers, where the plan can know that. A token that cannot be reached
+// is a warning: the same apply may make it. A refused PIN is an error, so that it is not sent again.
 func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
 	if !r.client.known() {
 		return nil
@@ -190,12 +194,13 @@ func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diag
 		return
 	}
 	if r.client.view.firstWarning() {
-		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on. The apply will fail for the same reason, unless that is gone by then.\n\n"+failure.Detail())
+		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on. The apply will fail for the same "+
+			"reason, unless that is gone by then.\n\n"+failure.Detail())
 	}
 }
 
-// planNew warns where the token already has what the configuration asks for: a run that was killed right after it made a
-// key leaves one that no state knows.
+// planNew warns where the token already has what the configuration asks for: a run that was killed right after it
+// made a key leaves one that no state knows.
 func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource.ModifyPlanResponse) {
 	token := r.check(ctx, plan, &resp.Diagnostics)
 	a := plan.common()
@@ -232,16 +237,22 @@ func lines(kind keyKind, keys []object.Key) string {
 func unmanagedWarning(kind keyKind, a *keyAttributes, unmanaged []object.Key) diag.Diagnostic {
 	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
-			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed first, the apply will be refused and make nothing. "+
-				"If it is the key you want, left by an interrupted apply for instance, adopt it:\n\n%s\n\nOtherwise choose another key_id.",
-			a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(), object.FormatID(unmanaged[0].ID))))
+			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed "+
+				"first, the apply will be refused and make nothing. "+
+				"If it is the key you want, left by an interrupted apply for instance, adopt it:\n\n%s\n\nOtherwise choose "+
+				"another key_id.",
+			a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(),
+				object.FormatID(unmanaged[0].ID))))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "Label Already On The Token", fmt.Sprintf(
 		"A new key %q is planned, but the token already holds a %s with this label:\n\n%s\n\n"+
-			"As far as this run has seen, no resource of this state manages that key. (An apply does not look at what it does not change, so it may say this of a key that is managed.) "+
-			"An interrupted apply may have left it. If it is the key you want, adopt it instead of making a second one:\n\n%s\n\n"+
+			"As far as this run has seen, no resource of this state manages that key. (An apply does not look at what it "+
+			"does not change, so it may say this of a key that is managed.) "+
+			"An interrupted apply may have left it. If it is the key you want, adopt it instead of making a second "+
+			"one:\n\n%s\n\n"+
 			"If you want one more key with this label, for a rotation for instance, go on.",
-		a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(), object.FormatID(unmanaged[0].ID))))
+		a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(),
+			object.FormatID(unmanaged[0].ID))))
 }
 
 // errUnknownAtApply does not happen with a Terraform that keeps to its protocol.

@@ -68,7 +68,8 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
 	a, kind := m.common(), r.kind.forMessages()
 	return diagnose.Failure{
-		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(), Label: a.Label.ValueString(),
+		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(),
+		Label: a.Label.ValueString(),
 	}.Diagnostic()
 }
 
@@ -101,27 +102,28 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, diagnose.Create, m, m.common().Timeouts.Create, createTime, func(ctx context.Context, token *hsm.Token) error {
-		tmpl, ok := r.kind.template(ctx, m)
-		if !ok {
-			return errUnknownAtApply
-		}
-		key, err := token.Generate(ctx, tmpl)
-		if err != nil {
-			return err
-		}
-		r.client.noteManaged(object.FormatID(key.ID))
-		if err := r.kind.read(m, key, token.Info()); err != nil {
-			return err
-		}
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
-		return nil
-	})
+	r.within(ctx, &resp.Diagnostics, diagnose.Create, m, m.common().Timeouts.Create, createTime,
+		func(ctx context.Context, token *hsm.Token) error {
+			tmpl, ok := r.kind.template(ctx, m)
+			if !ok {
+				return errUnknownAtApply
+			}
+			key, err := token.Generate(ctx, tmpl)
+			if err != nil {
+				return err
+			}
+			r.client.noteManaged(object.FormatID(key.ID))
+			if err := r.kind.read(m, key, token.Info()); err != nil {
+				return err
+			}
+			identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
+			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+			return nil
+		})
 }
 
-// halvesDiffer is the key in private state under which Read says that the public half has another label or usage than the
-// private half.
+// halvesDiffer is the key in private state under which Read says that the public half has another label or usage
+// than the private half.
 const halvesDiffer = "halves_differ"
 
 func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -132,9 +134,11 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	}
 	a := m.common()
 	r.client.noteManaged(a.KeyID.ValueString())
-	r.within(ctx, &resp.Diagnostics, diagnose.Read, m, a.Timeouts.Read, readTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Read, m, a.Timeouts.Read, readTime, func(ctx context.Context,
+		token *hsm.Token) error {
 		key, err := token.Key(ctx, r.kind.ref(m))
-		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id()) // even if it is gone: the framework wants an identity there too
+		// Even if the key is gone: the framework wants an identity there too.
+		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), a.id())
 		if errors.Is(err, object.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
 		}
@@ -148,29 +152,35 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 			}
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
 				"The key %q (key_id %s) on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
-					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the token holds. If you did not expect this, find out why "+
-					"before you apply anything that publishes, uses or replaces the new key.", key.Label, object.FormatID(key.ID), has, now, was))
+					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the "+
+					"token holds. If you did not expect this, find out why "+
+					"before you apply anything that publishes, uses or replaces the new key.", key.Label, object.FormatID(key.ID), has,
+				now, was))
 		}
 		differ := []byte("false")
 		if !halvesAgree(key) {
 			differ = []byte("true")
 			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
-				"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is labelled %q with the usage %s (in the private half's words). "+
-					"terraform apply writes both halves as the configuration says.", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage))
+				"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is "+
+					"labelled %q with the usage %s (in the private half's words). "+
+					"terraform apply writes both halves as the configuration says.", key.Label, object.FormatID(key.ID), key.Usage,
+				key.PublicLabel, key.PublicUsage))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
 		before := copyOf(m)
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
-		if !reflect.DeepEqual(m, before) { // otherwise resp.State is right already, and writing it costs more than reading the key
+		// Otherwise resp.State is right already, and writing it costs more than reading the key.
+		if !reflect.DeepEqual(m, before) {
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		}
 		return nil
 	})
 }
 
-// copyOf makes another model with the same values. A shallow copy will do: a model's values are replaced, never changed.
+// copyOf makes another model with the same values. A shallow copy will do: a model's values are replaced, never
+// changed.
 func copyOf(m keyModel) keyModel {
 	other := reflect.New(reflect.TypeOf(m).Elem())
 	other.Elem().Set(reflect.ValueOf(m).Elem())
@@ -188,7 +198,8 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 		return absence
 	}
 	resp.Diagnostics.AddWarning("Key Not On The Token", fmt.Sprintf(
-		"The key %q (key_id %s) is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and Terraform plans a new key in its place. "+
+		"The key %q (key_id %s) is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and "+
+			"Terraform plans a new key in its place. "+
 			"If this is the wrong token, do not apply, and correct the provider's configuration.",
 		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy))
 	resp.State.RemoveResource(ctx)
@@ -202,11 +213,14 @@ func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) e
 		return nil
 	}
 	doubtful := r.kind.keyType == object.Secret // a check value is short, and another resource's key may have the same
-	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), func(id []byte) bool { return doubtful && r.client.isManaged(id) })
+	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), func(id []byte) bool {
+		return doubtful && r.client.isManaged(id)
+	})
 	if err != nil || !found {
 		return err
 	}
-	return &diagnose.MovedError{From: strings.ToLower(a.KeyID.ValueString()), To: object.FormatID(key.ID), Label: key.Label, Noun: r.kind.noun, Doubtful: doubtful}
+	return &diagnose.MovedError{From: strings.ToLower(a.KeyID.ValueString()), To: object.FormatID(key.ID),
+		Label: key.Label, Noun: r.kind.noun, Doubtful: doubtful}
 }
 
 func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
@@ -221,10 +235,12 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{}, prior.id())
 	}
 	if !plan.URI.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...) // only deletion_policy or timeouts differ, which are not on the token
+		// Only deletion_policy or timeouts differ, which are not on the token.
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context,
+		token *hsm.Token) error {
 		label, usage := plan.Label.ValueString(), plan.usage(ctx)
 		change := object.Change{Label: &label, Usage: &usage}
 		if id := plan.id(); !bytes.Equal(id, prior.id()) {
@@ -235,7 +251,8 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 			change.Extractable = &extractable
 		}
 		key, err := token.Change(ctx, r.kind.ref(state), change)
-		if failed, ok := errors.AsType[*hsm.OperationError](err); ok && failed.Holds == hsm.HoldsUntouched && errors.Is(err, object.ErrNotFound) {
+		failed, ok := errors.AsType[*hsm.OperationError](err)
+		if ok && failed.Holds == hsm.HoldsUntouched && errors.Is(err, object.ErrNotFound) {
 			if moved, ok := errors.AsType[*diagnose.MovedError](r.moved(ctx, state, token)); ok {
 				failed.Err = moved
 			}
@@ -270,7 +287,8 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context, token *hsm.Token) error {
+	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context,
+		token *hsm.Token) error {
 		_, err := token.Key(ctx, r.kind.ref(m))
 		if half, ok := errors.AsType[*object.HalfPairError](err); ok && half.Other != nil {
 			return err
@@ -285,7 +303,8 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 				lines = append(lines, "  - "+o.String())
 			}
 			resp.Diagnostics.AddWarning("Others Use The Key ID", fmt.Sprintf(
-				"The key %s is destroyed. The token still holds other key objects with the same ID, which this resource did not manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
+				"The key %s is destroyed. The token still holds other key objects with the same ID, which this resource did not "+
+					"manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
 		}
 		return err
 	})
@@ -329,8 +348,10 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		}
 		if !proven {
 			resp.Diagnostics.AddWarning("Halves Not Proven To Be One Pair", fmt.Sprintf(
-				"The private half of the key %q (key_id %s) shows nothing of its key. Nor does the token offer an operation that its usage (%s) allows and that would show whether the public half belongs to it. "+
-					"The provider takes the two halves for one pair, because they have the same ID.", key.Label, object.FormatID(key.ID), key.Usage))
+				"The private half of the key %q (key_id %s) shows nothing of its key. Nor does the token offer an operation "+
+					"that its usage (%s) allows and that would show whether the public half belongs to it. "+
+					"The provider takes the two halves for one pair, because they have the same ID.", key.Label,
+				object.FormatID(key.ID), key.Usage))
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), object.FormatID(key.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
@@ -381,8 +402,8 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 	return found[0], nil
 }
 
-// candidates are the keys that a URI may name. A URI with an ID is looked up by that, so that no other object on the token
-// can disturb it.
+// candidates are the keys that a URI may name. A URI with an ID is looked up by that, so that no other object on
+// the token can disturb it.
 func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri pkcs11uri.URI) ([]object.Key, error) {
 	if !uri.MatchesToken(token.Info()) {
 		return nil, nil

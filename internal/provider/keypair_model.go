@@ -30,11 +30,14 @@ type keyPairAttributes struct {
 // pairSchema has the attributes that key pairs have beside those of every key, and those of one kind of pair.
 func pairSchema(own map[string]schema.Attribute) map[string]schema.Attribute {
 	all := map[string]schema.Attribute{
-		"kid":                           computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text if they are printable UTF-8 (in normal form C), as in Hydra, otherwise `key_id` in lower case."),
-		"jwk":                           computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),
-		"public_key_pem":                computed("The public key in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo)."),
-		"public_key_openssh":            computed("The public key as a line of OpenSSH's `authorized_keys`, without a comment."),
-		"public_key_fingerprint_sha256": computed("SHA-256 of the public key's SubjectPublicKeyInfo, in hexadecimal. By it the provider notices when another key has taken the place of this one under the same ID."),
+		"kid": computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text if they " +
+			"are printable UTF-8 (in normal form C), as in Hydra, otherwise `key_id` in lower case."),
+		"jwk":            computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),
+		"public_key_pem": computed("The public key in PEM (`PUBLIC KEY`, a SubjectPublicKeyInfo)."),
+		"public_key_openssh": computed("The public key as a line of OpenSSH's `authorized_keys`, without a " +
+			"comment."),
+		"public_key_fingerprint_sha256": computed("SHA-256 of the public key's SubjectPublicKeyInfo, in hexadecimal. By " +
+			"it the provider notices when another key has taken the place of this one under the same ID."),
 	}
 	maps.Copy(all, own)
 	return all

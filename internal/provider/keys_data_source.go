@@ -65,9 +65,11 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 		return computedBool(description + "; null if the token does not say.")
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The key objects on the token, whether this provider made them or not: secret keys, and the two halves of each key pair as separate objects. A key must match all of `class`, `type` and " +
-			"`label_prefix` that are given. `twin_missing` marks halves whose other half is missing.\n\n" +
-			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. If the list should have those too, add `depends_on`.",
+		MarkdownDescription: "The key objects on the token, whether this provider made them or not: secret keys, and the " +
+			"two halves of each key pair as separate objects. A key must match all of `class`, `type` and `label_prefix` " +
+			"that are given. `twin_missing` marks halves whose other half is missing.\n\n" +
+			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. If the " +
+			"list should have those too, add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"class": schema.StringAttribute{
 				MarkdownDescription: "Lists only keys of this class: " + quotedList(classes) + ".",
@@ -85,28 +87,38 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"keys": schema.ListNestedAttribute{
-				MarkdownDescription: "The keys, ordered by label, ID, class and type, so that the list is the same from run to run.",
-				Computed:            true,
+				MarkdownDescription: "The keys, ordered by label, ID, class and type, so that the list is the same from run to " +
+					"run.",
+				Computed: true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"class":             computedString("Class of the key: " + quotedList(classes) + "."),
-					"type":              computedString("Type of the key: " + quotedList(object.KeyTypes()) + ", or `type` and the number that PKCS#11 gives it. Null if it is not known; `problem` then says why."),
-					"key_id":            computedString("ID (`CKA_ID`) of the key in hexadecimal; null if it has none."),
-					"label":             computedString("Label of the key."),
-					"uri":               computedString("PKCS#11 URI of the key, as in the resources; null if the key has no ID. The two halves of a pair have the same URI. The URI of a secret key says `type=secret-key`."),
-					"usage":             computedWords("What the key may do, according to its own flags: any of `decrypt`, `derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half signs."),
-					"bits":              computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for other keys, and if the token does not show it."),
-					"curve":             computedString("Curve, by its JOSE name; null for other keys, and for curves that this provider does not know."),
-					"sensitive":         claim("Whether the token keeps the key's value to itself"),
+					"class": computedString("Class of the key: " + quotedList(classes) + "."),
+					"type": computedString("Type of the key: " + quotedList(object.KeyTypes()) + ", or `type` and the " +
+						"number that PKCS#11 gives it. Null if it is not known; `problem` then says why."),
+					"key_id": computedString("ID (`CKA_ID`) of the key in hexadecimal; null if it has none."),
+					"label":  computedString("Label of the key."),
+					"uri": computedString("PKCS#11 URI of the key, as in the resources; null if the key has no ID. " +
+						"The two halves of a pair have the same URI. The URI of a secret key says `type=secret-key`."),
+					"usage": computedWords("What the key may do, according to its own flags: any of `decrypt`, " +
+						"`derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half " +
+						"signs."),
+					"bits": computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for " +
+						"other keys, and if the token does not show it."),
+					"curve": computedString("Curve, by its JOSE name; null for other keys, and for curves that this " +
+						"provider does not know."),
+					"sensitive":         claim("Whether the key is sensitive, so that the token does not reveal its value"),
 					"extractable":       claim("Whether the key may leave the token, wrapped by another key"),
 					"local":             claim("Whether the key was made on this token, as the token claims"),
 					"always_sensitive":  claim("Whether the key has always been sensitive, as the token claims"),
 					"never_extractable": claim("Whether the key has never been extractable, as the token claims"),
-					"twin_missing": computedBool("Whether the other half of the key pair is missing: no other half with the same ID and type shows the same key. If halves show too little of their key, they belong together " +
-						"if there is only one of each class. Null for secret keys, and if it cannot be told."),
-					"problem": computedString("What makes no sense about the key, so that the resources refuse it; null for most keys."),
+					"twin_missing": computedBool("Whether the other half of the key pair is missing: no other half with the same " +
+						"ID and type shows the same key. If halves show too little of their key, they belong together if there is " +
+						"only one of each class. Null for secret keys, and if it cannot be told."),
+					"problem": computedString("What makes no sense about the key, so that the resources refuse it; null for most " +
+						"keys."),
 				}},
 			},
-			"unreadable": computedNumber("How many objects on the token cannot be read at all, not even their class. The arguments do not change this number. On some tokens an interrupted creation leaves such objects; nobody can " +
+			"unreadable": computedNumber("How many objects on the token cannot be read at all, not even their class. The " +
+				"arguments do not change this number. On some tokens an interrupted creation leaves such objects; nobody can " +
 				"use them. 0 for most tokens."),
 		},
 	}
@@ -136,7 +148,8 @@ func (d *keysDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 }
 
 func (m *keysModel) lists(key object.Entry) bool {
-	return (m.Class.IsNull() || keyClasses[m.Class.ValueString()] == key.Class) && (m.Type.IsNull() || m.Type.ValueString() == key.Type) &&
+	return (m.Class.IsNull() || keyClasses[m.Class.ValueString()] == key.Class) &&
+		(m.Type.IsNull() || m.Type.ValueString() == key.Type) &&
 		strings.HasPrefix(key.Label, m.LabelPrefix.ValueString())
 }
 
@@ -155,7 +168,8 @@ func keyObjectModelOf(key object.Entry, token hsm.TokenInfo) keyObjectModel {
 		m.Bits = types.Int64Value(int64(key.Bits))
 	}
 	if malformed, ok := errors.AsType[*object.MalformedError](key.Err); ok {
-		m.Problem = types.StringValue(diagnose.Sentence(printable(malformed.Err.Error()))) // without the object's handle, which differs from run to run
+		// Without the object's handle, which differs from run to run.
+		m.Problem = types.StringValue(diagnose.Sentence(printable(malformed.Err.Error())))
 	}
 	return m
 }

@@ -12,8 +12,9 @@ func newKIDFunction() function.Function {
 		name: "kid",
 		definition: function.Definition{
 			Summary: "Makes a kid from a key ID",
-			MarkdownDescription: "The `kid` of a key's JWK, as in the resources: the bytes of the key ID as text if they are printable UTF-8 (in Unicode's normal form C, like all of Terraform's texts), as in Hydra, otherwise the key ID in lower case. " +
-				"It is the reverse of the function [`key_id`](key_id.md).",
+			MarkdownDescription: "The `kid` of a key's JWK, as in the resources: the bytes of the key ID as text if they are " +
+				"printable UTF-8 (in Unicode's normal form C, like all of Terraform's texts), as in Hydra, otherwise the key ID " +
+				"in lower case. It is the reverse of the function [`key_id`](key_id.md).",
 			Parameters: []function.Parameter{
 				function.StringParameter{Name: "key_id", MarkdownDescription: "The key ID (`CKA_ID`) in hexadecimal, in upper or lower case, 1 to 255 bytes."},
 			},

@@ -15,16 +15,17 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// levelOfCalls is the variable that sets the level of this provider's own logs. The plugin framework gives it its name.
+// levelOfCalls is the variable that sets the level of this provider's own logs. The plugin framework gives it its
+// name.
 const levelOfCalls = "TF_LOG_PROVIDER_HSM"
 
 // levels are the variables that set the levels of a provider process: of its own logs, and of the plugin framework's.
 var levels = []string{levelOfCalls, "TF_LOG_SDK", "TF_LOG_SDK_PROTO", "TF_LOG_SDK_FRAMEWORK"}
 
-// LimitLogs keeps the process from writing logs that Terraform throws away. By default a provider writes all that it
-// has to say, at TRACE, and Terraform keeps only what TF_LOG_PROVIDER or TF_LOG ask for, by default nothing. In a plan of a
-// thousand keys, the writing costs more than the keys. Levels that are already set stay. A process that Terraform starts
-// calls it before it serves.
+// LimitLogs keeps the process from writing logs that Terraform throws away. By default a provider writes all that
+// it has to say, at TRACE, and Terraform keeps only what TF_LOG_PROVIDER or TF_LOG ask for, by default nothing. In
+// a plan of a thousand keys, the writing costs more than the keys. Levels that are already set stay. A process that
+// Terraform starts calls it before it serves.
 func LimitLogs() error {
 	level := keptLevel(os.Getenv)
 	for _, variable := range levels {
@@ -41,8 +42,8 @@ func LimitLogs() error {
 // lowLevels are all levels of logs except TRACE.
 var lowLevels = []string{"DEBUG", "INFO", "WARN", "ERROR", "OFF"}
 
-// keptLevel is the level at which Terraform keeps a provider's logs. It reads the environment as Terraform does: "JSON", and
-// every word that is no level, count as TRACE.
+// keptLevel is the level at which Terraform keeps a provider's logs. It reads the environment as Terraform does:
+// "JSON", and every word that is no level, count as TRACE.
 func keptLevel(getenv func(string) string) string {
 	level := getenv("TF_LOG_PROVIDER")
 	if level == "" {
@@ -63,8 +64,8 @@ func tracesCalls() bool {
 	return !slices.Contains(lowLevels, strings.ToUpper(os.Getenv(levelOfCalls)))
 }
 
-// traceCalls is a hook that logs every call into the module at TRACE. It names the function and never an argument, since
-// arguments carry PINs and key material.
+// traceCalls is a hook that logs every call into the module at TRACE. It names the function and never an argument,
+// since arguments carry PINs and key material.
 func traceCalls(ctx context.Context, c *hsm.Call, next func() error) error {
 	start := time.Now()
 	err := next()
@@ -77,9 +78,9 @@ func traceCalls(ctx context.Context, c *hsm.Call, next func() error) error {
 	return err
 }
 
-// run does one operation of a resource or data source. It masks the PIN in what this operation logs: masks live in the
-// context, so each operation sets its own. It turns a panic of ours into a diagnostic: the state stays as the framework
-// prepared it before the operation, and other resources go on.
+// run does one operation of a resource or data source. It masks the PIN in what this operation logs: masks live in
+// the context, so each operation sets its own. It turns a panic of ours into a diagnostic: the state stays as the
+// framework prepared it before the operation, and other resources go on.
 func (c *client) run(ctx context.Context, diags *diag.Diagnostics, doing string, operation func(ctx context.Context)) {
 	ctx = c.mask(ctx)
 	defer func() {
@@ -91,7 +92,8 @@ func (c *client) run(ctx context.Context, diags *diag.Diagnostics, doing string,
 		tflog.Error(ctx, "panic in "+doing, map[string]any{"panic": text, "stack": stack})
 		diags.AddError("Provider Panic: "+doing, fmt.Sprintf(
 			"This is a bug in the hsm provider: %s\n\n"+
-				"The operation may or may not have taken effect on the token. Run terraform plan before the next apply: it compares the token with the state.\n\n"+
+				"The operation may or may not have taken effect on the token. Run terraform plan before the next apply: it "+
+				"compares the token with the state.\n\n"+
 				"Please report the bug with the configuration of this resource and the following trace.\n\n%s", text, stack))
 	}()
 	operation(ctx)

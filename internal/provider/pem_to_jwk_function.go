@@ -18,8 +18,9 @@ func newPEMToJWKFunction() function.Function {
 			MarkdownDescription: "A public key in PEM as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)): RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519. " +
 				"It has no `use` and no `alg`, since PEM has none. The function [`jwk_to_pem`](jwk_to_pem.md) is the reverse.",
 			Parameters: []function.Parameter{
-				function.StringParameter{Name: "pem", MarkdownDescription: "One PEM block, with nothing but white space around it: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`. Of a certificate only the key " +
-					"is read; whether it is valid is not checked, and one on secp256k1 cannot be read. A private key is refused."},
+				function.StringParameter{Name: "pem", MarkdownDescription: "One PEM block, with nothing but white space around " +
+					"it: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`. Of a certificate only the key is read; whether it is " +
+					"valid is not checked, and one on secp256k1 cannot be read. A private key is refused."},
 				function.StringParameter{Name: "kid", AllowNullValue: true, MarkdownDescription: "The `kid` of the JWK; null for none."},
 			},
 		},

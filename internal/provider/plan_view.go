@@ -10,9 +10,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// planView is how plans see the token: the keys that it held when the first new key was planned, and which of them this
-// state manages. It serves warnings only. So it may be a little old, and one look at the token serves a plan of a thousand
-// new keys.
+// planView is how plans see the token: the keys that it held when the first new key was planned, and which of them
+// this state manages. It serves warnings only. So it may be a little old, and one look at the token serves a plan
+// of a thousand new keys.
 type planView struct {
 	once    sync.Once
 	token   *object.Inventory
@@ -31,8 +31,8 @@ func (v *planView) noteManaged(keyID string) {
 	v.managed[strings.ToLower(keyID)] = true
 }
 
-// noteManaged notes that a key ID is in the state, so that no plan takes its key for one that nobody manages. The client
-// is nil where the provider was never configured.
+// noteManaged notes that a key ID is in the state, so that no plan takes its key for one that nobody manages. The
+// client is nil where the provider was never configured.
 func (c *client) noteManaged(keyID string) {
 	if c != nil {
 		c.view.noteManaged(keyID)
@@ -46,9 +46,10 @@ func (c *client) isManaged(id []byte) bool {
 	return c.view.managed[object.FormatID(id)]
 }
 
-// unmanaged gives the keys of a type that are on the token and, as far as this run has seen, in no state: those of this
-// ID, where one is planned, else those of this label.
-func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.KeyType, id []byte, label string) ([]object.Key, error) {
+// unmanaged gives the keys of a type that are on the token and, as far as this run has seen, in no state: those of
+// this ID, where one is planned, else those of this label.
+func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.KeyType, id []byte,
+	label string) ([]object.Key, error) {
 	v := &c.view
 	v.once.Do(func() {
 		var inventory *object.Inventory

@@ -1,10 +1,10 @@
-// Package provider is the Terraform side of the hsm provider: schemas, models and plans. What a token holds and what can
-// be done to it is package hsm, what a public key looks like as a JWK is package jwk, and what users are told of failures is
-// package diagnose.
+// Package provider is the Terraform side of the hsm provider: schemas, models and plans. What a token holds and
+// what can be done to it is package hsm, what a public key looks like as a JWK is package jwk, and what users are
+// told of failures is package diagnose.
 //
 // New makes providers. Each resource, data source and function has a file of its name, noun first:
-// rsa_keypair_resource.go, jwks_data_source.go. What all resources of keys have in common is in key_*.go, what those of key
-// pairs have in common is in keypair_model.go, and a resource's own file says only what differs.
+// rsa_keypair_resource.go, jwks_data_source.go. What all resources of keys have in common is in key_*.go, what
+// those of key pairs have in common is in keypair_model.go, and a resource's own file says only what differs.
 package provider
 
 import (
@@ -48,8 +48,8 @@ func WithHooks(hooks ...hsm.Hook) Option {
 	return func(p *hsmProvider) { p.hooks = append(p.hooks, hooks...) }
 }
 
-// New gives the function with which the plugin server makes provider instances. An instance has a method Close() error,
-// which gives its tokens back. After serving, hsm.CloseAll does that for the whole process.
+// New gives the function with which the plugin server makes provider instances. An instance has a method Close()
+// error, which gives its tokens back. After serving, hsm.CloseAll does that for the whole process.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
 		p := &hsmProvider{version: version}
@@ -82,8 +82,10 @@ func (p *hsmProvider) Metadata(_ context.Context, _ provider.MetadataRequest, re
 
 func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through PKCS#11, and " +
-			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token. They never leave it unless they are `extractable` and another key wraps them.",
+		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through " +
+			"PKCS#11, and publishes their public halves as JSON Web Key Sets " +
+			"([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). Private keys are generated on the token. They never leave " +
+			"it unless they are `extractable` and another key wraps them.",
 		Attributes: map[string]schema.Attribute{
 			"library": schema.StringAttribute{
 				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`). Defaults to the environment variable `HSM_LIBRARY`.",
@@ -91,8 +93,8 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Validators:          []validator.String{notEmpty{envLibrary}},
 			},
 			"token_label": schema.StringAttribute{
-				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. All of `token_label`, `token_serial` and `slot` that are given must match, " +
-					"and they must match exactly one token.",
+				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. All of `token_label`, `token_serial` " +
+					"and `slot` that are given must match, and they must match exactly one token.",
 				Optional:   true,
 				Validators: []validator.String{notEmpty{envTokenLabel}},
 			},
@@ -102,23 +104,26 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Validators:          []validator.String{notEmpty{envTokenSerial}},
 			},
 			"slot": schema.StringAttribute{
-				MarkdownDescription: "ID of the slot that the token is in, decimal or hexadecimal (`0x1a`): the ID that the module gives it, not its position in " +
-					"a list. Some modules renumber their slots, so a label or a serial number is the better choice. Defaults to `HSM_SLOT`, unless " +
-					"the label comes from `HSM_TOKEN_LABEL`: then the label wins, as in Hydra.",
+				MarkdownDescription: "ID of the slot that the token is in, decimal or hexadecimal (`0x1a`): the ID that the " +
+					"module gives it, not its position in a list. Some modules renumber their slots, so a label or a serial number " +
+					"is the better choice. Defaults to `HSM_SLOT`, unless the label comes from `HSM_TOKEN_LABEL`: then the label " +
+					"wins, as in Hydra.",
 				Optional:   true,
 				Validators: []validator.String{notEmpty{envSlot}, slotID},
 			},
 			"pin": schema.StringAttribute{
-				MarkdownDescription: "PIN of the token's user. Defaults to `HSM_PIN`, or to the first line of the file that `HSM_PIN_FILE` names (setting both is an " +
-					"error). The provider writes it to no state and no log. A PIN that the token refuses is sent only once in a run, since tokens lock after a few wrong ones.",
+				MarkdownDescription: "PIN of the token's user. Defaults to `HSM_PIN`, or to the first line of the file that " +
+					"`HSM_PIN_FILE` names (setting both is an error). The provider writes it to no state and no log. A PIN that " +
+					"the token refuses is sent only once in a run, since tokens lock after a few wrong ones.",
 				Optional:   true,
 				Sensitive:  true,
 				Validators: []validator.String{notEmpty{envPIN}},
 			},
 			"max_sessions": schema.Int64Attribute{
-				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8. The provider never opens more than the token allows.",
-				Optional:            true,
-				Validators:          []validator.Int64{int64validator.AtLeast(1)},
+				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8. The provider never opens " +
+					"more than the token allows.",
+				Optional:   true,
+				Validators: []validator.Int64{int64validator.AtLeast(1)},
 			},
 		},
 	}

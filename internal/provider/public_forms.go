@@ -14,8 +14,8 @@ type publicForms struct {
 	openSSH, sshDigest string // "" if OpenSSH does not know this kind of key
 }
 
-// formsOf gives the texts of a public key. Its JWK has the kid of the ID, if there is one, and the use and its alg, if use
-// is not "".
+// formsOf gives the texts of a public key. Its JWK has the kid of the ID, if there is one, and the use and its alg,
+// if use is not "".
 func formsOf(pub crypto.PublicKey, id []byte, use string) (f publicForms, err error) {
 	if f.pem, err = publickey.PEM(pub); err != nil {
 		return f, err

@@ -57,34 +57,45 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		return schema.StringAttribute{MarkdownDescription: description, Optional: true, Computed: true, Validators: valid}
 	}
 	claim := func(description string) schema.BoolAttribute {
-		return computedBool(description + " This is what the token claims, and no proof; null if it claims nothing.")
+		return computedBool(description + " This is only what the token claims; null if it claims nothing.")
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "One public key on the token. Name it by exactly one of `uri`, `key_id` and `label`; only one key may match.\n\n" +
-			"The data source also finds a public key without a private half, such as one that was imported to verify with; `has_private_key` is then false. A private half alone is an error: its " +
-			"public half is lost.\n\n" +
-			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So name a key of the same configuration by its `uri`, or add `depends_on`.",
+		MarkdownDescription: "One public key on the token. Name it by exactly one of `uri`, `key_id` and `label`; only " +
+			"one key may match.\n\n" +
+			"The data source also finds a public key without a private half, such as one that was imported to verify with; " +
+			"`has_private_key` is then false. A private half alone is an error: its public half is lost.\n\n" +
+			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So name " +
+			"a key of the same configuration by its `uri`, or add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
-			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute `uri` of a key pair's resource. Null if the key has no ID.",
+			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute "+
+				"`uri` of a key pair's resource. Null if the key has no ID.",
 				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI),
-			"key_id":          name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null if the key has none.", keyID),
-			"label":           name("Label of the key: that of the private half, if there is one.", stringvalidator.LengthAtLeast(1)),
-			"kid":             computedString("Key ID in a JWK: the ID's bytes as text if they are printable UTF-8, otherwise in hexadecimal; null if the key has no ID."),
+			"key_id": name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null if the key has "+
+				"none.", keyID),
+			"label": name("Label of the key: that of the private half, if there is one.",
+				stringvalidator.LengthAtLeast(1)),
+			"kid": computedString("Key ID in a JWK: the ID's bytes as text if they are printable UTF-8, " +
+				"otherwise in hexadecimal; null if the key has no ID."),
 			"type":            computedString("Type of the key: `RSA` or `EC`."),
 			"bits":            computedNumber("Size of an RSA modulus in bits; null for other keys."),
 			"curve":           computedString("Curve, by its JOSE name; null for RSA."),
 			"has_private_key": computedBool("Whether the private half is on the token too."),
-			"usage":           computedWords("What the private half may do, in the words of the resources, in alphabetical order; null if there is none."),
-			"public_usage":    computedWords("What the public half may do, according to its own flags: any of `derive`, `encrypt`, `verify` and `wrap`."),
-			"jwk": computedString("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `use` and `alg` as in the resources. Without a private half, `use` follows from the " +
+			"usage": computedWords("What the private half may do, in the words of the resources, in alphabetical " +
+				"order; null if there is none."),
+			"public_usage": computedWords("What the public half may do, according to its own flags: any of `derive`, " +
+				"`encrypt`, `verify` and `wrap`."),
+			"jwk": computedString("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), " +
+				"with `use` and `alg` as in the resources. Without a private half, `use` follows from the " +
 				"public half's flags; if none of them is set, `use` and `alg` are left out."),
-			"public_key_pem":                 computedString("The public key as PEM (`PUBLIC KEY`)."),
-			"public_key_openssh":             computedString("The public key as a line of OpenSSH's `authorized_keys`, without a comment; null if OpenSSH does not know this kind of key."),
-			"public_key_fingerprint_sha256":  computedString("SHA-256 of the DER SubjectPublicKeyInfo, in hexadecimal."),
-			"public_key_fingerprint_openssh": computedString("Fingerprint as `ssh-keygen -l` prints it: `SHA256:` and base64; null if OpenSSH does not know this kind of key."),
-			"local":                          claim("Whether the key was made on this token."),
-			"always_sensitive":               claim("Whether the private half has always been sensitive."),
-			"never_extractable":              claim("Whether the private half has never been extractable."),
+			"public_key_pem": computedString("The public key as PEM (`PUBLIC KEY`)."),
+			"public_key_openssh": computedString("The public key as a line of OpenSSH's `authorized_keys`, " +
+				"without a comment; null if OpenSSH does not know this kind of key."),
+			"public_key_fingerprint_sha256": computedString("SHA-256 of the DER SubjectPublicKeyInfo, in hexadecimal."),
+			"public_key_fingerprint_openssh": computedString("Fingerprint as `ssh-keygen -l` prints it: `SHA256:` and " +
+				"base64; null if OpenSSH does not know this kind of key."),
+			"local":             claim("Whether the key was made on this token."),
+			"always_sensitive":  claim("Whether the private half has always been sensitive."),
+			"never_extractable": claim("Whether the private half has never been extractable."),
 		},
 	}
 }

@@ -21,12 +21,13 @@ func newRSAKeyPairResource() resource.Resource {
 		keyType:    object.RSA,
 		usages:     object.Sign | object.Decrypt | object.Unwrap,
 		usage:      []string{"sign"},
-		description: "An RSA key pair that is generated in the token. The private key is always sensitive, and never leaves the token unless it is `extractable` and another key wraps it. The state holds " +
-			"only names, usages and the public key.",
+		description: "An RSA key pair that is generated in the token. The private key is always sensitive, and never " +
+			"leaves the token unless it is `extractable` and another key wraps it. The state holds only names, usages and " +
+			"the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{
 			"modulus_bits": schema.Int64Attribute{
-				MarkdownDescription: "Length of the modulus in bits: 2048 to 16384, in steps of 8, if the token offers it. Defaults to 4096. " +
-					"A change replaces the key pair.",
+				MarkdownDescription: "Length of the modulus in bits: 2048 to 16384, in steps of 8, if the token offers it. " +
+					"Defaults to 4096. A change replaces the key pair.",
 				Optional:   true,
 				Computed:   true,
 				Default:    int64default.StaticInt64(4096),

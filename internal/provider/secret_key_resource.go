@@ -28,10 +28,13 @@ func newSecretKeyResource() resource.Resource {
 		name:    "secret_key",
 		keyType: object.Secret,
 		usages:  secretUsages,
-		description: "A secret key, AES or for HMAC, that is generated in the token. It is always sensitive, and its value never leaves the token unless it is `extractable` and another key wraps it. " +
-			"Neither the plan nor the state has its value. It is in no JSON Web Key Set.\n\n" +
-			"The provider tests a new key, if its `usage` allows it and the token offers it: a key that may `encrypt` and `decrypt` decrypts a block that it has encrypted (`CKM_AES_ECB`), and a key that may " +
-			"`sign` and `verify` verifies a MAC of its own (`CKM_AES_CMAC`, `CKM_SHA256_HMAC`, `CKM_SHA_1_HMAC`). Of any other key it checks only the attributes.",
+		description: "A secret key, AES or for HMAC, that is generated in the token. It is always sensitive, and its " +
+			"value never leaves the token unless it is `extractable` and another key wraps it. Neither the plan nor the " +
+			"state has its value. It is in no JSON Web Key Set.\n\n" +
+			"The provider tests a new key, if its `usage` allows it and the token offers it: a key that may `encrypt` and " +
+			"`decrypt` decrypts a block that it has encrypted (`CKM_AES_ECB`), and a key that may `sign` and `verify` " +
+			"verifies a MAC of its own (`CKM_AES_CMAC`, `CKM_SHA256_HMAC`, `CKM_SHA_1_HMAC`). Of any other key it checks " +
+			"only the attributes.",
 		attributes: map[string]schema.Attribute{
 			"type": schema.StringAttribute{
 				MarkdownDescription: "Type of the key: `aes`, or `generic` for HMAC. A change replaces the key.",
@@ -39,11 +42,14 @@ func newSecretKeyResource() resource.Resource {
 				Validators:          []validator.String{stringvalidator.OneOf(object.AES, object.Generic)},
 			},
 			"bits": schema.Int64Attribute{
-				MarkdownDescription: "Length of the key in bits: 128, 192 or 256 for `aes`; 128 to 4096 in steps of 8 for `generic`; if the token offers it. A change replaces the key.",
-				Required:            true,
+				MarkdownDescription: "Length of the key in bits: 128, 192 or 256 for `aes`; 128 to 4096 in steps of 8 for " +
+					"`generic`; if the token offers it. A change replaces the key.",
+				Required: true,
 			},
-			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), otherwise for `aes` the first three bytes of an encrypted block of zeros, if the key may `encrypt`. " +
-				"It does not reveal the key. By it, or by type and length, the provider notices when another key has taken the place of this one under the same ID. Null if there is none yet."),
+			"key_check_value": computed("The key's check value in hexadecimal: the token's own (`CKA_CHECK_VALUE`), " +
+				"otherwise for `aes` the first three bytes of an encrypted block of zeros, if the key may `encrypt`. It does " +
+				"not reveal the key. By it, or by type and length, the provider notices when another key has taken the place of " +
+				"this one under the same ID. Null if there is none yet."),
 		},
 		usageNote: "Keys of the type `generic` can only `sign` and `verify`.",
 		newModel:  func() keyModel { return new(secretKeyModel) },
@@ -66,8 +72,8 @@ func (m *secretKeyModel) fill(t *object.Template) {
 
 func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
 
-// take keeps what the token does not tell, or does not tell any more: a key that may no longer encrypt is still the same
-// key. One of another type or length is another key, and loses the check value.
+// take keeps what the token does not tell, or does not tell any more: a key that may no longer encrypt is still the
+// same key. One of another type or length is another key, and loses the check value.
 func (m *secretKeyModel) take(key object.Key) error {
 	if key.Differs(object.Ref{Kind: m.Type.ValueString(), Bits: int(m.Bits.ValueInt64())}) != nil {
 		m.KeyCheckValue = types.StringNull()
@@ -118,7 +124,8 @@ func validateSecret(ctx context.Context, config tfsdk.Config) (diags diag.Diagno
 	}
 	if excess := m.usage(ctx) & secretUsages &^ may; excess != 0 {
 		diags.AddAttributeError(path.Root("usage"), "Usage Does Not Fit The Type", fmt.Sprintf(
-			"Keys of the type %q are for %s, not for %s.\n\nWhat to do: take it out of usage, or choose another type.", tmpl.Kind, may, excess))
+			"Keys of the type %q are for %s, not for %s.\n\nWhat to do: take it out of usage, or choose another type.",
+			tmpl.Kind, may, excess))
 	}
 	if err := tmpl.Fits(); err != nil && !m.Bits.IsUnknown() && !m.Bits.IsNull() {
 		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", diagnose.Sentence(err.Error()))

@@ -275,7 +275,7 @@ func TestASecretKeyIsProtected(t *testing.T) {
 			warns("Key ID Already On The Token", "a secret key on the token already uses its key_id", "key_id 6b31, check value").pointing("key_id"),
 		}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(prevent), pair("l", `label = "other"`, `key_id = "6b31"`))}, says: []remark{
-			fails("Unable to Create Key Pair: Key ID Taken", `AES secret key "box" (ID 6b31)`, "no whole key of this resource's type").pointing("key_id").without("terraform import"),
+			fails("Unable to Create Key Pair: Key ID Taken", `AES secret key "box" (ID 6b31)`, "not a whole key of this resource's type").pointing("key_id").without("terraform import"),
 		}},
 		turn{TestStep: resource.TestStep{
 			PreConfig: func() { b.Tool(t, "--type", "secrkey", "--id", "6b31", "--set-id", "6b33") },

@@ -192,7 +192,7 @@ func TestThePINIsNowhereAndAWrongOneIsSentOnce(t *testing.T) {
 		if n := calls(log, "C_Login"); n != 1 {
 			t.Errorf("%v sent a wrong PIN %d times", try.command, n)
 		}
-		for _, text := range []string{"Unable to Read Key Pair: PIN Refused", "CKR_PIN_INCORRECT", "It was sent once and is not sent again in this run"} {
+		for _, text := range []string{"Unable to Read Key Pair: PIN Refused", "CKR_PIN_INCORRECT", "The PIN was sent once and is not sent again in this run"} {
 			if !wrapped(text).MatchString(printed) {
 				t.Errorf("%v does not say %q, but\n%s", try.command, text, printed)
 			}

@@ -14,9 +14,9 @@ import (
 // providers.
 //
 // It is the plugin framework's server with two differences. CallFunction takes a missing argument for null. And the
-// framework keeps the context of each request, with the request's loggers and all that they hold, until the process ends:
-// half a gigabyte in a plan of ten thousand keys. So each request that comes once or more for a resource gets a
-// requestContext, which lets go of the request's own context when the request ends.
+// framework keeps the context of each request, with the request's loggers and all that they hold, until the process
+// ends: half a gigabyte in a plan of ten thousand keys. So each request that comes once or more for a resource gets
+// a requestContext, which lets go of the request's own context when the request ends.
 func NewServer(newProvider func() provider.Provider) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		inner := providerserver.NewProtocol6(newProvider())()
@@ -77,15 +77,17 @@ func (s frugalServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunct
 }
 
 // withRequestContext makes a request with a requestContext, and ends that with the request.
-func withRequestContext[Request, Response any](ctx context.Context, req Request, call func(context.Context, Request) (Response, error)) (Response, error) {
+func withRequestContext[Request, Response any](ctx context.Context, req Request, call func(context.Context,
+	Request) (Response, error)) (Response, error) {
 	c := &requestContext{done: ctx.Done()}
 	c.parent.Store(&ctx)
 	defer c.parent.Store(nil)
 	return call(c, req)
 }
 
-// requestContext is its parent until the request ends. From then on it holds nothing of the parent but the channel Done:
-// Value gives nil, and Err context.Canceled. Contexts that were derived from it meanwhile still end with the parent.
+// requestContext is its parent until the request ends. From then on it holds nothing of the parent but the channel
+// Done: Value gives nil, and Err context.Canceled. Contexts that were derived from it meanwhile still end with the
+// parent.
 type requestContext struct {
 	parent atomic.Pointer[context.Context] // nil once the request has ended
 	done   <-chan struct{}

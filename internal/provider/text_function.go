@@ -8,9 +8,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/function"
 )
 
-// textFunction is what the provider's functions have in common: their result is a text. They are pure, and need neither a
-// token nor a configuration. Their errors are fragments, since Terraform puts "Invalid value for ... parameter:" before
-// them and a full stop after them.
+// textFunction is what the provider's functions have in common: their result is a text. They are pure, and need
+// neither a token nor a configuration. Their errors are fragments, since Terraform puts "Invalid value for ...
+// parameter:" before them and a full stop after them.
 type textFunction struct {
 	name       string
 	definition function.Definition // without Return

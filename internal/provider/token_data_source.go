@@ -47,7 +47,8 @@ func slotAttributes() map[string]schema.Attribute {
 		"slot":              computedNumber("ID of the slot. Some modules renumber their slots."),
 		"slot_description":  computedString("The module's description of the slot."),
 		"slot_manufacturer": computedString("Manufacturer of the slot."),
-		"slot_flags":        computedWords("The slot's flags: any of `token_present`, `removable_device` and `hw_slot`. Flags without a name are one hexadecimal number."),
+		"slot_flags": computedWords("The slot's flags: any of `token_present`, `removable_device` and `hw_slot`. " +
+			"Flags without a name are one hexadecimal number."),
 	}
 }
 
@@ -87,18 +88,22 @@ func tokenAttributes() map[string]schema.Attribute {
 		"hardware_version": computedString("Version of the hardware, `MAJOR.MINOR`."),
 		"flags": computedWords("The token's flags, as the PKCS#11 specification names them (`CK_TOKEN_INFO`), without `CKF_` and in lower case: `rng`, `login_required`, `write_protected`, " +
 			"`protected_authentication_path`, ... Flags without a name are one hexadecimal number at the end."),
-		"pin_state": computedString("State of the user PIN: `ok`; `count_low`: a wrong PIN was tried since the last right one; `final_try`: the next wrong PIN locks it; `locked`; " +
-			"`to_be_changed`: it must be changed before anything else; `not_set`."),
+		"pin_state": computedString("State of the user PIN: `ok`; `count_low`: a wrong PIN was tried since the last right " +
+			"one; `final_try`: the next wrong PIN locks it; `locked`; `to_be_changed`: it must be changed before anything " +
+			"else; `not_set`."),
 		"min_pin_length":       computedNumber("Shortest PIN in bytes; null if the token does not say."),
 		"max_pin_length":       computedNumber("Longest PIN in bytes; null if the token does not say."),
 		"total_public_memory":  computedNumber("Memory for public objects in bytes; null if the token does not say."),
 		"free_public_memory":   computedNumber("Free memory for public objects in bytes; null if the token does not say."),
 		"total_private_memory": computedNumber("Memory for private objects in bytes; null if the token does not say."),
 		"free_private_memory":  computedNumber("Free memory for private objects in bytes; null if the token does not say."),
-		"sessions":             computedNumber("How many sessions this process, the provider, has open; null if the token does not say."),
-		"max_sessions":         computedNumber("How many sessions a process may open: 0 means no limit; null if the token does not say."),
-		"rw_sessions":          computedNumber("How many of the open sessions can write; null if the token does not say."),
-		"max_rw_sessions":      computedNumber("How many sessions that can write a process may open: 0 means no limit; null if the token does not say."),
+		"sessions": computedNumber("How many sessions this process, the provider, has open; null if the token " +
+			"does not say."),
+		"max_sessions": computedNumber("How many sessions a process may open: 0 means no limit; null if the token " +
+			"does not say."),
+		"rw_sessions": computedNumber("How many of the open sessions can write; null if the token does not say."),
+		"max_rw_sessions": computedNumber("How many sessions that can write a process may open: 0 means no limit; " +
+			"null if the token does not say."),
 	}
 }
 
@@ -132,18 +137,23 @@ func (d *tokenDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, 
 		MarkdownDescription: "The mechanisms that the token offers, ordered by number.",
 		Computed:            true,
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-			"name":   computedString("Name in the PKCS#11 specification, up to version 3.0, such as `CKM_RSA_PKCS_KEY_PAIR_GEN`. A vendor's own mechanism has its number in hexadecimal, such as `0x80000001`."),
+			"name": computedString("Name in the PKCS#11 specification, up to version 3.0, such as " +
+				"`CKM_RSA_PKCS_KEY_PAIR_GEN`. A vendor's own mechanism has its number in hexadecimal, such as `0x80000001`."),
 			"number": computedNumber("Number of the mechanism."),
-			"min_key_size": computedNumber("Smallest key, in bits or in bytes as the specification says for the mechanism; not all tokens keep to that. Null if the mechanism has no keys, " +
-				"or the token does not say."),
+			"min_key_size": computedNumber("Smallest key, in bits or in bytes as the specification says for the mechanism; " +
+				"not all tokens keep to that. Null if the mechanism has no keys, or the token does not say."),
 			"max_key_size": computedNumber("Largest key, likewise. It is a hint: some tokens refuse sizes within these bounds."),
-			"flags": computedWords("What the mechanism can do, as the specification names it (`CK_MECHANISM_INFO`), without `CKF_` and in lower case: `hw`, `encrypt`, `decrypt`, `digest`, `sign`, `verify`, " +
-				"`generate`, `generate_key_pair`, `wrap`, `unwrap`, `derive`, ... Empty if the token lists the mechanism and says nothing more about it."),
+			"flags": computedWords("What the mechanism can do, as the specification names it (`CK_MECHANISM_INFO`), without " +
+				"`CKF_` and in lower case: `hw`, `encrypt`, `decrypt`, `digest`, `sign`, `verify`, `generate`, " +
+				"`generate_key_pair`, `wrap`, `unwrap`, `derive`, ... Empty if the token lists the mechanism and says nothing " +
+				"more about it."),
 		}},
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The token that the provider's configuration selects, and what it can do. Reading it needs no login: no PIN is needed, and none is sent.\n\n" +
-			"The token's free memory and its sessions differ from run to run. Whatever refers to those attributes changes with them.",
+		MarkdownDescription: "The token that the provider's configuration selects, and what it can do. Reading it needs " +
+			"no login: no PIN is needed, and none is sent.\n\n" +
+			"The token's free memory and its sessions differ from run to run. Whatever refers to those attributes changes " +
+			"with them.",
 		Attributes: attributes,
 	}
 }
@@ -165,7 +175,8 @@ func (d *tokenDataSource) Read(ctx context.Context, _ datasource.ReadRequest, re
 
 func mechanismModelOf(mechanism hsm.Mechanism) mechanismModel {
 	m := mechanismModel{Name: types.StringValue(mechanism.Type.String()), Number: counted(uint(mechanism.Type)), Flags: words(mechanism.Words())}
-	// A mechanism without keys has no bounds. The specification does not say what they are then; most tokens give two zeros.
+	// A mechanism without keys has no bounds. The specification does not say what they are then; most tokens give two
+	// zeros.
 	if i := mechanism.Info; i != nil && i.MaxKeySize != 0 {
 		m.MinKeySize, m.MaxKeySize = counted(i.MinKeySize), counted(i.MaxKeySize)
 	}

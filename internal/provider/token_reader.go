@@ -14,7 +14,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// tokenReader is what all data sources have in common: the way to the token, a time limit, and diagnostics of failures.
+// tokenReader is what all data sources have in common: the way to the token, a time limit, and diagnostics of
+// failures.
 type tokenReader struct{ client *client }
 
 func (r *tokenReader) Configure(_ context.Context, req datasource.ConfigureRequest, _ *datasource.ConfigureResponse) {
@@ -23,9 +24,10 @@ func (r *tokenReader) Configure(_ context.Context, req datasource.ConfigureReque
 	}
 }
 
-// read calls a function that reads, within the time limit. Its error becomes a diagnostic, with what the function has put
-// into the Failure.
-func (r *tokenReader) read(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context, *diagnose.Failure) error) {
+// read calls a function that reads, within the time limit. Its error becomes a diagnostic, with what the function
+// has put into the Failure.
+func (r *tokenReader) read(ctx context.Context, diags *diag.Diagnostics, doing string, read func(context.Context,
+	*diagnose.Failure) error) {
 	r.client.run(ctx, diags, doing, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()

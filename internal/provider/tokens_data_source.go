@@ -39,11 +39,14 @@ func (d *tokensDataSource) Schema(_ context.Context, _ datasource.SchemaRequest,
 	attributes := slotAttributes()
 	maps.Copy(attributes, tokenAttributes())
 	attributes["token_present"] = computedBool("Whether there is a token in the slot; null if the slot did not answer.")
-	attributes["initialised"] = computedBool("Whether the token is initialised; null if there is no token, or it did not answer.")
+	attributes["initialised"] = computedBool("Whether the token is initialised; null if there is no token, or it did " +
+		"not answer.")
 	attributes["error"] = computedString("Why the slot or its token did not answer; null if both did.")
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Every slot of the PKCS#11 module, and the token in it. It needs only `library` (or `HSM_LIBRARY`) of the provider's configuration, and never logs in.\n\n" +
-			"A slot that does not answer has an `error`; the other slots are still listed. The attributes of the token are null if the slot is empty.",
+		MarkdownDescription: "Every slot of the PKCS#11 module, and the token in it. It needs only `library` (or " +
+			"`HSM_LIBRARY`) of the provider's configuration, and never logs in.\n\n" +
+			"A slot that does not answer has an `error`; the other slots are still listed. The attributes of the token are " +
+			"null if the slot is empty.",
 		Attributes: map[string]schema.Attribute{
 			"slots": schema.ListNestedAttribute{
 				MarkdownDescription: "The slots, ordered by slot ID.",

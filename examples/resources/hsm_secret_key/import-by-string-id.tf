@@ -1,4 +1,4 @@
-# The import sets deletion_policy to "prevent", whatever the configuration says. The next apply sets what it says.
+# The import sets deletion_policy to "prevent", whatever the configuration says. The next apply corrects that.
 import {
   to = hsm_secret_key.records
   id = "7265636f7264732d31"

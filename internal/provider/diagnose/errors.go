@@ -21,7 +21,8 @@ var (
 type UnknownError struct{ Attributes []string }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("these attributes of the provider's configuration are not known yet: %s", strings.Join(e.Attributes, ", "))
+	return fmt.Sprintf("these attributes of the provider's configuration are not known yet: %s",
+		strings.Join(e.Attributes, ", "))
 }
 
 // MovedError says that a key which the state knows by its fingerprint is on the token under another ID.
@@ -37,7 +38,8 @@ func (e *MovedError) Error() string {
 	if e.Doubtful {
 		which = "a key with the same check value, which may be another key,"
 	}
-	return fmt.Sprintf("no %s has the key ID %s any more; %s is on the token under the ID %s (label %q)", e.Noun, e.From, which, e.To, e.Label)
+	return fmt.Sprintf("no %s has the key ID %s any more; %s is on the token under the ID %s (label %q)", e.Noun,
+		e.From, which, e.To, e.Label)
 }
 
 // Unwrap lets it match object.ErrNotFound too.

@@ -90,7 +90,8 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	return diag.NewErrorDiagnostic(summary, text)
 }
 
-// what says what happened. It leaves out what an operation's error says of the token, which has a paragraph of its own.
+// what says what happened. It leaves out what an operation's error says of the token, which has a paragraph of its
+// own.
 func (f Failure) what() string {
 	err := f.Err
 	if operation, ok := errors.AsType[*hsm.OperationError](err); ok {
@@ -135,7 +136,8 @@ func (f Failure) id() string {
 	return f.KeyID
 }
 
-// command is a pkcs11-tool command line for the token. Where the token was never opened, it lacks the token's options.
+// command is a pkcs11-tool command line for the token. Where the token was never opened, it lacks the token's
+// options.
 func (f Failure) command(args ...string) string {
 	if f.Token == nil {
 		return strings.Join(append([]string{"pkcs11-tool"}, args...), " ")

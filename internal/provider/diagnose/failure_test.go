@@ -13,7 +13,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-var rsa = Kind{Resource: "hsm_rsa_keypair", Type: object.RSA, Noun: "key pair", Title: "Key Pair", Parts: []string{"pubkey", "privkey"}}
+var rsa = Kind{Resource: "hsm_rsa_keypair", Type: object.RSA, Noun: "key pair", Title: "Key Pair",
+	Parts: []string{"pubkey", "privkey"}}
 
 // summary is a diagnostic's, with the attribute that it points at: "Summary @ attribute".
 func summary(d diag.Diagnostic) string {
@@ -58,9 +59,12 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		summary string // "Summary @ attribute"
 		parts   []string
 	}{
-		{"an unconfigured provider is a bug", ErrNotConfigured, "Unable to Create Key Pair: Provider Not Configured", []string{"report it"}},
-		{"what is unknown is named", &UnknownError{[]string{"library", "pin"}}, "Unable to Create Key Pair: Provider Configuration Not Known Yet", []string{"library, pin", "-target"}},
-		{"the pair that uses the ID can be imported", operation(&object.ExistsError{ID: id, Objects: []object.Name{private, public}, Whole: object.RSA}, hsm.HoldsUntouched),
+		{"an unconfigured provider is a bug", ErrNotConfigured, "Unable to Create Key Pair: Provider Not Configured",
+			[]string{"report it"}},
+		{"what is unknown is named", &UnknownError{[]string{"library", "pin"}}, "Unable to Create Key Pair: Provider " +
+			"Configuration Not Known Yet", []string{"library, pin", "-target"}},
+		{"the pair that uses the ID can be imported", operation(&object.ExistsError{ID: id, Objects: []object.Name{private,
+			public}, Whole: object.RSA}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"Nothing was made or changed.", "terraform import hsm_rsa_keypair.NAME 6b31"}},
 		{"two private keys cannot be imported", operation(&object.ExistsError{ID: id, Objects: []object.Name{private, private}}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"cannot be imported", "look for the ID 6b31", "--list-objects"}},
@@ -77,9 +81,11 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		{"an error that nobody knows", operation(call("C_GenerateKeyPair", 0x80000001), hsm.HoldsPublic),
 			"Unable to Create Key Pair", []string{"0x80000001", "the public half of the key pair, and no private half", "terraform plan", "token's own log"}},
 		{"several keys of one ID", &object.AmbiguousError{ID: id, Objects: []object.Name{private, private}, Fingerprints: []string{"aa", "bb"}},
-			"Unable to Create Key Pair: Several Keys With One ID @ key_id", []string{"fingerprint aa", "fingerprint bb", "look for the ID 6b31"}},
+			"Unable to Create Key Pair: Several Keys With One ID @ key_id", []string{"fingerprint aa", "fingerprint bb",
+				"look for the ID 6b31"}},
 		{"several secret keys of one ID", &object.AmbiguousError{ID: id, Objects: []object.Name{secret, secret}, Fingerprints: []string{"aa", ""}},
-			"Unable to Create Key Pair: Several Keys With One ID @ key_id", []string{`AES secret key "web" (ID 6b31) (check value aa); AES secret key "web" (ID 6b31).`}},
+			"Unable to Create Key Pair: Several Keys With One ID @ key_id",
+			[]string{`AES secret key "web" (ID 6b31) (check value aa); AES secret key "web" (ID 6b31).`}},
 		{"a size that no key has", operation(object.Template{Type: object.Secret, Kind: object.AES, Bits: 100}.Fits(), hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Size Or Usage Does Not Fit", []string{"AES keys have 128, 192 or 256 bits, not 100", "no token makes", "Nothing was made or changed."}},
 		{"a usage that no key has", object.Template{Type: object.EC, Curve: "Ed25519", Usage: object.Derive}.Fits(),

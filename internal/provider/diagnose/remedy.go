@@ -47,34 +47,40 @@ func say(text string) func(Failure) string {
 // remedies has a row for each kind of failure that callers can tell apart. The first that matches is taken, so the
 // special stands above the general: a failed login within a failed creation is told as the failed login.
 var remedies = []remedy{
-	{is: is(ErrNotConfigured), name: "Provider Not Configured", next: say("this is a bug in the hsm provider. Please report it.")},
-	{is: is(ErrDisabled), name: "HSM Switched Off", next: say("unset HSM_ENABLED, or set it to true, and run Terraform again.")},
+	{is: is(ErrNotConfigured), name: "Provider Not Configured", next: say("this is a bug in the hsm provider. Please " +
+		"report it.")},
+	{is: is(ErrDisabled), name: "HSM Switched Off", next: say("unset HSM_ENABLED, or set it to true, and run Terraform " +
+		"again.")},
 	{is: as[*UnknownError], name: "Provider Configuration Not Known Yet", next: say(
-		"first make what these attributes refer to (terraform apply -target=...), or give their values as variables or through the environment. " +
-			"This plan needs the token; a plan that does not need it works without them.")},
+		"first make what these attributes refer to (terraform apply -target=...), or give their values as variables or " +
+			"through the environment. This plan needs the token; a plan that does not need it works without them.")},
 	{is: noLibraryGiven, name: "No PKCS#11 Module", next: nextNoLibrary},
 	{is: is(hsm.ErrLibrary), name: "PKCS#11 Module Not Usable", next: nextLibrary},
 	{is: is(hsm.ErrTokenNotInitialized), name: "Token Not Initialised", next: nextInitialise},
 	{is: is(hsm.ErrNoToken), name: "Token Not Found", next: nextNoToken},
 
-	{is: is(hsm.ErrNoPIN), name: "No PIN", next: say("give the token's user PIN in the environment variable HSM_PIN, in a file that HSM_PIN_FILE names (its first line is the PIN), " +
-		"or in the provider's argument pin.")},
+	{is: is(hsm.ErrNoPIN), name: "No PIN", next: say("give the token's user PIN in the environment variable HSM_PIN, " +
+		"in a file that HSM_PIN_FILE names (its first line is the PIN), or in the provider's argument pin.")},
 	{is: is(hsm.ErrPINLocked), name: "PIN Locked", next: func(f Failure) string {
-		return "the token accepts no PIN any more. The security officer must set a new one:\n\n  " + f.command("--login-type", "so", "--init-pin")
+		return "the token accepts no PIN any more. The security officer must set a new one:\n\n  " +
+			f.command("--login-type", "so", "--init-pin")
 	}},
 	{is: is(hsm.ErrPINFinalTry), name: "Final PIN Try", next: func(f Failure) string {
-		return "log in once by hand with the right PIN, which resets the count, then run Terraform again. One more wrong PIN would lock the token, " +
-			"so this provider sends none:\n\n  " + f.command("--list-objects")
+		return "log in once by hand with the right PIN, which resets the count, then run Terraform again. One more wrong " +
+			"PIN would lock the token, so this provider sends none:\n\n  " + f.command("--list-objects")
 	}},
 	{is: is(hsm.ErrPINExpired), name: "PIN Must Be Changed", next: func(f Failure) string {
-		return "change the PIN, and give the provider the new one. Until then the token allows nothing else:\n\n  " + f.command("--change-pin")
+		return "change the PIN, and give the provider the new one. Until then the token allows nothing else:\n\n  " +
+			f.command("--change-pin")
 	}},
 	{is: is(hsm.ErrPINNotSet), name: "No User PIN On The Token", next: func(f Failure) string {
-		return "the token is initialised, but its user PIN was never set. The security officer must set it:\n\n  " + f.command("--login-type", "so", "--init-pin")
+		return "the token is initialised, but its user PIN was never set. The security officer must set it:\n\n  " +
+			f.command("--login-type", "so", "--init-pin")
 	}},
 	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: say(
-		"check the PIN (pin, HSM_PIN or HSM_PIN_FILE), and check that this is the right token. The PIN was sent once and is not sent again in this run. Each " +
-			"further run sends it once more, and a token locks after a few wrong PINs. The state is unchanged.")},
+		"check the PIN (pin, HSM_PIN or HSM_PIN_FILE), and check that this is the right token.\n\n" +
+			"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
+			"after a few wrong PINs. The state is unchanged.")},
 
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: is(object.ErrAmbiguous), name: "Several Keys With One ID", attribute: "key_id", next: nextAmbiguous},
@@ -83,40 +89,53 @@ var remedies = []remedy{
 	{is: as[*MovedError], name: "Key ID Changed On The Token", attribute: "key_id", next: nextMoved},
 	{is: is(object.ErrNotFound), name: "Not On The Token", next: nextNotFound},
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},
-	{is: as[*LabelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token shows.")},
-	{is: as[*SerialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the right one, as a replica may be, leave token_serial out of the identity. " +
-		"Otherwise correct the provider's configuration.")},
+	{is: as[*LabelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token " +
+		"shows.")},
+	{is: as[*SerialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the " +
+		"right one, as a replica may be, leave token_serial out of the identity. Otherwise correct the provider's " +
+		"configuration.")},
 	{is: as[*SelectionError], name: "Not One Key", next: say("name exactly one key of this type: import by its key ID.")},
 
 	{is: is(object.ErrNoMatch), name: "Not One Public Key", next: nextNoMatch},
 
-	{is: is(object.ErrUnfit), name: "Size Or Usage Does Not Fit", next: say("correct the size or the usage in the configuration, or wherever its value comes from, then run Terraform again. " +
-		"It is not this token alone: no token makes or keeps such a key.")},
-	{is: is(object.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or use another token.")},
-	{is: cause(hsm.CauseCurve), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or use another token.")},
-	{is: is(hsm.ErrReadOnly), name: "Token Is Read-Only", next: say("the token or its slot is write-protected. Have it opened for writing, then run Terraform again.")},
+	{is: is(object.ErrUnfit), name: "Size Or Usage Does Not Fit", next: say("correct the size or the usage in the " +
+		"configuration, or wherever its value comes from, then run Terraform again. It is not this token alone: no token " +
+		"makes or keeps such a key.")},
+	{is: is(object.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or use " +
+		"another token.")},
+	{is: cause(hsm.CauseCurve), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or " +
+		"use another token.")},
+	{is: is(hsm.ErrReadOnly), name: "Token Is Read-Only", next: say("the token or its slot is write-protected. Have it " +
+		"opened for writing, then run Terraform again.")},
 	{is: cause(hsm.CauseUnchangeable), name: "Not Changeable In Place", next: nextUnchangeable},
 	{is: cause(hsm.CauseUnsupported), name: "Not Supported By The Token", next: nextUnchangeable},
 	{is: cause(hsm.CauseTokenFull), name: "Token Full", next: func(f Failure) string {
-		return "the token has no room for another object. Destroy what you do not need, then run Terraform again. To see what it holds:\n\n  " + f.command("--list-objects")
+		return "the token has no room for another object. Destroy what you do not need, then run Terraform again. To see " +
+			"what it holds:\n\n  " + f.command("--list-objects")
 	}},
-	{is: cause(hsm.CauseTooManySessions), name: "Too Many Sessions", next: say("the token has no session left. Lower max_sessions, or stop other programs that use the token, then run Terraform again.")},
-	{is: cause(hsm.CauseTokenRemoved), name: "Token Removed", next: say("the token went away. Make it reachable again, then run terraform plan.")},
+	{is: cause(hsm.CauseTooManySessions), name: "Too Many Sessions", next: say("the token has no session left. Lower " +
+		"max_sessions, or stop other programs that use the token, then run Terraform again.")},
+	{is: cause(hsm.CauseTokenRemoved), name: "Token Removed", next: say("the token went away. Make it reachable again, " +
+		"then run terraform plan.")},
 	{is: cause(hsm.CauseTokenDoesNotAnswer), name: "Token Does Not Answer", next: nextNoAnswer},
-	{is: is(context.Canceled), name: "Interrupted", next: say("run terraform plan, which compares the token with the state.")},
+	{is: is(context.Canceled), name: "Interrupted", next: say(
+		"run terraform plan, which compares the token with the state.")},
 	{is: is(context.DeadlineExceeded), name: "Timed Out", next: func(f Failure) string {
 		if f.Kind == nil {
 			return "check that the token answers, then run Terraform again."
 		}
-		return "check that the token answers. If it is only slow, give the operation more time with the resource's argument timeouts."
+		return "check that the token answers. If it is only slow, give the operation more time with the resource's " +
+			"argument timeouts."
 	}},
-	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: say("look in the documentation or the configuration of the token and its PKCS#11 module (a policy, a FIPS mode) for the attributes " +
-		"named above: it did something else than it was told. What does not match was not kept.")},
+	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: say("look in the documentation or the " +
+		"configuration of the token and its PKCS#11 module (a policy, a FIPS mode) for the attributes named above: it did " +
+		"something else than it was told. What does not match was not kept.")},
 }
 
 // otherwise is for a failure that has no row: one of the token's own, which its code tells.
 var otherwise = remedy{next: func(f Failure) string {
-	return "look in the token's own log for this time, and remove the cause. Then run terraform plan, which compares the token with the state. To see what the token holds:\n\n  " +
+	return "look in the token's own log for this time, and remove the cause. Then run terraform plan, which compares " +
+		"the token with the state. To see what the token holds:\n\n  " +
 		f.command("--list-objects")
 }}
 
@@ -126,11 +145,13 @@ func noLibraryGiven(err error) bool {
 }
 
 func nextNoLibrary(Failure) string {
-	return "give the path of the token's PKCS#11 module in the provider's argument library or in the environment variable HSM_LIBRARY. " + foundModules()
+	return "give the path of the token's PKCS#11 module in the provider's argument library or in the environment " +
+		"variable HSM_LIBRARY. " + foundModules()
 }
 
 func nextLibrary(Failure) string {
-	return "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must be installed. " + foundModules()
+	return "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must " +
+		"be installed. " + foundModules()
 }
 
 func foundModules() string {
@@ -159,13 +180,16 @@ func nextNoToken(f Failure) string {
 	case ok && len(e.Tokens) == 0:
 		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
 	}
-	return "choose one of the tokens above with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL or HSM_SLOT."
+	return "choose one of the tokens above with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, " +
+		"HSM_TOKEN_SERIAL or HSM_SLOT."
 }
 
 // HowToImport says how a key that is on the token comes into the state.
 func HowToImport(resourceType, keyID string) string {
-	return fmt.Sprintf("  terraform import %s.NAME %s\n\nor, in the configuration:\n\n  import {\n    to = %s.NAME\n    id = %q\n  }\n\n"+
-		"(NAME is the resource's name in your configuration, with the address of its module in front. Terraform does not tell it to the provider.)",
+	return fmt.Sprintf("  terraform import %s.NAME %s\n\nor, in the configuration:\n\n"+
+		"  import {\n    to = %s.NAME\n    id = %q\n  }\n\n"+
+		"(NAME is the resource's name in your configuration, with the address of its module in front. Terraform does not "+
+		"tell it to the provider.)",
 		resourceType, keyID, resourceType, keyID)
 }
 
@@ -176,14 +200,16 @@ func nextExists(f Failure) string {
 	}
 	id := object.FormatID(e.ID)
 	if f.Doing == Update {
-		return "choose another key_id for the key, or set key_id back. Or free the ID first, by giving the object that uses it another one. The key keeps its old ID until then. " +
-			"To see what uses the ID, " + f.listing(id)
+		return "choose another key_id for the key, or set key_id back. Or free the ID first, by giving the object that " +
+			"uses it another one. The key keeps its old ID until then. To see what uses the ID, " + f.listing(id)
 	}
 	if f.Kind != nil && e.Whole == f.Kind.Type {
-		return fmt.Sprintf("if the %s that uses the ID is the one you want, adopt it:\n\n%s\n\nOtherwise choose another key_id, or leave it out to get a random one.",
+		return fmt.Sprintf("if the %s that uses the ID is the one you want, adopt it:\n\n%s\n\nOtherwise choose another "+
+			"key_id, or leave it out to get a random one.",
 			f.Kind.Noun, HowToImport(f.resourceType(), id))
 	}
-	return "choose another key_id, or leave it out to get a random one. What uses the ID is not a whole key of this resource's type, so it cannot be imported. To see it, " +
+	return "choose another key_id, or leave it out to get a random one. What uses the ID is not a whole key of this " +
+		"resource's type, so it cannot be imported. To see it, " +
 		f.listing(id)
 }
 
@@ -210,27 +236,33 @@ func nextHalfPair(f Failure) string {
 	}
 	id := object.FormatID(e.ID)
 	if f.Kind == nil { // a data source, which has no state to restore the key from
-		return "restore the missing half from the token's backup, or with the tool that made the key, and run Terraform again. To see what the token holds of the key, " +
+		return "restore the missing half from the token's backup, or with the tool that made the key, and run Terraform " +
+			"again. To see what the token holds of the key, " +
 			f.listing(id)
 	}
 	if e.Other != nil {
-		return "both halves are there, but under two IDs, as an interrupted change of key_id leaves them. Bring them together again:\n\n  " +
+		return "both halves are there, but under two IDs, as an interrupted change of key_id leaves them. Bring them " +
+			"together again:\n\n  " +
 			f.command("--id", object.FormatID(e.Other.ID), "--type", objectTypes[e.Other.Class], "--set-id", id) +
 			"\n\nThen run terraform plan. No new key is made in the meantime."
 	}
 	if e.Missing == "private key" {
-		return "restore the private half from the token's backup, if there is one: without it, the key pair cannot sign or decrypt. If the key is lost, remove what is left of it " +
-			"and make Terraform forget it. The next terraform apply then makes a new key:\n\n  " +
+		return "restore the private half from the token's backup, if there is one: without it, the key pair cannot sign " +
+			"or decrypt. If the key is lost, remove what is left of it and make Terraform forget it. The next terraform " +
+			"apply then makes a new key:\n\n  " +
 			f.command("--delete-object", "--type", "pubkey", "--id", id) + "\n  terraform state rm " + f.resourceType() + ".NAME"
 	}
-	return "the private half still works, but nobody can read the public key from the token. Restore the public half from the token's backup, or write it anew from the public key in " +
-		"the state:\n\n  terraform state show -no-color " + f.resourceType() + ".NAME | sed -n '/BEGIN PUBLIC/,/END PUBLIC/s/^ *//p' > public.pem\n  openssl pkey -pubin -in public.pem -outform DER -out public.der\n  " +
+	return "the private half still works, but nobody can read the public key from the token. Restore the public half " +
+		"from the token's backup, or write it anew from the public key in the state:\n\n  terraform state show -no-color " +
+		f.resourceType() + ".NAME | sed -n '/BEGIN PUBLIC/,/END PUBLIC/s/^ *//p' > public.pem\n  openssl pkey -pubin -in " +
+		"public.pem -outform DER -out public.der\n  " +
 		f.command("--write-object", "public.der", "--type", "pubkey", "--id", id, "--label", e.Present.Label)
 }
 
 func nextDifferentKey(f Failure) string {
-	return "nothing was changed, because the key on the token is not the key in the state. Run terraform plan, which warns of it; the next apply takes the key on the token into the state. " +
-		"If this configuration must not change or destroy that key, make Terraform forget it instead:\n\n  terraform state rm " + f.resourceType() + ".NAME"
+	return "nothing was changed, because the key on the token is not the key in the state. Run terraform plan, which " +
+		"warns of it; the next apply takes the key on the token into the state. If this configuration must not change or " +
+		"destroy that key, make Terraform forget it instead:\n\n  terraform state rm " + f.resourceType() + ".NAME"
 }
 
 func nextMoved(f Failure) string {
@@ -239,7 +271,8 @@ func nextMoved(f Failure) string {
 		return otherwise.next(f)
 	}
 	var text strings.Builder
-	text.WriteString("the state is kept, and no new key is made. Either let the state follow the key (this changes the state only):\n\n" +
+	text.WriteString("the state is kept, and no new key is made. Either let the state follow the key (this changes the " +
+		"state only):\n\n" +
 		"  terraform state rm " + f.resourceType() + ".NAME\n  terraform import " + f.resourceType() + ".NAME " + e.To +
 		"\n\nor give the key its old ID back:\n")
 	for _, part := range f.Kind.Parts {
@@ -253,27 +286,33 @@ func nextNotFound(f Failure) string {
 		return otherwise.next(f)
 	}
 	if f.Doing == Import {
-		return "nothing was imported. Check the key ID, and check that this is the right token" + f.where() + ". To see what it holds:\n\n  " + f.command("--list-objects")
+		return "nothing was imported. Check the key ID, and check that this is the right token" + f.where() +
+			". To see what it holds:\n\n  " + f.command("--list-objects")
 	}
-	return "the state is kept, and no new key is made: a wrong token or partition, or a replica that lags behind, looks just like a lost key. If this is the wrong token" + f.where() +
-		", correct the provider's configuration. If the key is lost for good, make Terraform forget it. The next terraform apply then makes a new key:\n\n" +
+	return "the state is kept, and no new key is made: a wrong token or partition, or a replica that lags behind, " +
+		"looks just like a lost key. If this is the wrong token" + f.where() +
+		", correct the provider's configuration. If the key is lost for good, make Terraform forget it. The next " +
+		"terraform apply then makes a new key:\n\n" +
 		"  terraform state rm " + f.resourceType() + ".NAME\n\n" +
 		"(With deletion_policy = \"delete\" or \"abandon\", Terraform plans a new key without this step.)"
 }
 
 func nextMalformed(f Failure) string {
 	if e, ok := errors.AsType[*object.MalformedError](f.Err); ok && e.Unclassified() {
-		return "the state is kept. The token does not say what the object is: pkcs11-tool lists it as a data object without a label, and cannot destroy it. If it was part of a key, " +
-			"restore that key from the token's backup; no new key is made under its ID in the meantime. To see what is left of the key:\n\n  " + f.command("--list-objects")
+		return "the state is kept. The token does not say what the object is: pkcs11-tool lists it as a data object " +
+			"without a label, and cannot destroy it. If it was part of a key, restore that key from the token's backup; no " +
+			"new key is made under its ID in the meantime. To see what is left of the key:\n\n  " + f.command("--list-objects")
 	}
-	return "look at the object with another tool. If you do not want it, destroy it there; this provider does not use it:\n\n  " + f.command("--list-objects")
+	return "look at the object with another tool. If you do not want it, destroy it there; this provider does not use " +
+		"it:\n\n  " + f.command("--list-objects")
 }
 
 func nextNoMatch(f Failure) string {
 	if e, ok := errors.AsType[*object.MatchError](f.Err); ok && len(e.Found) > 0 {
 		return "name one of them more exactly: by its key_id, or by a uri with both its label and its ID."
 	}
-	return "correct the name. If the same configuration makes the key, refer to the resource's uri, or add depends_on, so that the key is read after it is made. To see what the token holds" +
+	return "correct the name. If the same configuration makes the key, refer to the resource's uri, or add depends_on, " +
+		"so that the key is read after it is made. To see what the token holds" +
 		f.where() + ":\n\n  " + f.command("--list-objects")
 }
 
@@ -281,8 +320,9 @@ func nextUnchangeable(f Failure) string {
 	if f.Doing != Update {
 		return otherwise.next(f)
 	}
-	return "this token does not change that in place. Either take the change back in the configuration, or replace the key by a new one: allow that with deletion_policy, " +
-		"apply it, then run terraform apply -replace=" + f.resourceType() + ".NAME"
+	return "this token does not change that in place. Either take the change back in the configuration, or replace the " +
+		"key by a new one: allow that with deletion_policy, apply it, then run terraform apply -replace=" +
+		f.resourceType() + ".NAME"
 }
 
 func nextNoAnswer(f Failure) string {
@@ -294,7 +334,8 @@ func nextNoAnswer(f Failure) string {
 	case f.Doing == Read || f.Doing == Import:
 		return "check that the token answers, then run terraform plan again. " + slow + ask
 	}
-	return "the call may still take effect. Check that the token answers, then run terraform plan, which compares the token with the state. " + slow + ask
+	return "the call may still take effect. Check that the token answers, then run terraform plan, which compares the " +
+		"token with the state. " + slow + ask
 }
 
 // where is " (slot ...)" where the token was opened.

@@ -55,26 +55,45 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		says    []string
 		not     []string
 	}{
-		{"a new key with a taken ID can be an import", Failure{Doing: Create, Kind: &rsa, Err: taken}, []string{"terraform import hsm_rsa_keypair.NAME 6b31"}, []string{"old ID"}},
-		{"a key that is to have a taken ID keeps its own", Failure{Doing: Update, Kind: &rsa, Err: taken}, []string{"keeps its old ID", "look for the ID 6b31"}, []string{"terraform import"}},
-		{"a lost private half is removed", Failure{Doing: Read, Kind: &rsa, Err: half}, []string{"--delete-object --type pubkey --id 6b31", "terraform state rm hsm_rsa_keypair.NAME"}, nil},
-		{"a data source has no state to restore a half from", Failure{Doing: "Read Keys", Err: half}, []string{"restore the missing half", "look for the ID 6b31"}, []string{".NAME"}},
-		{"two halves under two IDs are brought together", Failure{Doing: Read, Kind: &rsa, Err: apart}, []string{"--id 6b32 --type pubkey --set-id 6b31"}, []string{"state rm"}},
-		{"a key that has moved gets all its parts back", Failure{Doing: Read, Kind: &rsa, Err: &MovedError{From: "6b31", To: "6b32"}},
-			[]string{"terraform import hsm_rsa_keypair.NAME 6b32", "--id 6b32 --type pubkey --set-id 6b31", "--id 6b32 --type privkey --set-id 6b31"}, nil},
-		{"a key that an import does not find is no lost key", Failure{Doing: Import, Kind: &rsa, Err: object.ErrNotFound}, []string{"nothing was imported"}, []string{"state rm"}},
-		{"a key that a refresh does not find may be lost", Failure{Doing: Read, Kind: &rsa, Err: object.ErrNotFound}, []string{"no new key is made", "terraform state rm hsm_rsa_keypair.NAME"}, nil},
-		{"a data source that finds no key has nothing in the state", Failure{Doing: "Read Keys", Err: object.ErrNotFound}, []string{"--list-objects"}, []string{"state rm"}},
-		{"a change that a token refuses can be a new key", Failure{Doing: Update, Kind: &rsa, Err: cryptoki.CKR_ATTRIBUTE_READ_ONLY}, []string{"terraform apply -replace=hsm_rsa_keypair.NAME"}, nil},
-		{"a creation that a token refuses is no change", Failure{Doing: Create, Kind: &rsa, Err: cryptoki.CKR_ATTRIBUTE_READ_ONLY}, []string{"token's own log"}, []string{"-replace"}},
-		{"a creation that hangs may still happen", Failure{Doing: Create, Kind: &rsa, Err: hang}, []string{"may still take effect", "timeouts"}, nil},
-		{"a read that hangs changes nothing", Failure{Doing: Read, Kind: &rsa, Err: hang}, []string{"timeouts"}, []string{"take effect"}},
-		{"of several tokens one is named by more", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{Matches: 2}}, []string{"which of the tokens above"}, []string{"plug"}},
-		{"where there is no token at all, one is plugged in", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}}, []string{"plug the token in"}, []string{"above"}},
-		{"where no token matches, one of those that are there is chosen", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{Tokens: make([]hsm.TokenInfo, 1)}},
+		{"a new key with a taken ID can be an import", Failure{Doing: Create, Kind: &rsa, Err: taken},
+			[]string{"terraform import hsm_rsa_keypair.NAME 6b31"}, []string{"old ID"}},
+		{"a key that is to have a taken ID keeps its own", Failure{Doing: Update, Kind: &rsa, Err: taken},
+			[]string{"keeps its old ID", "look for the ID 6b31"}, []string{"terraform import"}},
+		{"a lost private half is removed", Failure{Doing: Read, Kind: &rsa, Err: half}, []string{"--delete-object --type " +
+			"pubkey --id 6b31", "terraform state rm hsm_rsa_keypair.NAME"}, nil},
+		{"a data source has no state to restore a half from", Failure{Doing: "Read Keys", Err: half},
+			[]string{"restore the missing half", "look for the ID 6b31"}, []string{".NAME"}},
+		{"two halves under two IDs are brought together", Failure{Doing: Read, Kind: &rsa, Err: apart},
+			[]string{"--id 6b32 --type pubkey --set-id 6b31"}, []string{"state rm"}},
+		{"a key that has moved gets all its parts back", Failure{Doing: Read, Kind: &rsa, Err: &MovedError{From: "6b31",
+			To: "6b32"}},
+			[]string{"terraform import hsm_rsa_keypair.NAME 6b32", "--id 6b32 --type pubkey --set-id 6b31",
+				"--id 6b32 --type privkey --set-id 6b31"}, nil},
+		{"a key that an import does not find is no lost key", Failure{Doing: Import, Kind: &rsa, Err: object.ErrNotFound},
+			[]string{"nothing was imported"}, []string{"state rm"}},
+		{"a key that a refresh does not find may be lost", Failure{Doing: Read, Kind: &rsa, Err: object.ErrNotFound},
+			[]string{"no new key is made", "terraform state rm hsm_rsa_keypair.NAME"}, nil},
+		{"a data source that finds no key has nothing in the state", Failure{Doing: "Read Keys", Err: object.ErrNotFound},
+			[]string{"--list-objects"}, []string{"state rm"}},
+		{"a change that a token refuses can be a new key", Failure{Doing: Update, Kind: &rsa,
+			Err: cryptoki.CKR_ATTRIBUTE_READ_ONLY}, []string{"terraform apply -replace=hsm_rsa_keypair.NAME"}, nil},
+		{"a creation that a token refuses is no change", Failure{Doing: Create, Kind: &rsa,
+			Err: cryptoki.CKR_ATTRIBUTE_READ_ONLY}, []string{"token's own log"}, []string{"-replace"}},
+		{"a creation that hangs may still happen", Failure{Doing: Create, Kind: &rsa, Err: hang},
+			[]string{"may still take effect", "timeouts"}, nil},
+		{"a read that hangs changes nothing", Failure{Doing: Read, Kind: &rsa, Err: hang}, []string{"timeouts"},
+			[]string{"take effect"}},
+		{"of several tokens one is named by more", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{Matches: 2}},
+			[]string{"which of the tokens above"}, []string{"plug"}},
+		{"where there is no token at all, one is plugged in", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}},
+			[]string{"plug the token in"}, []string{"above"}},
+		{"where no token matches, one of those that are there is chosen", Failure{Doing: Read, Kind: &rsa,
+			Err: &hsm.TokenError{Tokens: make([]hsm.TokenInfo, 1)}},
 			[]string{"choose one of the tokens above"}, nil},
-		{"no library is none that fails to load", Failure{Doing: Read, Kind: &rsa, Err: &hsm.LibraryError{}}, []string{"give the path", "HSM_LIBRARY"}, []string{"check the path"}},
-		{"the module of the configuration initialises", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrTokenNotInitialized, Provider: Provider{Library: "/m.so"}}, []string{"--module /m.so --slot SLOT --init-token"}, nil},
+		{"no library is none that fails to load", Failure{Doing: Read, Kind: &rsa, Err: &hsm.LibraryError{}},
+			[]string{"give the path", "HSM_LIBRARY"}, []string{"check the path"}},
+		{"the module of the configuration initialises", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrTokenNotInitialized,
+			Provider: Provider{Library: "/m.so"}}, []string{"--module /m.so --slot SLOT --init-token"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			detail := c.failure.Diagnostic().Detail()
@@ -101,8 +120,10 @@ func TestADiagnosticTellsOfTheConfigurationAndNotThePIN(t *testing.T) {
 	if !strings.Contains(missing, `The token is selected by label "a" (from token_label) and slot ID 1 (from HSM_SLOT).`) {
 		t.Errorf("it says %s", missing)
 	}
-	leaks := Failure{Doing: Read, Kind: &rsa, Err: errors.New("bad PIN 48151623"), Provider: provider}.Diagnostic().Detail()
-	if !strings.HasPrefix(leaks, "Bad PIN (sensitive).") || strings.Contains(leaks, "48151623") || strings.Contains(leaks, "selected") {
+	leaks := Failure{Doing: Read, Kind: &rsa, Err: errors.New("bad PIN 48151623"),
+		Provider: provider}.Diagnostic().Detail()
+	if !strings.HasPrefix(leaks, "Bad PIN (sensitive).") || strings.Contains(leaks,
+		"48151623") || strings.Contains(leaks, "selected") {
 		t.Errorf("it says %s", leaks)
 	}
 }
@@ -113,11 +134,15 @@ func TestAnImportThatIsRefusedSaysWhatWasFound(t *testing.T) {
 		err   error
 		parts []string
 	}{
-		{&SelectionError{URI: "pkcs11:object=a", Noun: "key pair"}, []string{"pkcs11:object=a names no key pair of this type on this token"}},
-		{&SelectionError{URI: "pkcs11:object=a", Noun: "key pair", Found: found}, []string{"names 2 key pairs:", `"a", key_id 6b31`, `"b", key_id 6b32`}},
+		{&SelectionError{URI: "pkcs11:object=a", Noun: "key pair"}, []string{"pkcs11:object=a names no key pair of this " +
+			"type on this token"}},
+		{&SelectionError{URI: "pkcs11:object=a", Noun: "key pair", Found: found}, []string{"names 2 key pairs:",
+			`"a", key_id 6b31`, `"b", key_id 6b32`}},
 		{&LabelError{Asked: "a", Found: "b"}, []string{`says label "a"`, `labelled "b"`}},
-		{&MovedError{From: "6b31", To: "6b32", Label: "a", Noun: "key pair"}, []string{"no key pair has the key ID 6b31 any more; the same key", `under the ID 6b32 (label "a")`}},
-		{&MovedError{From: "6b31", To: "6b32", Label: "a", Noun: "secret key", Doubtful: true}, []string{"may be another key"}},
+		{&MovedError{From: "6b31", To: "6b32", Label: "a", Noun: "key pair"}, []string{"no key pair has the key ID 6b31 " +
+			"any more; the same key", `under the ID 6b32 (label "a")`}},
+		{&MovedError{From: "6b31", To: "6b32", Label: "a", Noun: "secret key", Doubtful: true},
+			[]string{"may be another key"}},
 	} {
 		for _, part := range c.parts {
 			if !strings.Contains(c.err.Error(), part) {
