@@ -111,8 +111,6 @@ const (
 	surplus = 8191
 	// maxSurplus bounds what a module may ask for instead. The largest signature there is (SLH-DSA) has 49,856 bytes.
 	maxSurplus = 64 << 10
-	// telling is how many bytes that were not written tell that none was.
-	telling = 8
 )
 
 // transform has the module turn an input into an output, in one call with a buffer that is large enough. Only where
@@ -150,8 +148,8 @@ func transform(
 		return nil, LieError("no bytes at all")
 	case size == len(data)+surplus && int(*length) == size:
 		return nil, LieError("it wrote no length")
-	case *length >= telling && untouched(out[:*length]):
-		return nil, lie("%d bytes of which it wrote none", *length)
+	case cutShort(out[:*length]):
+		return nil, lie("%d bytes of which it wrote fewer", *length)
 	}
 	return append([]byte{}, out[:*length]...), nil
 }

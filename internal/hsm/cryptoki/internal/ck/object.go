@@ -62,7 +62,8 @@ type Request struct {
 
 	Value  []byte // nil where none came back, or none that fits the room
 	Length uint   // the length of the value, Unknown where it is not available
-	Blank  bool   // the module wrote neither a length nor a value
+	// Unwritten says that the module wrote no value, or not to the end that the length gives it.
+	Unwritten bool
 }
 
 // GetAttributeValue calls C_GetAttributeValue once, for all of the requests. It fills them in whatever the code:
@@ -88,12 +89,13 @@ func (l *Library) GetAttributeValue(session, object uint, requests []Request) er
 	for i := range requests {
 		r := &requests[i]
 		length := *(*ulong)(unsafe.Add(template, i*C.sizeof_CK_ATTRIBUTE+C.LAST))
-		r.Length = number(length)
-		if r.Blank = r.Room > 0 && uint64(length) == uint64(r.Room) && untouched(r.Value); r.Blank {
-			r.Length = Unknown
-		}
+		r.Length, r.Unwritten = number(length), false
 		if r.Room == 0 || uint64(r.Length) > uint64(r.Room) {
 			r.Value = nil
+			continue
+		}
+		if value := r.Value[:r.Length]; int(r.Length) == r.Room && untouched(value) || cutShort(value) {
+			r.Length, r.Value, r.Unwritten = Unknown, nil, true
 			continue
 		}
 		r.Value = r.Value[:r.Length]
