@@ -237,7 +237,7 @@ func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes", t, a.Length))
 		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
 			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes where there was room for %d", t, a.Length, a.Room))
-		case a.Value != nil && !(again && tooSmall):
+		case a.Value != nil && (!again || !tooSmall):
 			r.Attributes[t] = a.Value
 		case there && a.Length > 0: // longer than the buffer was, or the length that was asked for
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: int(a.Length)})

@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	hsmtest.Tokens = 6
+	hsmtest.Tokens = 10
 	os.Exit(hsmtest.Main(m))
 }
 

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,11 +116,13 @@ func (st *stage) calls(ctx context.Context) map[string]func(s *cryptoki.Session)
 			s, err := st.module.OpenSession(ctx, st.slot, false)
 			return s != nil, err
 		},
-		"C_GetSessionInfo":    func(s *cryptoki.Session) (any, error) { return s.GetSessionInfo(ctx) },
-		"C_GetAttributeValue": func(s *cryptoki.Session) (any, error) { return s.GetAttributeValue(ctx, st.rsa.Private, types) },
-		"C_FindObjects":       func(s *cryptoki.Session) (any, error) { return s.FindObjects(ctx, nil) },
-		"C_GenerateKeyPair":   func(s *cryptoki.Session) (any, error) { return generateEC(ctx, s) },
-		"C_GenerateKey":       func(s *cryptoki.Session) (any, error) { return generateAES(ctx, s) },
+		"C_GetSessionInfo": func(s *cryptoki.Session) (any, error) { return s.GetSessionInfo(ctx) },
+		"C_GetAttributeValue": func(s *cryptoki.Session) (any, error) {
+			return s.GetAttributeValue(ctx, st.rsa.Private, types)
+		},
+		"C_FindObjects":     func(s *cryptoki.Session) (any, error) { return s.FindObjects(ctx, nil) },
+		"C_GenerateKeyPair": func(s *cryptoki.Session) (any, error) { return generateEC(ctx, s) },
+		"C_GenerateKey":     func(s *cryptoki.Session) (any, error) { return generateAES(ctx, s) },
 		"C_Sign": func(s *cryptoki.Session) (any, error) {
 			return s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, st.rsa.Private, block)
 		},
@@ -140,8 +142,14 @@ func (st *stage) calls(ctx context.Context) map[string]func(s *cryptoki.Session)
 	}
 }
 
-// TestEachLieIsAnError has the module lie in each way about each function: what comes of it is an error that names the
-// function, and the session is not used again.
+// ofModule are the functions that no session takes part in.
+var ofModule = []string{
+	"C_GetInfo", "C_GetSlotList", "C_GetSlotInfo", "C_GetTokenInfo", "C_GetMechanismList", "C_GetMechanismInfo",
+	"C_OpenSession",
+}
+
+// TestEachLieIsAnError has the module lie in each way about each function: what comes of it is an error that names
+// the function, and the session is not used again.
 func TestEachLieIsAnError(t *testing.T) {
 	st := newStage(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -207,8 +215,7 @@ func TestEachLieIsAnError(t *testing.T) {
 			if !ok || answer.Function != l.Function || answer.Problem == "" {
 				t.Fatalf("got %v, %v", got, err)
 			}
-			if ofSession := s.Lost(); !ofSession && !strings.Contains(" C_GetInfo C_GetSlotList C_GetSlotInfo C_GetTokenInfo "+
-				"C_GetMechanismList C_GetMechanismInfo C_OpenSession ", " "+l.Function+" ") {
+			if !s.Lost() && !slices.Contains(ofModule, l.Function) {
 				t.Error("the session is taken for good")
 			}
 		})

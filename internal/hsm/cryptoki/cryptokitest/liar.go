@@ -34,6 +34,7 @@ const (
 	Second  Kind = "second"  // Length, where there is a buffer
 	Write   Kind = "write"   // the call is not made; so many bytes or elements are written as Number, which the length is
 	Small   Kind = "small"   // CKR_BUFFER_TOO_SMALL, and Number is the length wanted
+	Grow    Kind = "grow"    // Small, as long as the buffer is shorter than Number; then the call is made: no lie
 	Handle  Kind = "handle"  // the call is made, and Number stands for each handle that it gives
 	Garbage Kind = "garbage" // the call is made, and the structure that it gives filled with 0xFF
 	Missing Kind = "missing" // the list of functions lacks this one; to be told before the module is loaded
@@ -92,12 +93,13 @@ func (l *Liar) Repent(t testing.TB) {
 	}
 }
 
-// Lists are the calls in which the module gave its list of functions, in order: C_GetInterface, C_GetFunctionList.
-func (l *Liar) Lists(t testing.TB) []string {
+// Journal has a line for each time that the module gave its list of functions or was initialised, in order:
+// "C_GetInterface", "C_GetFunctionList", and "C_Initialize" with the string that it was given, or NULL.
+func (l *Liar) Journal(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile(l.journal)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Fields(string(text))
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }

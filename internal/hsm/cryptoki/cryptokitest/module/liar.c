@@ -2,7 +2,9 @@
 // about. Package cryptokitest builds it, with the path of the module behind as TARGET, and two files:
 //
 //	CONTROL  one line, read at each call: FUNCTION LIE NUMBER ATTRIBUTE
-//	JOURNAL  a line for each call of C_GetInterface and C_GetFunctionList
+//	JOURNAL  a line for each call of C_GetInterface, C_GetFunctionList and C_Initialize, the last with its string
+//
+// The string that C_Initialize is given is for this module, and not passed on.
 //
 // It is built for platforms that pass the arguments of every PKCS#11 function as words in registers and on the stack,
 // in order: Linux and macOS on amd64 and arm64.
@@ -17,6 +19,7 @@ typedef word (*function_t)(word, word, word, word, word, word, word, word);
 typedef struct { unsigned char version[2]; function_t functions[68]; } list_t;
 typedef struct { const char *name; void *list; word flags; } interface_t;
 typedef struct { word type; void *value; word length; } attribute_t;
+typedef struct { void *mutexes[4]; word flags; char *reserved, *behind; } initialize_args_t;
 
 #define BUFFER_TOO_SMALL 0x150
 
@@ -74,10 +77,10 @@ static struct lie told(void) {
 	return l;
 }
 
-static void note(const char *function) {
+static void note(const char *function, const char *string) {
 	FILE *f = fopen(JOURNAL, "a");
 	if (f != NULL) {
-		fprintf(f, "%s\n", function);
+		fprintf(f, "%s%s\n", function, string);
 		fclose(f);
 	}
 }
@@ -108,10 +111,21 @@ static word call(int n, word a[8]) {
 		*length = l.number;
 		return BUFFER_TOO_SMALL;
 	}
+	if (mine && IS("grow") && *length < l.number) {
+		*length = l.number;
+		return BUFFER_TOO_SMALL;
+	}
 	if (mine && IS("write") && buffer != 0) {
 		memset((void *)buffer, 'A', l.number * (f->element ? f->element : 1));
 		*length = l.number;
 		return 0;
+	}
+	initialize_args_t args;
+	if (n == 0) {
+		args = *(initialize_args_t *)a[0];
+		note("C_Initialize ", args.reserved == NULL ? "NULL" : args.behind != NULL ? "not followed by NULL" : args.reserved);
+		args.reserved = NULL;
+		a[0] = (word)&args;
 	}
 	word rv = behind->functions[n](a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
 	if (!mine)
@@ -159,7 +173,7 @@ static void show(void) {
 }
 
 word C_GetFunctionList(list_t **list) {
-	note("C_GetFunctionList");
+	note("C_GetFunctionList", "");
 	struct lie l = told();
 	int mine = strcmp(l.function, "C_GetFunctionList") == 0;
 	show();
@@ -173,7 +187,7 @@ word C_GetFunctionList(list_t **list) {
 #ifdef WITH_INTERFACE
 word C_GetInterface(const char *name, void *version, interface_t **answer, word flags) {
 	(void)version;
-	note("C_GetInterface");
+	note("C_GetInterface", "");
 	struct lie l = told();
 	static interface_t interface;
 	static list_t strange;
