@@ -2,13 +2,13 @@ package cryptoki
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
 
 // AttributeType is a CK_ATTRIBUTE_TYPE.
@@ -46,23 +46,57 @@ const (
 	CKA_CHECK_VALUE       AttributeType = pkcs11.CKA_CHECK_VALUE
 )
 
-// names are for messages: an attribute that a token got wrong is named, not numbered.
-var names = map[AttributeType]string{
-	CKA_CLASS: "CKA_CLASS", CKA_TOKEN: "CKA_TOKEN", CKA_PRIVATE: "CKA_PRIVATE", CKA_LABEL: "CKA_LABEL",
-	CKA_VALUE: "CKA_VALUE", CKA_VALUE_LEN: "CKA_VALUE_LEN", CKA_KEY_TYPE: "CKA_KEY_TYPE", CKA_ID: "CKA_ID",
-	CKA_SENSITIVE: "CKA_SENSITIVE", CKA_ENCRYPT: "CKA_ENCRYPT", CKA_DECRYPT: "CKA_DECRYPT", CKA_WRAP: "CKA_WRAP",
-	CKA_UNWRAP: "CKA_UNWRAP", CKA_SIGN: "CKA_SIGN", CKA_SIGN_RECOVER: "CKA_SIGN_RECOVER", CKA_VERIFY: "CKA_VERIFY",
-	CKA_VERIFY_RECOVER: "CKA_VERIFY_RECOVER", CKA_DERIVE: "CKA_DERIVE", CKA_MODULUS: "CKA_MODULUS",
-	CKA_MODULUS_BITS: "CKA_MODULUS_BITS", CKA_PUBLIC_EXPONENT: "CKA_PUBLIC_EXPONENT",
-	CKA_EXTRACTABLE: "CKA_EXTRACTABLE", CKA_LOCAL: "CKA_LOCAL", CKA_NEVER_EXTRACTABLE: "CKA_NEVER_EXTRACTABLE",
-	CKA_ALWAYS_SENSITIVE: "CKA_ALWAYS_SENSITIVE", CKA_EC_PARAMS: "CKA_EC_PARAMS", CKA_EC_POINT: "CKA_EC_POINT",
-	CKA_CHECK_VALUE: "CKA_CHECK_VALUE",
+// attributes is the one table of what is known of an attribute.
+var attributes = map[AttributeType]struct {
+	name string // in the specification
+	room int    // the buffer set out beforehand, in bytes
+	// everywhere are the attributes that each key object has and shows, of a length nobody bounds. Where one of
+	// them does not come back, the buffer may have been the reason, whatever the code: a module that has several
+	// things to complain of names just one.
+	everywhere bool
+}{
+	CKA_CLASS:             {name: "CKA_CLASS", room: number},
+	CKA_TOKEN:             {name: "CKA_TOKEN", room: flag},
+	CKA_PRIVATE:           {name: "CKA_PRIVATE", room: flag},
+	CKA_LABEL:             {name: "CKA_LABEL", room: defaultRoom, everywhere: true},
+	CKA_VALUE:             {name: "CKA_VALUE", room: defaultRoom},
+	CKA_VALUE_LEN:         {name: "CKA_VALUE_LEN", room: number},
+	CKA_KEY_TYPE:          {name: "CKA_KEY_TYPE", room: number},
+	CKA_ID:                {name: "CKA_ID", room: defaultRoom, everywhere: true},
+	CKA_SENSITIVE:         {name: "CKA_SENSITIVE", room: flag},
+	CKA_ENCRYPT:           {name: "CKA_ENCRYPT", room: flag},
+	CKA_DECRYPT:           {name: "CKA_DECRYPT", room: flag},
+	CKA_WRAP:              {name: "CKA_WRAP", room: flag},
+	CKA_UNWRAP:            {name: "CKA_UNWRAP", room: flag},
+	CKA_SIGN:              {name: "CKA_SIGN", room: flag},
+	CKA_SIGN_RECOVER:      {name: "CKA_SIGN_RECOVER", room: flag},
+	CKA_VERIFY:            {name: "CKA_VERIFY", room: flag},
+	CKA_VERIFY_RECOVER:    {name: "CKA_VERIFY_RECOVER", room: flag},
+	CKA_DERIVE:            {name: "CKA_DERIVE", room: flag},
+	CKA_MODULUS:           {name: "CKA_MODULUS", room: 2048}, // that of 16,384 bits
+	CKA_MODULUS_BITS:      {name: "CKA_MODULUS_BITS", room: number},
+	CKA_PUBLIC_EXPONENT:   {name: "CKA_PUBLIC_EXPONENT", room: defaultRoom},
+	CKA_EXTRACTABLE:       {name: "CKA_EXTRACTABLE", room: flag},
+	CKA_LOCAL:             {name: "CKA_LOCAL", room: flag},
+	CKA_NEVER_EXTRACTABLE: {name: "CKA_NEVER_EXTRACTABLE", room: flag},
+	CKA_ALWAYS_SENSITIVE:  {name: "CKA_ALWAYS_SENSITIVE", room: flag},
+	CKA_EC_PARAMS:         {name: "CKA_EC_PARAMS", room: defaultRoom},
+	CKA_EC_POINT:          {name: "CKA_EC_POINT", room: defaultRoom},
+	CKA_CHECK_VALUE:       {name: "CKA_CHECK_VALUE", room: defaultRoom},
 }
+
+// Rooms. Flags and numbers get what they need and no more: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
+const (
+	flag         = 1
+	number       = ck.ULongSize
+	defaultRoom  = 512
+	maxAttribute = 1 << 20 // no attribute read here comes near; a module that says more lies
+)
 
 // String is the attribute's name in the specification.
 func (t AttributeType) String() string {
-	if name, ok := names[t]; ok {
-		return name
+	if a, ok := attributes[t]; ok {
+		return a.name
 	}
 	return fmt.Sprintf("attribute 0x%X", uint(t))
 }
@@ -94,10 +128,8 @@ func Bool(t AttributeType, v bool) Attribute {
 	return Attribute{t, []byte{0}}
 }
 
-// ULong encodes a CK_ULONG in the machine's byte order.
-func ULong(t AttributeType, v uint) Attribute {
-	return Attribute{t, binary.NativeEndian.AppendUint64(nil, uint64(v))}
-}
+// ULong encodes a CK_ULONG in the machine's byte order, as wide as it is on this platform.
+func ULong(t AttributeType, v uint) Attribute { return Attribute{t, ck.ULong(v)} }
 
 // Bytes encodes a byte string, a text or a big integer.
 func Bytes(t AttributeType, v []byte) Attribute { return Attribute{t, v} }
@@ -117,114 +149,103 @@ func (a Attributes) Bool(t AttributeType) (value, known bool, err error) {
 	return v[0] != 0, true, nil
 }
 
-// ULong decodes a CK_ULONG in the machine's byte order; known is false where the attribute did not come back.
+// ULong decodes a CK_ULONG in the machine's byte order; known is false where the attribute did not come back. A number
+// that the token does not tell is Unknown.
 func (a Attributes) ULong(t AttributeType) (value uint, known bool, err error) {
 	v, ok := a[t]
 	switch {
 	case !ok:
 		return 0, false, nil
-	case len(v) != 8:
-		return 0, false, fmt.Errorf("%s is %d bytes long where CK_ULONG has 8", t, len(v))
+	case len(v) != ck.ULongSize:
+		return 0, false, fmt.Errorf("%s is %d bytes long where CK_ULONG has %d", t, len(v), ck.ULongSize)
 	}
-	return uint(binary.NativeEndian.Uint64(v)), true, nil
+	return ck.ULongOf(v), true, nil
 }
-
-const (
-	maxAttribute = 1 << 20 // bytes; no attribute read here comes near, a module that says more lies
-	defaultRoom  = 512     // bytes
-)
-
-// rooms are the buffers set out beforehand, in bytes, where defaultRoom will not do: flags and numbers need
-// no more than 8, an RSA modulus of 16,384 bits has 2,048.
-var rooms = map[AttributeType]int{
-	CKA_CLASS: 8, CKA_TOKEN: 8, CKA_PRIVATE: 8, CKA_VALUE_LEN: 8, CKA_KEY_TYPE: 8, CKA_SENSITIVE: 8,
-	CKA_ENCRYPT: 8, CKA_DECRYPT: 8, CKA_WRAP: 8, CKA_UNWRAP: 8, CKA_SIGN: 8, CKA_SIGN_RECOVER: 8, CKA_VERIFY: 8,
-	CKA_VERIFY_RECOVER: 8, CKA_DERIVE: 8, CKA_MODULUS_BITS: 8, CKA_EXTRACTABLE: 8, CKA_LOCAL: 8,
-	CKA_NEVER_EXTRACTABLE: 8, CKA_ALWAYS_SENSITIVE: 8, CKA_MODULUS: 2048,
-}
-
-// everywhere are the attributes that each key object has and shows, of a length nobody bounds. Where one of
-// them does not come back, the buffer may have been the reason, whatever the code: a module that has several
-// things to complain of names just one.
-var everywhere = map[AttributeType]bool{CKA_ID: true, CKA_LABEL: true}
 
 // Reading is what one C_GetAttributeValue brought.
 type Reading struct {
 	Attributes Attributes
-	short      []request // those to ask for again: the buffer was too small, or may have been
+	short      []ck.Request // those to ask for again: the buffer was too small, or may have been
 }
 
 // GetAttributeValue reads the attributes of one object in one call, with buffers set out beforehand. What
 // the object lacks (CKR_ATTRIBUTE_TYPE_INVALID) or hides (CKR_ATTRIBUTE_SENSITIVE) is left out of the answer
 // and is no error. Only where a value did not fit are its length, then its bytes asked for.
 func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []AttributeType) (Attributes, error) {
-	requests := make([]request, len(types))
+	requests := make([]ck.Request, len(types))
 	for i, t := range types {
-		room, ok := rooms[t]
-		if !ok {
-			room = defaultRoom
+		room := defaultRoom
+		if a, ok := attributes[t]; ok {
+			room = a.room
 		}
-		requests[i] = request{attribute: t, room: room}
+		requests[i] = ck.Request{Type: uint(t), Room: room}
 	}
-	first, err := s.getAttributeValue(ctx, object, requests)
-	if err != nil || len(first.short) == 0 {
-		return first.Attributes, err
-	}
-	lengths, err := s.getAttributeValue(ctx, object, first.short)
-	if err != nil || len(lengths.short) == 0 {
-		return first.Attributes, err
-	}
-	second, err := s.getAttributeValue(ctx, object, lengths.short)
+	first, err := s.getAttributeValue(ctx, object, requests, false)
 	if err != nil {
 		return nil, err
 	}
-	if len(second.short) > 0 {
-		problem := fmt.Sprintf("%s does not fit a buffer of the length that the module gave", second.short[0].attribute)
-		return nil, &AnswerError{Function: "C_GetAttributeValue", Object: object, Problem: problem}
+	read, short := first.Attributes, first.short
+	for range 2 {
+		if len(short) == 0 {
+			return read, nil
+		}
+		more, err := s.getAttributeValue(ctx, object, short, true)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(read, more.Attributes)
+		short = more.short
 	}
-	maps.Copy(first.Attributes, second.Attributes)
-	return first.Attributes, nil
+	if len(short) > 0 {
+		problem := fmt.Sprintf("%s fits no buffer, not even of the length that the module gave", AttributeType(short[0].Type))
+		return nil, s.nonsense("C_GetAttributeValue", object, problem)
+	}
+	return read, nil
 }
 
-func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []request) (Reading, error) {
+// getAttributeValue makes one call. The requests are the call's from then on: one that hangs may still fill them in.
+func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []ck.Request, again bool) (Reading, error) {
 	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
-		asked := slices.Clone(requests) // a caller that stops waiting leaves this running
-		err := s.module.fn.getAttributeValue(s.handle, object, asked)
-		var code pkcs11.Error
+		err := s.module.ck.GetAttributeValue(s.handle, uint(object), requests)
+		var code ck.CodeError
 		if err != nil && !errors.As(err, &code) {
 			return Reading{}, err
 		}
 		switch RV(code) {
 		case 0, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL:
-			return collect(asked, RV(code)), nil
+			return collect(requests, RV(code), again)
 		}
 		return Reading{}, err
 	})
 	return reading, s.check(err)
 }
 
-// collect sorts what a call brought into what is had and what is to be asked for again.
-func collect(asked []request, code RV) Reading {
+// collect sorts what a call brought into what is had and what is to be asked for again. Where attributes are asked for
+// again, their buffers have the length that the module gave: one that says once more that they are too small has not
+// filled them.
+func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 	r := Reading{Attributes: make(Attributes, len(asked))}
+	tooSmall := code == CKR_BUFFER_TOO_SMALL
 	for _, a := range asked {
+		t := AttributeType(a.Type)
+		there := a.Length != ck.Unknown
 		switch {
-		case a.value != nil:
-			r.Attributes[a.attribute] = a.value
-		case a.length > a.room: // a length that was asked for, or a value longer than its buffer
-			r.short = append(r.short, request{attribute: a.attribute, room: a.nextRoom()})
-		case a.length < 0 && a.room > 0 && (code == CKR_BUFFER_TOO_SMALL || code != 0 && everywhere[a.attribute]):
-			r.short = append(r.short, request{attribute: a.attribute})
+		case a.Unwritten && code == 0:
+			return Reading{}, ck.LieError(fmt.Sprintf("CKR_OK, and the value of %s was not written", t))
+		case there && a.Length > maxAttribute:
+			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes", t, a.Length))
+		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
+			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes where there was room for %d", t, a.Length, a.Room))
+		case a.Value != nil && (!again || !tooSmall):
+			r.Attributes[t] = a.Value
+		case there && a.Length > 0: // longer than the buffer was, or the length that was asked for
+			r.short = append(r.short, ck.Request{Type: a.Type, Room: int(a.Length)})
+		case there: // a value that did not fit, and now is empty: it may have changed, or that is not true
+			r.short = append(r.short, ck.Request{Type: a.Type, Room: defaultRoom})
+		case tooSmall || a.Room > 0 && code != 0 && attributes[t].everywhere:
+			r.short = append(r.short, ck.Request{Type: a.Type})
 		}
 	}
-	return r
-}
-
-// nextRoom is the room for the next request: none after a value did not fit (its length is asked for), the
-// length after that.
-func (r request) nextRoom() int {
-	if r.room > 0 {
-		return 0
-	}
-	return r.length
+	return r, nil
 }

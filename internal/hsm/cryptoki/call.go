@@ -15,7 +15,7 @@ type Call struct {
 	// Mechanism is that of C_GenerateKey and C_GenerateKeyPair.
 	Mechanism MechanismType
 	// Result points to what the call gives back once it has returned, for a hook that stands in for a token
-	// that lies: *Attributes for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
+	// that lies: *Reading for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
 	Result any
 
 	progress atomic.Int32 // calling, waiting or given up
@@ -62,7 +62,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 		defer m.inflight.Add(-1)
 		var a answer
 		defer func() {
-			// The binding trusts the lengths that a module reports; a lie in one panics in Go.
+			// Nothing that a module says should come to this. Where it does, one call fails, and not the process.
 			if p := recover(); p != nil {
 				a.value, a.err = zero, &AnswerError{Function: c.Function, Object: c.Object, Problem: fmt.Sprint(p)}
 			}
@@ -71,7 +71,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 		c.Result = &a.value
 		call := func() (err error) {
 			a.value, err = f()
-			return functionError(c.Function, err)
+			return functionError(c, err)
 		}
 		for _, hook := range m.hooks {
 			next := call

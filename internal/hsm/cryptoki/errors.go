@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
 
 // RV is a PKCS#11 return value (CK_RV) other than CKR_OK. It is an error, so that
@@ -108,8 +110,9 @@ func (e *HangError) Error() string {
 // Unwrap gives the context's error.
 func (e *HangError) Unwrap() error { return e.Err }
 
-// AnswerError says that a module answered a call with something that PKCS#11 does not allow: an attribute of
-// the wrong length, a search that never ends. The answer was not used.
+// AnswerError says that a module answered a call with something that PKCS#11 does not allow: a length beyond the
+// buffer, a key without a handle, a search that never ends. The answer was not used. What the call did to the token is
+// not known.
 type AnswerError struct {
 	Function string // the C function
 	Object   Object // the object asked about, 0 for none
@@ -143,10 +146,13 @@ func (e *LoadError) Unwrap() error { return e.Err }
 // Is matches ErrLoad.
 func (e *LoadError) Is(target error) bool { return target == ErrLoad }
 
-// functionError turns the binding's error of a function into ours; nil stays nil.
-func functionError(function string, err error) error {
-	if code, ok := errors.AsType[pkcs11.Error](err); ok {
-		return &Error{Function: function, Code: RV(code)}
+// functionError turns what the call table says of a call into an error of ours; nil stays nil.
+func functionError(c *Call, err error) error {
+	if code, ok := errors.AsType[ck.CodeError](err); ok {
+		return &Error{Function: c.Function, Code: RV(code)}
+	}
+	if lie, ok := errors.AsType[ck.LieError](err); ok {
+		return &AnswerError{Function: c.Function, Object: c.Object, Problem: lie.Error()}
 	}
 	return err
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/miekg/pkcs11"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
 
 // Module is a reference to a loaded and initialised PKCS#11 library, with hooks of its own. It is safe for
@@ -25,12 +24,12 @@ type Module struct {
 // library is what all who opened the same file share: C_Initialize and C_Finalize belong to the process.
 type library struct {
 	path string
-	ctx  *pkcs11.Ctx
-	fn   functionList
+	ck   *ck.Library
 
 	inflight    atomic.Int64 // calls that are inside it
 	refs        int          // Open less Close; guarded by the registry, as is all below
 	initialized bool         // by this process's Open, so that it is Close's to finalize
+	parameters  string       // what C_Initialize was given by the first of those who have it open
 }
 
 // registry holds every library that was ever loaded, by real path. None is unloaded: many crash when they are.
@@ -43,28 +42,47 @@ var registry = struct {
 // unfinalized: C_Finalize while a thread is in the module is undefined (PKCS#11 v2.40, 5.4).
 const DrainTime = 2 * time.Second
 
-// Open loads the module of that path, or takes another reference to it where the process has it already,
-// and initialises it. The hooks stand around each call that is made through this reference, the first
-// innermost. Errors are a *LoadError, or C_Initialize's *Error.
+// ErrParameters matches the error of OpenWith for a module that the process has open with other parameters.
+var ErrParameters = errors.New("this process has the module open with other library parameters")
+
+// Open is OpenWith for a module that wants no parameters.
 func Open(ctx context.Context, path string, hooks ...Hook) (*Module, error) {
+	return OpenWith(ctx, path, "", hooks...)
+}
+
+// OpenWith loads the module of that path, or takes another reference to it where the process has it already, and
+// initialises it. The hooks stand around each call that is made through this reference, the first innermost.
+//
+// The parameters are a string for modules that want one in C_Initialize, "" for none: NSS and what is built on it,
+// YubiHSM, Google's kmsp11, Kryoptic. PKCS#11 has no place for it, but they all look in the same one: where
+// CK_C_INITIALIZE_ARGS has pReserved. A process initialises a module once, so all who have it open give the same
+// parameters; others are refused with ErrParameters. Where something else in the process has initialised the module
+// before, the parameters have no effect.
+//
+// Errors are a *LoadError, one that matches ErrParameters, C_Initialize's *Error, or a *HangError.
+func OpenWith(ctx context.Context, path, parameters string, hooks ...Hook) (*Module, error) {
 	real, err := realPath(path)
 	if err != nil {
 		return nil, err
 	}
 	registry.Lock()
 	defer registry.Unlock()
-	l, err := load(real)
+	l, err := load(ctx, real)
 	if err != nil {
 		return nil, err
 	}
+	if (l.refs > 0 || l.initialized) && l.parameters != parameters {
+		return nil, fmt.Errorf("cryptoki: %s: %w", real, ErrParameters)
+	}
 	m := &Module{library: l, hooks: hooks}
 	if l.refs == 0 && !l.initialized {
-		err := run(ctx, m, &Call{Function: "C_Initialize"}, func() error { return l.ctx.Initialize() })
+		err := run(ctx, m, &Call{Function: "C_Initialize"}, func() error { return l.ck.Initialize(parameters) })
 		// Where someone else in the process has initialised the library, it is theirs to finalize.
 		if err != nil && !errors.Is(err, CKR_CRYPTOKI_ALREADY_INITIALIZED) {
 			return nil, err
 		}
 		l.initialized = err == nil
+		l.parameters = parameters
 	}
 	l.refs++
 	return m, nil
@@ -92,17 +110,25 @@ func realPath(path string) (string, error) {
 	return real, nil
 }
 
-// load gives the registry's library of that real path, loading it where it is new.
-func load(real string) (*library, error) {
+// load gives the registry's library of that real path, loading it where it is new: that runs code of the module,
+// which may hang.
+func load(ctx context.Context, real string) (*library, error) {
 	if l, ok := registry.libraries[real]; ok {
 		return l, nil
 	}
-	ctx, fn, err := loadFunctionList(real)
-	if err != nil {
-		// The loader begins with the path, which LoadError has already.
-		return nil, &LoadError{Path: real, Err: errors.New(strings.TrimPrefix(err.Error(), real+": "))}
+	l := &library{path: real}
+	call := &Call{Function: "C_GetFunctionList"}
+	loaded, err := invoke(ctx, &Module{library: l}, call, func() (*ck.Library, error) { return ck.Load(real) })
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return nil, err
 	}
-	l := &library{path: real, ctx: ctx, fn: fn}
+	if answer, ok := errors.AsType[*Error](err); ok {
+		err = fmt.Errorf("its %s answers %w", answer.Function, answer.Code)
+	}
+	if err != nil {
+		return nil, &LoadError{Path: real, Err: err}
+	}
+	l.ck = loaded
 	registry.libraries[real] = l
 	return l, nil
 }
@@ -153,5 +179,5 @@ func (m *Module) finalize() error {
 	m.initialized = false
 	ctx, cancel := context.WithTimeout(context.Background(), DrainTime)
 	defer cancel()
-	return run(ctx, m, &Call{Function: "C_Finalize"}, m.ctx.Finalize)
+	return run(ctx, m, &Call{Function: "C_Finalize"}, m.ck.Finalize)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
 
 // Object is an object's handle. It is good for as long as its session's application is logged in.
@@ -19,7 +21,7 @@ const batch = 4096
 // FindObjects gives the handles of all objects that have the template's attributes, of all objects for an
 // empty template. It makes the three calls of a search, and ends the search on every path.
 func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Object, error) {
-	init := func() error { return s.module.ctx.FindObjectsInit(s.sh(), bindingTemplate(template)) }
+	init := func() error { return s.module.ck.FindObjectsInit(s.handle, tableTemplate(template)) }
 	if err := s.operation(s.run(ctx, "C_FindObjectsInit", 0, init)); err != nil {
 		return nil, err
 	}
@@ -27,7 +29,7 @@ func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Obje
 	if s.Lost() {
 		return nil, err
 	}
-	final := s.operation(s.run(ctx, "C_FindObjectsFinal", 0, func() error { return s.module.ctx.FindObjectsFinal(s.sh()) }))
+	final := s.operation(s.run(ctx, "C_FindObjectsFinal", 0, func() error { return s.module.ck.FindObjectsFinal(s.handle) }))
 	if err == nil {
 		err = final
 	}
@@ -39,7 +41,14 @@ func (s *Session) collectObjects(ctx context.Context) ([]Object, error) {
 	seen := map[Object]bool{}
 	for {
 		call := &Call{Function: "C_FindObjects", Session: s.handle}
-		found, err := invoke(ctx, s.module, call, func() ([]Object, error) { return s.module.fn.findObjects(s.handle, batch) })
+		found, err := invoke(ctx, s.module, call, func() ([]Object, error) {
+			handles, err := s.module.ck.FindObjects(s.handle, batch)
+			found := make([]Object, len(handles))
+			for i, handle := range handles {
+				found[i] = Object(handle)
+			}
+			return found, err
+		})
 		if err = s.check(err); err != nil {
 			return nil, err
 		}
@@ -65,14 +74,14 @@ func (s *Session) nonsense(function string, o Object, problem string) error {
 // SetAttributeValue changes attributes of one object.
 func (s *Session) SetAttributeValue(ctx context.Context, object Object, attributes []Attribute) error {
 	return s.run(ctx, "C_SetAttributeValue", object, func() error {
-		return s.module.ctx.SetAttributeValue(s.sh(), pkcs11.ObjectHandle(object), bindingTemplate(attributes))
+		return s.module.ck.SetAttributeValue(s.handle, uint(object), tableTemplate(attributes))
 	})
 }
 
 // DestroyObject destroys one object.
 func (s *Session) DestroyObject(ctx context.Context, object Object) error {
 	return s.run(ctx, "C_DestroyObject", object, func() error {
-		return s.module.ctx.DestroyObject(s.sh(), pkcs11.ObjectHandle(object))
+		return s.module.ck.DestroyObject(s.handle, uint(object))
 	})
 }
 
@@ -82,7 +91,7 @@ type Pair struct{ Public, Private Object }
 // GenerateKeyPair makes a key pair in the token.
 func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, private []Attribute) (Pair, error) {
 	pair, err := invoke(ctx, s.module, &Call{Function: "C_GenerateKeyPair", Session: s.handle, Mechanism: m.Type}, func() (Pair, error) {
-		pub, priv, err := s.module.ctx.GenerateKeyPair(s.sh(), m.binding(), bindingTemplate(public), bindingTemplate(private))
+		pub, priv, err := s.module.ck.GenerateKeyPair(s.handle, m.table(), tableTemplate(public), tableTemplate(private))
 		return Pair{Public: Object(pub), Private: Object(priv)}, err
 	})
 	return pair, s.check(err)
@@ -91,7 +100,7 @@ func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, priv
 // GenerateKey makes a secret key in the token.
 func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
 	object, err := invoke(ctx, s.module, &Call{Function: "C_GenerateKey", Session: s.handle, Mechanism: m.Type}, func() (Object, error) {
-		o, err := s.module.ctx.GenerateKey(s.sh(), m.binding(), bindingTemplate(template))
+		o, err := s.module.ck.GenerateKey(s.handle, m.table(), tableTemplate(template))
 		return Object(o), err
 	})
 	return object, s.check(err)
@@ -99,35 +108,35 @@ func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attri
 
 // Sign signs with a private or secret key (C_SignInit, C_Sign).
 func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ctx.SignInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
-	return s.transform(ctx, "C_Sign", key, init, func() ([]byte, error) { return s.module.ctx.Sign(s.sh(), data) })
+	init := func() error { return s.module.ck.SignInit(s.handle, m.table(), uint(key)) }
+	return s.transform(ctx, "C_Sign", key, init, func() ([]byte, error) { return s.module.ck.Sign(s.handle, data, m.OutputLength) })
 }
 
 // Verify verifies a signature with a public or secret key (C_VerifyInit, C_Verify). One that does not hold is the error
 // CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE.
 func (s *Session) Verify(ctx context.Context, m Mechanism, key Object, data, signature []byte) error {
-	init := func() error { return s.module.ctx.VerifyInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
-	_, err := s.transform(ctx, "C_Verify", key, init, func() ([]byte, error) { return nil, s.module.ctx.Verify(s.sh(), data, signature) })
+	init := func() error { return s.module.ck.VerifyInit(s.handle, m.table(), uint(key)) }
+	_, err := s.transform(ctx, "C_Verify", key, init, func() ([]byte, error) { return nil, s.module.ck.Verify(s.handle, data, signature) })
 	return err
 }
 
 // Encrypt encrypts with a public or secret key (C_EncryptInit, C_Encrypt).
 func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ctx.EncryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
-	return s.transform(ctx, "C_Encrypt", key, init, func() ([]byte, error) { return s.module.ctx.Encrypt(s.sh(), data) })
+	init := func() error { return s.module.ck.EncryptInit(s.handle, m.table(), uint(key)) }
+	return s.transform(ctx, "C_Encrypt", key, init, func() ([]byte, error) { return s.module.ck.Encrypt(s.handle, data, m.OutputLength) })
 }
 
 // Decrypt decrypts with a private or secret key (C_DecryptInit, C_Decrypt).
 func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ctx.DecryptInit(s.sh(), m.binding(), pkcs11.ObjectHandle(key)) }
-	return s.transform(ctx, "C_Decrypt", key, init, func() ([]byte, error) { return s.module.ctx.Decrypt(s.sh(), data) })
+	init := func() error { return s.module.ck.DecryptInit(s.handle, m.table(), uint(key)) }
+	return s.transform(ctx, "C_Decrypt", key, init, func() ([]byte, error) { return s.module.ck.Decrypt(s.handle, data, m.OutputLength) })
 }
 
 // DeriveKey derives a key (C_DeriveKey).
 func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, template []Attribute) (Object, error) {
 	call := &Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
 	object, err := invoke(ctx, s.module, call, func() (Object, error) {
-		o, err := s.module.ctx.DeriveKey(s.sh(), m.binding(), pkcs11.ObjectHandle(base), bindingTemplate(template))
+		o, err := s.module.ck.DeriveKey(s.handle, m.table(), uint(base), tableTemplate(template))
 		return Object(o), err
 	})
 	return object, s.check(err)
@@ -153,31 +162,35 @@ func (s *Session) operation(err error) error {
 
 // Mechanism is a mechanism with its parameter.
 type Mechanism struct {
-	Type      MechanismType
-	parameter any // what the binding takes: nil, *pkcs11.OAEPParams, *pkcs11.ECDH1DeriveParams
+	Type MechanismType
+	// OutputLength is how many bytes C_Sign, C_Encrypt or C_Decrypt gives, where that is known: the buffer has exactly that
+	// length, and another answer is an error. 0 is a buffer that is large enough for all.
+	OutputLength int
+
+	parameter ck.Parameter
 }
 
 // OAEP is CKM_RSA_PKCS_OAEP with SHA-1 and MGF1-SHA-1 and no label: the set of parameters that every token
 // with OAEP has.
 func OAEP() Mechanism {
-	params := pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
-	return Mechanism{CKM_RSA_PKCS_OAEP, params}
+	parameter := ck.OAEP{Hash: pkcs11.CKM_SHA_1, MGF: pkcs11.CKG_MGF1_SHA1, Source: pkcs11.CKZ_DATA_SPECIFIED}
+	return Mechanism{Type: CKM_RSA_PKCS_OAEP, parameter: parameter}
 }
 
 // ECDH1 is CKM_ECDH1_DERIVE without a key derivation function, with the other side's public point as
 // PKCS#11 v2.40 wants it: raw.
 func ECDH1(point []byte) Mechanism {
-	return Mechanism{CKM_ECDH1_DERIVE, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point)}
+	return Mechanism{Type: CKM_ECDH1_DERIVE, parameter: ck.ECDH1{KDF: pkcs11.CKD_NULL, Point: point}}
 }
 
-func (m Mechanism) binding() []*pkcs11.Mechanism {
-	return []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(m.Type), m.parameter)}
+func (m Mechanism) table() ck.Mechanism {
+	return ck.Mechanism{Type: uint(m.Type), Parameter: m.parameter}
 }
 
-func bindingTemplate(attributes []Attribute) []*pkcs11.Attribute {
-	template := make([]*pkcs11.Attribute, len(attributes))
+func tableTemplate(attributes []Attribute) []ck.Attribute {
+	template := make([]ck.Attribute, len(attributes))
 	for i, a := range attributes {
-		template[i] = &pkcs11.Attribute{Type: uint(a.Type), Value: a.Value}
+		template[i] = ck.Attribute{Type: uint(a.Type), Value: a.Value}
 	}
 	return template
 }

@@ -30,12 +30,12 @@ func (m *Module) OpenSession(ctx context.Context, slot uint, readOnly bool) (*Se
 		flags = pkcs11.CKF_SERIAL_SESSION
 	}
 	handle, err := invoke(ctx, m, &Call{Function: "C_OpenSession"}, func() (uint, error) {
-		h, err := m.ctx.OpenSession(slot, flags)
+		h, err := m.ck.OpenSession(slot, flags)
 		if err == nil && ctx.Err() != nil {
 			// Nobody waits for it any more, and nobody else knows of it.
-			_ = m.ctx.CloseSession(h)
+			_ = m.ck.CloseSession(h)
 		}
-		return uint(h), err
+		return h, err
 	})
 	if err != nil {
 		return nil, err
@@ -48,14 +48,13 @@ func (s *Session) CloseSession(ctx context.Context) error {
 	if s.hangs.Load() {
 		return nil
 	}
-	return s.run(ctx, "C_CloseSession", 0, func() error { return s.module.ctx.CloseSession(s.sh()) })
+	return s.run(ctx, "C_CloseSession", 0, func() error { return s.module.ck.CloseSession(s.handle) })
 }
 
 // GetSessionInfo gives the session's state, CKS_...
 func (s *Session) GetSessionInfo(ctx context.Context) (state uint, err error) {
 	state, err = invoke(ctx, s.module, &Call{Function: "C_GetSessionInfo", Session: s.handle}, func() (uint, error) {
-		info, err := s.module.ctx.GetSessionInfo(s.sh())
-		return info.State, err
+		return s.module.ck.GetSessionInfo(s.handle)
 	})
 	return state, s.check(err)
 }
@@ -63,7 +62,7 @@ func (s *Session) GetSessionInfo(ctx context.Context) (state uint, err error) {
 // Login logs the process into the session's token as its normal user. A nil PIN leaves the asking to the
 // token (CKF_PROTECTED_AUTHENTICATION_PATH).
 func (s *Session) Login(ctx context.Context, pin []byte) error {
-	return s.run(ctx, "C_Login", 0, func() error { return s.module.fn.login(s.handle, pkcs11.CKU_USER, pin) })
+	return s.run(ctx, "C_Login", 0, func() error { return s.module.ck.Login(s.handle, pkcs11.CKU_USER, pin) })
 }
 
 // Lost says that the session is not to be used again: a call in it hangs, or a call failed in a way that
@@ -108,8 +107,6 @@ func (s *Session) check(err error) error {
 func (s *Session) run(ctx context.Context, function string, object Object, f func() error) error {
 	return s.check(run(ctx, s.module, &Call{Function: function, Session: s.handle, Object: object}, f))
 }
-
-func (s *Session) sh() pkcs11.SessionHandle { return pkcs11.SessionHandle(s.handle) }
 
 // Abandon marks the session as lost for a reason that no call told, and gives the reason back.
 func (s *Session) Abandon(reason error) error { return s.check(reason) }

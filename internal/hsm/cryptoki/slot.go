@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
 
 // Flags of a slot (CK_SLOT_INFO, PKCS#11 v2.40, section 3.2).
@@ -69,9 +71,9 @@ const (
 )
 
 // Unknown is CK_UNAVAILABLE_INFORMATION: a number that the token does not tell.
-const Unknown = ^uint(0)
+const Unknown = ck.Unknown
 
-// TokenInfo is CK_TOKEN_INFO, its padding taken off.
+// TokenInfo is CK_TOKEN_INFO, its padding taken off. Texts are what the token has: any bytes, UTF-8 or not.
 type TokenInfo struct {
 	Slot                                       uint // the slot's ID, which is no identity: it may change
 	Label, Serial, Model, Manufacturer         string
@@ -94,14 +96,17 @@ type Info struct{ Manufacturer, Description string }
 // GetInfo describes the module.
 func (m *Module) GetInfo(ctx context.Context) (Info, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetInfo"}, func() (Info, error) {
-		i, err := m.ctx.GetInfo()
-		return Info{Manufacturer: strings.TrimRight(i.ManufacturerID, " \x00"), Description: strings.TrimRight(i.LibraryDescription, " \x00")}, err
+		i, err := m.ck.GetInfo()
+		return Info{Manufacturer: unpadded(i.Manufacturer), Description: unpadded(i.Description)}, err
 	})
 }
 
+// unpadded is a text without the zero bytes that some modules pad it with.
+func unpadded(text string) string { return strings.TrimRight(text, " \x00") }
+
 // GetSlotList gives the IDs of the slots that hold a token, or of all.
 func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, error) {
-	return invoke(ctx, m, &Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.fn.getSlotList(tokenPresent) })
+	return invoke(ctx, m, &Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.ck.GetSlotList(tokenPresent) })
 }
 
 // SlotInfo is CK_SLOT_INFO, its padding taken off.
@@ -113,23 +118,23 @@ type SlotInfo struct {
 // GetSlotInfo describes a slot, be there a token in it or not.
 func (m *Module) GetSlotInfo(ctx context.Context, slot uint) (SlotInfo, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetSlotInfo"}, func() (SlotInfo, error) {
-		i, err := m.ctx.GetSlotInfo(slot)
-		return SlotInfo{Description: strings.TrimRight(i.SlotDescription, " \x00"), Manufacturer: strings.TrimRight(i.ManufacturerID, " \x00"), Flags: i.Flags}, err
+		i, err := m.ck.GetSlotInfo(slot)
+		return SlotInfo{Description: unpadded(i.Description), Manufacturer: unpadded(i.Manufacturer), Flags: i.Flags}, err
 	})
 }
 
 // GetTokenInfo describes the token in a slot.
 func (m *Module) GetTokenInfo(ctx context.Context, slot uint) (TokenInfo, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetTokenInfo"}, func() (TokenInfo, error) {
-		i, err := m.ctx.GetTokenInfo(slot)
+		i, err := m.ck.GetTokenInfo(slot)
 		return TokenInfo{
-			Slot: slot, Label: i.Label, Serial: i.SerialNumber, Model: i.Model, Manufacturer: i.ManufacturerID, Flags: i.Flags,
-			MaxSessions: i.MaxSessionCount, Sessions: i.SessionCount, MaxRWSessions: i.MaxRwSessionCount, RWSessions: i.RwSessionCount,
-			MinPINLength: i.MinPinLen, MaxPINLength: i.MaxPinLen,
+			Slot: slot, Label: i.Label, Serial: i.Serial, Model: i.Model, Manufacturer: i.Manufacturer, Flags: i.Flags,
+			MaxSessions: i.MaxSessions, Sessions: i.Sessions, MaxRWSessions: i.MaxRWSessions, RWSessions: i.RWSessions,
+			MinPINLength: i.MinPINLength, MaxPINLength: i.MaxPINLength,
 			TotalPublicMemory: i.TotalPublicMemory, FreePublicMemory: i.FreePublicMemory,
 			TotalPrivateMemory: i.TotalPrivateMemory, FreePrivateMemory: i.FreePrivateMemory,
-			HardwareVersionMajor: i.HardwareVersion.Major, HardwareVersionMinor: i.HardwareVersion.Minor,
-			FirmwareVersionMajor: i.FirmwareVersion.Major, FirmwareVersionMinor: i.FirmwareVersion.Minor,
+			HardwareVersionMajor: i.Hardware.Major, HardwareVersionMinor: i.Hardware.Minor,
+			FirmwareVersionMajor: i.Firmware.Major, FirmwareVersionMinor: i.Firmware.Minor,
 		}, err
 	})
 }
@@ -164,7 +169,7 @@ type MechanismInfo struct {
 // GetMechanismList gives the mechanisms of the token in a slot, in the module's order.
 func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismType, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetMechanismList"}, func() ([]MechanismType, error) {
-		list, err := m.fn.getMechanismList(slot)
+		list, err := m.ck.GetMechanismList(slot)
 		types := make([]MechanismType, len(list))
 		for i, t := range list {
 			types[i] = MechanismType(t)
@@ -176,7 +181,7 @@ func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismTy
 // GetMechanismInfo describes one mechanism of the token in a slot.
 func (m *Module) GetMechanismInfo(ctx context.Context, slot uint, t MechanismType) (MechanismInfo, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetMechanismInfo"}, func() (MechanismInfo, error) {
-		i, err := m.ctx.GetMechanismInfo(slot, []*pkcs11.Mechanism{pkcs11.NewMechanism(uint(t), nil)})
-		return MechanismInfo{MinKeySize: i.MinKeySize, MaxKeySize: i.MaxKeySize, Flags: i.Flags}, err
+		i, err := m.ck.GetMechanismInfo(slot, uint(t))
+		return MechanismInfo(i), err
 	})
 }

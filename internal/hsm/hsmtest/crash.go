@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -22,6 +21,14 @@ func (c Crash) String() string {
 	return fmt.Sprintf("killed at %s number %d, after it took effect: %t", c.Function, c.Nth, c.After)
 }
 
+// die kills the process, as SIGKILL does: nothing of it is run any more.
+func die() {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Kill()
+	}
+	select {} // a system may take a moment
+}
+
 // Hook is a cryptoki.Hook that kills the process (SIGKILL) as c says. calls gives how many calls there were.
 func (c Crash) Hook() (hook cryptoki.Hook, calls func() int) {
 	var mu sync.Mutex
@@ -32,14 +39,14 @@ func (c Crash) Hook() (hook cryptoki.Hook, calls func() int) {
 		if mine {
 			seen++
 		}
-		die := mine && seen == c.Nth
+		now := mine && seen == c.Nth
 		mu.Unlock()
-		if die && !c.After {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		if now && !c.After {
+			die()
 		}
 		err := next()
-		if die {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		if now {
+			die()
 		}
 		return err
 	}

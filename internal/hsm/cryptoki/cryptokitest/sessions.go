@@ -1,35 +1,35 @@
-// Package cryptokitest does to a module, behind cryptoki's back, what the world does to it.
+// Package cryptokitest does to a module, behind cryptoki's back, what the world does to it, and has modules that lie.
 package cryptokitest
 
 import (
 	"fmt"
-	"strings"
-	"sync"
+	"path/filepath"
 
-	"github.com/miekg/pkcs11"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
-
-var modules sync.Map // path -> *pkcs11.Ctx
 
 // CloseAllSessions closes every session that this process has on the token of that label, as the removal of the
 // token does: its login is gone with them. The process has the module initialised.
 func CloseAllSessions(path, label string) error {
-	loaded, ok := modules.Load(path)
-	if !ok {
-		loaded, _ = modules.LoadOrStore(path, pkcs11.New(path))
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
 	}
-	ctx := loaded.(*pkcs11.Ctx)
-	slots, err := ctx.GetSlotList(true)
+	module, err := ck.Load(real)
+	if err != nil {
+		return err
+	}
+	slots, err := module.GetSlotList(true)
 	if err != nil {
 		return err
 	}
 	for _, slot := range slots {
-		info, err := ctx.GetTokenInfo(slot)
+		info, err := module.GetTokenInfo(slot)
 		if err != nil {
 			return err
 		}
-		if strings.TrimRight(info.Label, " ") == label {
-			return ctx.CloseAllSessions(slot)
+		if info.Label == label {
+			return module.CloseAllSessions(slot)
 		}
 	}
 	return fmt.Errorf("no token has the label %q", label)

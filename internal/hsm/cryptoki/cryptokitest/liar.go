@@ -1,0 +1,105 @@
+package cryptokitest
+
+import (
+	_ "embed" // the source of the module
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+//go:embed module/liar.c
+var liarSource []byte
+
+// Lie is what a [Liar] does instead of passing a call on as it is.
+type Lie struct {
+	Function string // the C function
+	Kind     Kind
+	Number   uint
+	// Attribute is the CK_ATTRIBUTE_TYPE that C_GetAttributeValue lies about; the call must ask for it.
+	Attribute uint
+}
+
+// Kind is a way to lie.
+type Kind string
+
+// The ways to lie. Where there is no buffer or no handle, a lie about it is none.
+const (
+	Nothing Kind = "nothing" // CKR_OK; the call is not made, and nothing is written
+	Code    Kind = "code"    // Number is the code; the call is not made
+	Length  Kind = "length"  // the call is made, and Number stands for the length or the count that it gives
+	First   Kind = "first"   // Length, where only the length is asked for: the buffer is NULL
+	Second  Kind = "second"  // Length, where there is a buffer
+	Write   Kind = "write"   // the call is not made; so many bytes or elements are written as Number, which the length is
+	Small   Kind = "small"   // CKR_BUFFER_TOO_SMALL, and Number is the length wanted
+	Grow    Kind = "grow"    // Small, as long as the buffer is shorter than Number; then the call is made: no lie
+	Handle  Kind = "handle"  // the call is made, and Number stands for each handle that it gives
+	Garbage Kind = "garbage" // the call is made, and the structure that it gives filled with 0xFF
+	Missing Kind = "missing" // the list of functions lacks this one; to be told before the module is loaded
+
+	Nameless Kind = "nameless" // C_GetInterface gives one without a name,
+	Vendor   Kind = "vendor"   // of a vendor,
+	Empty    Kind = "empty"    // without a list,
+	Strange  Kind = "strange"  // with a list of a version that is none
+)
+
+// Liar is a PKCS#11 module that stands before a real one, and lies about one function at a time. What a process has
+// open of it and of the module behind is initialised once: the module behind keeps its tokens, logins and sessions.
+type Liar struct {
+	Path             string // the module
+	control, journal string
+}
+
+// NewLiar builds a module that stands before the one of that path, and says the truth until it is told otherwise. One
+// with an interface has C_GetInterface too.
+func NewLiar(t testing.TB, target string, withInterface bool) *Liar {
+	t.Helper()
+	folder := t.TempDir()
+	at := func(name string) string { return filepath.Join(folder, name) }
+	l := &Liar{Path: at("liar.so"), control: at("control"), journal: at("journal")}
+	if err := os.WriteFile(at("liar.c"), liarSource, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	arguments := []string{"-std=gnu11", "-Wall", "-Werror", "-O1", "-fPIC", "-shared"}
+	for name, path := range map[string]string{"TARGET": target, "CONTROL": l.control, "JOURNAL": l.journal} {
+		arguments = append(arguments, fmt.Sprintf("-D%s=%q", name, path))
+	}
+	if withInterface {
+		arguments = append(arguments, "-DWITH_INTERFACE")
+	}
+	arguments = append(arguments, "-o", l.Path, at("liar.c"), "-ldl")
+	if out, err := exec.Command("cc", arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("cc: %v\n%s", err, out)
+	}
+	return l
+}
+
+// Tell has the module lie until Repent, and only that.
+func (l *Liar) Tell(t testing.TB, lie Lie) {
+	t.Helper()
+	line := fmt.Sprintf("%s %s %d %d\n", lie.Function, lie.Kind, lie.Number, lie.Attribute)
+	if err := os.WriteFile(l.control, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Repent has the module say the truth.
+func (l *Liar) Repent(t testing.TB) {
+	t.Helper()
+	if err := os.WriteFile(l.control, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Journal has a line for each time that the module gave its list of functions or was initialised, in order:
+// "C_GetInterface", "C_GetFunctionList", and "C_Initialize" with the string that it was given, or NULL.
+func (l *Liar) Journal(t testing.TB) []string {
+	t.Helper()
+	text, err := os.ReadFile(l.journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}

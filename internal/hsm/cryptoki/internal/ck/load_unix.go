@@ -1,0 +1,46 @@
+//go:build !windows
+
+package ck
+
+/*
+#cgo linux CFLAGS: -D_GNU_SOURCE
+#cgo linux LDFLAGS: -ldl
+#include <dlfcn.h>
+#include "calls.h"
+
+// ck_open loads a library and looks its two ways to the list of functions up. It gives the loader's own words where
+// that fails, for the caller to free. dlsym finds what a library links with as well: another module's C_GetInterface,
+// such as p11-kit's, must not stand for one that the library lacks.
+static char *ck_open(const char *path, CK_C_GetInterface *getInterface, CK_C_GetFunctionList *getList) {
+	void *library = dlopen(path, RTLD_LAZY);
+	if (library == NULL)
+		return strdup(dlerror());
+	*getInterface = (CK_C_GetInterface)dlsym(library, "C_GetInterface");
+	*getList = (CK_C_GetFunctionList)dlsym(library, "C_GetFunctionList");
+	Dl_info a, b;
+	if (*getInterface != NULL && *getList != NULL &&
+			(dladdr((void *)*getInterface, &a) == 0 || dladdr((void *)*getList, &b) == 0 || a.dli_fbase != b.dli_fbase))
+		*getInterface = NULL;
+	return NULL;
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"strings"
+	"unsafe"
+)
+
+// open loads the library of that path. None is ever unloaded: many crash when they are.
+func open(path string) (entries, error) {
+	cpath := C.CString(path)
+	defer C.free(unsafe.Pointer(cpath))
+	var e entries
+	if problem := C.ck_open(cpath, &e.getInterface, &e.getFunctionList); problem != nil {
+		defer C.free(unsafe.Pointer(problem))
+		// The loader begins with the path, which the caller has.
+		return entries{}, errors.New(strings.TrimPrefix(C.GoString(problem), path+": "))
+	}
+	return e, nil
+}

@@ -1,0 +1,36 @@
+package ck
+
+/*
+#include "calls.h"
+#include <windows.h>
+
+// ck_open loads a library and looks its two ways to the list of functions up. It gives the system's error, 0 for none.
+// What the library needs is looked for beside it first.
+static unsigned long ck_open(void *path, CK_C_GetInterface *getInterface, CK_C_GetFunctionList *getList) {
+	HMODULE library = LoadLibraryExW(path, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+	if (library == NULL)
+		return GetLastError();
+	*getInterface = (CK_C_GetInterface)(void *)GetProcAddress(library, "C_GetInterface");
+	*getList = (CK_C_GetFunctionList)(void *)GetProcAddress(library, "C_GetFunctionList");
+	return 0;
+}
+*/
+import "C"
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// open loads the library of that path. None is ever unloaded: many crash when they are.
+func open(path string) (entries, error) {
+	wide, err := syscall.UTF16PtrFromString(path)
+	if err != nil {
+		return entries{}, err
+	}
+	var e entries
+	if code := C.ck_open(unsafe.Pointer(wide), &e.getInterface, &e.getFunctionList); code != 0 {
+		return entries{}, syscall.Errno(code)
+	}
+	return e, nil
+}
