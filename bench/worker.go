@@ -15,6 +15,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/bench/raw"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
 )
 
@@ -127,7 +128,7 @@ func read(ids []string) error {
 	group.SetLimit(terraformsParallelism)
 	for _, id := range ids {
 		group.Go(func() error {
-			_, err := token.WholeKey(ctx, hsm.Ref{Type: hsm.EC, ID: []byte(id)})
+			_, err := token.Key(ctx, object.Ref{Type: object.EC, ID: []byte(id)})
 			return err
 		})
 	}
@@ -144,7 +145,7 @@ func create(pairs, parallel int) error {
 	group.SetLimit(parallel)
 	for i := range pairs {
 		group.Go(func() error {
-			_, err := token.Generate(ctx, hsm.Template{Type: hsm.RSA, Label: newID(i), ModulusBits: 4096, PublicExponent: 65537, Usage: hsm.Sign})
+			_, err := token.Generate(ctx, object.Template{Type: object.RSA, Label: newID(i), ModulusBits: 4096, PublicExponent: 65537, Usage: object.Sign})
 			return err
 		})
 	}
