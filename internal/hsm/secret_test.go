@@ -309,31 +309,41 @@ func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 // keeps theirs, and where none shows, we give way. Never is the other's destroyed.
 func TestARaceForASecretKeysID(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
-	for name, mine := range map[string][]byte{"a greater one": {0, 0, 0}, "a lesser one, which stays": {0xff, 0xff, 0xff}, "one that shows nothing": {}} {
-		t.Run(name, func(t *testing.T) {
+	least, greatest := []byte{0, 0, 0}, []byte{0xff, 0xff, 0xff}
+	for _, c := range []struct {
+		rival          string
+		mine           []byte
+		atOnce, leaves bool
+	}{
+		{rival: "a greater one", mine: least, atOnce: true},
+		{rival: "a lesser one, which stays", mine: greatest},
+		{rival: "a lesser one, which gives way", mine: greatest, leaves: true},
+		{rival: "one that shows nothing", mine: []byte{}, atOnce: true},
+	} {
+		t.Run(c.rival, func(t *testing.T) {
 			t.Parallel()
 			k := hsmtest.New(t)
-			faults := &hsmtest.Faults{}
+			faults, race := &hsmtest.Faults{}, &rivalry{Token: k, t: t, pieces: 1}
 			token := openWith(t, k, k.PIN, faults)
-			theirs := ""
 			faults.Inject(hsmtest.Fault{Function: "C_GenerateKey", Nth: 1, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
 				err := next()
-				theirs = knownKey(t, k, "theirs", 7)
+				race.theirs = knownKey(t, k, "theirs", 7)
+				race.watch(faults, c.leaves)
 				return err
 			}})
 			faults.Inject(lie(cryptoki.CKO_SECRET_KEY, func(a cryptoki.Attributes) {
-				if string(a[cryptoki.CKA_LABEL]) != "theirs" || len(mine) == 0 {
-					a[cryptoki.CKA_CHECK_VALUE] = mine
+				if string(a[cryptoki.CKA_LABEL]) != "theirs" || len(c.mine) == 0 {
+					a[cryptoki.CKA_CHECK_VALUE] = c.mine
 				}
 			}))
-			_, err := token.Generate(context.Background(), secretKey(hsm.AES, 128, hsm.Encrypt|hsm.Decrypt, "a"))
-			raced, ok := errors.AsType[*hsm.ExistsError](err)
-			failed, _ := errors.AsType[*hsm.OperationError](err)
-			if !ok || !raced.Raced || len(raced.Objects) != 1 || failed.Holds != hsm.HoldsOther {
-				t.Errorf("got %v", err)
-			}
+			made, err := token.Generate(context.Background(), secretKey(hsm.AES, 128, hsm.Encrypt|hsm.Decrypt, "a"))
+			race.judge(err, c.atOnce, c.leaves)
 			key, err := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: hsm.Secret, ID: []byte("a")})
-			if err != nil || key.Label != "theirs" || key.Fingerprint() != theirs {
+			label, fingerprint := "theirs", race.theirs
+			if c.leaves {
+				label, fingerprint = made.Label, key.Fingerprint()
+			}
+			if err != nil || key.Label != label || key.Fingerprint() != fingerprint {
 				t.Errorf("left is %s, %v", describe(key), err)
 			}
 		})
