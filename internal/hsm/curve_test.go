@@ -321,7 +321,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 				if _, ok := errors.AsType[*hsm.OperationError](err); !ok || !strings.Contains(err.Error(), c.names) {
 					t.Fatalf("got %v", err)
 				}
-				w.holdsAsSaid(err)
+				w.holdsAsSaid(err, false)
 			})
 		}
 	}

@@ -254,7 +254,7 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 			calls = max(calls, faults.Count("")-before)
 			_ = token.Close()
 			if w.err != nil {
-				w.holdsAsSaid(w.err)
+				w.holdsAsSaid(w.err, false)
 			}
 			fresh := w.fresh()
 			op.converge(w, fresh)
@@ -335,7 +335,7 @@ func TestAModuleThatHangs(t *testing.T) {
 				t.Errorf("%s hangs, and the operation ends well", function)
 			}
 			if err != nil {
-				w.holdsAsSaid(err)
+				w.holdsAsSaid(err, true)
 			}
 			// The rest of the process is as if the hanging call were not there.
 			other := w.fresh()
@@ -541,7 +541,7 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 				if !ok {
 					t.Fatalf("got %v", err)
 				}
-				w.holdsAsSaid(err)
+				w.holdsAsSaid(err, false)
 				if failed.Holds != hsm.HoldsNothing && name != "another label" && name != "a malformed private half" && name != "another exponent" {
 					t.Errorf("holds: %s", failed.Holds)
 				}
