@@ -138,8 +138,8 @@ func TestNoPIN(t *testing.T) {
 }
 
 // lossy opens a token whose module can be made to lose all of its sessions, for real. SoftHSM does not stand that
-// while it is at work, so the loss waits until no call is inside it.
-func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
+// while it is at work, so the loss waits until no call is inside it. The hooks stand nearer to the module.
+func lossy(t *testing.T, k *hsmtest.Token, hooks ...cryptoki.Hook) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
 	t.Helper()
 	hsmtest.Needs(t, hsmtest.SessionLoss)
 	var inside sync.RWMutex
@@ -149,7 +149,7 @@ func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Fa
 		inside.RLock()
 		defer inside.RUnlock()
 		return next()
-	}}, c.Hooks...)
+	}}, append(c.Hooks, hooks...)...)
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -177,12 +177,13 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 	for i := range 50 {
 		pairs = append(pairs, generate(t, maker, small(fmt.Sprint("key ", i), "label")))
 	}
-	for nth := 5; nth < 200; nth += 13 {
+	losses, ended := 0, false
+	for nth := 5; !ended; nth += 13 {
 		token, faults, lose := lossy(t, k)
 		if _, err := token.WholeKey(context.Background(), hsm.Ref{ID: pairs[0].ID}); err != nil {
 			t.Fatal(err)
 		}
-		before := faults.Count("C_Login")
+		before, calls := faults.Count("C_Login"), faults.Count("")
 		lose(nth, nth%2 == 0)
 		group, ctx := errgroup.WithContext(context.Background())
 		group.SetLimit(10)
@@ -201,17 +202,32 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 		if n := faults.Count("C_Login") - before; n > 1 {
 			t.Errorf("sessions lost at call %d: %d logins more", nth, n)
 		}
+		losses, ended = losses+faults.Injected(), lost(t, faults, nth, calls)
 	}
+	if losses < 5 { // even where all keys are read at once, each is read
+		t.Errorf("sessions were lost %d times", losses)
+	}
+}
+
+// lost says that there was no call of that number since the first ones, so that no sessions were lost.
+func lost(t *testing.T, faults *hsmtest.Faults, nth, before int) (ended bool) {
+	t.Helper()
+	calls := faults.Count("") - before
+	if faults.Injected() != 1 && calls >= nth {
+		t.Errorf("sessions were lost %d times at call %d of %d", faults.Injected(), nth, calls)
+	}
+	return calls < nth
 }
 
 func TestSessionsAreLostAmongCreations(t *testing.T) {
 	k := hsmtest.New(t)
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
-	for nth := 8; nth < 180; nth += 17 {
+	losses, ended := 0, false
+	for nth := 8; !ended && nth < 180; nth += 17 {
 		w.clear()
 		token, faults, lose := lossy(t, k)
 		_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("first")}) // logs in
-		before := faults.Count("C_Login")
+		before, calls := faults.Count("C_Login"), faults.Count("")
 		lose(nth, nth%2 == 0)
 		group, ctx := errgroup.WithContext(context.Background())
 		group.SetLimit(10)
@@ -230,6 +246,10 @@ func TestSessionsAreLostAmongCreations(t *testing.T) {
 		if pairs := w.keys(); len(pairs) != 20 {
 			t.Errorf("sessions lost at call %d: %d pairs", nth, len(pairs))
 		}
+		losses, ended = losses+faults.Injected(), lost(t, faults, nth, calls)
+	}
+	if losses < 10 {
+		t.Errorf("sessions were lost %d times", losses)
 	}
 }
 
@@ -243,15 +263,19 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 		for nth, calls := 1, 1; nth <= calls; nth++ {
 			op.prepare(w)
 			w.made = hsm.WholeKey{}
-			token, faults, lose := lossy(t, k)
+			lies := &hsmtest.Faults{}
+			token, faults, lose := lossy(t, k, lies.Hook)
 			_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
 			before := faults.Count("")
 			if op.name == "delete" {
-				faults.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
+				lies.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
 			}
 			lose(nth, nth%2 == 0)
 			w.err = op.run(context.Background(), w, token)
 			calls = max(calls, faults.Count("")-before)
+			if lost(t, faults, nth, before) && nth == 1 {
+				t.Error("the operation makes no calls")
+			}
 			_ = token.Close()
 			if w.err != nil {
 				w.holdsAsSaid(w.err, false)
@@ -294,10 +318,12 @@ func TestAModuleThatHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		calls := recorded.Calls()
+		tries, hangs := 0, 0
 		for nth, function := range calls {
 			if function == "C_CloseSession" || kind.name != kinds[0].name && !slices.Contains(vital, function) {
 				continue
 			}
+			tries++
 			op.prepare(w)
 			w.made = hsm.WholeKey{}
 			faults := &hsmtest.Faults{}
@@ -325,6 +351,7 @@ func TestAModuleThatHangs(t *testing.T) {
 			if !hung { // with a login at hand it makes fewer calls
 				continue
 			}
+			hangs++
 			took := time.Since(at)
 			switch {
 			case took > time.Second:
@@ -344,6 +371,9 @@ func TestAModuleThatHangs(t *testing.T) {
 			if t.Failed() {
 				t.Fatalf("call %d of %v", nth+1, calls)
 			}
+		}
+		if hangs < (tries+1)/2 {
+			t.Errorf("%d of %d calls hung", hangs, tries)
 		}
 	})
 }
