@@ -23,10 +23,10 @@ func TestEveryMake(t *testing.T) {
 			life(t, hsm.Template{Type: hsm.EC, Curve: curve, Usage: hsm.Sign})
 		})
 	}
-	for name, tmpl := range map[string]hsm.Template{
+	for name, tmpl := range hsmtest.InOrder(map[string]hsm.Template{
 		"AES":  {Type: hsm.Secret, Kind: hsm.AES, Bits: 256, Usage: everySecretUsage},
 		"HMAC": {Type: hsm.Secret, Kind: hsm.Generic, Bits: 256, Usage: hsm.Sign | hsm.Verify},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			hsmtest.Needs(t, hsmtest.SecretKeys)
 			life(t, tmpl)

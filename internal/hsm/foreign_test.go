@@ -284,7 +284,7 @@ func TestAKeyThatIsDestroyedUnderANewHandleLeavesTheSnapshot(t *testing.T) {
 // TestAWriteWhileTheSnapshotIsTaken makes a key, or fails to change one, in the middle of a reading of all keys.
 func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.TwoSessions)
-	for name, write := range map[string]func(*testing.T, *hsm.Token){
+	for name, write := range hsmtest.InOrder(map[string]func(*testing.T, *hsm.Token){
 		"a creation": func(t *testing.T, token *hsm.Token) { generate(t, token, small("new", "new")) },
 		"a change that fails, then a creation": func(t *testing.T, token *hsm.Token) {
 			label := "other"
@@ -293,7 +293,7 @@ func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 			}
 			generate(t, token, small("new", "new"))
 		},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
 			generate(t, open(t, k), small("a", "a"))

@@ -172,7 +172,7 @@ func TestPublicKey(t *testing.T) {
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "36", "--label", "another six", "--usage-sign")
 	text := func(s string) *string { return &s }
 
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		want  hsm.URI
 		key   string // its fingerprint
 		is    error
@@ -194,7 +194,7 @@ func TestPublicKey(t *testing.T) {
 		"an ID of none":          {want: hsm.URI{ID: []byte("9")}, is: hsm.ErrNoMatch, parts: []string{`RSA public key "imported" (ID 32)`}},
 		"an ID of another label": {want: hsm.URI{ID: []byte("1"), Object: text("imported")}, is: hsm.ErrNoMatch},
 		"another token":          {want: hsm.URI{ID: []byte("1"), Token: text("elsewhere")}, is: hsm.ErrNoMatch},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			key, err := open(t, k).PublicKey(ctx, c.want)
 			if !errors.Is(err, c.is) {

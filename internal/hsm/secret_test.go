@@ -28,7 +28,7 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	ctx := context.Background()
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		tmpl hsm.Template
 		tool string // what pkcs11-tool calls it
 		lone bool   // no operation proves it
@@ -40,7 +40,7 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 		"generic of 256 bits":          {secretKey(hsm.Generic, 256, hsm.Sign|hsm.Verify, "5"), "Generic secret length 32", false},
 		"generic too short for SHA256": {secretKey(hsm.Generic, 168, hsm.Sign|hsm.Verify, "6"), "Generic secret length 21", false},
 		"generic that only signs":      {secretKey(hsm.Generic, 128, hsm.Sign, "7"), "Generic secret length 16", true},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			if c.tmpl.Kind == hsm.AES && c.tmpl.Usage == hsm.Sign|hsm.Verify {
 				hsmtest.Needs(t, hsmtest.CMAC)
@@ -127,7 +127,7 @@ func knownKey(t *testing.T, k *hsmtest.Token, label string, value byte) string {
 	dir := t.TempDir()
 	key, zeros := filepath.Join(dir, "key"), filepath.Join(dir, "zeros")
 	secret := bytes.Repeat([]byte{value}, 16)
-	for file, content := range map[string][]byte{key: secret, zeros: make([]byte, 16)} {
+	for file, content := range hsmtest.InOrder(map[string][]byte{key: secret, zeros: make([]byte, 16)}) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	want := knownKey(t, k, "known", 7)
 	ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a")}
 	faults := &hsmtest.Faults{}
-	for name, token := range map[string]*hsm.Token{"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults)} {
+	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults)}) {
 		key, err := token.WholeKey(ctx, ref)
 		if err != nil || key.Fingerprint() != want || key.Kind != hsm.AES || key.Bits != 128 {
 			t.Errorf("%s: %s of %d bits, %s, not %s, %v", name, key.Kind, key.Bits, key.Fingerprint(), want, err)
@@ -182,7 +182,7 @@ func TestAnotherSecretKeyBehindAnIDIsLeftAlone(t *testing.T) {
 	ctx := context.Background()
 	theirs := knownKey(t, k, "known", 7)
 	label := "mine"
-	for name, token := range map[string]*hsm.Token{"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{})} {
+	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{})}) {
 		ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
 		_, changeErr := token.Change(ctx, ref, hsm.Change{Label: &label})
 		_, destroyErr := token.Destroy(ctx, ref)
@@ -251,7 +251,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 			b[0] ^= 1
 		}
 	}
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		tmpl  hsm.Template
 		fault hsmtest.Fault
 		says  string
@@ -266,7 +266,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 		"one that decrypts to another": {aes, answer("C_Decrypt", flip), "does not undo"},
 		"one that verifies nothing":    {mac, hsmtest.Fault{Function: "C_Verify", Code: cryptoki.CKR_SIGNATURE_INVALID}, "does not verify"},
 		"one whose MAC is another's":   {mac, answer("C_Sign", flip), "does not verify"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)

@@ -402,8 +402,8 @@ func TestHandlesOfAnotherKeyAreNotOurs(t *testing.T) {
 func TestNoSearchIsBelievedAlone(t *testing.T) {
 	onSoftHSM(t)
 	kind := kindNamed("RSA")
-	for name, show := range map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}} {
-		for operation, run := range map[string]func(*hsm.Token, hsm.Ref) (gone bool, err error){
+	for name, show := range hsmtest.InOrder(map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}}) {
+		for operation, run := range hsmtest.InOrder(map[string]func(*hsm.Token, hsm.Ref) (gone bool, err error){
 			"read": func(token *hsm.Token, ref hsm.Ref) (bool, error) {
 				_, err := token.WholeKey(context.Background(), ref)
 				return false, err
@@ -412,7 +412,7 @@ func TestNoSearchIsBelievedAlone(t *testing.T) {
 				_, err := token.Destroy(context.Background(), ref)
 				return true, err
 			},
-		} {
+		}) {
 			t.Run(operation+": "+name, func(t *testing.T) {
 				k := hsmtest.New(t)
 				key := generate(t, open(t, k), kind.template("the ID", "label"))

@@ -86,7 +86,7 @@ func TestOneLoginForAll(t *testing.T) {
 
 func TestStatesOfThePIN(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken)
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		set, unset uint // flags of the token
 		login      cryptoki.RV
 		want       error
@@ -101,7 +101,7 @@ func TestStatesOfThePIN(t *testing.T) {
 		"wrong, and few tries left":      {set: cryptoki.CKF_USER_PIN_COUNT_LOW, login: cryptoki.CKR_PIN_INCORRECT, want: hsm.ErrPINIncorrect, logins: 1},
 		"too long":                       {login: cryptoki.CKR_PIN_LEN_RANGE, want: hsm.ErrPINIncorrect, logins: 1},
 		"refused without a word of PINs": {login: cryptoki.CKR_GENERAL_ERROR, want: cryptoki.CKR_GENERAL_ERROR, logins: 2},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
 			k.Spoil()
@@ -439,7 +439,7 @@ func TestAModuleThatLies(t *testing.T) {
 		}
 	}
 	const public, private, secret = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_SECRET_KEY
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		class  uint
 		change func(cryptoki.Attributes)
 		names  string // what the error names
@@ -469,7 +469,7 @@ func TestAModuleThatLies(t *testing.T) {
 		"a secret key of no type":             {secret, without(cryptoki.CKA_KEY_TYPE), "CKA_KEY_TYPE"},
 		"a secret key of no ID":               {secret, without(cryptoki.CKA_ID), "CKA_ID"},
 		"a secret key of another ID":          {secret, set(cryptoki.CKA_ID, []byte("zzz")), "CKA_ID"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			ref := hsm.Ref{Type: hsm.RSA, ID: pair.ID}
 			if c.class == secret {
@@ -502,7 +502,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 	witness := open(t, k)
 	pair := generate(t, witness, small("a", "a"))
 	var endless atomic.Uint64
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		function string
 		answer   func(*cryptoki.Call)
 	}{
@@ -522,7 +522,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 				*found = []cryptoki.Object{1 << 40}
 			}
 		}},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
@@ -543,7 +543,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	k := hsmtest.New(t)
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
-	for name, fault := range map[string]hsmtest.Fault{
+	for name, fault := range hsmtest.InOrder(map[string]hsmtest.Fault{
 		"extractable":              lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_EXTRACTABLE, []byte{1})),
 		"not sensitive":            lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_SENSITIVE, []byte{0})),
 		"sensitivity is not told":  lie(cryptoki.CKO_PRIVATE_KEY, without(cryptoki.CKA_SENSITIVE)),
@@ -558,7 +558,7 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 			}
 			return err
 		}},
-	} {
+	}) {
 		for _, id := range []string{"chosen", ""} {
 			t.Run(name+", ID "+id, func(t *testing.T) {
 				w.t = t

@@ -111,7 +111,7 @@ func ecPair(lines ...string) string {
 
 // keyPairBlock is a resource's block, with values for the attributes of which the lines say nothing.
 func keyPairBlock(resourceType, name string, otherwise map[string]string, lines []string) string {
-	for attribute, value := range otherwise {
+	for attribute, value := range hsmtest.InOrder(otherwise) {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, attribute) }) {
 			lines = append(lines, attribute+" = "+value)
 		}

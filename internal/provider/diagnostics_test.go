@@ -13,10 +13,11 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 func TestSentence(t *testing.T) {
-	for text, want := range map[string]string{
+	for text, want := range hsmtest.InOrder(map[string]string{
 		"":                               "",
 		"x":                              "X.",
 		"the token is full":              "The token is full.",
@@ -28,7 +29,7 @@ func TestSentence(t *testing.T) {
 		"schlüssel":                      "Schlüssel.",
 		"ärger":                          "Ärger.",
 		"\"web\" is no hex":              "\"web\" is no hex.",
-	} {
+	}) {
 		if have := sentence(text); have != want {
 			t.Errorf("%q becomes %q, not %q", text, have, want)
 		}
@@ -134,12 +135,12 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 // A data source has no state to mend, no argument timeouts, and does nothing that may take effect later.
 func TestADataSourceIsNotToldOfResources(t *testing.T) {
 	half := &hsm.HalfPairError{ID: []byte("k1"), Present: hsm.Object{Class: "private key", Type: "RSA", ID: []byte("k1")}, Missing: "public key"}
-	for summary, err := range map[string]error{
+	for summary, err := range hsmtest.InOrder(map[string]error{
 		"Unable to Read Keys: Token Does Not Answer": &cryptoki.HangError{Function: "C_FindObjects", Err: context.DeadlineExceeded},
 		"Unable to Read Keys: Timed Out":             context.DeadlineExceeded,
 		"Unable to Read Keys: Half A Key Pair":       half,
 		"Unable to Read Keys: Not One Public Key":    &hsm.MatchError{},
-	} {
+	}) {
 		d := problem{doing: "Read Keys", err: err}.diagnostic()
 		if d.Summary() != summary || !strings.Contains(d.Detail(), "What to do: ") {
 			t.Errorf("it says %q: %s", d.Summary(), d.Detail())
@@ -153,12 +154,12 @@ func TestADataSourceIsNotToldOfResources(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for want, paths := range map[string][]path.Path{
+	for want, paths := range hsmtest.InOrder(map[string][]path.Path{
 		"":           nil,
 		"a":          {path.Root("a")},
 		"a and b":    {path.Root("a"), path.Root("b")},
 		"a, b and c": {path.Root("a"), path.Root("b"), path.Root("c")},
-	} {
+	}) {
 		if have := names(paths); have != want {
 			t.Errorf("%v are called %q", paths, have)
 		}
