@@ -18,7 +18,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestASmallRun runs every part once, with a few keys, but for the making of RSA keys of 4096 bits, which takes seconds.
+// TestASmallRun runs every part once, with a few keys, but for the making of RSA keys of 4096 bits, which takes
+// seconds.
 func TestASmallRun(t *testing.T) {
 	terraform := os.Getenv("TF_ACC_TERRAFORM_PATH")
 	if terraform == "" {
@@ -49,7 +50,8 @@ func TestASmallRun(t *testing.T) {
 		}
 	}
 	for _, what := range []string{ // of each part
-		"start of the process to its schema", "calls of a plan that changes nothing", "package hsm reads each pair", "waits for the token, 1 ms a call",
+		"start of the process to its schema", "calls of a plan that changes nothing", "package hsm reads each pair",
+		"waits for the token, 1 ms a call",
 		"calls to read each pair", "3 pairs among 4 others, calls", "hsm_jwks of all keys, the provider's part",
 	} {
 		if r, ok := rows[what]; !ok || strings.HasPrefix(r.ours, "0 ") || r.ours == "0" {

@@ -36,8 +36,8 @@ var creationCosts = map[string]struct{ chosen, random int }{
 	"HMAC":                   {23, 10},
 }
 
-// TestWhatMakingAKeyCosts holds every creation but the first, which logs in, against the table, and however many keys there
-// are already. On other makes of token it costs what it costs there, each time the same.
+// TestWhatMakingAKeyCosts holds every creation but the first, which logs in, against the table, and however many keys
+// there are already. On other makes of token it costs what it costs there, each time the same.
 func TestWhatMakingAKeyCosts(t *testing.T) {
 	const keys = 40
 	for _, kind := range kinds {

@@ -65,9 +65,9 @@ func TestAnIDThatOthersTookSinceTheSnapshotIsTaken(t *testing.T) {
 	}
 }
 
-// TestOfTwoWhoMakeAnIDOneGivesWay has another make a pair of the same ID right after ours, on a token that shows nothing of
-// private keys. To a greater fingerprint we give way at once. For a lesser one to give way we wait, and keep our pair where
-// it does, and give way where it does not. Never is the other's destroyed.
+// TestOfTwoWhoMakeAnIDOneGivesWay has another make a pair of the same ID right after ours, on a token that shows
+// nothing of private keys. To a greater fingerprint we give way at once. For a lesser one to give way we wait, and keep
+// our pair where it does, and give way where it does not. Never is the other's destroyed.
 func TestOfTwoWhoMakeAnIDOneGivesWay(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
 	for _, name := range []string{"RSA", "P-256"} {
@@ -90,17 +90,21 @@ func TestOfTwoWhoMakeAnIDOneGivesWay(t *testing.T) {
 					delete(a, cryptoki.CKA_MODULUS)
 					delete(a, cryptoki.CKA_PUBLIC_EXPONENT)
 				}))
-				faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+				rival := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
 					err := next()
 					race.make(kind, c.greater)
 					race.watch(faults, c.leaves)
 					return err
-				}})
+				}
+				faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: rival})
 				made, err := token.Generate(context.Background(), kind.template("x", "ours"))
 				race.judge(err, c.greater, c.leaves)
-				left, lookErr := open(t, k).WholeKey(context.Background(), hsm.Ref{Type: kind.tmpl.Type, ID: []byte("x")})
-				if want := map[bool]string{true: made.Fingerprint(), false: race.theirs}[c.leaves]; lookErr != nil || left.Fingerprint() != want {
-					t.Errorf("left is %s, %v, and not the key %q", describe(left), lookErr, want)
+				ref, want := hsm.Ref{Type: kind.tmpl.Type, ID: []byte("x")}, race.theirs
+				if c.leaves {
+					want = made.Fingerprint()
+				}
+				if left, err := open(t, k).WholeKey(context.Background(), ref); err != nil || left.Fingerprint() != want {
+					t.Errorf("left is %s, %v, and not the key %q", describe(left), err, want)
 				}
 			})
 		}
@@ -120,8 +124,8 @@ type rivalry struct {
 // looksOfAWait are more than are taken by one who gives way at once, and fewer than by one who waits in vain.
 const looksOfAWait = 10
 
-// make makes pairs until the fingerprint of one is greater than that of the pair under the ID, or lesser, and gives that
-// one the ID.
+// make makes pairs until the fingerprint of one is greater than that of the pair under the ID, or lesser, and gives
+// that one the ID.
 func (r *rivalry) make(kind kind, greater bool) {
 	err := r.Session(func(ctx context.Context, s *cryptoki.Session) error {
 		objects, err := s.FindObjects(ctx, []cryptoki.Attribute{
@@ -135,13 +139,17 @@ func (r *rivalry) make(kind kind, greater bool) {
 			return err
 		}
 		mechanism, public := cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN}, []cryptoki.Attribute{
-			cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(kind.tmpl.ModulusBits)), cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
+			cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(kind.tmpl.ModulusBits)),
+			cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
 		}
 		if kind.tmpl.Type == hsm.EC {
 			params, _ := publickey.ECParams(kind.tmpl.Curve)
-			mechanism.Type, public = cryptoki.CKM_EC_KEY_PAIR_GEN, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
+			mechanism.Type = cryptoki.CKM_EC_KEY_PAIR_GEN
+			public = []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
 		}
-		both := []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("theirs"))}
+		both := []cryptoki.Attribute{
+			cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("theirs")),
+		}
 		for {
 			pair, err := s.GenerateKeyPair(ctx, mechanism, append(public, both...), both)
 			if err != nil {
@@ -195,12 +203,13 @@ func fingerprintOf(ctx context.Context, s *cryptoki.Session, public cryptoki.Obj
 
 // watch counts our looks from now on. A rival that leaves destroys its key before one of them.
 func (r *rivalry) watch(faults *hsmtest.Faults, leaves bool) {
-	faults.Inject(hsmtest.Fault{Function: "C_FindObjectsInit", Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+	look := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
 		if r.looks++; leaves && r.looks == looksOfAWait {
 			r.leave()
 		}
 		return next()
-	}})
+	}
+	faults.Inject(hsmtest.Fault{Function: "C_FindObjectsInit", Do: look})
 }
 
 // leave destroys the rival's key, as the rival does.
@@ -222,7 +231,8 @@ func (r *rivalry) judge(err error, givesWayAtOnce, leaves bool) {
 	r.t.Helper()
 	raced, ok := errors.AsType[*hsm.ExistsError](err)
 	failed, _ := errors.AsType[*hsm.OperationError](err)
-	if leaves != (err == nil) || !leaves && (!ok || !raced.Raced || len(raced.Objects) != r.pieces || failed.Holds != hsm.HoldsOther) {
+	gaveWay := ok && raced.Raced && len(raced.Objects) == r.pieces && failed.Holds == hsm.HoldsOther
+	if leaves && err != nil || !leaves && !gaveWay {
 		r.t.Errorf("got %v", err)
 	}
 	if (r.looks < looksOfAWait) != givesWayAtOnce {

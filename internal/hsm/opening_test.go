@@ -12,8 +12,8 @@ import (
 )
 
 // TestEveryCallOfAnOpeningFails is the matrix of faults from the initialisation of the module on, which the operations'
-// matrix finds done: no other test runs beside it. What fails is the opening, by name; the next one finds the key. Without
-// HSMTEST_FAULTS, it is one fault of five.
+// matrix finds done: no other test runs beside it. What fails is the opening, by name; the next one finds the key.
+// Without HSMTEST_FAULTS, it is one fault of five.
 func TestEveryCallOfAnOpeningFails(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken) // it leaves sessions logged in
 	k := hsmtest.New(t)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,15 +44,17 @@ func obey(text string) int {
 		m := meeting{lines: lines, generates: generates(kindNamed(o.Kind))}
 		hooks = append(hooks, m.hook)
 	}
-	c := hsm.Config{Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: append(hooks,
-		counted.Hook,
+	hooks = append(hooks, counted.Hook,
 		func(ctx context.Context, c *cryptoki.Call, next func() error) error {
 			if c.Function == "C_GetTokenInfo" && calls() == 2 { // of the looks at all the slots, the first counts
 				return next()
 			}
 			return kill(ctx, c, next)
 		},
-	)}
+	)
+	c := hsm.Config{
+		Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: hooks,
+	}
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		fmt.Println(err)
@@ -132,7 +135,8 @@ func TestAProcessIsKilledAtEveryCall(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("%d crashes: the next run went well by itself after %d, and as its error advises after %d", kills.crashes, kills.clean, kills.advised)
+			t.Logf("%d crashes: the next run went well by itself after %d, and as its error advises after %d",
+				kills.crashes, kills.clean, kills.advised)
 			if kills.crashes == 0 {
 				t.Error("no process was killed")
 			}
@@ -151,8 +155,8 @@ func (k *killing) run(op operation, crash hsmtest.Crash) (printed []byte, err er
 	op.prepare(k.world)
 	k.made = hsm.WholeKey{}
 	return command(order{
-		Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN, Kind: k.kind.name, Operation: op.name, ID: k.id,
-		Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
+		Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN,
+		Kind: k.kind.name, Operation: op.name, ID: k.id, Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
 	}).CombinedOutput()
 }
 
@@ -197,8 +201,8 @@ func generates(kind kind) string {
 	return "C_GenerateKeyPair"
 }
 
-// meeting has a creation wait for a line on its standard input where the ID was found free, where the key is made, and where
-// the token has been looked at since.
+// meeting has a creation wait for a line on its standard input where the ID was found free, where the key is made, and
+// where the token has been looked at since.
 type meeting struct {
 	lines     *bufio.Scanner
 	generates string // the function that makes a key
@@ -216,12 +220,15 @@ func (m *meeting) hook(_ context.Context, c *cryptoki.Call, next func() error) e
 		return err
 	case c.Function == "C_FindObjectsInit" && m.looks == 0:
 		m.looks++
-	case m.made && m.looks > 0 && c.Function != "C_FindObjects" && c.Function != "C_FindObjectsFinal" && c.Function != "C_GetAttributeValue":
+	case m.made && m.looks > 0 && !slices.Contains(partsOfALook, c.Function):
 		m.made = false
 		m.wait("looked")
 	}
 	return next()
 }
+
+// partsOfALook are the functions that follow on C_FindObjectsInit in one look at the token.
+var partsOfALook = []string{"C_FindObjects", "C_FindObjectsFinal", "C_GetAttributeValue"}
 
 func (m *meeting) wait(where string) {
 	fmt.Println(where)
@@ -277,8 +284,8 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 }
 
 // TestTwoMachinesMakeTheSameID has two processes make a key of one ID that do not wait for each other, as those of two
-// machines: each has found the ID free before the other makes its key, and sees the other's key beside its own. One of them
-// gives way. Both may where one of them stood still for seconds: such a race is held again.
+// machines: each has found the ID free before the other makes its key, and sees the other's key beside its own. One of
+// them gives way. Both may where one of them stood still for seconds: such a race is held again.
 func TestTwoMachinesMakeTheSameID(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.TwoSessions)
 	const races, tries = 10, 3

@@ -153,7 +153,9 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	want := knownKey(t, k, "known", 7)
 	ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a")}
 	faults := &hsmtest.Faults{}
-	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults)}) {
+	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{
+		"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults),
+	}) {
 		key, err := token.WholeKey(ctx, ref)
 		if err != nil || key.Fingerprint() != want || key.Kind != hsm.AES || key.Bits != 128 {
 			t.Errorf("%s: %s of %d bits, %s, not %s, %v", name, key.Kind, key.Bits, key.Fingerprint(), want, err)
@@ -182,7 +184,9 @@ func TestAnotherSecretKeyBehindAnIDIsLeftAlone(t *testing.T) {
 	ctx := context.Background()
 	theirs := knownKey(t, k, "known", 7)
 	label := "mine"
-	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{})}) {
+	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{
+		"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{}),
+	}) {
 		ref := hsm.Ref{Type: hsm.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
 		_, changeErr := token.Change(ctx, ref, hsm.Change{Label: &label})
 		_, destroyErr := token.Destroy(ctx, ref)

@@ -139,7 +139,9 @@ func TestNoPIN(t *testing.T) {
 
 // lossy opens a token whose module can be made to lose all of its sessions, for real. SoftHSM does not stand that
 // while it is at work, so the loss waits until no call is inside it. The hooks stand nearer to the module.
-func lossy(t *testing.T, k *hsmtest.Token, hooks ...cryptoki.Hook) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
+func lossy(t *testing.T, k *hsmtest.Token, hooks ...cryptoki.Hook) (
+	token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool),
+) {
 	t.Helper()
 	hsmtest.Needs(t, hsmtest.SessionLoss)
 	var inside sync.RWMutex
@@ -580,7 +582,8 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	}
 }
 
-// TestGeneratingInParallel makes 200 keys with ten at a time: once of each kind, and with HSMTEST_FAULTS five times of the first.
+// TestGeneratingInParallel makes 200 keys with ten at a time: once of each kind, and with HSMTEST_FAULTS five times of
+// the first.
 func TestGeneratingInParallel(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.ManyKeys)
 	for i, kind := range kinds {

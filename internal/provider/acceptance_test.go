@@ -410,8 +410,8 @@ func signing(label, id string) []half {
 	return []half{private(label, id, "sign"), public(label, id, "verify")}
 }
 
-// halves lists the key objects on the token, those without a name or a class, too. The tool takes what has no class for data,
-// which the provider never makes.
+// halves lists the key objects on the token, those without a name or a class, too. The tool takes what has no class for
+// data, which the provider never makes.
 func (b *bench) halves() (all []half) {
 	b.t.Helper()
 	for line := range strings.Lines(b.Tool(b.t, "--list-objects")) {

@@ -22,15 +22,19 @@ func (b *bench) stock(pairs int) {
 	err := b.Session(func(ctx context.Context, s *cryptoki.Session) error {
 		for i := range pairs {
 			both := []cryptoki.Attribute{
-				cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bytes(cryptoki.CKA_ID, binary.BigEndian.AppendUint16(nil, uint16(i))),
-				cryptoki.Bytes(cryptoki.CKA_LABEL, fmt.Append(nil, "key ", i)),
+				cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bytes(cryptoki.CKA_LABEL, fmt.Append(nil, "key ", i)),
+				cryptoki.Bytes(cryptoki.CKA_ID, binary.BigEndian.AppendUint16(nil, uint16(i))),
 			}
-			public := append([]cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params), cryptoki.Bool(cryptoki.CKA_VERIFY, true)}, both...)
+			public := append([]cryptoki.Attribute{
+				cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params), cryptoki.Bool(cryptoki.CKA_VERIFY, true),
+			}, both...)
 			private := append([]cryptoki.Attribute{
-				cryptoki.Bool(cryptoki.CKA_PRIVATE, true), cryptoki.Bool(cryptoki.CKA_SENSITIVE, true), cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, false),
+				cryptoki.Bool(cryptoki.CKA_PRIVATE, true), cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
+				cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, false),
 				cryptoki.Bool(cryptoki.CKA_SIGN, true), cryptoki.Bool(cryptoki.CKA_DERIVE, false),
 			}, both...)
-			if _, err := s.GenerateKeyPair(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_EC_KEY_PAIR_GEN}, public, private); err != nil {
+			mechanism := cryptoki.Mechanism{Type: cryptoki.CKM_EC_KEY_PAIR_GEN}
+			if _, err := s.GenerateKeyPair(ctx, mechanism, public, private); err != nil {
 				return err
 			}
 		}
@@ -47,7 +51,8 @@ func TestAPlanOfAHundredUnchangedPairsIsCheap(t *testing.T) {
 	const pairs, most = 100, 2.6
 	b.stock(pairs)
 	config := b.config(
-		ecPair("count = 100", `label = "key ${count.index}"`, `key_id = format("%04x", count.index)`, `deletion_policy = "abandon"`),
+		ecPair("count = 100", `label = "key ${count.index}"`, `key_id = format("%04x", count.index)`,
+			`deletion_policy = "abandon"`),
 		`import {
 			for_each = { for i in range(100) : i => i }
 			to = hsm_ec_keypair.k[each.value]

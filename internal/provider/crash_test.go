@@ -99,8 +99,8 @@ func (s shell) follow(printed string) {
 
 // TestTheProviderIsKilled kills the provider's process in an apply, runs the next apply, follows what that advises
 // where it does not go well, and wants the one key that is configured in the end: the same key, where there was one.
-// Each case has one crash of its calls that matter; with HSMTEST_FAULTS=matrix it has them all, and HSMTEST_FAULTS=all kills
-// the provider at every call.
+// Each case has one crash of its calls that matter; with HSMTEST_FAULTS=matrix it has them all, and HSMTEST_FAULTS=all
+// kills the provider at every call.
 func TestTheProviderIsKilled(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken, hsmtest.SecretKeys)
 	const policy = `deletion_policy = "delete"`

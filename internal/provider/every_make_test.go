@@ -37,7 +37,10 @@ func TestEveryMake(t *testing.T) {
 			})
 		})
 	}
-	for _, c := range []struct{ kind, usage string }{{"aes", `["encrypt", "decrypt", "wrap", "unwrap"]`}, {"generic", `["sign", "verify"]`}} {
+	for _, c := range []struct{ kind, usage string }{
+		{"aes", `["encrypt", "decrypt", "wrap", "unwrap"]`},
+		{"generic", `["sign", "verify"]`},
+	} {
 		kind, usage := c.kind, c.usage
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

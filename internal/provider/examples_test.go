@@ -185,9 +185,11 @@ func TestTheListExamplesListAKey(t *testing.T) {
 			}
 			testExampleOn(t, knowsQueries,
 				resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, filepath.Join(examples, "provider", "provider.tf")))},
-				resource.TestStep{PreConfig: func() { token.Tool(t, keyRecipes[resourceType]...) }, Query: true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
-					querycheck.ExpectLength(resourceType+"."+regexp.MustCompile(`list "\w+" "(\w+)"`).FindStringSubmatch(string(text))[1], 1),
-				}},
+				resource.TestStep{
+					PreConfig: func() { token.Tool(t, keyRecipes[resourceType]...) },
+					Query:     true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
+						querycheck.ExpectLength(resourceType+"."+regexp.MustCompile(`list "\w+" "(\w+)"`).FindStringSubmatch(string(text))[1], 1),
+					}},
 			)
 		})
 	}

@@ -40,11 +40,12 @@ func TestGuideHasASectionForEachDiagnostic(t *testing.T) {
 // diagnosing are the functions that make a diagnostic, with the place of its summary among their arguments.
 var diagnosing = map[string]int{
 	"AddError": 0, "AddWarning": 0, "AddAttributeError": 1, "AddAttributeWarning": 1,
-	"NewErrorDiagnostic": 0, "NewWarningDiagnostic": 0, "NewAttributeErrorDiagnostic": 1, "NewAttributeWarningDiagnostic": 1,
+	"NewErrorDiagnostic": 0, "NewWarningDiagnostic": 0,
+	"NewAttributeErrorDiagnostic": 1, "NewAttributeWarningDiagnostic": 1,
 }
 
-// writtenSummaries are those that stand in the code beside adviceTable: AddError("Empty PIN File", ...). What comes from
-// elsewhere is a variable of the name summary or title.
+// writtenSummaries are those that stand in the code beside adviceTable: AddError("Empty PIN File", ...). What comes
+// from elsewhere is a variable of the name summary or title.
 func writtenSummaries(t *testing.T) (summaries []string) {
 	t.Helper()
 	files := token.NewFileSet()

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 		}
 	}
 	if os.Getenv(resource.EnvTfAcc) == "" {
-		tell("internal/provider: the tests that run Terraform are skipped, for want of TF_ACC: make test runs them all, scripts/acceptance go test ./... as well")
+		tell("internal/provider: the tests that run Terraform are skipped, since TF_ACC is not set: " +
+			"scripts/acceptance go test ./... runs them, and so does make test")
 	}
 	code := hsmtest.Main(m)
 	for _, folder := range cleanUp {
@@ -34,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tell says something to whoever started the tests. "go test" shows nothing of what a package prints that passes, so on Linux
-// the line goes to where go test itself writes its errors.
+// tell says something to whoever started the tests. "go test" shows nothing of what a package prints that passes, so on
+// Linux the line goes to where go test itself writes its errors.
 func tell(line string) {
 	where := io.Writer(os.Stderr)
 	parent := filepath.Join("/proc", strconv.Itoa(os.Getppid()))

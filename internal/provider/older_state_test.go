@@ -1,7 +1,6 @@
 package provider_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,9 +11,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-// TestAStateOfAnEarlierVersionPlansEmpty runs a plan on the state that an earlier version left, and on the token it is of.
-// testdata has, in a folder for each version, the configuration, the state and the files of SoftHSM's token, whose keys are
-// good for nothing else: the PIN stands here.
+// TestAStateOfAnEarlierVersionPlansEmpty runs a plan on the state that an earlier version left, and on the token it is
+// of. testdata has, in a folder for each version, the configuration, the state and the files of SoftHSM's token, whose
+// keys are good for nothing else: the PIN stands here.
 func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(resource.EnvTfAcc) == "" {
@@ -44,18 +43,20 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			}
 			s := newShell(t, b, read("keys.tf"))
 			conf := filepath.Join(t.TempDir(), "softhsm2.conf")
-			s.write(conf, fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens))
+			s.write(conf, "directories.tokendir = "+tokens+"\nobjectstore.backend = file\nlog.level = ERROR\n")
 			state := read("state.json")
 			if host := os.Getenv("TF_ACC_PROVIDER_HOST"); host != "" {
 				state = strings.ReplaceAll(state, "registry.terraform.io/", host+"/")
 			}
 			s.write(filepath.Join(s.dir, "terraform.tfstate"), state)
-			printed, log := s.with("SOFTHSM2_CONF="+conf, "HSM_PIN="+b.PIN).terraform(false, "plan", "-detailed-exitcode", "-no-color")
+			s = s.with("SOFTHSM2_CONF="+conf, "HSM_PIN="+b.PIN)
+			printed, log := s.terraform(false, "plan", "-detailed-exitcode", "-no-color")
 			if !strings.Contains(printed, "No changes.") {
 				t.Errorf("the plan: %s", printed)
 			}
-			if resources := strings.Count(state, `"mode": "managed"`); resources < 3 || calls(log, "C_GetAttributeValue") < resources {
-				t.Errorf("%d calls of C_GetAttributeValue for %d resources", calls(log, "C_GetAttributeValue"), resources)
+			resources, looks := strings.Count(state, `"mode": "managed"`), calls(log, "C_GetAttributeValue")
+			if resources < 3 || looks < resources {
+				t.Errorf("%d calls of C_GetAttributeValue for %d resources", looks, resources)
 			}
 		})
 	}
