@@ -40,8 +40,8 @@ func obey(text string) int {
 	kill, calls := o.Crash.Hook()
 	counted, lines := &hsmtest.Faults{}, bufio.NewScanner(os.Stdin)
 	var hooks []cryptoki.Hook
+	m := meeting{lines: lines, generates: generates(kindNamed(o.Kind))}
 	if o.Meet {
-		m := meeting{lines: lines, generates: generates(kindNamed(o.Kind))}
 		hooks = append(hooks, m.hook)
 	}
 	hooks = append(hooks, counted.Hook,
@@ -61,7 +61,7 @@ func obey(text string) int {
 		return 1
 	}
 	if o.Operation == "race" {
-		return race(kindNamed(o.Kind), token, lines)
+		return race(kindNamed(o.Kind), token, &m)
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
@@ -206,13 +206,15 @@ func generates(kind kind) string {
 type meeting struct {
 	lines     *bufio.Scanner
 	generates string // the function that makes a key
+	met       bool   // for this ID; a creation that repeats itself waits no more
 	made      bool
 	looks     int // begun since
 }
 
 func (m *meeting) hook(_ context.Context, c *cryptoki.Call, next func() error) error {
 	switch {
-	case c.Function == m.generates:
+	case c.Function == m.generates && !m.met:
+		m.met = true
 		m.wait("free")
 		err := next()
 		m.wait("generated")
@@ -236,11 +238,12 @@ func (m *meeting) wait(where string) {
 }
 
 // race makes a key of each ID that it reads, at the moment that it reads it, and says what came of it.
-func race(kind kind, token *hsm.Token, lines *bufio.Scanner) int {
+func race(kind kind, token *hsm.Token, m *meeting) int {
 	_, _ = token.WholeKey(context.Background(), hsm.Ref{ID: []byte("warm")})
 	fmt.Println("ready")
-	for lines.Scan() {
-		_, err := token.Generate(context.Background(), kind.template(lines.Text(), "race"))
+	for m.lines.Scan() {
+		m.met = false
+		_, err := token.Generate(context.Background(), kind.template(m.lines.Text(), "race"))
 		switch {
 		case err == nil:
 			fmt.Println("made")
