@@ -67,7 +67,7 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 	tool := func(t *testing.T, k *hsmtest.Token, keyType, label string) {
 		k.Tool(t, "--keypairgen", "--key-type", keyType, "--id", id, "--label", label, "--usage-sign")
 	}
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		beside func(*testing.T, *hsmtest.Token)
 		found  error // of looking for our pair; nil: it is found
 		set    error // of the set of all keys
@@ -92,7 +92,7 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 			k.Tool(t, "--delete-object", "--type", "privkey", "--id", id)
 			tool(t, k, "EC:secp384r1", "theirs")
 		}, object.ErrHalfPair, nil},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
 			token := open(t, k)
@@ -223,7 +223,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 	beside[len(beside)-1] ^= 1
 	raw := publickey.Point
 	der := func(octets []byte) []byte { return append([]byte{4, byte(len(octets))}, octets...) }
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		curve  string
 		class  uint
 		change func(cryptoki.Attributes)
@@ -246,7 +246,7 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 		"the private half shows another curve":       {publickey.P256, private, set(cryptoki.CKA_EC_PARAMS, []byte("P-384")), "belong together"},
 		"a private half of another CKA_KEY_TYPE":     {publickey.P256, private, set(cryptoki.CKA_KEY_TYPE, cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_EC_EDWARDS).Value), "belong together"},
 		"an Edwards point of small order, all zeros": {publickey.Ed25519, public, set(cryptoki.CKA_EC_POINT, make([]byte, 32)), "CKA_EC_POINT"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
@@ -290,7 +290,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 			}
 		})}
 	}
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		kind  string
 		fault hsmtest.Fault
 		names string
@@ -309,7 +309,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 			key, _ := publickey.NewEC(publickey.Secp256k1, append([]byte{2}, append(make([]byte, 31), 1)...)) // x = 1 is on it
 			a[cryptoki.CKA_EC_POINT] = publickey.Point(key)
 		}), "on the curve secp256k1, not on P-256"},
-	} {
+	}) {
 		for _, id := range []string{"chosen", ""} {
 			t.Run(name+", ID "+id, func(t *testing.T) {
 				kindNamed(c.kind).needs(t)
@@ -322,7 +322,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 				if _, ok := errors.AsType[*hsm.OperationError](err); !ok || !strings.Contains(err.Error(), c.names) {
 					t.Fatalf("got %v", err)
 				}
-				w.holdsAsSaid(err)
+				w.holdsAsSaid(err, false)
 			})
 		}
 	}

@@ -2,7 +2,9 @@ package hsm_test
 
 import (
 	"context"
+	"crypto"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // What others have on the token is never taken for one's own.
@@ -63,40 +66,178 @@ func TestAnIDThatOthersTookSinceTheSnapshotIsTaken(t *testing.T) {
 	}
 }
 
-// TestARivalWhosePrivateHalfShowsNothingKeepsIt lets another tool make the same ID just after us, on a token that
-// shows nothing of private keys.
-func TestARivalWhosePrivateHalfShowsNothingKeepsIt(t *testing.T) {
+// TestOfTwoWhoMakeAnIDOneGivesWay has another make a pair of the same ID right after ours, on a token that shows
+// nothing of private keys. To a greater fingerprint we give way at once. For a lesser one to give way we wait, and keep
+// our pair where it does, and give way where it does not. Never is the other's destroyed.
+func TestOfTwoWhoMakeAnIDOneGivesWay(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
-	k := hsmtest.New(t)
-	honest := open(t, k)
-	var once sync.Once
-	c := hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: []cryptoki.Hook{
-		func(_ context.Context, c *cryptoki.Call, next func() error) error {
-			err := next()
-			if reading, ok := c.Result.(*cryptoki.Reading); ok && reading.Attributes != nil {
-				if class, _, _ := reading.Attributes.ULong(cryptoki.CKA_CLASS); class == cryptoki.CKO_PRIVATE_KEY {
-					delete(reading.Attributes, cryptoki.CKA_MODULUS)
-					delete(reading.Attributes, cryptoki.CKA_PUBLIC_EXPONENT)
+	for _, name := range []string{"RSA", "P-256"} {
+		for _, c := range []struct {
+			rival           string
+			greater, leaves bool
+		}{
+			{rival: "a greater one", greater: true},
+			{rival: "a lesser one, which stays"},
+			{rival: "a lesser one, which gives way", leaves: true},
+		} {
+			t.Run(name+", "+c.rival, func(t *testing.T) {
+				t.Parallel()
+				kind := kindNamed(name)
+				kind.needs(t)
+				k := hsmtest.New(t)
+				faults, race := &hsmtest.Faults{}, &rivalry{Token: k, t: t, id: []byte("x"), pieces: kind.objects()}
+				token := openWith(t, k, k.PIN, faults)
+				faults.Inject(lie(cryptoki.CKO_PRIVATE_KEY, func(a cryptoki.Attributes) {
+					delete(a, cryptoki.CKA_MODULUS)
+					delete(a, cryptoki.CKA_PUBLIC_EXPONENT)
+				}))
+				rival := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+					err := next()
+					race.make(kind, c.greater)
+					race.watch(faults, c.leaves)
+					return err
+				}
+				faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: rival})
+				made, err := token.Generate(context.Background(), kind.template("x", "ours"))
+				race.judge(err, c.greater, c.leaves)
+				ref, want := object.Ref{Type: kind.tmpl.Type, ID: []byte("x")}, race.theirs
+				if c.leaves {
+					want = made.Fingerprint()
+				}
+				if left, err := open(t, k).Key(context.Background(), ref); err != nil || left.Fingerprint() != want {
+					t.Errorf("left is %s, %v, and not the key %q", describe(left), err, want)
+				}
+			})
+		}
+	}
+}
+
+// rivalry is a race for an ID, in which another's key stands beside ours.
+type rivalry struct {
+	*hsmtest.Token
+	t      *testing.T
+	id     []byte
+	pieces int    // the objects of a key
+	theirs string // the fingerprint of the rival's key, once that is there
+	looks  int    // that we took since
+}
+
+// looksOfAWait are more than are taken by one who gives way at once, and fewer than by one who waits in vain.
+const looksOfAWait = 10
+
+// make makes pairs until the fingerprint of one is greater than that of the pair under the ID, or lesser, and gives
+// that one the ID.
+func (r *rivalry) make(kind kind, greater bool) {
+	err := r.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		objects, err := s.FindObjects(ctx, []cryptoki.Attribute{
+			cryptoki.Bytes(cryptoki.CKA_ID, r.id), cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_PUBLIC_KEY),
+		})
+		if err != nil || len(objects) != 1 {
+			return fmt.Errorf("%d public halves: %w", len(objects), err)
+		}
+		ours, err := fingerprintOf(ctx, s, objects[0])
+		if err != nil {
+			return err
+		}
+		mechanism, public := cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN}, []cryptoki.Attribute{
+			cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(kind.tmpl.ModulusBits)),
+			cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
+		}
+		if kind.tmpl.Type == object.EC {
+			params, _ := publickey.ECParams(kind.tmpl.Curve)
+			mechanism.Type = cryptoki.CKM_EC_KEY_PAIR_GEN
+			public = []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
+		}
+		both := []cryptoki.Attribute{
+			cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("theirs")),
+		}
+		for {
+			pair, err := s.GenerateKeyPair(ctx, mechanism, append(public, both...), both)
+			if err != nil {
+				return err
+			}
+			theirs, err := fingerprintOf(ctx, s, pair.Public)
+			if err != nil {
+				return err
+			}
+			fits := theirs > ours == greater
+			for _, half := range []cryptoki.Object{pair.Private, pair.Public} {
+				if fits {
+					err = s.SetAttributeValue(ctx, half, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, r.id)})
+				} else {
+					err = s.DestroyObject(ctx, half)
+				}
+				if err != nil {
+					return err
 				}
 			}
-			if c.Function == "C_GenerateKeyPair" {
-				once.Do(func() {
-					k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "78", "--label", "l", "--usage-sign")
-				})
+			if fits {
+				r.theirs = theirs
+				return nil
 			}
-			return err
-		},
-	}}
-	token, err := hsm.Open(context.Background(), c)
+		}
+	})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Errorf("making the rival: %v", err)
 	}
-	t.Cleanup(func() { _ = token.Close() })
-	if _, err := token.Generate(context.Background(), small("x", "l")); !errors.Is(err, object.ErrExists) {
-		t.Errorf("got %v", err)
+}
+
+// fingerprintOf is that of what a public half shows.
+func fingerprintOf(ctx context.Context, s *cryptoki.Session, public cryptoki.Object) (string, error) {
+	shown, err := s.GetAttributeValue(ctx, public, []cryptoki.AttributeType{
+		cryptoki.CKA_MODULUS, cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT,
+	})
+	if err != nil {
+		return "", err
 	}
-	if _, err := honest.Key(context.Background(), object.Ref{ID: []byte("x")}); err != nil {
-		t.Errorf("the rival's pair: %v", err)
+	var pub crypto.PublicKey
+	if modulus := shown[cryptoki.CKA_MODULUS]; len(modulus) > 0 {
+		pub, err = publickey.ParseRSA(modulus, shown[cryptoki.CKA_PUBLIC_EXPONENT])
+	} else {
+		pub, _, err = publickey.ParseEC(shown[cryptoki.CKA_EC_PARAMS], shown[cryptoki.CKA_EC_POINT])
+	}
+	if err != nil {
+		return "", err
+	}
+	return publickey.Fingerprint(pub)
+}
+
+// watch counts our looks from now on. A rival that leaves destroys its key before one of them.
+func (r *rivalry) watch(faults *hsmtest.Faults, leaves bool) {
+	look := func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+		if r.looks++; leaves && r.looks == looksOfAWait {
+			r.leave()
+		}
+		return next()
+	}
+	faults.Inject(hsmtest.Fault{Function: "C_FindObjectsInit", Do: look})
+}
+
+// leave destroys the rival's key, as the rival does.
+func (r *rivalry) leave() {
+	err := r.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		objects, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("theirs"))})
+		for _, o := range objects {
+			err = errors.Join(err, s.DestroyObject(ctx, o))
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Errorf("the rival gives way: %v", err)
+	}
+}
+
+// judge holds what came of the race against what was to come of it.
+func (r *rivalry) judge(err error, givesWayAtOnce, leaves bool) {
+	r.t.Helper()
+	raced, ok := errors.AsType[*object.ExistsError](err)
+	failed, _ := errors.AsType[*hsm.OperationError](err)
+	gaveWay := ok && raced.Raced && len(raced.Objects) == r.pieces && failed.Holds == hsm.HoldsOther
+	if leaves && err != nil || !leaves && !gaveWay {
+		r.t.Errorf("got %v", err)
+	}
+	if (r.looks < looksOfAWait) != givesWayAtOnce {
+		r.t.Errorf("%d looks at the rival", r.looks)
 	}
 }
 
@@ -154,7 +295,7 @@ func TestAKeyThatIsDestroyedUnderANewHandleLeavesTheSnapshot(t *testing.T) {
 // TestAWriteWhileTheSnapshotIsTaken makes a key, or fails to change one, in the middle of a reading of all keys.
 func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.TwoSessions)
-	for name, write := range map[string]func(*testing.T, *hsm.Token){
+	for name, write := range hsmtest.InOrder(map[string]func(*testing.T, *hsm.Token){
 		"a creation": func(t *testing.T, token *hsm.Token) { generate(t, token, small("new", "new")) },
 		"a change that fails, then a creation": func(t *testing.T, token *hsm.Token) {
 			label := "other"
@@ -163,7 +304,7 @@ func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 			}
 			generate(t, token, small("new", "new"))
 		},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
 			generate(t, open(t, k), small("a", "a"))

@@ -174,7 +174,7 @@ func TestPublicKey(t *testing.T) {
 	k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "36", "--label", "another six", "--usage-sign")
 	text := func(s string) *string { return &s }
 
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		want  pkcs11uri.URI
 		key   string // its fingerprint
 		is    error
@@ -196,7 +196,7 @@ func TestPublicKey(t *testing.T) {
 		"an ID of none":          {want: pkcs11uri.URI{ID: []byte("9")}, is: object.ErrNoMatch, parts: []string{`RSA public key "imported" (ID 32)`}},
 		"an ID of another label": {want: pkcs11uri.URI{ID: []byte("1"), Object: text("imported")}, is: object.ErrNoMatch},
 		"another token":          {want: pkcs11uri.URI{ID: []byte("1"), Token: text("elsewhere")}, is: object.ErrNoMatch},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			key, err := open(t, k).PublicKey(ctx, c.want)
 			if !errors.Is(err, c.is) {

@@ -44,13 +44,13 @@ func generate(t testing.TB, token *hsm.Token, tmpl object.Template) object.Key {
 }
 
 func TestGenerate(t *testing.T) {
-	for name, tmpl := range map[string]object.Template{
+	for name, tmpl := range hsmtest.InOrder(map[string]object.Template{
 		"a signing pair":               {Label: "a", ID: []byte("1"), ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign},
 		"a random ID":                  {Label: "b", ModulusBits: 1024, PublicExponent: 65537, Usage: object.Sign},
 		"a decrypting pair":            {Label: "c", ID: []byte{0, 255}, ModulusBits: 1024, PublicExponent: 65539, Usage: object.Decrypt},
 		"a pair that only unwraps":     {Label: "d", ID: []byte("4"), ModulusBits: 1024, PublicExponent: 65537, Usage: object.Unwrap},
 		"every usage, and extractable": {Label: "e ü", ID: []byte("5"), ModulusBits: 1024, PublicExponent: 65537, Usage: object.Sign | object.Decrypt | object.Unwrap, Extractable: true},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			if tmpl.PublicExponent != 65537 {
 				hsmtest.Needs(t, hsmtest.Exponents)
@@ -116,11 +116,11 @@ func TestChange(t *testing.T) {
 	token := open(t, hsmtest.New(t))
 	ctx := context.Background()
 	label, usage, no := "new", object.Decrypt|object.Sign, false
-	for name, change := range map[string]object.Change{
+	for name, change := range hsmtest.InOrder(map[string]object.Change{
 		"the label": {Label: &label}, "the usage": {Usage: &usage}, "the ID": {ID: []byte("another")},
 		"extractable to false": {Extractable: &no}, "nothing": {},
 		"everything": {Label: &label, Usage: &usage, ID: []byte("x"), Extractable: &no},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			tmpl := small("change "+name, "old")
 			tmpl.Extractable = true

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ type order struct {
 	Library, Label, PIN string
 	Kind                string // the name of one of kinds
 	Operation           string // the name of one of operations, or "race"
+	Meet                bool   // in a race, to go on only at the other's side: see meeting
 	ID, Fingerprint     []byte
 	Crash               hsmtest.Crash
 }
@@ -37,21 +39,30 @@ func obey(text string) int {
 		return 2
 	}
 	kill, calls := o.Crash.Hook()
-	c := hsm.Config{Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: []cryptoki.Hook{
+	counted, lines := &hsmtest.Faults{}, bufio.NewScanner(os.Stdin)
+	var hooks []cryptoki.Hook
+	m := meeting{lines: lines, generates: generates(kindNamed(o.Kind))}
+	if o.Meet {
+		hooks = append(hooks, m.hook)
+	}
+	hooks = append(hooks, counted.Hook,
 		func(ctx context.Context, c *cryptoki.Call, next func() error) error {
 			if c.Function == "C_GetTokenInfo" && calls() == 2 { // of the looks at all the slots, the first counts
 				return next()
 			}
 			return kill(ctx, c, next)
 		},
-	}}
+	)
+	c := hsm.Config{
+		Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: hooks,
+	}
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	if o.Operation == "race" {
-		return race(kindNamed(o.Kind), token)
+		return race(kindNamed(o.Kind), token, &m)
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
@@ -68,7 +79,11 @@ func obey(text string) int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println("calls", calls())
+	made := map[string]int{"": calls()}
+	for _, function := range vital {
+		made[function] = counted.Count(function)
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(made)
 	return 0
 }
 
@@ -86,27 +101,47 @@ var vital = []string{
 	"C_GenerateKeyPair", "C_GenerateKey", "C_SignInit", "C_Sign", "C_Verify", "C_Encrypt", "C_Decrypt", "C_DeriveKey", "C_SetAttributeValue", "C_DestroyObject",
 }
 
-// TestAProcessIsKilledAtEveryCall kills a process before and after each PKCS#11 call of create, update and delete of
-// the first kind of key, and at the vital calls of the others; with HSMTEST_FAULTS=all, at each.
+// TestAProcessIsKilledAtEveryCall kills a process before and after PKCS#11 calls of create, update and delete: with
+// HSMTEST_FAULTS=matrix, at each call for the first kind of key, and at the vital calls for the others; with
+// HSMTEST_FAULTS=all at each; without either, at one call of ten of the matrix.
 func TestAProcessIsKilledAtEveryCall(t *testing.T) {
-	k := hsmtest.New(t)
+	extent := hsmtest.ThisExtent(t)
 	for _, kind := range kinds {
-		kills := killing{world: &world{t: t, kind: kind, token: k, witness: open(t, k)}}
-		functions := vital
-		if kind.name == kinds[0].name || os.Getenv("HSMTEST_FAULTS") == "all" {
-			functions = []string{""} // any
-		}
-		for _, op := range operations {
-			if op.reads || op.name == "create with a random ID" || !kind.allows(op) {
-				continue // it takes a plan to tell of the orphan of a random ID: that is the provider's test
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			kind.needs(t)
+			k := hsmtest.New(t)
+			kills := killing{world: &world{t: t, kind: kind, token: k, witness: open(t, k)}}
+			functions := vital
+			if kind.name == kinds[0].name || extent == hsmtest.All {
+				functions = []string{""} // any
 			}
-			for _, function := range functions {
-				for nth, more := 1, true; more; nth++ {
-					more = kills.at(op, function, nth)
+			every := 1
+			if extent == hsmtest.Sample {
+				every = 10
+			}
+			picker := hsmtest.Pick(t, every)
+			for _, op := range operations {
+				if op.reads || op.name == "create with a random ID" || !kind.allows(op) {
+					continue // it takes a plan to tell of the orphan of a random ID: that is the provider's test
+				}
+				made := kills.calls(op)
+				for _, function := range functions {
+					for nth := 1; nth <= made[function]; nth++ {
+						for _, after := range []bool{false, true} {
+							if picker.Takes() {
+								kills.at(op, hsmtest.Crash{Function: function, Nth: nth, After: after})
+							}
+						}
+					}
 				}
 			}
-		}
-		t.Logf("%s: %d crashes: the next run went well by itself after %d, and as its error advises after %d", kind.name, kills.crashes, kills.clean, kills.advised)
+			t.Logf("%d crashes: the next run went well by itself after %d, and as its error advises after %d",
+				kills.crashes, kills.clean, kills.advised)
+			if kills.crashes == 0 {
+				t.Error("no process was killed")
+			}
+		})
 	}
 }
 
@@ -116,49 +151,100 @@ type killing struct {
 	crashes, clean, advised int
 }
 
-// at kills a process before a call of an operation, and another one after it. It is false where the operation makes no
-// such call.
-func (k *killing) at(op operation, function string, nth int) (more bool) {
-	more = true
-	for _, after := range []bool{false, true} {
-		op.prepare(k.world)
-		k.made = object.Key{}
-		crash := hsmtest.Crash{Function: function, Nth: nth, After: after}
-		out, err := command(order{
-			Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN, Kind: k.kind.name, Operation: op.name, ID: k.id,
-			Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
-		}).CombinedOutput()
-		if err == nil {
-			more = false
-			continue
-		}
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			k.t.Fatalf("%s of %s, %s: %v: %s", op.name, k.kind.name, crash, err, out)
-		}
-		k.crashes++
-		token := k.fresh()
-		if op.run(context.Background(), k.world, token) == nil {
-			k.clean++
-		} else {
-			k.advised++
-		}
-		op.converge(k.world, token)
-		_ = token.Close()
-		if k.t.Failed() {
-			k.t.Fatalf("%s of %s, %s", op.name, k.kind.name, crash)
-		}
+// run has another process do an operation, from where that starts.
+func (k *killing) run(op operation, crash hsmtest.Crash) (printed []byte, err error) {
+	op.prepare(k.world)
+	k.made = object.Key{}
+	return command(order{
+		Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN,
+		Kind: k.kind.name, Operation: op.name, ID: k.id, Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
+	}).CombinedOutput()
+}
+
+// calls are the numbers of calls that an operation makes which nothing kills: of each vital function, and in all.
+func (k *killing) calls(op operation) (made map[string]int) {
+	out, err := k.run(op, hsmtest.Crash{})
+	if err == nil {
+		err = json.Unmarshal(out, &made)
 	}
-	return more
+	if err != nil {
+		k.t.Fatalf("%s of %s: %v: %s", op.name, k.kind.name, err, out)
+	}
+	return made
+}
+
+// at kills a process at a call of an operation.
+func (k *killing) at(op operation, crash hsmtest.Crash) {
+	out, err := k.run(op, crash)
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		k.t.Fatalf("%s of %s, %s: %v: %s", op.name, k.kind.name, crash, err, out)
+	}
+	k.crashes++
+	token := k.fresh()
+	if op.run(context.Background(), k.world, token) == nil {
+		k.clean++
+	} else {
+		k.advised++
+	}
+	op.converge(k.world, token)
+	_ = token.Close()
+	if k.t.Failed() {
+		k.t.Fatalf("%s of %s, %s", op.name, k.kind.name, crash)
+	}
+}
+
+// generates is the function that makes a key of the kind.
+func generates(kind kind) string {
+	if kind.objects() == 1 {
+		return "C_GenerateKey"
+	}
+	return "C_GenerateKeyPair"
+}
+
+// meeting has a creation wait for a line on its standard input where the ID was found free, where the key is made, and
+// where the token has been looked at since.
+type meeting struct {
+	lines     *bufio.Scanner
+	generates string // the function that makes a key
+	met       bool   // for this ID; a creation that repeats itself waits no more
+	made      bool
+	looks     int // begun since
+}
+
+func (m *meeting) hook(_ context.Context, c *cryptoki.Call, next func() error) error {
+	switch {
+	case c.Function == m.generates && !m.met:
+		m.met = true
+		m.wait("free")
+		err := next()
+		m.wait("generated")
+		m.made, m.looks = true, 0
+		return err
+	case c.Function == "C_FindObjectsInit" && m.looks == 0:
+		m.looks++
+	case m.made && m.looks > 0 && !slices.Contains(partsOfALook, c.Function):
+		m.made = false
+		m.wait("looked")
+	}
+	return next()
+}
+
+// partsOfALook are the functions that follow on C_FindObjectsInit in one look at the token.
+var partsOfALook = []string{"C_FindObjects", "C_FindObjectsFinal", "C_GetAttributeValue"}
+
+func (m *meeting) wait(where string) {
+	fmt.Println(where)
+	m.lines.Scan()
 }
 
 // race makes a key of each ID that it reads, at the moment that it reads it, and says what came of it.
-func race(kind kind, token *hsm.Token) int {
-	lines := bufio.NewScanner(os.Stdin)
+func race(kind kind, token *hsm.Token, m *meeting) int {
 	_, _ = token.Key(context.Background(), object.Ref{ID: []byte("warm")})
 	fmt.Println("ready")
-	for lines.Scan() {
-		_, err := token.Generate(context.Background(), kind.template(lines.Text(), "race"))
+	for m.lines.Scan() {
+		m.met = false
+		_, err := token.Generate(context.Background(), kind.template(m.lines.Text(), "race"))
 		switch {
 		case err == nil:
 			fmt.Println("made")
@@ -171,7 +257,8 @@ func race(kind kind, token *hsm.Token) int {
 	return 0
 }
 
-// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times for each kind of key.
+// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times for each kind of key. They are of one
+// machine, where one waits for the other.
 func TestTwoProcessesMakeTheSameID(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -185,7 +272,7 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 			for i := range 100 {
 				id := "race " + strconv.Itoa(i)
 				for _, r := range racers {
-					_, _ = fmt.Fprintln(r.in, id)
+					r.tell(id)
 				}
 				a, b := racers[0].next(), racers[1].next()
 				outcomes[a+", "+b]++
@@ -200,6 +287,70 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 	}
 }
 
+// TestTwoMachinesMakeTheSameID has two processes make a key of one ID that do not wait for each other, as those of two
+// machines: each has found the ID free before the other makes its key, and sees the other's key beside its own. One of
+// them gives way. Both may where one of them stood still for seconds: such a race is held again.
+func TestTwoMachinesMakeTheSameID(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.TwoSessions)
+	const races, tries = 10, 3
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			kind.needs(t)
+			k := hsmtest.New(t)
+			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+			o := order{Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: kind.name, Operation: "race", Meet: true}
+			// Processes of one machine meet in the folder for temporary files.
+			racers := []racer{startRacer(t, o, "TMPDIR="+t.TempDir()), startRacer(t, o, "TMPDIR="+t.TempDir())}
+			outcomes := map[string]int{}
+			for i := range races {
+				for try := 1; ; try++ {
+					said := meet(w, racers, fmt.Sprintf("race %d.%d", i, try))
+					outcomes[said]++
+					made := strings.Count(said, "made")
+					if pairs := w.keys(); len(pairs) != made || made+strings.Count(said, "exists") != len(racers) {
+						t.Fatalf("race %d: %s, and %d pairs", i, said, len(pairs))
+					}
+					w.clear()
+					if made == 1 {
+						break
+					}
+					if made > 1 || try == tries {
+						t.Fatalf("race %d: %s", i, said)
+					}
+				}
+			}
+			t.Logf("outcomes: %v", outcomes)
+		})
+	}
+}
+
+// meet is a race in which both go from meeting to meeting side by side. It says what came of it.
+func meet(w *world, racers []racer, id string) string {
+	together := func(word, answer string) {
+		for _, r := range racers {
+			r.tell(word)
+		}
+		for _, r := range racers {
+			if said := r.next(); said != answer {
+				w.t.Fatalf("a racer says %q, and not %q", said, answer)
+			}
+		}
+	}
+	together(id, "free")
+	together("go on", "generated")
+	// SoftHSM looks for what others have written only once somebody has written since one wrote oneself.
+	other := generate(w.t, w.witness, w.kind.template("another", "another"))
+	if _, err := w.witness.Destroy(context.Background(), object.Ref{Type: other.Type, ID: other.ID}); err != nil {
+		w.t.Fatal(err)
+	}
+	together("go on", "looked")
+	for _, r := range racers {
+		r.tell("go on")
+	}
+	return racers[0].next() + ", " + racers[1].next()
+}
+
 // racer is a process that makes a key of each ID that it is told.
 type racer struct {
 	in    io.Writer
@@ -208,9 +359,12 @@ type racer struct {
 
 func (r racer) next() string { r.lines.Scan(); return r.lines.Text() }
 
-func startRacer(t *testing.T, o order) racer {
+func (r racer) tell(line string) { _, _ = fmt.Fprintln(r.in, line) }
+
+func startRacer(t *testing.T, o order, environment ...string) racer {
 	t.Helper()
 	cmd := command(o)
+	cmd.Env = append(cmd.Env, environment...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	ctx := context.Background()
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		tmpl object.Template
 		tool string // what pkcs11-tool calls it
 		lone bool   // no operation proves it
@@ -41,7 +41,7 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 		"generic of 256 bits":          {secretKey(object.Generic, 256, object.Sign|object.Verify, "5"), "Generic secret length 32", false},
 		"generic too short for SHA256": {secretKey(object.Generic, 168, object.Sign|object.Verify, "6"), "Generic secret length 21", false},
 		"generic that only signs":      {secretKey(object.Generic, 128, object.Sign, "7"), "Generic secret length 16", true},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			if c.tmpl.Kind == object.AES && c.tmpl.Usage == object.Sign|object.Verify {
 				hsmtest.Needs(t, hsmtest.CMAC)
@@ -128,7 +128,7 @@ func knownKey(t *testing.T, k *hsmtest.Token, label string, value byte) string {
 	dir := t.TempDir()
 	key, zeros := filepath.Join(dir, "key"), filepath.Join(dir, "zeros")
 	secret := bytes.Repeat([]byte{value}, 16)
-	for file, content := range map[string][]byte{key: secret, zeros: make([]byte, 16)} {
+	for file, content := range hsmtest.InOrder(map[string][]byte{key: secret, zeros: make([]byte, 16)}) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,9 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	want := knownKey(t, k, "known", 7)
 	ref := object.Ref{Type: object.Secret, ID: []byte("a")}
 	faults := &hsmtest.Faults{}
-	for name, token := range map[string]*hsm.Token{"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults)} {
+	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{
+		"as the token shows it": open(t, k), "as it is computed": hidden(t, k, faults),
+	}) {
 		key, err := token.Key(ctx, ref)
 		if err != nil || key.Fingerprint() != want || key.Kind != object.AES || key.Bits != 128 {
 			t.Errorf("%s: %s of %d bits, %s, not %s, %v", name, key.Kind, key.Bits, key.Fingerprint(), want, err)
@@ -183,7 +185,9 @@ func TestAnotherSecretKeyBehindAnIDIsLeftAlone(t *testing.T) {
 	ctx := context.Background()
 	theirs := knownKey(t, k, "known", 7)
 	label := "mine"
-	for name, token := range map[string]*hsm.Token{"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{})} {
+	for name, token := range hsmtest.InOrder(map[string]*hsm.Token{
+		"shown": open(t, k), "computed": hidden(t, k, &hsmtest.Faults{}),
+	}) {
 		ref := object.Ref{Type: object.Secret, ID: []byte("a"), Fingerprint: "c0ffee"}
 		_, changeErr := token.Change(ctx, ref, object.Change{Label: &label})
 		_, destroyErr := token.Destroy(ctx, ref)
@@ -252,7 +256,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 			b[0] ^= 1
 		}
 	}
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		tmpl  object.Template
 		fault hsmtest.Fault
 		says  string
@@ -267,7 +271,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 		"one that decrypts to another": {aes, answer("C_Decrypt", flip), "does not undo"},
 		"one that verifies nothing":    {mac, hsmtest.Fault{Function: "C_Verify", Code: cryptoki.CKR_SIGNATURE_INVALID}, "does not verify"},
 		"one whose MAC is another's":   {mac, answer("C_Sign", flip), "does not verify"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
@@ -310,31 +314,41 @@ func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 // keeps theirs, and where none shows, we give way. Never is the other's destroyed.
 func TestARaceForASecretKeysID(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
-	for name, mine := range map[string][]byte{"a greater one": {0, 0, 0}, "a lesser one, which stays": {0xff, 0xff, 0xff}, "one that shows nothing": {}} {
-		t.Run(name, func(t *testing.T) {
+	least, greatest := []byte{0, 0, 0}, []byte{0xff, 0xff, 0xff}
+	for _, c := range []struct {
+		rival          string
+		mine           []byte
+		atOnce, leaves bool
+	}{
+		{rival: "a greater one", mine: least, atOnce: true},
+		{rival: "a lesser one, which stays", mine: greatest},
+		{rival: "a lesser one, which gives way", mine: greatest, leaves: true},
+		{rival: "one that shows nothing", mine: []byte{}, atOnce: true},
+	} {
+		t.Run(c.rival, func(t *testing.T) {
 			t.Parallel()
 			k := hsmtest.New(t)
-			faults := &hsmtest.Faults{}
+			faults, race := &hsmtest.Faults{}, &rivalry{Token: k, t: t, pieces: 1}
 			token := openWith(t, k, k.PIN, faults)
-			theirs := ""
 			faults.Inject(hsmtest.Fault{Function: "C_GenerateKey", Nth: 1, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
 				err := next()
-				theirs = knownKey(t, k, "theirs", 7)
+				race.theirs = knownKey(t, k, "theirs", 7)
+				race.watch(faults, c.leaves)
 				return err
 			}})
 			faults.Inject(lie(cryptoki.CKO_SECRET_KEY, func(a cryptoki.Attributes) {
-				if string(a[cryptoki.CKA_LABEL]) != "theirs" || len(mine) == 0 {
-					a[cryptoki.CKA_CHECK_VALUE] = mine
+				if string(a[cryptoki.CKA_LABEL]) != "theirs" || len(c.mine) == 0 {
+					a[cryptoki.CKA_CHECK_VALUE] = c.mine
 				}
 			}))
-			_, err := token.Generate(context.Background(), secretKey(object.AES, 128, object.Encrypt|object.Decrypt, "a"))
-			raced, ok := errors.AsType[*object.ExistsError](err)
-			failed, _ := errors.AsType[*hsm.OperationError](err)
-			if !ok || !raced.Raced || len(raced.Objects) != 1 || failed.Holds != hsm.HoldsOther {
-				t.Errorf("got %v", err)
-			}
+			made, err := token.Generate(context.Background(), secretKey(object.AES, 128, object.Encrypt|object.Decrypt, "a"))
+			race.judge(err, c.atOnce, c.leaves)
 			key, err := open(t, k).Key(context.Background(), object.Ref{Type: object.Secret, ID: []byte("a")})
-			if err != nil || key.Label != "theirs" || key.Fingerprint() != theirs {
+			label, fingerprint := "theirs", race.theirs
+			if c.leaves {
+				label, fingerprint = made.Label, key.Fingerprint()
+			}
+			if err != nil || key.Label != label || key.Fingerprint() != fingerprint {
 				t.Errorf("left is %s, %v", describe(key), err)
 			}
 		})

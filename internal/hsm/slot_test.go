@@ -129,13 +129,13 @@ func TestASlotThatFailsHidesNoOther(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.TwoTokens)
 	k := hsmtest.New(t)
 	ctx := context.Background()
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		function string
 		known    bool // what is told of the slot itself
 	}{
 		"a slot":              {"C_GetSlotInfo", false},
 		"the token in a slot": {"C_GetTokenInfo", true},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			all, err := hsm.Slots(ctx, config(k, "", faults))

@@ -226,12 +226,19 @@ func TestATornKeyIsNotGone(t *testing.T) {
 func TestChangingBesideSearches(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.ManyKeys)
 	const each, atATime = 20, 4
-	for name, rounds := range map[string]int{"RSA": 10, "AES": 120} {
-		if testing.Short() || hsmtest.ThisMake(t).Name != "softhsm" {
+	for _, c := range []struct {
+		name          string
+		sample, whole int // rounds, without HSMTEST_FAULTS and with it
+	}{{"RSA", 3, 10}, {"AES", 30, 120}} {
+		rounds := c.whole
+		switch {
+		case hsmtest.ThisMake(t).Name != "softhsm":
 			rounds = 2
+		case hsmtest.ThisExtent(t) == hsmtest.Sample:
+			rounds = c.sample
 		}
-		kind := kindNamed(name)
-		t.Run(name, func(t *testing.T) {
+		kind := kindNamed(c.name)
+		t.Run(c.name, func(t *testing.T) {
 			kind.needs(t)
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
@@ -288,8 +295,11 @@ func TestChangingBesideSearches(t *testing.T) {
 // what is there: without its gate, SoftHSM 2.6.1 leaves objects that nobody asked for.
 func TestRSAPairsMadeBesideSearches(t *testing.T) {
 	onSoftHSM(t)
-	const pairs = 150
-	for range 2 {
+	pairs, rounds := 150, 2
+	if hsmtest.ThisExtent(t) == hsmtest.Sample {
+		pairs, rounds = 100, 1
+	}
+	for range rounds {
 		k := hsmtest.New(t)
 		token := open(t, k)
 		searching, stop := context.WithCancel(context.Background())
@@ -393,8 +403,8 @@ func TestHandlesOfAnotherKeyAreNotOurs(t *testing.T) {
 func TestNoSearchIsBelievedAlone(t *testing.T) {
 	onSoftHSM(t)
 	kind := kindNamed("RSA")
-	for name, show := range map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}} {
-		for operation, run := range map[string]func(*hsm.Token, object.Ref) (gone bool, err error){
+	for name, show := range hsmtest.InOrder(map[string][]int{"half, then nothing": {1, 0}, "nothing, then half": {0, 1}, "nothing": {0}, "half": {1}}) {
+		for operation, run := range hsmtest.InOrder(map[string]func(*hsm.Token, object.Ref) (gone bool, err error){
 			"read": func(token *hsm.Token, ref object.Ref) (bool, error) {
 				_, err := token.Key(context.Background(), ref)
 				return false, err
@@ -403,7 +413,7 @@ func TestNoSearchIsBelievedAlone(t *testing.T) {
 				_, err := token.Destroy(context.Background(), ref)
 				return true, err
 			},
-		} {
+		}) {
 			t.Run(operation+": "+name, func(t *testing.T) {
 				k := hsmtest.New(t)
 				key := generate(t, open(t, k), kind.template("the ID", "label"))

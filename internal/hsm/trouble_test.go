@@ -87,7 +87,7 @@ func TestOneLoginForAll(t *testing.T) {
 
 func TestStatesOfThePIN(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken)
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		set, unset uint // flags of the token
 		login      cryptoki.RV
 		want       error
@@ -102,7 +102,7 @@ func TestStatesOfThePIN(t *testing.T) {
 		"wrong, and few tries left":      {set: cryptoki.CKF_USER_PIN_COUNT_LOW, login: cryptoki.CKR_PIN_INCORRECT, want: hsm.ErrPINIncorrect, logins: 1},
 		"too long":                       {login: cryptoki.CKR_PIN_LEN_RANGE, want: hsm.ErrPINIncorrect, logins: 1},
 		"refused without a word of PINs": {login: cryptoki.CKR_GENERAL_ERROR, want: cryptoki.CKR_GENERAL_ERROR, logins: 2},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
 			k.Spoil()
@@ -139,8 +139,10 @@ func TestNoPIN(t *testing.T) {
 }
 
 // lossy opens a token whose module can be made to lose all of its sessions, for real. SoftHSM does not stand that
-// while it is at work, so the loss waits until no call is inside it.
-func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
+// while it is at work, so the loss waits until no call is inside it. The hooks stand nearer to the module.
+func lossy(t *testing.T, k *hsmtest.Token, hooks ...cryptoki.Hook) (
+	token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool),
+) {
 	t.Helper()
 	hsmtest.Needs(t, hsmtest.SessionLoss)
 	var inside sync.RWMutex
@@ -150,7 +152,7 @@ func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Fa
 		inside.RLock()
 		defer inside.RUnlock()
 		return next()
-	}}, c.Hooks...)
+	}}, append(c.Hooks, hooks...)...)
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -178,12 +180,13 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 	for i := range 50 {
 		pairs = append(pairs, generate(t, maker, small(fmt.Sprint("key ", i), "label")))
 	}
-	for nth := 5; nth < 200; nth += 13 {
+	losses, ended := 0, false
+	for nth := 5; !ended; nth += 13 {
 		token, faults, lose := lossy(t, k)
 		if _, err := token.Key(context.Background(), object.Ref{ID: pairs[0].ID}); err != nil {
 			t.Fatal(err)
 		}
-		before := faults.Count("C_Login")
+		before, calls := faults.Count("C_Login"), faults.Count("")
 		lose(nth, nth%2 == 0)
 		group, ctx := errgroup.WithContext(context.Background())
 		group.SetLimit(10)
@@ -202,17 +205,32 @@ func TestSessionsAreLostAmongReads(t *testing.T) {
 		if n := faults.Count("C_Login") - before; n > 1 {
 			t.Errorf("sessions lost at call %d: %d logins more", nth, n)
 		}
+		losses, ended = losses+faults.Injected(), lost(t, faults, nth, calls)
 	}
+	if losses < 5 { // even where all keys are read at once, each is read
+		t.Errorf("sessions were lost %d times", losses)
+	}
+}
+
+// lost says that there was no call of that number since the first ones, so that no sessions were lost.
+func lost(t *testing.T, faults *hsmtest.Faults, nth, before int) (ended bool) {
+	t.Helper()
+	calls := faults.Count("") - before
+	if faults.Injected() != 1 && calls >= nth {
+		t.Errorf("sessions were lost %d times at call %d of %d", faults.Injected(), nth, calls)
+	}
+	return calls < nth
 }
 
 func TestSessionsAreLostAmongCreations(t *testing.T) {
 	k := hsmtest.New(t)
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
-	for nth := 8; nth < 180; nth += 17 {
+	losses, ended := 0, false
+	for nth := 8; !ended && nth < 180; nth += 17 {
 		w.clear()
 		token, faults, lose := lossy(t, k)
 		_, _ = token.Key(context.Background(), object.Ref{ID: []byte("first")}) // logs in
-		before := faults.Count("C_Login")
+		before, calls := faults.Count("C_Login"), faults.Count("")
 		lose(nth, nth%2 == 0)
 		group, ctx := errgroup.WithContext(context.Background())
 		group.SetLimit(10)
@@ -231,6 +249,10 @@ func TestSessionsAreLostAmongCreations(t *testing.T) {
 		if pairs := w.keys(); len(pairs) != 20 {
 			t.Errorf("sessions lost at call %d: %d pairs", nth, len(pairs))
 		}
+		losses, ended = losses+faults.Injected(), lost(t, faults, nth, calls)
+	}
+	if losses < 10 {
+		t.Errorf("sessions were lost %d times", losses)
 	}
 }
 
@@ -244,18 +266,22 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 		for nth, calls := 1, 1; nth <= calls; nth++ {
 			op.prepare(w)
 			w.made = object.Key{}
-			token, faults, lose := lossy(t, k)
+			lies := &hsmtest.Faults{}
+			token, faults, lose := lossy(t, k, lies.Hook)
 			_, _ = token.Key(context.Background(), object.Ref{ID: []byte("warm")})
 			before := faults.Count("")
 			if op.name == "delete" {
-				faults.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
+				lies.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
 			}
 			lose(nth, nth%2 == 0)
 			w.err = op.run(context.Background(), w, token)
 			calls = max(calls, faults.Count("")-before)
+			if lost(t, faults, nth, before) && nth == 1 {
+				t.Error("the operation makes no calls")
+			}
 			_ = token.Close()
 			if w.err != nil {
-				w.holdsAsSaid(w.err)
+				w.holdsAsSaid(w.err, false)
 			}
 			fresh := w.fresh()
 			op.converge(w, fresh)
@@ -295,10 +321,12 @@ func TestAModuleThatHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		calls := recorded.Calls()
+		tries, hangs := 0, 0
 		for nth, function := range calls {
 			if function == "C_CloseSession" || kind.name != kinds[0].name && !slices.Contains(vital, function) {
 				continue
 			}
+			tries++
 			op.prepare(w)
 			w.made = object.Key{}
 			faults := &hsmtest.Faults{}
@@ -326,6 +354,7 @@ func TestAModuleThatHangs(t *testing.T) {
 			if !hung { // with a login at hand it makes fewer calls
 				continue
 			}
+			hangs++
 			took := time.Since(at)
 			switch {
 			case took > time.Second:
@@ -336,7 +365,7 @@ func TestAModuleThatHangs(t *testing.T) {
 				t.Errorf("%s hangs, and the operation ends well", function)
 			}
 			if err != nil {
-				w.holdsAsSaid(err)
+				w.holdsAsSaid(err, true)
 			}
 			// The rest of the process is as if the hanging call were not there.
 			other := w.fresh()
@@ -345,6 +374,9 @@ func TestAModuleThatHangs(t *testing.T) {
 			if t.Failed() {
 				t.Fatalf("call %d of %v", nth+1, calls)
 			}
+		}
+		if hangs < (tries+1)/2 {
+			t.Errorf("%d of %d calls hung", hangs, tries)
 		}
 	})
 }
@@ -410,7 +442,7 @@ func TestAModuleThatLies(t *testing.T) {
 		}
 	}
 	const public, private, secret = cryptoki.CKO_PUBLIC_KEY, cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_SECRET_KEY
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		class  uint
 		change func(cryptoki.Attributes)
 		names  string // what the error names
@@ -440,7 +472,7 @@ func TestAModuleThatLies(t *testing.T) {
 		"a secret key of no type":             {secret, without(cryptoki.CKA_KEY_TYPE), "CKA_KEY_TYPE"},
 		"a secret key of no ID":               {secret, without(cryptoki.CKA_ID), "CKA_ID"},
 		"a secret key of another ID":          {secret, set(cryptoki.CKA_ID, []byte("zzz")), "CKA_ID"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			ref := object.Ref{Type: object.RSA, ID: pair.ID}
 			if c.class == secret {
@@ -473,7 +505,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 	witness := open(t, k)
 	pair := generate(t, witness, small("a", "a"))
 	var endless atomic.Uint64
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		function string
 		answer   func(*cryptoki.Call)
 	}{
@@ -493,7 +525,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 				*found = []cryptoki.Object{1 << 40}
 			}
 		}},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
@@ -514,7 +546,7 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	k := hsmtest.New(t)
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
-	for name, fault := range map[string]hsmtest.Fault{
+	for name, fault := range hsmtest.InOrder(map[string]hsmtest.Fault{
 		"extractable":              lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_EXTRACTABLE, []byte{1})),
 		"not sensitive":            lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_SENSITIVE, []byte{0})),
 		"sensitivity is not told":  lie(cryptoki.CKO_PRIVATE_KEY, without(cryptoki.CKA_SENSITIVE)),
@@ -529,7 +561,7 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 			}
 			return err
 		}},
-	} {
+	}) {
 		for _, id := range []string{"chosen", ""} {
 			t.Run(name+", ID "+id, func(t *testing.T) {
 				w.t = t
@@ -542,7 +574,7 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 				if !ok {
 					t.Fatalf("got %v", err)
 				}
-				w.holdsAsSaid(err)
+				w.holdsAsSaid(err, false)
 				if failed.Holds != hsm.HoldsNothing && name != "another label" && name != "a malformed private half" && name != "another exponent" {
 					t.Errorf("holds: %s", failed.Holds)
 				}
@@ -551,12 +583,13 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	}
 }
 
-// TestGeneratingInParallel makes 200 keys with ten at a time: five rounds of the first kind, one of each other.
+// TestGeneratingInParallel makes 200 keys with ten at a time: once of each kind, and with HSMTEST_FAULTS five times of
+// the first.
 func TestGeneratingInParallel(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.ManyKeys)
 	for i, kind := range kinds {
 		rounds := 1
-		if i == 0 && !testing.Short() && hsmtest.ThisMake(t).Name == "softhsm" {
+		if i == 0 && hsmtest.ThisExtent(t) != hsmtest.Sample && hsmtest.ThisMake(t).Name == "softhsm" {
 			rounds = 5
 		}
 		t.Run(kind.name, func(t *testing.T) {

@@ -9,14 +9,14 @@ import (
 
 func TestPairsOfUnknownKindsAreToldApart(t *testing.T) {
 	k := hsmtest.New(t)
-	for id, label := range map[string]string{"61": "b", "62": "a", "63": "half"} {
+	for id, label := range hsmtest.InOrder(map[string]string{"61": "b", "62": "a", "63": "half"}) {
 		k.Tool(t, "--keypairgen", "--key-type", "EC:secp224r1", "--usage-sign", "--label", label, "--id", id)
 	}
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "63")
 	ctx := context.Background()
 	token := open(t, k)
 	generate(t, token, small("known", "a"))
-	for id, want := range map[string]string{"": "b a ", "a": "a ", "c": "", "d": ""} {
+	for id, want := range hsmtest.InOrder(map[string]string{"": "b a ", "a": "a ", "c": "", "d": ""}) {
 		var of []byte
 		if id != "" {
 			of = []byte(id)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
@@ -17,7 +18,7 @@ func TestWhatAnOperationNeedsOfTheConfiguration(t *testing.T) {
 		change(&c)
 		return newClient(c)
 	}
-	for name, c := range map[string]struct {
+	for name, c := range hsmtest.InOrder(map[string]struct {
 		client  *client
 		needs   []string
 		want    error
@@ -32,7 +33,7 @@ func TestWhatAnOperationNeedsOfTheConfiguration(t *testing.T) {
 		"a library that is unknown, not missing": {
 			client: with(func(c *configuration) { c.token.Library, c.unknown = "", []string{"library", "pin"} }), needs: []string{"library"}, unknown: []string{"library"},
 		},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			err := c.client.needs(c.needs...)
 			if unknown, ok := errors.AsType[*diagnose.UnknownError](err); ok || c.unknown != nil {

@@ -16,8 +16,10 @@ import (
 
 // TestEveryMake is what Terraform does to a key of each type, as every make of token allows it.
 func TestEveryMake(t *testing.T) {
+	t.Parallel()
 	lines := func(label string) []string { return []string{fmt.Sprintf("label = %q", label), `key_id = "6b31"`} }
 	t.Run("RSA", func(t *testing.T) {
+		t.Parallel()
 		everyMake(t, key, pairIs(key, "modulus_bits", knownvalue.Int64Exact(2048)), func(label string) string {
 			return pair("k", append(lines(label), `usage = ["sign", "decrypt"]`)...) + jwks("k", "uris = ["+key+".uri]")
 		})
@@ -27,6 +29,7 @@ func TestEveryMake(t *testing.T) {
 			continue // TestECKeyPairOnEveryCurve is more
 		}
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			hsmtest.NeedsCurves(t, c.name)
 			const address = "hsm_ec_keypair.k"
 			everyMake(t, address, pairIs(address, "curve", knownvalue.StringExact(c.name)), func(label string) string {
@@ -34,8 +37,13 @@ func TestEveryMake(t *testing.T) {
 			})
 		})
 	}
-	for kind, usage := range map[string]string{"aes": `["encrypt", "decrypt", "wrap", "unwrap"]`, "generic": `["sign", "verify"]`} {
+	for _, c := range []struct{ kind, usage string }{
+		{"aes", `["encrypt", "decrypt", "wrap", "unwrap"]`},
+		{"generic", `["sign", "verify"]`},
+	} {
+		kind, usage := c.kind, c.usage
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			hsmtest.Needs(t, hsmtest.SecretKeys)
 			is := func(label string) []statecheck.StateCheck {
 				return []statecheck.StateCheck{secretIs(secretKey, map[string]any{"label": label, "type": kind, "bits": 256, "extractable": false})}

@@ -110,7 +110,7 @@ func TestTheFunctionExamplesGiveWhatTheySay(t *testing.T) {
 	)
 	dir := layOut(t, filepath.Join(examples, "provider", "provider.tf"))
 	var checks []statecheck.StateCheck
-	for function, outputs := range map[string]map[string]string{
+	for function, outputs := range hsmtest.InOrder(map[string]map[string]string{
 		"key_id":         {"key_id": "69642d746f6b656e2d31"},
 		"kid":            {"kid": "id-token-1", "kid_of_bytes": "ff01"},
 		"jwk_thumbprint": {"thumbprint": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}, // RFC 8037, A.3
@@ -121,7 +121,7 @@ func TestTheFunctionExamplesGiveWhatTheySay(t *testing.T) {
 			"jwk_for_signatures": `{"alg":"EdDSA","crv":"Ed25519","kty":"OKP","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
 		},
 		"jwk_to_pem": {"pem": "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"},
-	} {
+	}) {
 		example, err := os.ReadFile(filepath.Join(examples, "functions", function, "function.tf"))
 		if err != nil {
 			t.Fatal(err)
@@ -152,7 +152,7 @@ var keyRecipes = map[string][]string{
 }
 
 func TestTheIdentityExamplesAdoptAKey(t *testing.T) {
-	for resourceType, file := range examplesOf(t, "resources", "import-by-identity.tf") {
+	for resourceType, file := range hsmtest.InOrder(examplesOf(t, "resources", "import-by-identity.tf")) {
 		t.Run(resourceType, func(t *testing.T) {
 			b := newBench(t)
 			folder := layOut(t, append(sources(t, filepath.Join("resources", resourceType)), file)...)
@@ -164,8 +164,8 @@ func TestTheIdentityExamplesAdoptAKey(t *testing.T) {
 			own := regexp.MustCompile(`(token_serial *= )".*"`).ReplaceAllString(string(text), `${1}"`+b.serial()+`"`)
 			write(t, filepath.Join(folder, filepath.Base(file)), own)
 			nameInEnvironment(t, b.Token)
-			b.Tool(t, keyRecipes[resourceType]...)
 			testExampleOn(t, knowsIdentity, resource.TestStep{
+				PreConfig:       func() { b.Tool(t, keyRecipes[resourceType]...) },
 				ConfigDirectory: config.StaticDirectory(folder), PlanOnly: true, ExpectNonEmptyPlan: true,
 				ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{
 					plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate), // SoftHSM lets such a key do more
@@ -176,19 +176,20 @@ func TestTheIdentityExamplesAdoptAKey(t *testing.T) {
 }
 
 func TestTheListExamplesListAKey(t *testing.T) {
-	for resourceType, file := range examplesOf(t, "list-resources", "list-resource.tfquery.hcl") {
+	for resourceType, file := range hsmtest.InOrder(examplesOf(t, "list-resources", "list-resource.tfquery.hcl")) {
 		t.Run(resourceType, func(t *testing.T) {
 			token := exampleToken(t)
-			token.Tool(t, keyRecipes[resourceType]...)
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			testExampleOn(t, knowsQueries,
 				resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, filepath.Join(examples, "provider", "provider.tf")))},
-				resource.TestStep{Query: true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
-					querycheck.ExpectLength(resourceType+"."+regexp.MustCompile(`list "\w+" "(\w+)"`).FindStringSubmatch(string(text))[1], 1),
-				}},
+				resource.TestStep{
+					PreConfig: func() { token.Tool(t, keyRecipes[resourceType]...) },
+					Query:     true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
+						querycheck.ExpectLength(resourceType+"."+regexp.MustCompile(`list "\w+" "(\w+)"`).FindStringSubmatch(string(text))[1], 1),
+					}},
 			)
 		})
 	}

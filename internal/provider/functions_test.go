@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
 )
 
@@ -41,12 +42,12 @@ func TestFunctionsInTerraform(t *testing.T) {
 		output "late_key_id" { value = provider::hsm::key_id(terraform_data.late.output) }
 		output "late_set" { value = provider::hsm::jwks([jsonencode({ keys = [] }), terraform_data.set.output]) }
 	`
-	for kind, options := range map[string][]string{
+	for kind, options := range hsmtest.InOrder(map[string][]string{
 		"rsa":       {"-algorithm", "RSA"},
 		"p521":      {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"},
 		"secp256k1": {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"},
 		"ed25519":   {"-algorithm", "ED25519"},
-	} {
+	}) {
 		private, public := filepath.Join(dir, kind+".key"), filepath.Join(dir, kind+".pem")
 		openssl(t, append([]string{"genpkey", "-out", private}, options...)...)
 		text := openssl(t, "pkey", "-in", private, "-pubout")

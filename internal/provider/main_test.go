@@ -1,9 +1,15 @@
 package provider_test
 
 import (
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
@@ -18,11 +24,29 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		tell("internal/provider: the tests that run Terraform are skipped, since TF_ACC is not set: " +
+			"scripts/acceptance go test ./... runs them, and so does make test")
+	}
 	code := hsmtest.Main(m)
 	for _, folder := range cleanUp {
 		_ = os.RemoveAll(folder)
 	}
 	os.Exit(code)
+}
+
+// tell says something to whoever started the tests. "go test" shows nothing of what a package prints that passes, so on
+// Linux the line goes to where go test itself writes its errors.
+func tell(line string) {
+	where := io.Writer(os.Stderr)
+	parent := filepath.Join("/proc", strconv.Itoa(os.Getppid()))
+	if name, err := os.ReadFile(filepath.Join(parent, "comm")); err == nil && string(name) == "go\n" {
+		if file, err := os.OpenFile(filepath.Join(parent, "fd", "2"), os.O_WRONLY|os.O_APPEND, 0); err == nil {
+			defer file.Close()
+			where = file
+		}
+	}
+	_, _ = fmt.Fprintln(where, line)
 }
 
 // cleanUp are the folders of the whole test process.

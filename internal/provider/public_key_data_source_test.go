@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 func publicKey(name string, lines ...string) string {
@@ -37,13 +39,13 @@ func (b *bench) shows(name, keyID string) statecheck.StateCheck {
 			return err
 		}
 		print := strings.Fields(b.Command(b.t, "ssh-keygen", "-l", "-f", ssh)) // such as: 2048 SHA256:... no comment (RSA)
-		for attribute, want := range map[string]string{
+		for attribute, want := range hsmtest.InOrder(map[string]string{
 			"public_key_pem":                 b.Command(b.t, "openssl", "pkey", "-pubin", "-in", file),
 			"public_key_openssh":             line,
 			"public_key_fingerprint_sha256":  b.fingerprintOf(keyID),
 			"public_key_fingerprint_openssh": print[1],
 			"bits":                           map[bool]string{true: print[0], false: "<nil>"}[state["curve"] == nil],
-		} {
+		}) {
 			if have := fmt.Sprint(state[attribute]); have != want {
 				return fmt.Errorf("%s: %s is %q, and the witness says %q", name, attribute, have, want)
 			}

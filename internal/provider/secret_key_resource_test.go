@@ -35,7 +35,7 @@ func secretBlock(name string, lines ...string) string {
 
 // aes is the block of hsm_secret_key.k, labelled "box" and of the ID 6b31 where the lines say nothing of that.
 func aes(lines ...string) string {
-	for name, line := range map[string]string{"label": `label = "box"`, "key_id": `key_id = "6b31"`} {
+	for name, line := range hsmtest.InOrder(map[string]string{"label": `label = "box"`, "key_id": `key_id = "6b31"`}) {
 		if !strings.Contains(strings.Join(lines, "\n"), name+" ") {
 			lines = append(lines, line)
 		}
@@ -72,7 +72,7 @@ func (b *bench) knownKey(label, id string, value []byte) string {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	key, zeros := filepath.Join(dir, "key"), filepath.Join(dir, "zeros")
-	for file, content := range map[string][]byte{key: value, zeros: make([]byte, 16)} {
+	for file, content := range hsmtest.InOrder(map[string][]byte{key: value, zeros: make([]byte, 16)}) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			b.t.Fatal(err)
 		}

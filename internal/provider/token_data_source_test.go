@@ -39,10 +39,10 @@ func describedAs(state map[string]any, seen map[string]string) error {
 		}
 		return fmt.Sprint(v)
 	}
-	for name, want := range map[string]string{
+	for name, want := range hsmtest.InOrder(map[string]string{
 		"label": seen["token label"], "manufacturer": seen["token manufacturer"], "model": seen["token model"], "serial": seen["serial num"],
 		"hardware_version": seen["hardware version"], "firmware_version": seen["firmware version"], "slot_description": seen["description"],
-	} {
+	}) {
 		if have := text(state[name]); have != want {
 			return fmt.Errorf("%s is %q, and pkcs11-tool says %q", name, have, want)
 		}
@@ -51,10 +51,10 @@ func describedAs(state map[string]any, seen map[string]string) error {
 		return fmt.Errorf("the length of PINs is %s, and pkcs11-tool says %s", have, seen["pin min/max"])
 	}
 	flags := state["flags"].([]any)
-	for flag, words := range map[string]string{
+	for flag, words := range hsmtest.InOrder(map[string]string{
 		"login_required": "login required", "rng": "rng", "token_initialized": "token initialized", "user_pin_initialized": "PIN initialized",
 		"user_pin_count_low": "user PIN count low", "user_pin_locked": "user PIN locked", "write_protected": "readonly",
-	} {
+	}) {
 		if slices.Contains(flags, any(flag)) != strings.Contains(seen["token flags"], words) {
 			return fmt.Errorf("the flags are %v, and pkcs11-tool says %q", flags, seen["token flags"])
 		}

@@ -1,0 +1,63 @@
+package provider_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// TestAStateOfAnEarlierVersionPlansEmpty runs a plan on the state that an earlier version left, and on the token it is
+// of. testdata has, in a folder for each version, the configuration, the state and the files of SoftHSM's token, whose
+// keys are good for nothing else: the PIN stands here.
+func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
+	}
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("the token is one of SoftHSM's")
+	}
+	folders, err := filepath.Glob("testdata/state-*")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no states: %v", err)
+	}
+	for _, folder := range folders {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			t.Parallel()
+			read := func(name string) string {
+				text, err := os.ReadFile(filepath.Join(folder, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(text)
+			}
+			b := &bench{t: t, Token: &hsmtest.Token{Library: hsmtest.Library(t), Label: "state", PIN: "12345678"}}
+			tokens := t.TempDir()
+			if err := os.CopyFS(filepath.Join(tokens, "state"), os.DirFS(filepath.Join(folder, "token"))); err != nil {
+				t.Fatal(err)
+			}
+			s := newShell(t, b, read("keys.tf"))
+			conf := filepath.Join(t.TempDir(), "softhsm2.conf")
+			s.write(conf, "directories.tokendir = "+tokens+"\nobjectstore.backend = file\nlog.level = ERROR\n")
+			state := read("state.json")
+			if host := os.Getenv("TF_ACC_PROVIDER_HOST"); host != "" {
+				state = strings.ReplaceAll(state, "registry.terraform.io/", host+"/")
+			}
+			s.write(filepath.Join(s.dir, "terraform.tfstate"), state)
+			s = s.with("SOFTHSM2_CONF="+conf, "HSM_PIN="+b.PIN)
+			printed, log := s.terraform(false, "plan", "-detailed-exitcode", "-no-color")
+			if !strings.Contains(printed, "No changes.") {
+				t.Errorf("the plan: %s", printed)
+			}
+			resources, looks := strings.Count(state, `"mode": "managed"`), calls(log, "C_GetAttributeValue")
+			if resources < 3 || looks < resources {
+				t.Errorf("%d calls of C_GetAttributeValue for %d resources", looks, resources)
+			}
+		})
+	}
+}
