@@ -14,11 +14,10 @@ func (t *Token) Inventory(ctx context.Context) (*object.Inventory, error) { retu
 
 // find searches the token for the key objects of an ID.
 func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
-	objects, err := t.reader.Find(ctx, id)
-	if err != nil {
-		return nil, err
+	if t.care != nil {
+		return t.care.Find(ctx, id)
 	}
-	return t.care.Agreed(ctx, id, objects)
+	return t.reader.Find(ctx, id)
 }
 
 // Key finds a key by its ID. Errors: object.ErrNotFound where nothing of that ID and type is there (proven by a search while

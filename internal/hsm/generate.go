@@ -252,7 +252,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 	var found []object.Object
 	var err error
 	if g.chosen {
-		found, err = g.reader.FindIn(ctx, s, g.template.ID, func(time.Duration) {})
+		found, err = g.reader.FindIn(ctx, s, g.template.ID)
 	} else {
 		for _, handle := range b.handles {
 			o, readErr := g.reader.Confirm(ctx, s, handle, g.mayBeOurs)

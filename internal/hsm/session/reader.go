@@ -73,12 +73,18 @@ func Is(o object.Object) func(object.Object) bool {
 // Find searches the token for the key objects of an ID. An answer without a private object is worth something only while
 // logged in: a token hides them from everyone else.
 func (r *Reader) Find(ctx context.Context, id []byte) (objects []object.Object, err error) {
+	return r.Search(ctx, id, true)
+}
+
+// Search is Find, but where not sure, an answer without a private object may also come from a session that has lost its
+// login: for who searches again before an absence counts.
+func (r *Reader) Search(ctx context.Context, id []byte, sure bool) (objects []object.Object, err error) {
 	start, reads, reading := time.Now(), 0, time.Duration(0)
 	if r.Searched != nil {
 		defer func() { r.Searched(time.Since(start), reads, reading) }()
 	}
 	err = r.Read(ctx, func(s *cryptoki.Session) (err error) {
-		objects, err = r.FindIn(ctx, s, id, func(took time.Duration) { reads, reading = reads+1, reading+took })
+		objects, err = r.searchIn(ctx, s, id, sure, func(took time.Duration) { reads, reading = reads+1, reading+took })
 		return err
 	})
 	if errors.Is(err, object.ErrMalformed) {
@@ -87,8 +93,12 @@ func (r *Reader) Find(ctx context.Context, id []byte) (objects []object.Object, 
 	return objects, err
 }
 
-// FindIn is one search for the key objects of an ID. Where one of them makes no sense, they come with its error.
-func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte, read func(took time.Duration)) (objects []object.Object, err error) {
+// FindIn is Find in a session. Where one of the objects makes no sense, they come with its error.
+func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte) (objects []object.Object, err error) {
+	return r.searchIn(ctx, s, id, true, func(time.Duration) {})
+}
+
+func (r *Reader) searchIn(ctx context.Context, s *cryptoki.Session, id []byte, sure bool, read func(took time.Duration)) (objects []object.Object, err error) {
 	handles, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
 	if err != nil {
 		return nil, err
@@ -118,7 +128,7 @@ func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte, rea
 	if r.Differences.ShownTwice {
 		objects = object.Distinct(objects)
 	}
-	if !secret {
+	if !secret && sure {
 		return objects, LoggedIn(ctx, s, r.Pool.token)
 	}
 	return objects, broken

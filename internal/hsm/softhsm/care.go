@@ -14,8 +14,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// Care reads anew, and clears away, what SoftHSM has torn. For every other make it is nil: each method of a nil Care does
-// nothing, and costs nothing.
+// Care reads anew, and clears away, what SoftHSM has torn. For every other make it is nil: Sweep and ClearTorn of a nil
+// Care do nothing.
 type Care struct {
 	reader *session.Reader
 	untold sync.Map // object.Kind -> object.Set: what the token does not tell of its objects
@@ -61,18 +61,18 @@ func (c *Care) doubt(try int, o object.Object, err error) bool {
 // agreeTries is how often a search is made again that shows other objects each time.
 const agreeTries = 4
 
-// Agreed is what searches for an ID agree on: searches tear each other, so that an absence, or half a pair, counts only if
-// two of them one after the other show it. found is what the first has found.
-func (c *Care) Agreed(ctx context.Context, id []byte, found []object.Object) ([]object.Object, error) {
-	if c == nil {
-		return found, nil
+// Find is the reader's Find, but searches tear each other, so that an absence, or half a pair, counts only if two of them
+// one after the other show it.
+func (c *Care) Find(ctx context.Context, id []byte) ([]object.Object, error) {
+	found, err := c.reader.Search(ctx, id, false)
+	if err != nil {
+		return nil, err
 	}
 	for range agreeTries {
 		if !object.Incomplete(found) {
 			return found, nil
 		}
 		before := found
-		var err error
 		if found, err = c.reader.Find(ctx, id); err != nil || slices.EqualFunc(before, found, sameReading) {
 			return found, err
 		}
