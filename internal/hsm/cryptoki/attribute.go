@@ -180,7 +180,7 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 		}
 		requests[i] = ck.Request{Type: uint(t), Room: room}
 	}
-	first, err := s.getAttributeValue(ctx, object, requests, false)
+	first, err := s.getAttributeValue(ctx, object, requests)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 		if len(short) == 0 {
 			return read, nil
 		}
-		more, err := s.getAttributeValue(ctx, object, short, true)
+		more, err := s.getAttributeValue(ctx, object, short)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +204,7 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 }
 
 // getAttributeValue makes one call. The requests are the call's from then on: one that hangs may still fill them in.
-func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []ck.Request, again bool) (Reading, error) {
+func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []ck.Request) (Reading, error) {
 	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
 		err := s.module.ck.GetAttributeValue(s.handle, uint(object), requests)
@@ -214,19 +214,16 @@ func (s *Session) getAttributeValue(ctx context.Context, object Object, requests
 		}
 		switch RV(code) {
 		case 0, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL:
-			return collect(requests, RV(code), again)
+			return collect(requests, RV(code))
 		}
 		return Reading{}, err
 	})
 	return reading, s.check(err)
 }
 
-// collect sorts what a call brought into what is had and what is to be asked for again. Where attributes are asked for
-// again, their buffers have the length that the module gave: one that says once more that they are too small has not
-// filled them.
-func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
+// collect sorts what a call brought into what is had and what is to be asked for again.
+func collect(asked []ck.Request, code RV) (Reading, error) {
 	r := Reading{Attributes: make(Attributes, len(asked))}
-	tooSmall := code == CKR_BUFFER_TOO_SMALL
 	for _, a := range asked {
 		t := AttributeType(a.Type)
 		there := a.Length != ck.Unknown
@@ -237,13 +234,13 @@ func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes", t, a.Length))
 		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
 			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes where there was room for %d", t, a.Length, a.Room))
-		case a.Value != nil && (!again || !tooSmall):
+		case a.Value != nil:
 			r.Attributes[t] = a.Value
 		case there && a.Length > 0: // longer than the buffer was, or the length that was asked for
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: int(a.Length)})
 		case there: // a value that did not fit, and now is empty: it may have changed, or that is not true
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: defaultRoom})
-		case tooSmall || a.Room > 0 && code != 0 && attributes[t].everywhere:
+		case code == CKR_BUFFER_TOO_SMALL || a.Room > 0 && code != 0 && attributes[t].everywhere:
 			r.short = append(r.short, ck.Request{Type: a.Type})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,7 +176,7 @@ func TestEachLieIsAnError(t *testing.T) {
 	lie(cryptokitest.Length, lengths, "C_Sign", "C_Encrypt", "C_Decrypt")
 	lie(cryptokitest.Length, []uint{0}, "C_Sign", "C_Encrypt")
 	lie(cryptokitest.Length, []uint{8191 + 16, 8000, 144}, "C_Sign", "C_Encrypt", "C_Decrypt") // nobody wrote so much
-	lie(cryptokitest.Write, []uint{8191 + 16 + 1, 16 << 10, 64 << 10}, "C_Sign", "C_Encrypt", "C_Decrypt")
+	lie(cryptokitest.Write, []uint{8191 + 16, 8191 + 16 + 1, 16 << 10, 64 << 10}, "C_Sign", "C_Encrypt", "C_Decrypt")
 	lie(cryptokitest.Small, []uint{0, 1, 128, 8191 + 16, 64<<10 + 17, gigabyte, above(9000), almost, huge},
 		"C_Sign", "C_Encrypt", "C_Decrypt")
 
@@ -212,7 +213,7 @@ func TestEachLieIsAnError(t *testing.T) {
 			got, err := calls[l.Function](s)
 			st.liar.Repent(t)
 			answer, ok := errors.AsType[*cryptoki.AnswerError](err)
-			if !ok || answer.Function != l.Function || answer.Problem == "" {
+			if !ok || answer.Function != l.Function || strings.Contains(answer.Problem, "runtime error") {
 				t.Fatalf("got %v, %v", got, err)
 			}
 			if !s.Lost() && !slices.Contains(ofModule, l.Function) {
