@@ -105,21 +105,49 @@ func TestThoseThatMakePairsKeepNobodyOutForGood(t *testing.T) {
 	g := newGate(time.Minute)
 	ctx, stop := context.WithCancel(context.Background())
 	var makers sync.WaitGroup
+	var making, made atomic.Int64
 	for i := range 3 {
 		makers.Go(func() {
 			time.Sleep(time.Duration(i) * 50 * time.Millisecond)
 			for ctx.Err() == nil { // without its context: somebody is inside all the time
 				call := &cryptoki.Call{Function: "C_GenerateKeyPair", Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN}
-				_ = g.Pass(context.Background(), call, func() error { time.Sleep(150 * time.Millisecond); return nil })
+				_ = g.Pass(context.Background(), call, func() error {
+					making.Add(1)
+					defer making.Add(-1)
+					made.Add(1)
+					time.Sleep(150 * time.Millisecond)
+					return nil
+				})
 			}
 		})
 	}
 	time.Sleep(200 * time.Millisecond)
 	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := g.Pass(wait, &cryptoki.Call{Function: "C_DestroyObject"}, func() error { return nil }); err != nil {
-		t.Error(err)
+	err := g.Pass(wait, &cryptoki.Call{Function: "C_DestroyObject"}, func() error {
+		if making.Load() > 0 {
+			t.Error("an object is destroyed beside those that make pairs")
+		}
+		return nil
+	})
+	if err != nil || made.Load() == 0 {
+		t.Errorf("after %d pairs: %v", made.Load(), err)
 	}
 	stop()
 	makers.Wait()
+}
+
+// TestWhatTheGateDoesNotKnowCountsAsWriting holds the table against what writes, and what is not in it against the same.
+func TestWhatTheGateDoesNotKnowCountsAsWriting(t *testing.T) {
+	for _, function := range []string{
+		"C_SetAttributeValue", "C_DestroyObject", "C_GenerateKey", "C_GenerateKeyPair", "C_CopyObject", "C_CreateObject", "C_InitToken", "C_Unheard",
+	} {
+		call := &cryptoki.Call{Function: function, Mechanism: cryptoki.CKM_EC_KEY_PAIR_GEN}
+		if got := groupOf(call); got != writes {
+			t.Errorf("%s is of group %d", function, got)
+		}
+	}
+	if got := groupOf(&cryptoki.Call{Function: "C_GenerateKeyPair", Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN}); got != makes {
+		t.Errorf("RSA pairs are of group %d", got)
+	}
 }
