@@ -122,7 +122,7 @@ func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.K
 			return key, HoldsKey, nil
 		}
 		if cause == nil {
-			cause = &VerifyError{Problems: []string{"the token says that it changed the key, and still shows it as it was"}}
+			cause = &VerifyError{Problems: []string{"the token says that it changed the key, but still shows it as it was"}}
 		}
 		if !session.Repeatable(ctx, cause) || cryptoki.Refused(cause) {
 			break

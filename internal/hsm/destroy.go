@@ -127,7 +127,7 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 				for _, handle := range handles {
 					o, err := t.reader.Object(ctx, s, handle)
 					if err == nil && !bytes.Equal(o.ID, id) {
-						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("it was found by %s %s, and reads as another", cryptoki.CKA_ID, object.FormatID(id))}
+						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
 					}
 					if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 						return err
@@ -259,9 +259,9 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 	switch {
 	case r.cause != nil || len(r.objects) == 0:
 	case gone != nil:
-		r.cause = fmt.Errorf("the token shows them, and says of their handles that there is nothing: %w", gone)
+		r.cause = fmt.Errorf("the token still shows the objects, but says that their handles are invalid: %w", gone)
 	default:
-		r.cause = errors.New("the token says that it destroyed them, and still shows them")
+		r.cause = errors.New("the token says that it destroyed the objects, but still shows them")
 	}
 	return r, nil
 }

@@ -68,10 +68,13 @@ type TokenError struct {
 
 func (e *TokenError) Error() string {
 	var b strings.Builder
-	if e.Matches == 0 {
-		fmt.Fprintf(&b, "no token has the %s", e.Selector)
-	} else {
+	switch {
+	case e.Matches > 0:
 		fmt.Fprintf(&b, "%d tokens match %s", e.Matches, e.Selector)
+	case e.Selector == Selector{}:
+		b.WriteString("no token is initialised, and no label, serial number or slot is given")
+	default:
+		fmt.Fprintf(&b, "no token has the %s", e.Selector)
 	}
 	if len(e.Tokens) == 0 {
 		b.WriteString("; the module shows no token at all")
@@ -115,16 +118,16 @@ const (
 )
 
 var holdings = map[Holding]string{
-	HoldsUnknown:    "Whether the token holds the key, or part of it, is not known: it could not be asked any more, or what it showed makes no sense.",
+	HoldsUnknown:    "It is not known whether the token holds the key or part of it: the token no longer answered, or its answer makes no sense.",
 	HoldsUntouched:  "Nothing was made or changed.",
-	HoldsNothing:    "The token holds no key of this ID.",
+	HoldsNothing:    "The token holds no key with this ID.",
 	HoldsAsBefore:   "The token holds the key as it was before.",
 	HoldsKey:        "The token holds the whole key.",
 	HoldsPublic:     "The token holds the public half of the key pair, and no private half.",
 	HoldsPrivate:    "The token holds the private half of the key pair, and no public half.",
 	HoldsMixed:      "The token holds the whole key, but only some of the changes were made.",
-	HoldsKeyAtLeast: "The token held the key when it was last asked; whether the change was made, in whole or in part, is not known.",
-	HoldsOther:      "The token holds nothing of this operation, but other key objects have the ID.",
+	HoldsKeyAtLeast: "The token held the key when it was last asked. It is not known whether the change was made, in whole or in part.",
+	HoldsOther:      "The token holds nothing that this operation made, but other key objects use the ID.",
 }
 
 // String is a full sentence.

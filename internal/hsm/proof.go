@@ -36,10 +36,10 @@ func proofText(key object.Key) []byte {
 }
 
 // errDisproved: the operation went through, and its result is another key's.
-var errDisproved = errors.New("the proof has failed")
+var errDisproved = errors.New("the test of the key has failed")
 
 // unproven is the problem of halves that cannot be shown to be one key.
-const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"
+const unproven = "nothing can prove that the two halves belong together: the private half shows nothing of its key, and the token offers no operation that its usage allows"
 
 // judge says what a proof of a new key shows: nothing is wrong with it where the halves belong together, by an operation,
 // or by what the private half shows of its key where the token offers none. A key that is one object has no halves that
@@ -145,7 +145,7 @@ func (t *Token) Prove(ctx context.Context, pair object.Key) (proven bool, err er
 	}
 	result, _, err := t.operate(ctx, pair)
 	if result == object.Different {
-		err = &object.MalformedError{Object: pair.Private.Name(), Err: fmt.Errorf("it does not belong together with the other half of its ID, the %s", pair.Public.Name())}
+		err = &object.MalformedError{Object: pair.Private.Name(), Err: fmt.Errorf("it does not belong together with the other half that has its ID, the %s", pair.Public.Name())}
 	}
 	return result == object.Same, err
 }
@@ -281,7 +281,7 @@ const checkValueLength = 3
 func aesCheckValue(ctx context.Context, s *cryptoki.Session, key cryptoki.Object) ([]byte, error) {
 	sealed, err := s.Encrypt(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, key, make([]byte, 16))
 	if err == nil && len(sealed) != 16 {
-		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key, Problem: fmt.Sprintf("a block of AES that is encrypted has %d bytes", len(sealed))}
+		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key, Problem: fmt.Sprintf("an encrypted AES block has %d bytes", len(sealed))}
 	}
 	if err != nil {
 		return nil, err

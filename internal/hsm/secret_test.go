@@ -92,7 +92,7 @@ func TestSecretKeysThatCannotBe(t *testing.T) {
 		{secretKey(object.Generic, 129, object.Sign, "2"), "whole bytes"},
 		{secretKey(object.Generic, 64, object.Sign, "3"), "from 128 to 4096 bits"},
 		{secretKey(object.Generic, 256, object.Sign|object.Encrypt, "4"), "generic keys are for sign, verify, not for encrypt"},
-		{secretKey("des", 64, object.Encrypt, "5"), `there are no keys of the type "secret" "des"`},
+		{secretKey("des", 64, object.Encrypt, "5"), `there is no key type "secret" "des"`},
 	} {
 		if _, err := token.Generate(context.Background(), c.tmpl); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s of %d bits: %v", c.tmpl.Kind, c.tmpl.Bits, err)

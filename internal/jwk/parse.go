@@ -64,7 +64,7 @@ func parseObject(text string) (object, error) {
 	case errors.As(err, &wrongType), err == nil && o == nil: // null
 		return nil, errors.New("it is not a JSON object")
 	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("it is not one JSON value: it goes wrong at byte %d", syntax.Offset)
+		return nil, fmt.Errorf("it is not one JSON value: the error is at byte %d", syntax.Offset)
 	case err != nil:
 		return nil, errors.New("it is not one JSON value")
 	}
@@ -120,7 +120,7 @@ func (o object) key() (Key, error) {
 		case slices.Contains(secretMembers, lower):
 			return Key{}, errors.New("it has a member of a private or symmetric key; only public keys belong here")
 		case known && name != lower:
-			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers take for %s", lower, lower)
+			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s", lower, lower)
 		}
 	}
 	kty, err := o.text("kty")
@@ -134,11 +134,11 @@ func (o object) key() (Key, error) {
 	case kty == "oct":
 		return Key{}, errors.New("it is a symmetric key; only public keys belong here")
 	case !ok:
-		return Key{}, errors.New("its kty is none of RSA, EC and OKP")
+		return Key{}, errors.New("its kty must be RSA, EC or OKP")
 	}
 	for _, name := range keyMaterial {
 		if _, has := o[name]; has != slices.Contains(keyType.members, name) {
-			return Key{}, fmt.Errorf("it is of kty %s, whose members are %s", kty, strings.Join(keyType.members, ", "))
+			return Key{}, fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty, strings.Join(keyType.members, ", "))
 		}
 	}
 	pub, err := keyType.read(o)
@@ -211,7 +211,7 @@ func readEC(o object) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if len(x) != len(y) {
-		return nil, errors.New("its x and y are not of the same width")
+		return nil, errors.New("its x and y do not have the same length")
 	}
 	return publickey.NewEC(crv, slices.Concat([]byte{4}, x, y))
 }
@@ -226,7 +226,7 @@ func readOKP(o object) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if crv != publickey.Ed25519 {
-		return nil, errors.New("its crv is not Ed25519, the only one of kty OKP that is known")
+		return nil, errors.New("its crv must be Ed25519, the only one that is known for kty OKP")
 	}
 	return publickey.NewEC(crv, x)
 }

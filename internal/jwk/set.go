@@ -53,7 +53,7 @@ func Merge(texts []string) (string, error) {
 			if other.thumbprint != e.thumbprint {
 				what = "another key"
 			}
-			return "", fmt.Errorf("%s: the kid %q is that of %s too, %s", e.where, e.kid, other.where, what)
+			return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where, what)
 		}
 		byKID[e.kid] = e
 	}
@@ -86,7 +86,7 @@ func parseEntries(text string) ([]entry, error) {
 		return []entry{e}, err
 	}
 	if _, ok := o["kty"]; ok {
-		return nil, errors.New("it has both kty and keys: it is no JWK and no JWK Set")
+		return nil, errors.New("it has both kty and keys, so it is neither a JWK nor a JWK Set")
 	}
 	var keys []object
 	if err := json.Unmarshal(list, &keys); err != nil || keys == nil || slices.ContainsFunc(keys, func(o object) bool { return o == nil }) {

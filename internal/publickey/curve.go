@@ -149,7 +149,7 @@ func ParseEC(params, point []byte) (key crypto.PublicKey, curve string, err erro
 func NewEC(curve string, point []byte) (crypto.PublicKey, error) {
 	c := curveNamed(curve)
 	if c == nil {
-		return nil, fmt.Errorf("the curve %q is none of %s", curve, strings.Join(Curves(), ", "))
+		return nil, fmt.Errorf("the curve %q is not one of %s", curve, strings.Join(Curves(), ", "))
 	}
 	key, err := c.parse(point)
 	if err != nil {
@@ -230,7 +230,7 @@ type UnknownCurveError struct {
 }
 
 func (e *UnknownCurveError) Error() string {
-	return fmt.Sprintf("names the curve %s, which is none of %s", e.Curve, strings.Join(Curves(), ", "))
+	return fmt.Sprintf("names the curve %s, which is not one of %s", e.Curve, strings.Join(Curves(), ", "))
 }
 
 func curveIdentified(oid asn1.ObjectIdentifier) *curve {
@@ -250,7 +250,7 @@ func (c *curve) parse(point []byte) (crypto.PublicKey, error) {
 	case len(point) == 0:
 		return nil, errors.New("is absent")
 	case !c.fits(point):
-		return nil, fmt.Errorf("is no point of %s: its %d bytes are of none of the forms there are", c.name, len(point))
+		return nil, fmt.Errorf("is not a point on %s: its %d bytes have none of the forms that a point can have", c.name, len(point))
 	}
 	key, ok := c.decode(c, point)
 	if !ok {

@@ -52,14 +52,14 @@ func parseOdd(name string, octets []byte, minBits, maxBits int) (*big.Int, error
 		return nil, fmt.Errorf("%s is 0", name)
 	}
 	if len(octets) > (maxBits+7)/8 {
-		return nil, fmt.Errorf("%s has %d bytes; the most that are read are %d bits", name, len(octets), maxBits)
+		return nil, fmt.Errorf("%s has %d bytes, but at most %d bits are supported", name, len(octets), maxBits)
 	}
 	number := new(big.Int).SetBytes(octets)
 	switch bits := number.BitLen(); {
 	case bits < minBits:
-		return nil, fmt.Errorf("%s has %d bits; the least that are read are %d", name, bits, minBits)
+		return nil, fmt.Errorf("%s has %d bits, but at least %d are needed", name, bits, minBits)
 	case bits > maxBits:
-		return nil, fmt.Errorf("%s has %d bits; the most that are read are %d", name, bits, maxBits)
+		return nil, fmt.Errorf("%s has %d bits, but at most %d are supported", name, bits, maxBits)
 	case number.Bit(0) == 0:
 		return nil, fmt.Errorf("%s is even", name)
 	}

@@ -144,7 +144,7 @@ func (a Attributes) Bool(t AttributeType) (value, known bool, err error) {
 	case !ok:
 		return false, false, nil
 	case len(v) != 1:
-		return false, false, fmt.Errorf("%s is %d bytes long where CK_BBOOL has 1", t, len(v))
+		return false, false, fmt.Errorf("%s has %d bytes, but a CK_BBOOL has 1", t, len(v))
 	}
 	return v[0] != 0, true, nil
 }
@@ -157,7 +157,7 @@ func (a Attributes) ULong(t AttributeType) (value uint, known bool, err error) {
 	case !ok:
 		return 0, false, nil
 	case len(v) != ck.ULongSize:
-		return 0, false, fmt.Errorf("%s is %d bytes long where CK_ULONG has %d", t, len(v), ck.ULongSize)
+		return 0, false, fmt.Errorf("%s has %d bytes, but a CK_ULONG has %d", t, len(v), ck.ULongSize)
 	}
 	return ck.ULongOf(v), true, nil
 }
@@ -232,11 +232,11 @@ func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 		there := a.Length != ck.Unknown
 		switch {
 		case a.Unwritten && code == 0:
-			return Reading{}, ck.LieError(fmt.Sprintf("CKR_OK, and the value of %s was not written", t))
+			return Reading{}, ck.LieError(fmt.Sprintf("it answered CKR_OK, but did not write the value of %s", t))
 		case there && a.Length > maxAttribute:
-			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes", t, a.Length))
+			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes", t, a.Length))
 		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
-			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes where there was room for %d", t, a.Length, a.Room))
+			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes where there was room for %d", t, a.Length, a.Room))
 		case a.Value != nil && (!again || !tooSmall):
 			r.Attributes[t] = a.Value
 		case there && a.Length > 0: // longer than the buffer was, or the length that was asked for

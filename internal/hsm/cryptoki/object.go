@@ -57,12 +57,12 @@ func (s *Session) collectObjects(ctx context.Context) ([]Object, error) {
 		}
 		for _, o := range found {
 			if seen[o] {
-				return nil, s.nonsense("C_FindObjects", o, "the same object comes twice in one search")
+				return nil, s.nonsense("C_FindObjects", o, "one search finds the same object twice")
 			}
 			seen[o] = true
 		}
 		if objects = append(objects, found...); len(objects) > MaxObjects {
-			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has brought %d objects and does not end", len(objects)))
+			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has found %d objects and does not end", len(objects)))
 		}
 	}
 }

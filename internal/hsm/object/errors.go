@@ -22,11 +22,11 @@ var (
 	// ErrMechanism: the token cannot make such a key; see MechanismError.
 	ErrMechanism = errors.New("the token cannot make such a key")
 	// ErrUnfit: no token makes such a key; see UnfitError.
-	ErrUnfit = errors.New("there are no such keys")
+	ErrUnfit = errors.New("no key has this size or usage")
 	// ErrMalformed: an object on the token has an attribute that makes no sense; see MalformedError.
 	ErrMalformed = errors.New("an object on the token makes no sense")
 	// ErrNoMatch: a name is not that of one public key; see MatchError.
-	ErrNoMatch = errors.New("not exactly one public key matches")
+	ErrNoMatch = errors.New("there is not exactly one public key that matches")
 )
 
 // ExistsError lists what has the ID already.
@@ -38,7 +38,7 @@ type ExistsError struct {
 }
 
 func (e *ExistsError) Error() string {
-	text := fmt.Sprintf("the token already has key ID %s: %s", FormatID(e.ID), List(e.Objects))
+	text := fmt.Sprintf("key ID %s is already used on the token by %s", FormatID(e.ID), List(e.Objects))
 	if e.Raced {
 		text += ", which someone else made at the same time"
 	}
@@ -73,7 +73,7 @@ func (e *AmbiguousError) Error() string {
 		each = append(each, fmt.Sprintf("%s (%s %s)", o, mark, e.Fingerprints[i]))
 	}
 	if e.Halves {
-		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of the halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
+		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of their halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
 	}
 	return fmt.Sprintf("%d keys have the key ID %s: %s", len(e.Objects), FormatID(e.ID), strings.Join(each, "; "))
 }
@@ -92,7 +92,7 @@ type HalfPairError struct {
 func (e *HalfPairError) Error() string {
 	text := fmt.Sprintf("of the key pair %s the %s is missing: only the %s is on the token", FormatID(e.ID), e.Missing, e.Present)
 	if e.Other != nil {
-		text += fmt.Sprintf("; its other half is there under another ID: %s", *e.Other)
+		text += fmt.Sprintf("; its other half has another ID: %s", *e.Other)
 	}
 	return text
 }
@@ -155,9 +155,9 @@ type DifferentKeyError struct {
 
 func (e *DifferentKeyError) Error() string {
 	if e.FoundKind != e.WantKind {
-		return fmt.Sprintf("the key behind key ID %s is another one: its type is %s, that of the one that is meant is %s", FormatID(e.ID), e.FoundKind, e.WantKind)
+		return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its type is %s, not %s", FormatID(e.ID), e.FoundKind, e.WantKind)
 	}
-	return fmt.Sprintf("the key behind key ID %s is another one: its fingerprint is %s, that of the one that is meant is %s", FormatID(e.ID), e.Found, e.Want)
+	return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its fingerprint is %s, not %s", FormatID(e.ID), e.Found, e.Want)
 }
 
 // MatchError lists what a name matches, where that is not one public key.

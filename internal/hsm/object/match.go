@@ -209,7 +209,7 @@ func halfError(id []byte, halves []Object) error {
 	}
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 && count[cryptoki.CKO_PUBLIC_KEY] > 0 {
 		return &MalformedError{Object: halves[0].Name(), Err: fmt.Errorf(
-			"it does not belong together with any other half of its ID: %s", List(Names(halves)))}
+			"it does not belong together with any other half that has its ID: %s", List(Names(halves)))}
 	}
 	missing := ClassNames[cryptoki.CKO_PRIVATE_KEY]
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 {

@@ -74,7 +74,7 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 		v, known, err := a.ULong(t)
 		note(err)
 		if needed && !known {
-			note(fmt.Errorf("%s did not come back", t))
+			note(fmt.Errorf("the token did not give %s", t))
 		}
 		return v
 	}
@@ -86,7 +86,7 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 	if o.Err != nil || o.IsKey() {
 		o.CKK = number(cryptoki.CKA_KEY_TYPE, true)
 		if !o.came.Has(cryptoki.CKA_ID) {
-			note(fmt.Errorf("%s did not come back", cryptoki.CKA_ID))
+			note(fmt.Errorf("the token did not give %s", cryptoki.CKA_ID))
 		}
 	}
 	for _, t := range Flags {

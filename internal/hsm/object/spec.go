@@ -189,7 +189,7 @@ var specs = []Spec{
 // secret fills in what all types of secret key have in common.
 func secret(kt Spec) Spec {
 	kt.Name, kt.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
-	kt.usages, kt.Disproved = every|Encrypt|Verify|Wrap, "it does not undo, or does not verify, what it has done itself"
+	kt.usages, kt.Disproved = every|Encrypt|Verify|Wrap, "it does not decrypt what it has encrypted, or does not verify what it has signed"
 	kt.template = func(t Template) []cryptoki.Attribute {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
 	}
@@ -213,7 +213,7 @@ func onCurves(kt Spec) Spec {
 	kt.parse = func(o Object) (crypto.PublicKey, error) {
 		key, curve, err := publickey.ParseEC(o.params, o.point)
 		if err == nil && kt.curves[curve] == 0 {
-			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is no curve of the CKA_KEY_TYPE", curve)
+			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is not a curve for the CKA_KEY_TYPE", curve)
 		}
 		return key, err
 	}

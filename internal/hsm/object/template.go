@@ -31,7 +31,7 @@ func (t Template) Spec() (*Spec, error) {
 			return spec, spec.Permits(t.Usage)
 		}
 	}
-	return nil, unfit("there are no keys of the type %q %q", t.Type, t.Curve+t.Kind)
+	return nil, unfit("there is no key type %q %q", t.Type, t.Curve+t.Kind)
 }
 
 // Fits is an error where no token makes such a key, be it for its size.
@@ -79,7 +79,7 @@ func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private [
 func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 	private, public, ok := spec.Parts(made)
 	if !ok {
-		return Key{}, []string{fmt.Sprintf("what was made is not %s: %s", spec.Composition(), List(Names(made)))}
+		return Key{}, []string{fmt.Sprintf("the token did not make %s, but %s", spec.Composition(), List(Names(made)))}
 	}
 	for _, half := range []*Object{private, public}[:len(spec.Classes)] {
 		class := ClassNames[half.Class]
@@ -101,7 +101,7 @@ func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 			yes := a.Value[0] != 0
 			switch {
 			case !half.Knows(a.Type) && needed:
-				problems = append(problems, fmt.Sprintf("%s of the %s is not told", a.Type, ClassNames[half.Class]))
+				problems = append(problems, fmt.Sprintf("the token does not tell %s of the %s", a.Type, ClassNames[half.Class]))
 			case half.Knows(a.Type) && half.Is(a.Type) != yes:
 				problems = append(problems, fmt.Sprintf("%s of the %s is %t, not %t", a.Type, ClassNames[half.Class], !yes, yes))
 			}

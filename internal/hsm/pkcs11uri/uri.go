@@ -36,20 +36,20 @@ func Parse(s string) (URI, error) {
 		return u, errPIN
 	}
 	if hasQuery {
-		return u, errors.New("a PKCS#11 URI here has no part after \"?\": the provider's configuration says which module is loaded")
+		return u, errors.New("leave out the part after \"?\" of the PKCS#11 URI: the provider's configuration says which module to load")
 	}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(path, ";") {
 		name, raw, ok := strings.Cut(part, "=")
 		if !ok {
-			return u, fmt.Errorf("%q in the PKCS#11 URI is no attribute=value", part)
+			return u, fmt.Errorf("%q in the PKCS#11 URI is not of the form attribute=value", part)
 		}
 		value, err := url.PathUnescape(raw)
 		if err != nil {
-			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is not well encoded: %w", name, err)
+			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is badly encoded: %w", name, err)
 		}
 		if seen[name] {
-			return u, fmt.Errorf("%s stands twice in the PKCS#11 URI", name)
+			return u, fmt.Errorf("%s is in the PKCS#11 URI twice", name)
 		}
 		seen[name] = true
 		if err := u.set(name, value); err != nil {
@@ -81,11 +81,11 @@ func (u *URI) set(name, value string) error {
 		u.Slot = &slot
 	case "type":
 		if value != "public" && value != "private" && value != secretKey {
-			return fmt.Errorf("type=%s in the PKCS#11 URI is neither half of a key pair nor a secret key", value)
+			return fmt.Errorf("type=%s in the PKCS#11 URI names neither half of a key pair nor a secret key", value)
 		}
 		u.Type = value
 	default:
-		return fmt.Errorf("the attribute %q of a PKCS#11 URI is not understood here: use token, serial, manufacturer, model, slot-id, object, id or type", name)
+		return fmt.Errorf("the attribute %q of the PKCS#11 URI is not supported: use token, serial, manufacturer, model, slot-id, object, id or type", name)
 	}
 	return nil
 }

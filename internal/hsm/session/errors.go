@@ -23,7 +23,7 @@ var (
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = errors.New("the token has no user PIN yet")
 	// ErrNoToken: no token, or more than one, is the one that is meant; or another one is in its slot by now.
-	ErrNoToken = errors.New("not exactly one token matches")
+	ErrNoToken = errors.New("there is not exactly one token that matches")
 )
 
 // pinErrors are the codes of C_Login that speak of the PIN, and what callers are told.

@@ -31,7 +31,7 @@ func (l *IDLocks) Lock(ctx context.Context, ids ...[]byte) (unlock func(), err e
 		release, err := l.one(ctx, string(id))
 		if err != nil {
 			unlock()
-			return nil, fmt.Errorf("another operation on key ID %s has not ended: %w", object.FormatID(id), err)
+			return nil, fmt.Errorf("another operation on key ID %s is still running: %w", object.FormatID(id), err)
 		}
 		undo = append(undo, release)
 	}

@@ -178,7 +178,7 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 	}
 	if in {
 		if c.accepted != nil && *c.accepted != digest {
-			return fmt.Errorf("%w: this process is logged in to the token with another PIN, and a second one cannot be checked", ErrPINIncorrect)
+			return fmt.Errorf("%w: this process is already logged in to the token with another PIN, so this PIN cannot be checked", ErrPINIncorrect)
 		}
 		return nil
 	}
@@ -190,7 +190,7 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 		return err
 	}
 	if info.Serial != c.token.Serial || info.Label != c.token.Label {
-		return fmt.Errorf("%w: the token was exchanged: where %s was, there is now %s", ErrNoToken, c.token, info)
+		return fmt.Errorf("%w: the token was exchanged: %[3]s is now where %[2]s was", ErrNoToken, c.token, info)
 	}
 	pin, err := c.admissible(info)
 	if err != nil || !info.Has(cryptoki.CKF_LOGIN_REQUIRED) {
@@ -250,7 +250,7 @@ func (c credential) remember(digest [sha256.Size]byte, err error, info cryptoki.
 		if errors.Is(err, code) {
 			f.final, f.err = true, fmt.Errorf("%w: %w", sentinel, err)
 			if errors.Is(sentinel, ErrPINIncorrect) && info.Has(cryptoki.CKF_USER_PIN_COUNT_LOW) {
-				f.err = fmt.Errorf("%w (and wrong PINs have been tried before: few tries are left before the token locks)", f.err)
+				f.err = fmt.Errorf("%w (wrong PINs have been tried before: few tries are left before the token locks)", f.err)
 			}
 		}
 	}

@@ -106,7 +106,7 @@ func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte, rea
 			return nil, err
 		}
 		if o.Err == nil && !bytes.Equal(o.ID, id) {
-			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("it was found by %s %s, and reads as another", cryptoki.CKA_ID, object.FormatID(id))}
+			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
 		}
 		if !o.Counts() {
 			continue
@@ -161,7 +161,7 @@ func (r *Reader) ReadAll(ctx context.Context, handles []cryptoki.Object) ([]obje
 			return r.there(objects, read), nil
 		}
 	}
-	return nil, fmt.Errorf("the objects on the token come and go while they are read: %w", vanished)
+	return nil, fmt.Errorf("the objects on the token change while they are read: %w", vanished)
 }
 
 // there keeps what was read.

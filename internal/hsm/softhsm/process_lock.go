@@ -92,7 +92,7 @@ func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return nil, false, fmt.Errorf("other operations of this process on the token have not ended: %w", context.Cause(ctx))
+			return nil, false, fmt.Errorf("other operations of this process on the token are still running: %w", context.Cause(ctx))
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (l *ProcessLock) lock(ctx context.Context) (*os.File, error) {
 		case <-time.After(l.poll):
 		case <-ctx.Done():
 			_ = file.Close()
-			return nil, fmt.Errorf("another process of this machine has been writing to the token all the time: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("another process on this machine kept writing to the token: %w", context.Cause(ctx))
 		}
 	}
 }

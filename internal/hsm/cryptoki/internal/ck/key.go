@@ -130,7 +130,7 @@ func transform(
 	err := result(call(in, ulong(len(data)), pointer(out), length))
 	if errors.Is(err, ErrBufferTooSmall) && exact == 0 {
 		if uint64(*length) <= uint64(size) || uint64(*length) > uint64(len(data)+maxSurplus) {
-			return nil, lie("a buffer of %d bytes is too small, and one of %d is wanted", size, number(*length))
+			return nil, lie("it says that a buffer of %d bytes is too small, but wants one of %d", size, number(*length))
 		}
 		size = int(*length)
 		out = f.roomWith(maxSurplus, size)
@@ -141,15 +141,15 @@ func transform(
 	}
 	switch {
 	case uint64(*length) > uint64(size):
-		return nil, lie("%d bytes where there was room for %d", number(*length), size)
+		return nil, lie("it gave %d bytes where there was room for %d", number(*length), size)
 	case exact != 0 && int(*length) != exact:
-		return nil, lie("%d bytes where there must be %d", *length, exact)
+		return nil, lie("it gave %d bytes where there must be %d", *length, exact)
 	case *length == 0 && !mayBeEmpty:
-		return nil, LieError("no bytes at all")
+		return nil, LieError("it gave no bytes at all")
 	case size == len(data)+surplus && int(*length) == size:
 		return nil, LieError("it wrote no length")
 	case cutShort(out[:*length]):
-		return nil, lie("%d bytes of which it wrote fewer", *length)
+		return nil, lie("it gave %d bytes, but wrote fewer", *length)
 	}
 	return append([]byte{}, out[:*length]...), nil
 }

@@ -76,7 +76,7 @@ func Load(path string) (*Library, error) {
 		return nil, err
 	}
 	if entries.getFunctionList == nil && entries.getInterface == nil {
-		return nil, errors.New("it has no C_GetFunctionList: a shared library, but no PKCS#11 module")
+		return nil, errors.New("it has no C_GetFunctionList: it is a shared library, but not a PKCS#11 module")
 	}
 	var list *C.CK_FUNCTION_LIST
 	if err := result(C.ck_take_list(entries.getInterface, entries.getFunctionList, &list)); err != nil {

@@ -154,7 +154,7 @@ func askList(call func(list, count *ulong) C.CK_RV) ([]uint, error) {
 			return nil, err
 		}
 		if *count > maxList {
-			return nil, lie("a list of %d", number(*count))
+			return nil, lie("it gave a list of %d", number(*count))
 		}
 		length := int(*count)
 		if length == 0 {
@@ -171,18 +171,18 @@ func askList(call func(list, count *ulong) C.CK_RV) ([]uint, error) {
 		}
 		return written(list, *count)
 	}
-	return nil, LieError("the list grows each time that it is asked for")
+	return nil, LieError("the list is longer each time that it is asked for")
 }
 
 // written gives the elements of a list that the module has written, as many as it says.
 func written(list []ulong, count ulong) ([]uint, error) {
 	if uint64(count) > uint64(len(list)) {
-		return nil, lie("a list of %d where there was room for %d", number(count), len(list))
+		return nil, lie("it gave a list of %d where there was room for %d", number(count), len(list))
 	}
 	numbers := make([]uint, count)
 	for i := range numbers {
 		if list[i] == untouchedULong {
-			return nil, lie("a list of %d of which it wrote %d", count, i)
+			return nil, lie("it gave a list of %d, but wrote %d of it", count, i)
 		}
 		numbers[i] = number(list[i])
 	}

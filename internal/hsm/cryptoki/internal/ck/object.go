@@ -45,7 +45,7 @@ func (l *Library) FindObjects(session uint, max int) ([]uint, error) {
 		return nil, err
 	}
 	if slices.Contains(objects, 0) {
-		return nil, LieError("an object without a handle")
+		return nil, LieError("it gave an object without a handle")
 	}
 	return objects, nil
 }

@@ -19,7 +19,7 @@ func made(rv C.CK_RV, handle *ulong) (uint, error) {
 		return 0, err
 	}
 	if *handle == 0 {
-		return 0, LieError("CKR_OK, and no handle")
+		return 0, LieError("it answered CKR_OK, but gave no handle")
 	}
 	return number(*handle), nil
 }
