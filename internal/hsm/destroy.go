@@ -57,7 +57,7 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		switch {
 		case err != nil:
 			return failed(err, HoldsUnknown, doomed[0].Label)
-		case remaining.adrift && !again:
+		case remaining.undecided && !again:
 			holds = HoldsUnknown
 			continue // who it is takes another look at the whole key
 		case len(remaining.objects) > 0:
@@ -181,16 +181,16 @@ func halfHeld(class uint) Holding {
 
 // remains are what a destruction left.
 type remains struct {
-	objects []object.Object // of those to be destroyed
-	others  []object.Object // of the same ID
-	cause   error           // why any of objects are left
-	adrift  bool            // it is not known of one of objects whether it is one of those to be destroyed
+	objects   []object.Object // of those to be destroyed
+	others    []object.Object // of the same ID
+	cause     error           // why any of objects are left
+	undecided bool            // it is not known of one of objects whether it is one of those to be destroyed
 }
 
 // holds tells remains in words.
 func (r remains) holds(doomed []object.Object) Holding {
 	switch {
-	case r.adrift:
+	case r.undecided:
 		return HoldsUnknown
 	case len(r.objects) == 0 && len(r.others) > 0:
 		return HoldsOther
@@ -206,7 +206,7 @@ func (r remains) holds(doomed []object.Object) Holding {
 }
 
 // destroy destroys key objects, in the order given, and looks what is left. Destroying is repeated once on what
-// is left, on fresh sessions and with fresh handles, but for what is adrift. err says that the token could not be looked
+// is left, on fresh sessions and with fresh handles, but for what is undecided. err says that the token could not be looked
 // at in the end.
 func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, error) {
 	defer t.snapshot.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
@@ -238,21 +238,21 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 		r.objects, r.others = nil, nil
 		for _, o := range found {
 			like := slices.DeleteFunc(slices.Clone(doomed), func(d object.Object) bool { return !object.SameObject(d, o) })
-			known := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) || o.ShowsItself() && len(like) > 0
+			same := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) || o.ShowsItself() && len(like) > 0
 			// One that shows nothing of its key may be somebody else's that looks like one of them, or is one that is not
 			// destroyed yet, and got another handle with a new session.
-			adrift := !known && slices.ContainsFunc(like, func(d object.Object) bool { return !destroyed[d.Handle] })
+			undecided := !same && slices.ContainsFunc(like, func(d object.Object) bool { return !destroyed[d.Handle] })
 			// Nor is it known which one that is of which nothing can be read.
-			adrift = adrift || o.Err != nil && slices.ContainsFunc(doomed, func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })
-			if known || adrift {
+			undecided = undecided || o.Err != nil && slices.ContainsFunc(doomed, func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })
+			if same || undecided {
 				r.objects = append(r.objects, o)
-				r.adrift = r.adrift || adrift
+				r.undecided = r.undecided || undecided
 				continue
 			}
 			r.others = append(r.others, o)
 		}
 		slices.SortStableFunc(r.objects, object.PrivateFirst)
-		if len(r.objects) == 0 || r.adrift || r.cause != nil && cryptoki.Refused(r.cause) {
+		if len(r.objects) == 0 || r.undecided || r.cause != nil && cryptoki.Refused(r.cause) {
 			break
 		}
 	}

@@ -89,10 +89,10 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 	return &name
 }
 
-// Whereabouts finds a key by what ref says of it besides its ID. It leaves out those of the IDs that skip says, and found is
+// KeyByFingerprint finds a key by what ref says of it besides its ID. It leaves out those of the IDs that skip says, and found is
 // false where no other key that makes sense is such a one. Of several it gives the first. Errors: the token's failure, or
 // one of an ID of which something makes no sense, since that may be the key.
-func (t *Token) Whereabouts(ctx context.Context, ref object.Ref, skip func(id []byte) bool) (key object.Key, found bool, err error) {
+func (t *Token) KeyByFingerprint(ctx context.Context, ref object.Ref, skip func(id []byte) bool) (key object.Key, found bool, err error) {
 	inventory, err := t.snapshot.all(ctx)
 	if err != nil {
 		return object.Key{}, false, err
@@ -122,14 +122,14 @@ func (t *Token) Whereabouts(ctx context.Context, ref object.Ref, skip func(id []
 
 // learn computes the check values of the secret keys that do not show them.
 func (t *Token) learn(ctx context.Context, inventory *object.Inventory) error {
-	unknown := inventory.Unfingerprinted()
+	keys := inventory.Unfingerprinted()
 	var err error
-	for i := range unknown {
-		if unknown[i], err = t.Fingerprinted(ctx, unknown[i]); err != nil {
+	for i := range keys {
+		if keys[i], err = t.Fingerprinted(ctx, keys[i]); err != nil {
 			return err
 		}
 	}
-	inventory.Learn(unknown)
+	inventory.Learn(keys)
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
 	if err != nil {
 		return err
 	}
-	known, ok := t.mechanisms.Load(spec.Mechanism)
+	stored, ok := t.mechanisms.Load(spec.Mechanism)
 	if !ok {
 		info, err := t.module.GetMechanismInfo(ctx, t.info.Slot, spec.Mechanism)
 		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
@@ -64,10 +64,10 @@ func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
 		if err != nil && !errors.Is(err, cryptoki.CKR_MECHANISM_INVALID) {
 			return nil
 		}
-		known = mechanismAnswer{info, err}
-		t.mechanisms.Store(spec.Mechanism, known)
+		stored = mechanismAnswer{info, err}
+		t.mechanisms.Store(spec.Mechanism, stored)
 	}
-	answer := known.(mechanismAnswer)
+	answer := stored.(mechanismAnswer)
 	if answer.err != nil {
 		return &object.MechanismError{Wanted: spec.Noun(), Offers: "no generation of this type of key"}
 	}
@@ -518,7 +518,7 @@ func (g generation) yields(mine string, rival object.Object) bool {
 // write lets an operation make, move or destroy objects. It looks at the token itself before: what another process has
 // written is not in the snapshot.
 func (t *Token) write(ctx context.Context) (leave func(), err error) {
-	leave, othersWrote, err := t.writers.Enter(ctx)
+	leave, othersWrote, err := t.processLock.Enter(ctx)
 	if err != nil {
 		return nil, err
 	}

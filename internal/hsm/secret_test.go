@@ -395,7 +395,7 @@ func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	}
 	nobody := func([]byte) bool { return false }
 	for range 2 { // the second time costs nothing
-		key, found, err := token.Whereabouts(ctx, ref, nobody)
+		key, found, err := token.KeyByFingerprint(ctx, ref, nobody)
 		if err != nil || !found || key.Label != "first" {
 			t.Errorf("it is %s (%t), %v", describe(key), found, err)
 		}
@@ -403,10 +403,10 @@ func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	before := faults.Count("")
 	longer := ref
 	longer.Bits = 256
-	if _, found, err := token.Whereabouts(ctx, longer, nobody); err != nil || found {
+	if _, found, err := token.KeyByFingerprint(ctx, longer, nobody); err != nil || found {
 		t.Errorf("one of another length: %t, %v", found, err)
 	}
-	if _, found, err := token.Whereabouts(ctx, ref, func([]byte) bool { return true }); err != nil || found {
+	if _, found, err := token.KeyByFingerprint(ctx, ref, func([]byte) bool { return true }); err != nil || found {
 		t.Errorf("one that is skipped: %t, %v", found, err)
 	}
 	if n := faults.Count("") - before; n != 0 {

@@ -131,7 +131,7 @@ func TestASlotThatFailsHidesNoOther(t *testing.T) {
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		function string
-		known    bool // what is told of the slot itself
+		told     bool // what is told of the slot itself
 	}{
 		"a slot":              {"C_GetSlotInfo", false},
 		"the token in a slot": {"C_GetTokenInfo", true},
@@ -154,7 +154,7 @@ func TestASlotThatFailsHidesNoOther(t *testing.T) {
 					continue
 				}
 				broken++
-				if !errors.Is(slot.Err, cryptoki.CKR_DEVICE_ERROR) || slot.Token != nil || (slot.Info != nil) != c.known {
+				if !errors.Is(slot.Err, cryptoki.CKR_DEVICE_ERROR) || slot.Token != nil || (slot.Info != nil) != c.told {
 					t.Errorf("slot %d: %+v", slot.ID, slot)
 				}
 			}

@@ -14,7 +14,7 @@ type snapshotCost struct {
 	reads    int           // objects read in them
 	reading  time.Duration // spent on that, a part of spent
 	objects  int           // on the token
-	known    bool          // they were counted
+	priced   bool          // objects and price are set
 	price    time.Duration // what the snapshot is estimated to cost
 	waiting  int           // lookups that wait for the decision now
 }
@@ -41,7 +41,7 @@ func (r *snapshotCost) next() step {
 	switch {
 	case r.searches == 0:
 		return search
-	case !r.known:
+	case !r.priced:
 		return count
 	case r.objects <= wholeToken && r.searches+r.waiting > wholeAfter:
 		return take
@@ -70,5 +70,5 @@ func (r *snapshotCost) counted(objects int, took time.Duration) {
 	if r.reads > 0 {
 		read = r.reading / time.Duration(r.reads)
 	}
-	r.known, r.objects, r.price = true, objects, took+time.Duration(objects)*read
+	r.priced, r.objects, r.price = true, objects, took+time.Duration(objects)*read
 }

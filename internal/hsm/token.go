@@ -90,7 +90,7 @@ type Token struct {
 	reader      *session.Reader
 	snapshot    *snapshot
 	locks       session.IDLocks
-	writers     *softhsm.ProcessLock // nil where the token needs none
+	processLock *softhsm.ProcessLock // nil where the token needs none
 	care        *softhsm.Care        // likewise
 	// mechanisms keeps what the token said: cryptoki.MechanismType -> mechanismAnswer.
 	mechanisms sync.Map
@@ -128,7 +128,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		t.care = softhsm.NewCare(t.reader)
 	}
 	if t.differences.StaleView {
-		t.writers = softhsm.LockOf(info)
+		t.processLock = softhsm.LockOf(info)
 	}
 	t.snapshot = newSnapshot(t.reader, t.find)
 	return t, nil

@@ -242,7 +242,7 @@ func TestParseRefuses(t *testing.T) {
 		{"the curve by its other name", strings.Replace(p256Text, "P-256", "secp256r1", 1), `the curve "secp256r1" is not one of P-256, P-384, P-521, secp256k1, Ed25519`},
 		{"a coordinate without its leading zeros", strings.Replace(k1Narrow, strings.Repeat("A", 41)+"AE", "AQ", 1), "its x and y do not have the same length"},
 		{"Ed25519 as an EC key", `{"kty":"EC","crv":"Ed25519","x":"AA","y":"AA"}`, "the point is not a point on Ed25519: its 3 bytes have none of the forms that a point can have"},
-		{"X25519", strings.Replace(edText, "Ed25519", "X25519", 1), "its crv must be Ed25519, the only one that is known for kty OKP"},
+		{"X25519", strings.Replace(edText, "Ed25519", "X25519", 1), "its crv must be Ed25519, the only one that is supported for kty OKP"},
 		{"Ed25519 of zeros", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}`, "the point is not on Ed25519"},
 		{"the private key of RFC 8037, A.1", with(edText, `"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"`), public},
 	}

@@ -116,10 +116,10 @@ func uniqueMembers(text string) error {
 func (o object) key() (Key, error) {
 	for name := range o {
 		lower := strings.ToLower(name)
-		switch known := slices.Contains(keyMaterial, lower) || slices.Contains(commonMembers, lower); {
+		switch public := slices.Contains(keyMaterial, lower) || slices.Contains(commonMembers, lower); {
 		case slices.Contains(secretMembers, lower):
 			return Key{}, errors.New("it has a member of a private or symmetric key; only public keys belong here")
-		case known && name != lower:
+		case public && name != lower:
 			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s", lower, lower)
 		}
 	}
@@ -226,7 +226,7 @@ func readOKP(o object) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if crv != publickey.Ed25519 {
-		return nil, errors.New("its crv must be Ed25519, the only one that is known for kty OKP")
+		return nil, errors.New("its crv must be Ed25519, the only one that is supported for kty OKP")
 	}
 	return publickey.NewEC(crv, x)
 }

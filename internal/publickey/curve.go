@@ -127,7 +127,7 @@ func ParseECParams(params []byte) (curve string, err error) {
 // objects) in the forms that tokens give. The parameters are the curve's OID or its name as a PrintableString, both DER, or the bare text of its
 // name. The point is an uncompressed or compressed one, for Ed25519 32 bytes, raw or in a DER OCTET STRING; no
 // length fits both on one curve. The curve is returned by its JOSE name. An error names the attribute at fault; it is an
-// [UnknownCurveError] where all that is wrong is the curve.
+// [UnsupportedCurveError] where all that is wrong is the curve.
 func ParseEC(params, point []byte) (key crypto.PublicKey, curve string, err error) {
 	c, err := parseParams(params)
 	if err != nil {
@@ -198,11 +198,11 @@ func parseParams(params []byte) (*curve, error) {
 		if c := curveIdentified(oid); c != nil {
 			return c, nil
 		}
-		return nil, &UnknownCurveError{Curve: oid.String()}
+		return nil, &UnsupportedCurveError{Curve: oid.String()}
 	}
 	var domain cryptobyte.String
 	if in := cryptobyte.String(params); in.ReadASN1(&domain, cbasn1.SEQUENCE) && in.Empty() {
-		return nil, &UnknownCurveError{Curve: "of explicit parameters"}
+		return nil, &UnsupportedCurveError{Curve: "of explicit parameters"}
 	}
 	if in := cryptobyte.String(params); !in.ReadASN1(&name, cbasn1.PrintableString) || !in.Empty() {
 		name = params
@@ -215,7 +215,7 @@ func parseParams(params []byte) (*curve, error) {
 	case c != nil:
 		return c, nil
 	case isText(name):
-		return nil, &UnknownCurveError{Curve: string(name)}
+		return nil, &UnsupportedCurveError{Curve: string(name)}
 	}
 	return nil, fmt.Errorf("is neither the OID nor the name of one of %s", strings.Join(Curves(), ", "))
 }
@@ -224,12 +224,12 @@ func isText(name []byte) bool {
 	return len(name) > 0 && !slices.ContainsFunc(name, func(b byte) bool { return b < ' ' || b > '~' })
 }
 
-// UnknownCurveError is the answer to CKA_EC_PARAMS that make sense and are those of a curve that is none of [Curves].
-type UnknownCurveError struct {
+// UnsupportedCurveError is the answer to CKA_EC_PARAMS that make sense and are those of a curve that is none of [Curves].
+type UnsupportedCurveError struct {
 	Curve string // its OID or name, or "of explicit parameters"
 }
 
-func (e *UnknownCurveError) Error() string {
+func (e *UnsupportedCurveError) Error() string {
 	return fmt.Sprintf("names the curve %s, which is not one of %s", e.Curve, strings.Join(Curves(), ", "))
 }
 

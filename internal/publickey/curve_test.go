@@ -144,7 +144,7 @@ func TestParseECRefuses(t *testing.T) {
 			if err == nil || err.Error() != test.err || key != nil || curve != "" {
 				t.Errorf("got %v on %q, error %v; want the error %s", key, curve, err, test.err)
 			}
-			if _, unknown := errors.AsType[*UnknownCurveError](err); unknown != strings.Contains(test.err, "names the curve") {
+			if _, unknown := errors.AsType[*UnsupportedCurveError](err); unknown != strings.Contains(test.err, "names the curve") {
 				t.Errorf("the curve is said to be unknown: %v", unknown)
 			}
 		})

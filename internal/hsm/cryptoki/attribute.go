@@ -138,7 +138,7 @@ func Bytes(t AttributeType, v []byte) Attribute { return Attribute{t, v} }
 type Attributes map[AttributeType][]byte
 
 // Bool decodes a CK_BBOOL; known is false where the attribute did not come back.
-func (a Attributes) Bool(t AttributeType) (value, known bool, err error) {
+func (a Attributes) Bool(t AttributeType) (value, ok bool, err error) {
 	v, ok := a[t]
 	switch {
 	case !ok:
@@ -151,7 +151,7 @@ func (a Attributes) Bool(t AttributeType) (value, known bool, err error) {
 
 // ULong decodes a CK_ULONG in the machine's byte order; known is false where the attribute did not come back. A number
 // that the token does not tell is Unknown.
-func (a Attributes) ULong(t AttributeType) (value uint, known bool, err error) {
+func (a Attributes) ULong(t AttributeType) (value uint, ok bool, err error) {
 	v, ok := a[t]
 	switch {
 	case !ok:

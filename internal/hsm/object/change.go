@@ -59,7 +59,7 @@ func (w Wanted) Of(key Key) (own Wanted) {
 // Lacking are those of the attributes that the object does not have.
 func (o Object) Lacking(wanted []cryptoki.Attribute) (missing []cryptoki.Attribute) {
 	for _, a := range wanted {
-		if isFlag(a.Type) && o.Class == cryptoki.CKO_PUBLIC_KEY && !o.Knows(a.Type) {
+		if isFlag(a.Type) && o.Class == cryptoki.CKO_PUBLIC_KEY && !o.Has(a.Type) {
 			continue // this token does not tell it, so that it can be neither wanted nor missed
 		}
 		if !bytes.Equal(o.encoded(a.Type), a.Value) {

@@ -62,7 +62,7 @@ func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 func (o Object) uses() []string {
 	words := []string{}
 	for _, row := range usages {
-		if o.Knows(row.private) && o.Is(row.private) {
+		if o.Has(row.private) && o.Is(row.private) {
 			words = append(words, row.word)
 		}
 	}

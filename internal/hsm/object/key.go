@@ -57,7 +57,7 @@ func NewKey(spec *Spec, private, public *Object) (Key, error) {
 	}
 	key.PublicLabel = public.Label
 	for _, row := range usages {
-		if !spec.usages.Has(row.usage) || !public.Knows(row.public) {
+		if !spec.usages.Has(row.usage) || !public.Has(row.public) {
 			continue
 		}
 		key.PublicUsage &^= row.usage

@@ -74,11 +74,11 @@ func match(objects []Object) (m matching, err error) {
 		}
 		return SpecOf(private.CKK).halves(*private, *public)
 	}
-	var unsure []*Object
+	var undecided []*Object
 	for _, private := range privates {
 		i := slices.IndexFunc(publics, func(public *Object) bool { return halves(private, public) == Same })
 		if i < 0 {
-			unsure = append(unsure, private)
+			undecided = append(undecided, private)
 			continue
 		}
 		if err := whole(private, publics[i]); err != nil {
@@ -89,12 +89,12 @@ func match(objects []Object) (m matching, err error) {
 	// A private half that shows too little of its key is known by its ID alone: that will do only where there is one
 	// public half that may be its other half, and the other way round.
 	decided := make([]bool, len(publics))
-	for _, private := range unsure {
+	for _, private := range undecided {
 		possible := indexes(publics, func(public *Object) bool { return halves(private, public) == Undecided })
 		switch {
 		case len(possible) == 0:
 			m.lone = append(m.lone, *private)
-		case len(possible) == 1 && len(indexes(unsure, func(rival *Object) bool { return halves(rival, publics[possible[0]]) == Undecided })) == 1:
+		case len(possible) == 1 && len(indexes(undecided, func(rival *Object) bool { return halves(rival, publics[possible[0]]) == Undecided })) == 1:
 			decided[possible[0]] = true
 			if err := whole(private, publics[possible[0]]); err != nil {
 				return matching{}, err

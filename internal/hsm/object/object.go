@@ -71,9 +71,9 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 		}
 	}
 	number := func(t cryptoki.AttributeType, needed bool) uint {
-		v, known, err := a.ULong(t)
+		v, ok, err := a.ULong(t)
 		note(err)
-		if needed && !known {
+		if needed && !ok {
 			note(fmt.Errorf("the token did not give %s", t))
 		}
 		return v
@@ -90,9 +90,9 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 		}
 	}
 	for _, t := range Flags {
-		v, known, err := a.Bool(t)
+		v, ok, err := a.Bool(t)
 		note(err)
-		if known && v {
+		if ok && v {
 			o.isTrue.add(t)
 		}
 	}
@@ -175,7 +175,7 @@ func (o Object) ShowsItself() bool { return len(o.modulus)+len(o.point)+len(o.ch
 func (o Object) IsKey() bool { return ClassNames[o.Class] != "" }
 
 // OnToken is false for session objects, which die with their session and are nobody's keys.
-func (o Object) OnToken() bool { return !o.Knows(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
+func (o Object) OnToken() bool { return !o.Has(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
 
 // Counts says that the object is a key object on the token, or makes too little sense to tell.
 func (o Object) Counts() bool { return o.Err != nil || o.Unclassified || o.IsKey() && o.OnToken() }
@@ -183,12 +183,12 @@ func (o Object) Counts() bool { return o.Err != nil || o.Unclassified || o.IsKey
 // Is says that the flag is true.
 func (o Object) Is(flag cryptoki.AttributeType) bool { return o.isTrue.Has(flag) }
 
-// Knows says that the token tells the attribute.
-func (o Object) Knows(t cryptoki.AttributeType) bool { return o.came.Has(t) }
+// Has says that the token shows the attribute.
+func (o Object) Has(t cryptoki.AttributeType) bool { return o.came.Has(t) }
 
 // Claim is what the token says of a flag: nil where it says nothing.
 func (o Object) Claim(flag cryptoki.AttributeType) *bool {
-	if !o.Knows(flag) {
+	if !o.Has(flag) {
 		return nil
 	}
 	v := o.Is(flag)
@@ -197,7 +197,7 @@ func (o Object) Claim(flag cryptoki.AttributeType) *bool {
 
 // Blank says that the object has neither a name nor a key, and shows that it has none.
 func (o Object) Blank() bool {
-	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Knows(cryptoki.CKA_TOKEN) && !o.OnToken() && o.Knows(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
+	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Has(cryptoki.CKA_TOKEN) && !o.OnToken() && o.Has(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
 		len(o.ID)+len(o.Label)+len(o.modulus)+len(o.params)+len(o.point) == 0 && o.valueLen == 0
 }
 
@@ -214,7 +214,7 @@ func SameKey(a, b Object) bool {
 
 // IsOneOf says that o is one of the known objects, be it under another handle by now. One that shows nothing of its key
 // is known by its handle, or by being the only one of its kind among the found.
-func IsOneOf(known []Object, o Object, found []Object) bool {
+func IsOneOf(own []Object, o Object, found []Object) bool {
 	alone := o.ShowsItself()
 	if !alone {
 		alike := 0
@@ -225,7 +225,7 @@ func IsOneOf(known []Object, o Object, found []Object) bool {
 		}
 		alone = alike == 1
 	}
-	return slices.ContainsFunc(known, func(k Object) bool { return SameObject(k, o) && (alone || k.Handle == o.Handle) })
+	return slices.ContainsFunc(own, func(k Object) bool { return SameObject(k, o) && (alone || k.Handle == o.Handle) })
 }
 
 // Distinct leaves out what is the same object once more under another handle. One that shows nothing of its key is never
@@ -248,7 +248,7 @@ func (o Object) material() []byte {
 	m := slices.Concat(o.modulus, o.params, o.point, o.checkValue)
 	m = binary.BigEndian.AppendUint64(m, uint64(o.valueLen))
 	for _, t := range Flags {
-		m = append(m, b2i(o.Is(t)), b2i(o.Knows(t)))
+		m = append(m, b2i(o.Is(t)), b2i(o.Has(t)))
 	}
 	return m
 }

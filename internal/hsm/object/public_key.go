@@ -122,7 +122,7 @@ func newPublicKey(o Object) (PublicKey, error) {
 		Local: o.Claim(cryptoki.CKA_LOCAL), AlwaysSensitive: o.Claim(cryptoki.CKA_ALWAYS_SENSITIVE), NeverExtractable: o.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
 	}
 	for _, row := range usages {
-		if spec.usages.Has(row.usage) && o.Knows(row.public) && o.Is(row.public) {
+		if spec.usages.Has(row.usage) && o.Has(row.public) && o.Is(row.public) {
 			key.Usage |= row.usage
 		}
 	}

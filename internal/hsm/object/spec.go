@@ -187,40 +187,40 @@ var specs = []Spec{
 }
 
 // secret fills in what all types of secret key have in common.
-func secret(kt Spec) Spec {
-	kt.Name, kt.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
-	kt.usages, kt.Disproved = every|Encrypt|Verify|Wrap, "it does not decrypt what it has encrypted, or does not verify what it has signed"
-	kt.template = func(t Template) []cryptoki.Attribute {
+func secret(spec Spec) Spec {
+	spec.Name, spec.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
+	spec.usages, spec.Disproved = every|Encrypt|Verify|Wrap, "it does not decrypt what it has encrypted, or does not verify what it has signed"
+	spec.template = func(t Template) []cryptoki.Attribute {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
 	}
-	kt.differs = func(t Template, key Key) []string {
+	spec.differs = func(t Template, key Key) []string {
 		if key.Bits != 0 && key.Bits != t.Bits { // 0 is not told
 			return []string{fmt.Sprintf("it has %d bits, not %d", key.Bits, t.Bits)}
 		}
 		return nil
 	}
-	kt.size = func(t Template) uint { return uint(t.Bits) }
-	return kt
+	spec.size = func(t Template) uint { return uint(t.Bits) }
+	return spec
 }
 
 // onCurves fills in what all types of key on curves have in common.
-func onCurves(kt Spec) Spec {
-	kt.Name, kt.Classes, kt.usages, kt.leastMost, kt.Disproved = EC, halfClasses, every, 112, strangers
-	kt.template = func(t Template) []cryptoki.Attribute {
+func onCurves(spec Spec) Spec {
+	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, every, 112, strangers
+	spec.template = func(t Template) []cryptoki.Attribute {
 		params, _ := publickey.ECParams(t.Curve) // the row has the curve
 		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
 	}
-	kt.parse = func(o Object) (crypto.PublicKey, error) {
+	spec.parse = func(o Object) (crypto.PublicKey, error) {
 		key, curve, err := publickey.ParseEC(o.params, o.point)
-		if err == nil && kt.curves[curve] == 0 {
+		if err == nil && spec.curves[curve] == 0 {
 			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is not a curve for the CKA_KEY_TYPE", curve)
 		}
 		return key, err
 	}
-	kt.halves = func(private, public Object) Verdict {
+	spec.halves = func(private, public Object) Verdict {
 		if len(private.point) > 0 {
-			mine, err := kt.parse(private)
-			theirs, publicErr := kt.parse(public)
+			mine, err := spec.parse(private)
+			theirs, publicErr := spec.parse(public)
 			if err == nil && publicErr == nil {
 				return verdictOf(publickey.Equal(mine, theirs))
 			}
@@ -232,14 +232,14 @@ func onCurves(kt Spec) Spec {
 		}
 		return Undecided
 	}
-	kt.differs = func(t Template, key Key) []string {
+	spec.differs = func(t Template, key Key) []string {
 		if curve := publickey.Curve(key.PublicKey); curve != t.Curve {
 			return []string{fmt.Sprintf("it is on the curve %s, not on %s", curve, t.Curve)}
 		}
 		return nil
 	}
-	kt.size = func(t Template) uint { return kt.curves[t.Curve] }
-	return kt
+	spec.size = func(t Template) uint { return spec.curves[t.Curve] }
+	return spec
 }
 
 // Alone says that a key is one object, which has no other half.

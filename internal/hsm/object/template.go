@@ -100,9 +100,9 @@ func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 		for _, a := range attributes {
 			yes := a.Value[0] != 0
 			switch {
-			case !half.Knows(a.Type) && needed:
+			case !half.Has(a.Type) && needed:
 				problems = append(problems, fmt.Sprintf("the token does not tell %s of the %s", a.Type, ClassNames[half.Class]))
-			case half.Knows(a.Type) && half.Is(a.Type) != yes:
+			case half.Has(a.Type) && half.Is(a.Type) != yes:
 				problems = append(problems, fmt.Sprintf("%s of the %s is %t, not %t", a.Type, ClassNames[half.Class], !yes, yes))
 			}
 		}

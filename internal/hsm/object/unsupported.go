@@ -16,8 +16,8 @@ func (o Object) unsupported() string {
 		return ""
 	}
 	_, _, err := publickey.ParseEC(o.params, nil)
-	if unknown, ok := errors.AsType[*publickey.UnknownCurveError](err); ok {
-		return fmt.Sprintf("%s on the curve %s", typeName(o.CKK), unknown.Curve)
+	if other, ok := errors.AsType[*publickey.UnsupportedCurveError](err); ok {
+		return fmt.Sprintf("%s on the curve %s", typeName(o.CKK), other.Curve)
 	}
 	return ""
 }

@@ -41,8 +41,8 @@ func (c *Care) doubt(try int, o object.Object, err error) bool {
 	var absent, untold object.Set
 	if err == nil {
 		absent = o.Absent()
-		known, _ := c.untold.Load(o.Kind())
-		untold, _ = known.(object.Set)
+		stored, _ := c.untold.Load(o.Kind())
+		untold, _ = stored.(object.Set)
 	}
 	switch {
 	case err == nil && absent.Without(untold) == object.Set{}:

@@ -37,10 +37,10 @@ func open(path string) (entries, error) {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	var e entries
-	if problem := C.ck_open(cpath, &e.getInterface, &e.getFunctionList); problem != nil {
-		defer C.free(unsafe.Pointer(problem))
+	if failure := C.ck_open(cpath, &e.getInterface, &e.getFunctionList); failure != nil {
+		defer C.free(unsafe.Pointer(failure))
 		// The loader begins with the path, which the caller has.
-		return entries{}, errors.New(strings.TrimPrefix(C.GoString(problem), path+": "))
+		return entries{}, errors.New(strings.TrimPrefix(C.GoString(failure), path+": "))
 	}
 	return e, nil
 }
