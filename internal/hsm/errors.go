@@ -10,12 +10,12 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// What callers decide on, besides what package object has. Most come wrapped in a type of the same name that has the
-// details.
+// Errors that callers decide on, besides those of package object. Most come wrapped in a type of the same name, which has
+// the details.
 var (
 	// ErrNoPIN: the token wants a login, and no PIN is given.
 	ErrNoPIN = session.ErrNoPIN
-	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process; it is not tried again.
+	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process, which does not try it again.
 	ErrPINIncorrect = session.ErrPINIncorrect
 	// ErrPINLocked: the user PIN is locked.
 	ErrPINLocked = session.ErrPINLocked
@@ -25,7 +25,7 @@ var (
 	ErrPINExpired = session.ErrPINExpired
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = session.ErrPINNotSet
-	// ErrNoToken: no token, or more than one, is what the selector names, see TokenError; or it was exchanged.
+	// ErrNoToken: no token, or more than one, matches the selector, see TokenError; or the token was exchanged.
 	ErrNoToken = session.ErrNoToken
 
 	// ErrLibrary: the PKCS#11 module cannot be loaded; see LibraryError.
@@ -36,7 +36,7 @@ var (
 	ErrReadOnly = errors.New("the token is write-protected")
 )
 
-// IsPINError says that a failure is about the PIN or its state on the token, so that trying again may lock it.
+// IsPINError says that a failure is about the PIN or its state on the token, so that another try may lock the token.
 func IsPINError(err error) bool { return session.IsPINError(err) }
 
 // LibraryError says which module could not be loaded, and the loader's reason.
@@ -58,7 +58,7 @@ func (e *LibraryError) Unwrap() error { return e.Err }
 // Is matches ErrLibrary.
 func (e *LibraryError) Is(target error) bool { return target == ErrLibrary }
 
-// TokenError says how many tokens the selector names, and lists those that are there.
+// TokenError says how many tokens match the selector, and lists the tokens that the module shows.
 type TokenError struct {
 	Selector Selector
 	Matches  int

@@ -46,13 +46,12 @@ const (
 	CKA_CHECK_VALUE       AttributeType = pkcs11.CKA_CHECK_VALUE
 )
 
-// attributes is the one table of what is known of an attribute.
+// attributes is the one table of what this package needs of an attribute.
 var attributes = map[AttributeType]struct {
 	name string // in the specification
 	room int    // the buffer set out beforehand, in bytes
-	// everywhere are the attributes that each key object has and shows, of a length nobody bounds. Where one of
-	// them does not come back, the buffer may have been the reason, whatever the code: a module that has several
-	// things to complain of names just one.
+	// everywhere: each key object has and shows the attribute, and its length has no bound. If it is missing in an answer,
+	// the buffer may have been too small, whatever the code says: a module with several complaints names only one.
 	everywhere bool
 }{
 	CKA_CLASS:             {name: "CKA_CLASS", room: number},
@@ -85,12 +84,12 @@ var attributes = map[AttributeType]struct {
 	CKA_CHECK_VALUE:       {name: "CKA_CHECK_VALUE", room: defaultRoom},
 }
 
-// Rooms. Flags and numbers get what they need and no more: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
+// Rooms, in bytes. Flags and numbers get exactly what they need: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
 const (
 	flag         = 1
 	number       = ck.ULongSize
 	defaultRoom  = 512
-	maxAttribute = 1 << 20 // no attribute read here comes near; a module that says more lies
+	maxAttribute = 1 << 20 // longer than any attribute; a module that says more lies
 )
 
 // String is the attribute's name in the specification.
@@ -134,10 +133,10 @@ func ULong(t AttributeType, v uint) Attribute { return Attribute{t, ck.ULong(v)}
 // Bytes encodes a byte string, a text or a big integer.
 func Bytes(t AttributeType, v []byte) Attribute { return Attribute{t, v} }
 
-// Attributes are what came back for an object: what it does not have, or does not show, is not in the map.
+// Attributes are the attributes that an object shows. Those that it does not have or does not show are not in the map.
 type Attributes map[AttributeType][]byte
 
-// Bool decodes a CK_BBOOL; known is false where the attribute did not come back.
+// Bool decodes a CK_BBOOL. ok is false where the object does not show the attribute.
 func (a Attributes) Bool(t AttributeType) (value, ok bool, err error) {
 	v, ok := a[t]
 	switch {
@@ -149,8 +148,8 @@ func (a Attributes) Bool(t AttributeType) (value, ok bool, err error) {
 	return v[0] != 0, true, nil
 }
 
-// ULong decodes a CK_ULONG in the machine's byte order; known is false where the attribute did not come back. A number
-// that the token does not tell is Unknown.
+// ULong decodes a CK_ULONG in the machine's byte order. ok is false where the object does not show the attribute. A
+// number that the token does not tell is Unknown.
 func (a Attributes) ULong(t AttributeType) (value uint, ok bool, err error) {
 	v, ok := a[t]
 	switch {
@@ -162,15 +161,15 @@ func (a Attributes) ULong(t AttributeType) (value uint, ok bool, err error) {
 	return ck.ULongOf(v), true, nil
 }
 
-// Reading is what one C_GetAttributeValue brought.
+// Reading is the answer to one C_GetAttributeValue.
 type Reading struct {
 	Attributes Attributes
-	short      []ck.Request // those to ask for again: the buffer was too small, or may have been
+	short      []ck.Request // to ask for again: the buffer was too small, or may have been
 }
 
-// GetAttributeValue reads the attributes of one object in one call, with buffers set out beforehand. What
-// the object lacks (CKR_ATTRIBUTE_TYPE_INVALID) or hides (CKR_ATTRIBUTE_SENSITIVE) is left out of the answer
-// and is no error. Only where a value did not fit are its length, then its bytes asked for.
+// GetAttributeValue reads the attributes of one object in one call, with buffers that it sets out beforehand.
+// Attributes that the object lacks (CKR_ATTRIBUTE_TYPE_INVALID) or hides (CKR_ATTRIBUTE_SENSITIVE) are left out of the
+// answer; that is no error. Only where a value did not fit does it ask for the length and then for the value.
 func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []AttributeType) (Attributes, error) {
 	requests := make([]ck.Request, len(types))
 	for i, t := range types {
@@ -203,7 +202,8 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 	return read, nil
 }
 
-// getAttributeValue makes one call. The requests are the call's from then on: one that hangs may still fill them in.
+// getAttributeValue makes one call. The requests belong to the call from then on: a call that hangs may still fill
+// them in.
 func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []ck.Request, again bool) (Reading, error) {
 	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
@@ -221,9 +221,8 @@ func (s *Session) getAttributeValue(ctx context.Context, object Object, requests
 	return reading, s.check(err)
 }
 
-// collect sorts what a call brought into what is had and what is to be asked for again. Where attributes are asked for
-// again, their buffers have the length that the module gave: one that says once more that they are too small has not
-// filled them.
+// collect separates the values in an answer from the attributes to ask for again. If again is true, the buffers had
+// the length that the module gave: a module that once more says that they are too small has not filled them.
 func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 	r := Reading{Attributes: make(Attributes, len(asked))}
 	tooSmall := code == CKR_BUFFER_TOO_SMALL
@@ -239,9 +238,9 @@ func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes where there was room for %d", t, a.Length, a.Room))
 		case a.Value != nil && (!again || !tooSmall):
 			r.Attributes[t] = a.Value
-		case there && a.Length > 0: // longer than the buffer was, or the length that was asked for
+		case there && a.Length > 0: // longer than the buffer, or only the length was asked for
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: int(a.Length)})
-		case there: // a value that did not fit, and now is empty: it may have changed, or that is not true
+		case there: // a value that did not fit and now is empty: it may have changed, or the module lies
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: defaultRoom})
 		case tooSmall || a.Room > 0 && code != 0 && attributes[t].everywhere:
 			r.short = append(r.short, ck.Request{Type: a.Type})

@@ -10,7 +10,8 @@ import (
 )
 
 // Gate keeps calls that write objects apart from calls that look at objects, since the module does not do so itself.
-// Calls go in in the order in which they came. When one goes in, all that wait with others of its group go in with it.
+// Calls go in in the order in which they came. With one go all others of its group that wait; calls that write go
+// alone.
 type Gate struct {
 	patience map[group]time.Duration // how long a call of the group may be inside before it counts as hanging
 	mu       sync.Mutex

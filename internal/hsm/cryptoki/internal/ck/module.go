@@ -9,8 +9,8 @@ import (
 )
 
 // Initialize calls C_Initialize. Threads may use the module as they like, with the system's locks. The parameters are
-// a string for modules that want one, "" for none; PKCS#11 has nothing of the kind, and it goes where all the modules
-// that want one look for it. They may keep the pointer, so it is good for ever.
+// a string for modules that want one, "" for none. PKCS#11 has no place for it; it goes where all modules that want
+// one look for it. They may keep the pointer, so it stays valid for ever.
 func (l *Library) Initialize(parameters string) error {
 	var reserved unsafe.Pointer
 	if parameters != "" {
@@ -22,7 +22,7 @@ func (l *Library) Initialize(parameters string) error {
 // Finalize calls C_Finalize.
 func (l *Library) Finalize() error { return result(C.ck_Finalize(l.list)) }
 
-// Info is what is used of CK_INFO. Texts are without the spaces at their end, and may be any bytes.
+// Info is the part of CK_INFO that is used. Texts have no spaces at their end, and may be any bytes.
 type Info struct{ Manufacturer, Description string }
 
 // GetInfo calls C_GetInfo.
@@ -33,7 +33,7 @@ func (l *Library) GetInfo() (Info, error) {
 		})
 }
 
-// SlotInfo is what is used of CK_SLOT_INFO.
+// SlotInfo is the part of CK_SLOT_INFO that is used.
 type SlotInfo struct {
 	Description, Manufacturer string
 	Flags                     uint
