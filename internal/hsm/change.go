@@ -159,7 +159,8 @@ func (m mutation) look(ctx context.Context, failure error) (object.Key, Holding,
 	}
 	key, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if ambiguous := (*object.AmbiguousError)(nil); errors.As(err, &ambiguous) {
-		// A secret key that may no longer encrypt may show nothing of itself. It is the one with the handle that was written to.
+		// A secret key that may no longer encrypt may show nothing of itself. It is the one with the handle that was
+		// written to.
 		key, err = m.written(ctx, ambiguous)
 	}
 	if err != nil {

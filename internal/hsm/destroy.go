@@ -239,8 +239,8 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 		for _, o := range found {
 			like := slices.DeleteFunc(slices.Clone(doomed), func(d object.Object) bool { return !object.SameObject(d, o) })
 			same := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) || o.ShowsItself() && len(like) > 0
-			// An object that shows nothing of its key may be another one that only looks the same. Or it is one of those to be
-			// destroyed, with another handle since a new session.
+			// An object that shows nothing of its key may be another one that only looks the same. Or it is one of
+			// those to be destroyed, with another handle since a new session.
 			undecided := !same && slices.ContainsFunc(like, func(d object.Object) bool { return !destroyed[d.Handle] })
 			// A malformed object may be any of them.
 			undecided = undecided || o.Err != nil && slices.ContainsFunc(doomed, func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })

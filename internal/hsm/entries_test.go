@@ -126,8 +126,8 @@ func TestEntriesShowWhatMakesNoSense(t *testing.T) {
 	}
 }
 
-// TestHalvesThatShowNothing has a token that shows nothing of private keys. Two halves of one ID then make a pair; where an
-// ID has more halves, nobody can tell which of them belong together.
+// TestHalvesThatShowNothing has a token that shows nothing of private keys. Two halves of one ID then make a pair;
+// where an ID has more halves, nobody can tell which of them belong together.
 func TestHalvesThatShowNothing(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
 	k := hsmtest.New(t)

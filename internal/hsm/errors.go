@@ -10,8 +10,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// Errors that callers decide on, besides those of package object. Most come wrapped in a type of the same name, which has
-// the details.
+// Errors that callers decide on, besides those of package object. Most come wrapped in a type of the same name, which
+// has the details.
 var (
 	// ErrNoPIN: the token wants a login, and no PIN is given.
 	ErrNoPIN = session.ErrNoPIN

@@ -375,7 +375,7 @@ func (k kind) allows(op operation) bool {
 	return (op.name != "change the usage" || k.other != 0) && (op.name != "a public key" || k.objects() > 1)
 }
 
-// notWhole says that something is wrong with a key, or missing of it.
+// notWhole says that something of a key is malformed or missing.
 func notWhole(k object.Entry) bool {
 	return k.Err != nil || k.OtherHalfMissing != nil && *k.OtherHalfMissing
 }

@@ -103,7 +103,8 @@ func TestSecretKeysThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestTheBoundsOfAESKeysAreInBytes holds sizes against what tokens say, some in bytes, as PKCS#11 has it, some in bits.
+// TestTheBoundsOfAESKeysAreInBytes compares sizes with the bounds that tokens give, some in bytes, as PKCS#11 has it,
+// some in bits.
 func TestTheBoundsOfAESKeysAreInBytes(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
@@ -176,7 +177,7 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	}
 }
 
-// TestAnotherSecretKeyBehindAnIDIsLeftAlone has the check value tell keys apart, shown or computed.
+// TestAnotherSecretKeyBehindAnIDIsLeftAlone tells keys apart by their check values, shown or computed.
 func TestAnotherSecretKeyBehindAnIDIsLeftAlone(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
 	k := hsmtest.New(t)
@@ -283,7 +284,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 	}
 }
 
-// TestATokenThatOffersNoProofKeepsSecretKeys: such a key is what its attributes say.
+// TestATokenThatOffersNoProofKeepsSecretKeys makes keys that nothing can prove: they are what their attributes say.
 func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
@@ -306,8 +307,8 @@ func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 	}
 }
 
-// TestARaceForASecretKeysID has another make a key of the same ID right after ours: whoever has the greater check value
-// keeps theirs, and where none shows, we give way. Never is the other's destroyed.
+// TestARaceForASecretKeysID has somebody else make a key of the same ID right after ours. The key with the greater
+// check value stays. Where a key shows none, we give way. The other key is never destroyed.
 func TestARaceForASecretKeysID(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
 	for name, mine := range map[string][]byte{"a greater one": {0, 0, 0}, "a lesser one, which stays": {0xff, 0xff, 0xff}, "one that shows nothing": {}} {
@@ -341,7 +342,7 @@ func TestARaceForASecretKeysID(t *testing.T) {
 	}
 }
 
-// TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone has a key take another's place that shows no check value to tell it by.
+// TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone has another key take a key's place. Neither shows a check value.
 func TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
@@ -381,7 +382,7 @@ func TestAnotherSecretKeyThatShowsItselfAfterAChangeIsPutBack(t *testing.T) {
 	}
 }
 
-// TestSecretKeysThatShowNothingAreFoundByTheirCheckValues has them share an ID, or bear another.
+// TestSecretKeysThatShowNothingAreFoundByTheirCheckValues has several keys share an ID, and one with another ID.
 func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
 	k, faults := hsmtest.New(t), &hsmtest.Faults{}

@@ -60,8 +60,8 @@ func TestDescribingNeedsNoLogin(t *testing.T) {
 	}
 }
 
-// TestAMechanismThatTheTokenKnowsNothingOf lists, beside what the token lists, a vendor's mechanism, of which the
-// token says that it has none, and one twice.
+// TestAMechanismThatTheTokenKnowsNothingOf has the token list a mechanism twice, and a vendor's mechanism that it
+// cannot describe.
 func TestAMechanismThatTheTokenKnowsNothingOf(t *testing.T) {
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
@@ -85,9 +85,9 @@ func TestAMechanismThatTheTokenKnowsNothingOf(t *testing.T) {
 	}
 }
 
-// TestEveryCallOfADescriptionFails has each call fail with several codes: a description is whole, or an error that says
-// which call failed. A call that fails once is made again. Only a mechanism that the token lists and then says it has
-// not is shown without more.
+// TestEveryCallOfADescriptionFails has each call fail with several codes: a description is whole, or there is an error
+// that says which call failed. A call that fails once is repeated. Only a mechanism that the token lists but does not
+// have is shown without details.
 func TestEveryCallOfADescriptionFails(t *testing.T) {
 	k := hsmtest.New(t)
 	ctx := context.Background()

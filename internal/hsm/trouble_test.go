@@ -116,7 +116,7 @@ func TestStatesOfThePIN(t *testing.T) {
 			if c.login != 0 {
 				faults.Inject(hsmtest.Fault{Function: "C_Login", Code: c.login})
 			}
-			// Of a PIN that the token took in an earlier test, the process would know that it is right.
+			// The process would know that a PIN is right if the token accepted it in an earlier test.
 			token := openWith(t, k, hsmtest.RandomPIN(), faults)
 			for range 3 {
 				if _, err := token.Key(context.Background(), object.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
@@ -138,7 +138,7 @@ func TestNoPIN(t *testing.T) {
 	}
 }
 
-// lossy opens a token whose module can be made to lose all of its sessions, for real. SoftHSM does not stand that
+// lossy opens a token whose module can be made to lose all of its sessions, for real. SoftHSM does not survive that
 // while it is at work, so the loss waits until no call is inside it.
 func lossy(t *testing.T, k *hsmtest.Token) (token *hsm.Token, faults *hsmtest.Faults, lose func(nth int, after bool)) {
 	t.Helper()
@@ -278,8 +278,8 @@ func hang(t *testing.T, function string, nth int, entered chan<- string) hsmtest
 	}}
 }
 
-// TestAModuleThatHangs hangs each call of each operation in turn, of kinds of key but the first each vital one, and
-// interrupts the operation.
+// TestAModuleThatHangs hangs each call of each operation in turn, and interrupts the operation. For kinds of key other
+// than the first, it hangs the vital calls only.
 func TestAModuleThatHangs(t *testing.T) {
 	everyOperation(t, func(t *testing.T, kind kind, op operation) {
 		if op.name == "change the ID" {
@@ -510,7 +510,8 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 	}
 }
 
-// TestWhatDoesNotVerifyIsDestroyed makes keys through a module that lies about them just once they are made.
+// TestWhatDoesNotVerifyIsDestroyed makes keys through a module that lies about them from the moment when they are
+// made.
 func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	k := hsmtest.New(t)
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
@@ -582,7 +583,7 @@ func TestGeneratingInParallel(t *testing.T) {
 				for _, pair := range pairs {
 					fingerprints[pair.Fingerprint()] = true
 				}
-				// Check values, which have 24 bits, are the same now and then, and some tokens show none.
+				// Check values have 24 bits, so two may be the same, and some tokens show none.
 				if len(pairs) != 200 || len(fingerprints) != 200 && kind.tmpl.Type != object.Secret {
 					t.Errorf("%d pairs, %d keys", len(pairs), len(fingerprints))
 				}

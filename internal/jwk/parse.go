@@ -14,11 +14,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// Members that hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
-// refused whatever the kty, and in capital letters too, since some readers (encoding/json) take D for d.
+// secretMembers hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
+// refused with every kty, and in capital letters too, since some readers (encoding/json) take D for d.
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
-// keyTypes says by kty which members make the key, and how.
+// keyTypes says for each kty which members make the key, and reads them.
 var keyTypes = map[string]struct {
 	members []string
 	read    func(object) (crypto.PublicKey, error)
@@ -28,15 +28,15 @@ var keyTypes = map[string]struct {
 	ktyOKP: {[]string{"crv", "x"}, readOKP},
 }
 
-// Members that make a key of any kty, and those that any JWK may have, as far as Key has them.
+// Members that make a key, of every kty together, and members that every JWK may have and Key has too.
 var (
 	keyMaterial   = []string{"n", "e", "crv", "x", "y"}
 	commonMembers = []string{"use", "kty", "kid", "alg"}
 )
 
-// Parse reads a public JWK. The JSON must be one object with no member named twice and nothing behind it; base64url
-// is unpadded, coordinates are of full width, points lie on their curve. Members that Key does not have are passed
-// over; a private or symmetric member is refused.
+// Parse reads a public JWK. The JSON must be one object with nothing behind it, and name no member twice. Base64url
+// must be unpadded, coordinates must have full width, and points must lie on their curve. Parse ignores members that
+// Key does not have, but refuses private and symmetric ones.
 func Parse(text string) (Key, error) {
 	o, err := parseObject(text)
 	if err != nil {
@@ -48,10 +48,10 @@ func Parse(text string) (Key, error) {
 	return o.key()
 }
 
-// object is a JSON object, its members' values as they were written.
+// object is a JSON object. The values of its members are as they were written.
 type object map[string]json.RawMessage
 
-// parseObject reads a text that is one JSON object, no object in which names a member twice.
+// parseObject reads a text that is one JSON object. No object in it may name a member twice.
 func parseObject(text string) (object, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("it is not UTF-8")
@@ -71,16 +71,16 @@ func parseObject(text string) (object, error) {
 	return o, uniqueMembers(text)
 }
 
-// uniqueMembers goes through valid JSON and refuses an object that names a member twice. What readers make of such a
-// one differs, and with it the key that they see.
+// uniqueMembers walks through valid JSON and refuses an object that names a member twice. Readers differ in what they
+// make of such an object, so they may see different keys.
 func uniqueMembers(text string) error {
 	type level struct {
 		names map[string]bool // nil in an array
 		value bool            // the next token is a value, not a name
 	}
-	levels := []level{{}} // the outermost is no object
+	levels := []level{{}} // the outermost level is not an object
 	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber() // without it a number too large for a float64 ends the walk
+	decoder.UseNumber() // else a number that is too large for a float64 ends the walk
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -175,7 +175,7 @@ func (o object) octets(name string) ([]byte, error) {
 		return nil, err
 	}
 	octets, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder ignores
 		return nil, fmt.Errorf("its %s is not unpadded base64url", name)
 	}
 	return octets, nil

@@ -141,9 +141,9 @@ func PEM(pub crypto.PublicKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-// ParsePEM reads the one PEM block that a text is, white space around it aside: PUBLIC KEY, RSA PUBLIC KEY, or
-// CERTIFICATE for the key in it; of a certificate nothing else is looked at (one of a key on secp256k1 is not read,
-// crypto/x509 does not know the curve). A private key is refused. Errors repeat nothing of the text.
+// ParsePEM reads a text that is one PEM block, with white space around it: PUBLIC KEY, RSA PUBLIC KEY, or CERTIFICATE
+// for the key in it. It looks at nothing else in a certificate, and cannot read one with a key on secp256k1, a curve
+// that crypto/x509 does not know. It refuses a private key. Errors repeat nothing of the text.
 func ParsePEM(text string) (crypto.PublicKey, error) {
 	if strings.Contains(text, "PRIVATE KEY-----") {
 		return nil, errors.New("the text holds a private key; only its public half belongs here")

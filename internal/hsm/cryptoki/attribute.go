@@ -50,8 +50,9 @@ const (
 var attributes = map[AttributeType]struct {
 	name string // in the specification
 	room int    // the buffer set out beforehand, in bytes
-	// everywhere: each key object has and shows the attribute, and its length has no bound. If it is missing in an answer,
-	// the buffer may have been too small, whatever the code says: a module with several complaints names only one.
+	// everywhere: each key object has and shows the attribute, and its length has no bound. If it is missing in an
+	// answer, the buffer may have been too small, whatever the code says: a module with several complaints names only
+	// one.
 	everywhere bool
 }{
 	CKA_CLASS:             {name: "CKA_CLASS", room: number},

@@ -163,8 +163,8 @@ func (s *Session) operation(err error) error {
 // Mechanism is a mechanism with its parameter.
 type Mechanism struct {
 	Type MechanismType
-	// OutputLength is how many bytes C_Sign, C_Encrypt or C_Decrypt gives, where that is known. The buffer then has exactly
-	// that length, and another length is an error. 0: the buffer is large enough for all.
+	// OutputLength is how many bytes C_Sign, C_Encrypt or C_Decrypt gives, where that is known. The buffer then has
+	// exactly that length, and another length is an error. 0: the buffer is large enough for all.
 	OutputLength int
 
 	parameter ck.Parameter

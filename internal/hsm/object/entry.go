@@ -19,8 +19,8 @@ type Entry struct {
 	Uses  []string // what its flags allow: "decrypt", "derive", "encrypt", "sign", "unwrap", "verify", "wrap"
 	// What the token says of the object; nil where it says nothing.
 	Sensitive, Extractable, Local, AlwaysSensitive, NeverExtractable *bool
-	// OtherHalfMissing says that the token has no other half for this half under its ID. It is nil for a secret key, and
-	// where nobody can tell: the halves of the ID show too little, or are of a type that is not supported.
+	// OtherHalfMissing says that the token has no other half for this half under its ID. It is nil for a secret key,
+	// and where nobody can tell: the halves of the ID show too little, or are of a type that is not supported.
 	OtherHalfMissing *bool
 	Err              error // a *MalformedError that says what makes no sense
 

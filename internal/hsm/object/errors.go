@@ -10,8 +10,8 @@ import (
 
 // What callers decide on. Most come wrapped in a type of the same name that has the details.
 var (
-	// ErrNotFound: the token has no key of that ID and type. After a search on the token the absence is proven: the search
-	// succeeded while the process was logged in.
+	// ErrNotFound: the token has no key of that ID and type. After a search on the token the absence is proven: the
+	// search succeeded while the process was logged in.
 	ErrNotFound = errors.New("the token has no such key")
 	// ErrExists: other key objects already use the ID; see ExistsError.
 	ErrExists = errors.New("the key ID is in use")

@@ -20,15 +20,16 @@ type Key struct {
 	Bits               int              // of a secret key; 0 where the token does not tell
 	PublicKey          crypto.PublicKey // one of package publickey; nil of a secret key
 	Usage              Usage            // what the private half may do
-	// PublicUsage is what the public half's flags allow, in the private half's words. It is Usage where the token does not
-	// show them.
+	// PublicUsage is what the public half's flags allow, in the private half's words. It is Usage where the token does
+	// not show them.
 	PublicUsage Usage
 	Extractable bool // CKA_EXTRACTABLE of the private half
 	Sensitive   bool // CKA_SENSITIVE of the private half
 	// What the token says about the private half's past; nil where it says nothing.
 	Local, AlwaysSensitive, NeverExtractable *bool
 
-	// Private is the private half, or the secret key. Public is the public half, nil for a secret key. Nobody changes them.
+	// Private is the private half, or the secret key. Public is the public half, nil for a secret key. Nobody changes
+	// them.
 	Private, Public *Object
 
 	fingerprint string

@@ -86,8 +86,8 @@ func match(objects []Object) (m matching, err error) {
 		}
 		publics = slices.Delete(publics, i, i+1)
 	}
-	// A private half that shows too little of its key has only its ID to go by. That is enough only where exactly one public
-	// half may be its other half, and where no other private half may belong to that one.
+	// A private half that shows too little of its key has only its ID to go by. That is enough only where exactly one
+	// public half may be its other half, and where no other private half may belong to that one.
 	decided := make([]bool, len(publics))
 	for _, private := range undecided {
 		possible := indexes(publics, func(public *Object) bool { return halves(private, public) == Undecided })

@@ -51,7 +51,8 @@ type Object struct {
 	params   []byte
 	point    []byte
 	valueLen uint // bytes, of a secret key
-	// checkValue is CKA_CHECK_VALUE of a secret key: the first bytes of something that the key encrypted. It may be empty.
+	// checkValue is CKA_CHECK_VALUE of a secret key: the first bytes of something that the key encrypted. It may be
+	// empty.
 	checkValue []byte
 }
 

@@ -36,13 +36,13 @@ type Spec struct {
 	Name  KeyType
 	Title string // in messages
 	CKK   uint   // CKA_KEY_TYPE
-	// Classes are the CKA_CLASS values of the objects that make a whole key: the one with the secret, then the public half, if
-	// there is one.
+	// Classes are the CKA_CLASS values of the objects that make a whole key: the one with the secret, then the public
+	// half, if there is one.
 	Classes   []uint
 	Mechanism cryptoki.MechanismType
 	May       Usage // what such a key can be made for
-	// Proofs show that the halves belong together, or that a secret key decrypts what it encrypts. The first one that the
-	// key's usage allows is made.
+	// Proofs show that the halves belong together, or that a secret key decrypts what it encrypts. The first one that
+	// the key's usage allows is made.
 	Proofs []Proof
 	// Disproved says what a failed proof shows.
 	Disproved string
@@ -52,12 +52,13 @@ type Spec struct {
 	curves map[string]uint // by their JOSE names, with their size in bits; nil where the type has none
 	kind   string          // of a secret key: AES or Generic
 	usages Usage           // those that templates set explicitly
-	// template gives the attributes that say what key to make. They go into the public half's template, if there is one.
+	// template gives the attributes that say what key to make. They go into the public half's template, if there is
+	// one.
 	template func(Template) []cryptoki.Attribute
 	// parse makes the public key of the public half's attributes; errors name the attribute. nil for secret keys.
 	parse func(public Object) (crypto.PublicKey, error)
-	// halves says whether the two halves show the same key. It is Undecided where the private half shows too little. nil
-	// for secret keys.
+	// halves says whether the two halves show the same key. It is Undecided where the private half shows too little.
+	// nil for secret keys.
 	halves func(private, public Object) Verdict
 	// differs says in what the key differs from what was asked for.
 	differs func(Template, Key) []string

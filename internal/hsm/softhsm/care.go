@@ -28,9 +28,9 @@ func NewCare(reader *session.Reader) *Care {
 	return c
 }
 
-// While someone else writes an object, it can read as if attributes were missing, or not at all. So a reading without an
-// attribute that such objects always have is repeated, up to slips times. What is missing even then is an attribute that
-// this token never shows; later readings do not wait for it.
+// While someone else writes an object, it can read as if attributes were missing, or not at all. So a reading without
+// an attribute that such objects always have is repeated, up to slips times. What is missing even then is an attribute
+// that this token never shows; later readings do not wait for it.
 const (
 	slips    = 3
 	slipTime = 5 * time.Millisecond

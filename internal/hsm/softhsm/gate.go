@@ -25,8 +25,8 @@ type group int
 const (
 	// writes is for calls that write objects, and for functions that the gate does not know. Each is inside alone.
 	writes group = iota
-	// makes is for calls that make an RSA pair. Each takes seconds, and writes objects only in its last milliseconds. Nobody
-	// outside the module can see when these begin, so the calls are inside with each other, but with no others.
+	// makes is for calls that make an RSA pair. Each takes seconds, and writes objects only in its last milliseconds.
+	// Nobody outside the module can see when these begin, so the calls are inside with each other, but with no others.
 	makes
 	// looks is for calls that look at objects.
 	looks
@@ -55,8 +55,8 @@ func groupOf(c *cryptoki.Call) group {
 const (
 	gatePatience = 10 * time.Second // longer than any call takes that does not hang
 	makePatience = time.Minute      // for RSA pairs, except for the largest ones
-	// gateGather is how long a call that makes a pair lets calls of other groups go first, so that others that make a pair
-	// can gather and go in with it.
+	// gateGather is how long a call that makes a pair lets calls of other groups go first, so that others that make a
+	// pair can gather and go in with it.
 	gateGather = 50 * time.Millisecond
 	// joinTime is how long a call of another group may wait before no more calls join those that make pairs.
 	joinTime = 2 * time.Second

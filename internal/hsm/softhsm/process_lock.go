@@ -36,8 +36,8 @@ type ProcessLock struct {
 
 const (
 	lockPoll = 20 * time.Millisecond
-	// lockSlice is how long a process may keep others out. Then it lets no more operations in, and gives the lock away once
-	// those inside have finished.
+	// lockSlice is how long a process may keep others out. Then it lets no more operations in, and gives the lock away
+	// once those inside have finished.
 	lockSlice = 30 * time.Second
 )
 

@@ -106,8 +106,8 @@ func (l *Library) Decrypt(session uint, data []byte, exact int) ([]byte, error) 
 }
 
 const (
-	// surplus is how many bytes the buffer for the output is longer than the input. It is enough for every signature and
-	// ciphertext of today, and no output has exactly this length.
+	// surplus is how many bytes the buffer for the output is longer than the input. It is enough for every signature
+	// and ciphertext of today, and no output has exactly this length.
 	surplus = 8191
 	// maxSurplus is the most that a module may ask for instead. The largest signature (SLH-DSA) has 49,856 bytes.
 	maxSurplus = 64 << 10
