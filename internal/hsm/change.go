@@ -65,7 +65,8 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	}
 	settle, cancel := session.Settling(ctx)
 	defer cancel()
-	ref.Fingerprint = cmp.Or(key.Fingerprint(), ref.Fingerprint) // a key that shows no fingerprint now may show one after the change
+	// A key that shows no fingerprint now may show one after the change.
+	ref.Fingerprint = cmp.Or(key.Fingerprint(), ref.Fingerprint)
 	m := mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
@@ -73,7 +74,8 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 		return failed(err, holds, key.Label)
 	}
 	changed = changed.WithFingerprint(key.Fingerprint())
-	if now, err := t.Fingerprinted(settle, changed); err == nil { // a fingerprint that cannot be computed now is computed when the key is read again
+	// A fingerprint that cannot be computed now is computed when the key is read again.
+	if now, err := t.Fingerprinted(settle, changed); err == nil {
 		changed = now
 	}
 	if !changed.Is(ref) { // only the new usage let the token show that it is another key
@@ -122,7 +124,9 @@ func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.K
 			return key, HoldsKey, nil
 		}
 		if cause == nil {
-			cause = &VerifyError{Problems: []string{"the token says that it changed the key, but still shows it as it was"}}
+			cause = &VerifyError{Problems: []string{
+				"the token says that it changed the key, but still shows it as it was",
+			}}
 		}
 		if !session.Repeatable(ctx, cause) || cryptoki.Refused(cause) {
 			break

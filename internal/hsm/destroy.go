@@ -127,7 +127,8 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 				for _, handle := range handles {
 					o, err := t.reader.Object(ctx, s, handle)
 					if err == nil && !bytes.Equal(o.ID, id) {
-						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
+						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found "+
+							"it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
 					}
 					if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 						return err
@@ -238,12 +239,14 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 		r.objects, r.others = nil, nil
 		for _, o := range found {
 			like := slices.DeleteFunc(slices.Clone(doomed), func(d object.Object) bool { return !object.SameObject(d, o) })
-			same := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) || o.ShowsItself() && len(like) > 0
+			same := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) ||
+				o.ShowsItself() && len(like) > 0
 			// An object that shows nothing of its key may be another one that only looks the same. Or it is one of
 			// those to be destroyed, with another handle since a new session.
 			undecided := !same && slices.ContainsFunc(like, func(d object.Object) bool { return !destroyed[d.Handle] })
 			// A malformed object may be any of them.
-			undecided = undecided || o.Err != nil && slices.ContainsFunc(doomed, func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })
+			undecided = undecided || o.Err != nil && slices.ContainsFunc(doomed,
+				func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })
 			if same || undecided {
 				r.objects = append(r.objects, o)
 				r.undecided = r.undecided || undecided

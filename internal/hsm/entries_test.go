@@ -119,7 +119,8 @@ func TestEntriesShowWhatMakesNoSense(t *testing.T) {
 		"4 private key  0 [sign] -",
 		"4 public key  0 [verify] -",
 	)
-	for i, want := range map[int]string{1: "CKA_SIGN has 2 bytes", 4: "CKA_MODULUS is even", 5: "the token did not give CKA_ID", 6: "the token did not give CKA_ID"} {
+	for i, want := range map[int]string{1: "CKA_SIGN has 2 bytes", 4: "CKA_MODULUS is even",
+		5: "the token did not give CKA_ID", 6: "the token did not give CKA_ID"} {
 		if broken, ok := errors.AsType[*object.MalformedError](keys[i].Err); !ok || !strings.Contains(broken.Err.Error(), want) || strings.Contains(broken.Err.Error(), "handle") {
 			t.Errorf("key %d: %v", i, keys[i].Err)
 		}

@@ -118,16 +118,18 @@ const (
 )
 
 var holdings = map[Holding]string{
-	HoldsUnknown:    "It is not known whether the token holds the key or part of it: the token no longer answered, or its answer makes no sense.",
-	HoldsUntouched:  "Nothing was made or changed.",
-	HoldsNothing:    "The token holds no key with this ID.",
-	HoldsAsBefore:   "The token holds the key as it was before.",
-	HoldsKey:        "The token holds the whole key.",
-	HoldsPublic:     "The token holds the public half of the key pair, and no private half.",
-	HoldsPrivate:    "The token holds the private half of the key pair, and no public half.",
-	HoldsMixed:      "The token holds the whole key, but only some of the changes were made.",
-	HoldsKeyAtLeast: "The token held the key when it was last asked. It is not known whether the change was made, in whole or in part.",
-	HoldsOther:      "The token holds nothing that this operation made, but other key objects use the ID.",
+	HoldsUnknown: "It is not known whether the token holds the key or part of it: the token no longer answered, " +
+		"or its answer makes no sense.",
+	HoldsUntouched: "Nothing was made or changed.",
+	HoldsNothing:   "The token holds no key with this ID.",
+	HoldsAsBefore:  "The token holds the key as it was before.",
+	HoldsKey:       "The token holds the whole key.",
+	HoldsPublic:    "The token holds the public half of the key pair, and no private half.",
+	HoldsPrivate:   "The token holds the private half of the key pair, and no public half.",
+	HoldsMixed:     "The token holds the whole key, but only some of the changes were made.",
+	HoldsKeyAtLeast: "The token held the key when it was last asked. It is not known whether the change was made, in " +
+		"whole or in part.",
+	HoldsOther: "The token holds nothing that this operation made, but other key objects use the ID.",
 }
 
 // String is a full sentence.

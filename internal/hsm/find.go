@@ -94,7 +94,9 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 // KeyByFingerprint finds a key by all that ref says but its ID: type, fingerprint, kind and size. It leaves out keys
 // whose ID skip says to leave out. found is false where there is no such key; of several it gives the first. Errors:
 // the token's failure, or the error of an ID that makes no sense, since the key may be there.
-func (t *Token) KeyByFingerprint(ctx context.Context, ref object.Ref, skip func(id []byte) bool) (key object.Key, found bool, err error) {
+func (t *Token) KeyByFingerprint(
+	ctx context.Context, ref object.Ref, skip func(id []byte) bool,
+) (key object.Key, found bool, err error) {
 	inventory, err := t.snapshot.all(ctx)
 	if err != nil {
 		return object.Key{}, false, err

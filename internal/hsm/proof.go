@@ -40,7 +40,8 @@ func proofText(key object.Key) []byte {
 var errDisproved = errors.New("the test of the key has failed")
 
 // unproven says that nothing shows that two halves are one key.
-const unproven = "nothing can prove that the two halves belong together: the private half shows nothing of its key, and the token offers no operation that its usage allows"
+const unproven = "nothing can prove that the two halves belong together: the private half shows nothing of its key, " +
+	"and the token offers no operation that its usage allows"
 
 // judge says what the proof of a new key means. The key is good where the operation shows that the halves belong
 // together. Where the token offers no operation, it is good if the private half shows that it belongs to the public
@@ -146,7 +147,8 @@ func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err err
 	}
 	result, _, err := t.operate(ctx, key)
 	if result == object.Different {
-		err = &object.MalformedError{Object: key.Private.Name(), Err: fmt.Errorf("it does not belong together with the other half that has its ID, the %s", key.Public.Name())}
+		err = &object.MalformedError{Object: key.Private.Name(), Err: fmt.Errorf("it does not belong together with "+
+			"the other half that has its ID, the %s", key.Public.Name())}
 	}
 	return result == object.Same, err
 }
@@ -283,7 +285,8 @@ const checkValueLength = 3
 func aesCheckValue(ctx context.Context, s *cryptoki.Session, key cryptoki.Object) ([]byte, error) {
 	sealed, err := s.Encrypt(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, key, make([]byte, 16))
 	if err == nil && len(sealed) != 16 {
-		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key, Problem: fmt.Sprintf("an encrypted AES block has %d bytes", len(sealed))}
+		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key,
+			Problem: fmt.Sprintf("an encrypted AES block has %d bytes", len(sealed))}
 	}
 	if err != nil {
 		return nil, err

@@ -154,7 +154,8 @@ func TestASlotThatFailsHidesNoOther(t *testing.T) {
 					continue
 				}
 				broken++
-				if !errors.Is(slot.Err, cryptoki.CKR_DEVICE_ERROR) || slot.Token != nil || (slot.Info != nil) != c.told {
+				if !errors.Is(slot.Err, cryptoki.CKR_DEVICE_ERROR) || slot.Token != nil ||
+					(slot.Info != nil) != c.told {
 					t.Errorf("slot %d: %+v", slot.ID, slot)
 				}
 			}

@@ -461,7 +461,8 @@ func TestAModuleThatLies(t *testing.T) {
 				t.Errorf("the error does not name %s: %v", c.names, err)
 			}
 			count, _ := unclassified(context.Background(), token)
-			if _, err := wholeKeys(context.Background(), token); err == nil && count == 0 && c.names != "missing" && c.names != "belong together" && !strings.Contains(name, "another ID") {
+			if _, err := wholeKeys(context.Background(), token); err == nil && count == 0 && c.names != "missing" &&
+				c.names != "belong together" && !strings.Contains(name, "another ID") {
 				t.Error("the set of all keys leaves it out silently")
 			}
 		})

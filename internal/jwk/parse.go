@@ -120,7 +120,8 @@ func (o object) key() (Key, error) {
 		case slices.Contains(secretMembers, lower):
 			return Key{}, errors.New("it has a member of a private or symmetric key; only public keys belong here")
 		case public && name != lower:
-			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s", lower, lower)
+			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s",
+				lower, lower)
 		}
 	}
 	kty, err := o.text("kty")
@@ -138,7 +139,8 @@ func (o object) key() (Key, error) {
 	}
 	for _, name := range keyMaterial {
 		if _, has := o[name]; has != slices.Contains(keyType.members, name) {
-			return Key{}, fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty, strings.Join(keyType.members, ", "))
+			return Key{}, fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty,
+				strings.Join(keyType.members, ", "))
 		}
 	}
 	pub, err := keyType.read(o)

@@ -54,7 +54,8 @@ func Merge(texts []string) (string, error) {
 			if other.thumbprint != e.thumbprint {
 				what = "another key"
 			}
-			return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where, what)
+			return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where,
+				what)
 		}
 		byKID[e.kid] = e
 	}

@@ -250,7 +250,8 @@ func (c *curve) parse(point []byte) (crypto.PublicKey, error) {
 	case len(point) == 0:
 		return nil, errors.New("is absent")
 	case !c.fits(point):
-		return nil, fmt.Errorf("is not a point on %s: its %d bytes have none of the forms that a point can have", c.name, len(point))
+		return nil, fmt.Errorf("is not a point on %s: its %d bytes have none of the forms that a point can have",
+			c.name, len(point))
 	}
 	key, ok := c.decode(c, point)
 	if !ok {

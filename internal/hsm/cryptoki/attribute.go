@@ -236,7 +236,8 @@ func collect(asked []ck.Request, code RV, again bool) (Reading, error) {
 		case there && a.Length > maxAttribute:
 			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes", t, a.Length))
 		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
-			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes where there was room for %d", t, a.Length, a.Room))
+			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes where there was room for %d",
+				t, a.Length, a.Room))
 		case a.Value != nil && (!again || !tooSmall):
 			r.Attributes[t] = a.Value
 		case there && a.Length > 0: // longer than the buffer, or only the length was asked for

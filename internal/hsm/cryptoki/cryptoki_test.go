@@ -255,7 +255,8 @@ func FuzzAttributes(f *testing.F) {
 			t.Errorf("%x is a flag: %v", flag, err)
 		}
 		width := len(cryptoki.ULong(cryptoki.CKA_CLASS, 0).Value)
-		if v, ok, err := a.ULong(cryptoki.CKA_CLASS); (err == nil && ok) != (len(number) == width) || err == nil && !bytes.Equal(cryptoki.ULong(cryptoki.CKA_CLASS, v).Value, number) {
+		if v, ok, err := a.ULong(cryptoki.CKA_CLASS); (err == nil && ok) != (len(number) == width) || err == nil &&
+			!bytes.Equal(cryptoki.ULong(cryptoki.CKA_CLASS, v).Value, number) {
 			t.Errorf("%x is a number: %v", number, err)
 		}
 	})

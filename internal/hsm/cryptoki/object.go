@@ -62,7 +62,8 @@ func (s *Session) collectObjects(ctx context.Context) ([]Object, error) {
 			seen[o] = true
 		}
 		if objects = append(objects, found...); len(objects) > MaxObjects {
-			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has found %d objects and does not end", len(objects)))
+			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has found %d objects and does not end",
+				len(objects)))
 		}
 	}
 }

@@ -44,7 +44,8 @@ func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 				continue
 			}
 			entry := entryOf(o)
-			if lacks, told := missing[o.Handle]; told && unclassified == 0 { // an unclassified object may be the other half of any
+			// An unclassified object may be the other half of any half.
+			if lacks, told := missing[o.Handle]; told && unclassified == 0 {
 				entry.OtherHalfMissing = &lacks
 			}
 			entries = append(entries, entry)
@@ -97,7 +98,7 @@ func entryOf(o Object) Entry {
 // halves for which nobody can tell.
 func (g *group) missingHalves() map[cryptoki.Object]bool {
 	missing := map[cryptoki.Object]bool{}
-	malformed := false // a malformed object may be the other half of any
+	malformed := false // a malformed object may be the other half of any half
 	var halves []Object
 	for _, o := range g.objects {
 		spec := SpecOf(o.CKK)

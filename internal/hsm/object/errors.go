@@ -72,7 +72,8 @@ func (e *AmbiguousError) Error() string {
 		each = append(each, fmt.Sprintf("%s (%s %s)", o, mark, e.Fingerprints[i]))
 	}
 	if e.Halves {
-		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of their halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
+		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of their halves belong "+
+			"together: %s", FormatID(e.ID), strings.Join(each, "; "))
 	}
 	return fmt.Sprintf("%d keys have the key ID %s: %s", len(e.Objects), FormatID(e.ID), strings.Join(each, "; "))
 }
@@ -154,9 +155,11 @@ type DifferentKeyError struct {
 
 func (e *DifferentKeyError) Error() string {
 	if e.FoundKind != e.WantKind {
-		return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its type is %s, not %s", FormatID(e.ID), e.FoundKind, e.WantKind)
+		return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its type is %s, not %s",
+			FormatID(e.ID), e.FoundKind, e.WantKind)
 	}
-	return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its fingerprint is %s, not %s", FormatID(e.ID), e.Found, e.Want)
+	return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its fingerprint is %s, not %s",
+		FormatID(e.ID), e.Found, e.Want)
 }
 
 // MatchError lists the keys that a name matches, where that is not one public key.

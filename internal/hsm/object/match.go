@@ -88,13 +88,16 @@ func match(objects []Object) (m matching, err error) {
 	}
 	// A private half that shows too little of its key has only its ID to go by. That is enough only where exactly one
 	// public half may be its other half, and where no other private half may belong to that one.
+	possiblyOf := func(public *Object) func(*Object) bool {
+		return func(private *Object) bool { return halves(private, public) == Undecided }
+	}
 	decided := make([]bool, len(publics))
 	for _, private := range undecided {
 		possible := indexes(publics, func(public *Object) bool { return halves(private, public) == Undecided })
 		switch {
 		case len(possible) == 0:
 			m.lone = append(m.lone, *private)
-		case len(possible) == 1 && len(indexes(undecided, func(rival *Object) bool { return halves(rival, publics[possible[0]]) == Undecided })) == 1:
+		case len(possible) == 1 && len(indexes(undecided, possiblyOf(publics[possible[0]]))) == 1:
 			decided[possible[0]] = true
 			if err := whole(private, publics[possible[0]]); err != nil {
 				return matching{}, err

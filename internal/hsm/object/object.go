@@ -199,7 +199,8 @@ func (o Object) Claim(flag cryptoki.AttributeType) *bool {
 // Blank says that the object is one that SoftHSM began to make and did not finish: it shows that it has neither a name
 // nor a key.
 func (o Object) Blank() bool {
-	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Has(cryptoki.CKA_TOKEN) && !o.OnToken() && o.Has(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
+	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Has(cryptoki.CKA_TOKEN) && !o.OnToken() &&
+		o.Has(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
 		len(o.ID)+len(o.Label)+len(o.modulus)+len(o.params)+len(o.point) == 0 && o.valueLen == 0
 }
 

@@ -193,7 +193,8 @@ var specs = []Spec{
 // secret fills in what all types of secret key have in common.
 func secret(spec Spec) Spec {
 	spec.Name, spec.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
-	spec.usages, spec.Disproved = every|Encrypt|Verify|Wrap, "it does not decrypt what it has encrypted, or does not verify what it has signed"
+	spec.usages, spec.Disproved = every|Encrypt|Verify|Wrap,
+		"it does not decrypt what it has encrypted, or does not verify what it has signed"
 	spec.template = func(t Template) []cryptoki.Attribute {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
 	}

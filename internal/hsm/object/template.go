@@ -101,7 +101,8 @@ func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 			yes := a.Value[0] != 0
 			switch {
 			case !half.Has(a.Type) && needed:
-				problems = append(problems, fmt.Sprintf("the token does not tell %s of the %s", a.Type, ClassNames[half.Class]))
+				problems = append(problems, fmt.Sprintf("the token does not tell %s of the %s", a.Type,
+					ClassNames[half.Class]))
 			case half.Has(a.Type) && half.Is(a.Type) != yes:
 				problems = append(problems, fmt.Sprintf("%s of the %s is %t, not %t", a.Type, ClassNames[half.Class], !yes, yes))
 			}

@@ -37,7 +37,8 @@ func Parse(s string) (URI, error) {
 		return u, errPIN
 	}
 	if hasQuery {
-		return u, errors.New("leave out the part after \"?\" of the PKCS#11 URI: the provider's configuration says which module to load")
+		return u, errors.New("leave out the part after \"?\" of the PKCS#11 URI: the provider's configuration says " +
+			"which module to load")
 	}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(path, ";") {
@@ -86,7 +87,8 @@ func (u *URI) set(name, value string) error {
 		}
 		u.Type = value
 	default:
-		return fmt.Errorf("the attribute %q of the PKCS#11 URI is not supported: use token, serial, manufacturer, model, slot-id, object, id or type", name)
+		return fmt.Errorf("the attribute %q of the PKCS#11 URI is not supported: use token, serial, manufacturer, "+
+			"model, slot-id, object, id or type", name)
 	}
 	return nil
 }

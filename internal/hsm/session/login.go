@@ -18,7 +18,7 @@ type login struct {
 	turn chan struct{} // holds one value; who takes it may open and close sessions, and log in
 
 	sessions map[*cryptoki.Session]bool // open, and not lost
-	parked   *cryptoki.Session          // the last session, which nobody uses; it is kept open because the login ends with it
+	parked   *cryptoki.Session          // the last session, kept open because the login ends with it
 
 	accepted *[sha256.Size]byte // the PIN that the token took
 	failures map[[sha256.Size]byte]*failure
@@ -178,7 +178,8 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 	}
 	if in {
 		if c.accepted != nil && *c.accepted != digest {
-			return fmt.Errorf("%w: this process is already logged in to the token with another PIN, so this PIN cannot be checked", ErrPINIncorrect)
+			return fmt.Errorf("%w: this process is already logged in to the token with another PIN, so this PIN "+
+				"cannot be checked", ErrPINIncorrect)
 		}
 		return nil
 	}
@@ -250,7 +251,8 @@ func (c credential) remember(digest [sha256.Size]byte, err error, info cryptoki.
 		if errors.Is(err, code) {
 			f.final, f.err = true, fmt.Errorf("%w: %w", sentinel, err)
 			if errors.Is(sentinel, ErrPINIncorrect) && info.Has(cryptoki.CKF_USER_PIN_COUNT_LOW) {
-				f.err = fmt.Errorf("%w (wrong PINs have been tried before: few tries are left before the token locks)", f.err)
+				const few = "wrong PINs have been tried before: few tries are left before the token locks"
+				f.err = fmt.Errorf("%w ("+few+")", f.err)
 			}
 		}
 	}

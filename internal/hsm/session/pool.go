@@ -60,7 +60,8 @@ func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
 		select {
 		case <-p.places:
 		case <-ctx.Done():
-			return fmt.Errorf("no session became free: all %d are in use or hang in the module: %w", p.Size(), context.Cause(ctx))
+			return fmt.Errorf("no session became free: all %d are in use or hang in the module: %w", p.Size(),
+				context.Cause(ctx))
 		}
 	}
 	hangs := false

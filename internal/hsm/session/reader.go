@@ -107,7 +107,8 @@ func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte, rea
 			return nil, err
 		}
 		if o.Err == nil && !bytes.Equal(o.ID, id) {
-			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
+			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it "+
+				"shows another one", cryptoki.CKA_ID, object.FormatID(id))}
 		}
 		if !o.Counts() {
 			continue
@@ -206,7 +207,7 @@ func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objec
 						case r.Differences.Torn && errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) && again:
 							o, err = object.Object{Handle: handles[i], Unclassified: true}, nil
 						case err == nil && !again:
-							err = o.Err // a malformed object is read once more, since the first reading may have been wrong
+							err = o.Err // a malformed object is read once more: the first reading may be wrong
 						}
 						if err != nil {
 							return err

@@ -80,7 +80,8 @@ func (c *Care) Agreed(ctx context.Context, id []byte, found []object.Object) ([]
 	if !object.Incomplete(found) {
 		return found, nil
 	}
-	return nil, &cryptoki.AnswerError{Function: "C_FindObjects", Problem: fmt.Sprintf("each search for %s %s finds other objects", cryptoki.CKA_ID, object.FormatID(id))}
+	return nil, &cryptoki.AnswerError{Function: "C_FindObjects",
+		Problem: fmt.Sprintf("each search for %s %s finds other objects", cryptoki.CKA_ID, object.FormatID(id))}
 }
 
 func sameReading(a, b object.Object) bool {

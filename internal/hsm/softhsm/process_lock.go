@@ -93,7 +93,8 @@ func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return nil, false, fmt.Errorf("other operations of this process on the token are still running: %w", context.Cause(ctx))
+			return nil, false, fmt.Errorf("other operations of this process on the token are still running: %w",
+				context.Cause(ctx))
 		}
 	}
 }

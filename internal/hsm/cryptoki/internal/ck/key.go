@@ -130,7 +130,8 @@ func transform(
 	err := result(call(in, ulong(len(data)), pointer(out), length))
 	if errors.Is(err, ErrBufferTooSmall) && exact == 0 {
 		if uint64(*length) <= uint64(size) || uint64(*length) > uint64(len(data)+maxSurplus) {
-			return nil, lie("it says that a buffer of %d bytes is too small, but wants one of %d", size, number(*length))
+			return nil, lie("it says that a buffer of %d bytes is too small, but wants one of %d",
+				size, number(*length))
 		}
 		size = int(*length)
 		out = f.roomWith(maxSurplus, size)
