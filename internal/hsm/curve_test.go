@@ -296,12 +296,30 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 		fault hsmtest.Fault
 		names string
 	}{
-		"a wrong ECDSA signature":         {"P-256", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)}, "do not belong together"},
-		"a wrong EdDSA signature":         {"Ed25519", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)}, "do not belong together"},
-		"no signatures":                   {"P-256", hsmtest.Fault{Function: "C_SignInit", Code: cryptoki.CKR_MECHANISM_INVALID}, "cannot be proven"},
-		"a login for each signature":      {"P-256", hsmtest.Fault{Function: "C_Sign", Code: cryptoki.CKR_USER_NOT_LOGGED_IN}, "cannot be proven"},
-		"no agreement on secrets":         {"secp256k1 that derives", hsmtest.Fault{Function: "C_DeriveKey", Code: cryptoki.CKR_MECHANISM_PARAM_INVALID}, "cannot be proven"},
-		"a secret that the token hides":   {"secp256k1 that derives", secret(without(cryptoki.CKA_VALUE)), "cannot be proven"},
+		"a wrong ECDSA signature": {
+			"P-256", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)},
+			"do not belong together",
+		},
+		"a wrong EdDSA signature": {
+			"Ed25519", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)},
+			"do not belong together",
+		},
+		"no signatures": {
+			"P-256", hsmtest.Fault{Function: "C_SignInit", Code: cryptoki.CKR_MECHANISM_INVALID},
+			"nothing can prove that the two halves",
+		},
+		"a login for each signature": {
+			"P-256", hsmtest.Fault{Function: "C_Sign", Code: cryptoki.CKR_USER_NOT_LOGGED_IN},
+			"nothing can prove that the two halves",
+		},
+		"no agreement on secrets": {
+			"secp256k1 that derives", hsmtest.Fault{Function: "C_DeriveKey", Code: cryptoki.CKR_MECHANISM_PARAM_INVALID},
+			"nothing can prove that the two halves",
+		},
+		"a secret that the token hides": {
+			"secp256k1 that derives", secret(without(cryptoki.CKA_VALUE)),
+			"nothing can prove that the two halves",
+		},
 		"another secret":                  {"secp256k1 that derives", secret(func(a cryptoki.Attributes) { a[cryptoki.CKA_VALUE][0] ^= 1 }), "do not belong together"},
 		"a private half on another curve": {"P-256", lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_EC_PARAMS, []byte("P-384"))), "different keys"},
 		"a public half on another curve": {"P-256", lie(cryptoki.CKO_PUBLIC_KEY, func(a cryptoki.Attributes) {

@@ -265,7 +265,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 		"extractable":                  {aes, lie(secret, set(cryptoki.CKA_EXTRACTABLE, []byte{1})), "CKA_EXTRACTABLE of the secret key is true"},
 		"one that may wrap":            {aes, lie(secret, set(cryptoki.CKA_WRAP, []byte{1})), "CKA_WRAP of the secret key is true"},
 		"one that may not decrypt":     {aes, lie(secret, set(cryptoki.CKA_DECRYPT, []byte{0})), "CKA_DECRYPT of the secret key is false"},
-		"one that decrypts to another": {aes, answer("C_Decrypt", flip), "does not undo"},
+		"one that decrypts to another": {aes, answer("C_Decrypt", flip), "does not decrypt what it has encrypted"},
 		"one that verifies nothing":    {mac, hsmtest.Fault{Function: "C_Verify", Code: cryptoki.CKR_SIGNATURE_INVALID}, "does not verify"},
 		"one whose MAC is another's":   {mac, answer("C_Sign", flip), "does not verify"},
 	} {
