@@ -313,7 +313,8 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 			"nothing can prove that the two halves",
 		},
 		"no agreement on secrets": {
-			"secp256k1 that derives", hsmtest.Fault{Function: "C_DeriveKey", Code: cryptoki.CKR_MECHANISM_PARAM_INVALID},
+			"secp256k1 that derives",
+			hsmtest.Fault{Function: "C_DeriveKey", Code: cryptoki.CKR_MECHANISM_PARAM_INVALID},
 			"nothing can prove that the two halves",
 		},
 		"a secret that the token hides": {
