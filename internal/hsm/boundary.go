@@ -7,7 +7,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// What callers of this package need of the PKCS#11 boundary, so that they do not import package cryptoki.
+// What callers of this package need from package cryptoki, so that they do not import it.
 
 // Hook stands around each call into a PKCS#11 module; see [cryptoki.Hook].
 type Hook = cryptoki.Hook
@@ -15,12 +15,13 @@ type Hook = cryptoki.Hook
 // Call is one call into a PKCS#11 module, as a Hook sees it; see [cryptoki.Call].
 type Call = cryptoki.Call
 
-// Cause is a reason for a failure that the token or its module gives, and that callers decide on.
+// Cause is why an operation failed, as the token or its module says, where callers treat such a failure in a way of
+// its own.
 type Cause int
 
 // The causes.
 const (
-	CauseOther              Cause = iota // none of those below
+	CauseOther              Cause = iota // none of the causes below
 	CauseCurve                           // the token does not offer the curve
 	CauseUnchangeable                    // the token does not change the attribute, or the object, in place
 	CauseUnsupported                     // the token does not have the function
@@ -30,7 +31,7 @@ const (
 	CauseTokenDoesNotAnswer              // a call into the module did not return in time, and may still take effect
 )
 
-// causeCodes are the codes of each cause. The first row with a code of the failure decides.
+// causeCodes are the codes of each cause. If a failure has codes of several rows, the first row counts.
 var causeCodes = []struct {
 	cause Cause
 	codes []cryptoki.RV
@@ -43,7 +44,7 @@ var causeCodes = []struct {
 	{CauseTokenRemoved, []cryptoki.RV{cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_DEVICE_REMOVED}},
 }
 
-// CauseOf finds the cause of a failure in the module's answers that err wraps.
+// CauseOf gives the cause of a failure, from the module's answers that err wraps.
 func CauseOf(err error) Cause {
 	for _, row := range causeCodes {
 		if slices.ContainsFunc(row.codes, func(code cryptoki.RV) bool { return errors.Is(err, code) }) {

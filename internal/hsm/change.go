@@ -12,9 +12,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// Change changes the key that ref means, in place: of a pair both halves. Where the second half cannot be
-// changed, the first is put back. Errors: as of WholeKey where the pair is not found, *DifferentKeyError,
-// *ExistsError where the new ID is taken, each in an *OperationError that says what the token holds now.
+// Change changes the key that ref means in place. Where the second half of a pair cannot be changed, it puts the first
+// one back. Errors are *OperationError, which say what the token holds now. They wrap what Key fails with where the
+// key is not found, *object.DifferentKeyError, *object.ExistsError where the new ID is taken, or the token's failure.
 func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (object.Key, error) {
 	failed := func(err error, holds Holding, label string) (object.Key, error) {
 		return object.Key{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
@@ -55,7 +55,7 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
 		return failed(ErrReadOnly, HoldsUntouched, key.Label)
 	}
-	if _, err := t.Prove(ctx, key); err != nil { // the private half may be somebody else's
+	if _, err := t.Prove(ctx, key); err != nil { // the private half may belong to another key
 		return failed(err, HoldsUntouched, key.Label)
 	}
 	if len(ids) > 1 {
@@ -65,7 +65,8 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	}
 	settle, cancel := session.Settling(ctx)
 	defer cancel()
-	ref.Fingerprint = cmp.Or(key.Fingerprint(), ref.Fingerprint) // one that cannot be had now may be had after the change
+	// A key that shows no fingerprint now may show one after the change.
+	ref.Fingerprint = cmp.Or(key.Fingerprint(), ref.Fingerprint)
 	m := mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
@@ -73,10 +74,11 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 		return failed(err, holds, key.Label)
 	}
 	changed = changed.WithFingerprint(key.Fingerprint())
-	if now, err := t.Fingerprinted(settle, changed); err == nil { // what cannot be had now is had when the key is read again
+	// A fingerprint that cannot be computed now is computed when the key is read again.
+	if now, err := t.Fingerprinted(settle, changed); err == nil {
 		changed = now
 	}
-	if !changed.Is(ref) { // a usage that the key did not have has shown it
+	if !changed.Is(ref) { // only the new usage let the token show that it is another key
 		t.snapshot.drop()
 		different := changed.Differs(ref)
 		holds, err := m.putBack(settle, changed, want)
@@ -86,7 +88,7 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	return changed, nil
 }
 
-// keyUnder finds the key that ref means, its halves under any of the IDs.
+// keyUnder finds the key that ref means. Its halves may have any of the IDs.
 func (t *Token) keyUnder(ctx context.Context, ref object.Ref, ids [][]byte) (object.Key, error) {
 	var objects []object.Object
 	for _, id := range ids {
@@ -107,8 +109,8 @@ type mutation struct {
 	before object.Key
 }
 
-// run changes the key to what is wanted, or puts it back. Whether a call took effect is never guessed from its
-// code, but read from the token.
+// run changes the key to what is wanted, or puts it back. It reads from the token whether a call took effect: the code
+// of a call does not show that.
 func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.Key, Holding, error) {
 	key := m.before
 	var cause error
@@ -122,7 +124,9 @@ func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.K
 			return key, HoldsKey, nil
 		}
 		if cause == nil {
-			cause = &VerifyError{Problems: []string{"the token says that it changed the key, and still shows it as it was"}}
+			cause = &VerifyError{Problems: []string{
+				"the token says that it changed the key, but still shows it as it was",
+			}}
 		}
 		if !session.Repeatable(ctx, cause) || cryptoki.Refused(cause) {
 			break
@@ -132,8 +136,7 @@ func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.K
 	return object.Key{}, holds, errors.Join(cause, err)
 }
 
-// putBack gives the key as it is now those of the attributes back that it had before. err says that it could not be
-// looked at afterwards.
+// putBack restores the attributes that the key had before. err says that the key could not be read afterwards.
 func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wanted) (Holding, error) {
 	old := want.Of(m.before)
 	for range 2 {
@@ -153,14 +156,15 @@ func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wante
 	return HoldsMixed, nil
 }
 
-// look reads the key anew, after an attempt that ended with the given failure.
+// look reads the key again, after an attempt that ended with the given failure.
 func (m mutation) look(ctx context.Context, failure error) (object.Key, Holding, error) {
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
 		return object.Key{}, HoldsKeyAtLeast, failure // it may still take effect
 	}
 	key, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if ambiguous := (*object.AmbiguousError)(nil); errors.As(err, &ambiguous) {
-		// A secret key that may not encrypt any more may show nothing of itself: it is the one that was written to.
+		// A secret key that may no longer encrypt may show nothing of itself. It is the one with the handle that was
+		// written to.
 		key, err = m.written(ctx, ambiguous)
 	}
 	if err != nil {
@@ -169,7 +173,7 @@ func (m mutation) look(ctx context.Context, failure error) (object.Key, Holding,
 	return key, HoldsKey, nil
 }
 
-// written gives a key that is one object by its handle, where several have the ID.
+// written finds a secret key by its handle, where several keys have the ID.
 func (m mutation) written(ctx context.Context, ambiguous error) (key object.Key, err error) {
 	before, spec := m.before.Private, m.before.Spec()
 	if !spec.Alone() {
@@ -186,13 +190,13 @@ func (m mutation) written(ctx context.Context, ambiguous error) (key object.Key,
 	return key, err
 }
 
-// has says that the ID is the key's old one or its new one.
+// has says that the ID is the key's old or new one.
 func (m mutation) has(id []byte) bool {
 	return slices.ContainsFunc(m.ids, func(own []byte) bool { return bytes.Equal(own, id) })
 }
 
-// set gives both halves those of the attributes that they lack: the private one first, so that the pair is
-// still found by its public half; what cannot be put back comes last.
+// set gives both halves the attributes that they lack. The private half comes first, so that the public half still
+// leads to the pair. What cannot be put back comes last.
 func (m mutation) set(ctx context.Context, key object.Key, want object.Wanted) error {
 	reversible, final := object.Reversible(key.Private.Lacking(want.Private))
 	steps := []struct {
@@ -213,7 +217,7 @@ func (m mutation) set(ctx context.Context, key object.Key, want object.Wanted) e
 	return nil
 }
 
-// setHalf changes one object. One that shows nothing of its key is known by its ID.
+// setHalf changes one object. If the object shows nothing of its key, its ID shows that it is the right one.
 func (m mutation) setHalf(ctx context.Context, half object.Object, missing []cryptoki.Attribute) error {
 	return m.token.pool.Use(ctx, func(s *cryptoki.Session) error {
 		_, err := m.token.reader.Confirm(ctx, s, half.Handle, func(now object.Object) bool {

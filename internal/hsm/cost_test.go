@@ -67,7 +67,7 @@ func TestWhatMakingAKeyCosts(t *testing.T) {
 	}
 }
 
-func TestWhereabouts(t *testing.T) {
+func TestKeyByFingerprint(t *testing.T) {
 	hsmtest.NeedsCurves(t, "P-256")
 	k, calls := hsmtest.New(t), &hsmtest.Faults{}
 	ctx, token := context.Background(), openCounted(t, k, calls)
@@ -75,7 +75,8 @@ func TestWhereabouts(t *testing.T) {
 	first, second := generate(t, token, p256.template("1", "first")), generate(t, token, p256.template("2", "second"))
 	is := func(when string, pair object.Key, id string) {
 		t.Helper()
-		found, ok, err := token.Whereabouts(ctx, object.Ref{Type: pair.Type, Fingerprint: pair.Fingerprint()}, func([]byte) bool { return false })
+		found, ok, err := token.KeyByFingerprint(ctx, object.Ref{Type: pair.Type, Fingerprint: pair.Fingerprint()},
+			func([]byte) bool { return false })
 		if err != nil || ok != (id != "") || string(found.ID) != id {
 			t.Errorf("%s: it is under %q (%t, %v), not under %q", when, found.ID, ok, err, id)
 		}

@@ -57,13 +57,13 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 	}
 }
 
-// What SoftHSM's private halves show of a key on a curve is the curve.
+// SoftHSM's private halves show only the curve of a key.
 
 func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 	hsmtest.NeedsCurves(t)
 	ctx := context.Background()
 	const id = "78"
-	// tool makes pairs behind the provider's back.
+	// tool makes pairs as another program does.
 	tool := func(t *testing.T, k *hsmtest.Token, keyType, label string) {
 		k.Tool(t, "--keypairgen", "--key-type", keyType, "--id", id, "--label", label, "--usage-sign")
 	}
@@ -124,8 +124,8 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 	}
 }
 
-// strangersBehind puts the halves of two pairs under one ID, so that they look like one: our half of a class, and the
-// other one of somebody else.
+// strangersBehind puts halves of two pairs under one ID, so that they look like one pair: our half of a class, and the
+// other half of another pair.
 func strangersBehind(t *testing.T, k *hsmtest.Token, token *hsm.Token, theirs string) (mine, other object.Key) {
 	t.Helper()
 	mine = generate(t, token, onCurve(publickey.P256, "x", "l"))
@@ -174,7 +174,8 @@ func TestHalvesThatOnlyLookLikeOnePair(t *testing.T) {
 	}
 }
 
-// TestTheOtherHalfIsFoundByAProof takes the halves apart, and wants the missing one to be named, among strangers.
+// TestTheOtherHalfIsFoundByAProof gives the halves of a pair two IDs, and wants the error to name the missing half,
+// among others that it may be.
 func TestTheOtherHalfIsFoundByAProof(t *testing.T) {
 	hsmtest.NeedsCurves(t, publickey.P256)
 	k := hsmtest.New(t)
@@ -295,12 +296,31 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 		fault hsmtest.Fault
 		names string
 	}{
-		"a wrong ECDSA signature":         {"P-256", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)}, "do not belong together"},
-		"a wrong EdDSA signature":         {"Ed25519", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)}, "do not belong together"},
-		"no signatures":                   {"P-256", hsmtest.Fault{Function: "C_SignInit", Code: cryptoki.CKR_MECHANISM_INVALID}, "cannot be proven"},
-		"a login for each signature":      {"P-256", hsmtest.Fault{Function: "C_Sign", Code: cryptoki.CKR_USER_NOT_LOGGED_IN}, "cannot be proven"},
-		"no agreement on secrets":         {"secp256k1 that derives", hsmtest.Fault{Function: "C_DeriveKey", Code: cryptoki.CKR_MECHANISM_PARAM_INVALID}, "cannot be proven"},
-		"a secret that the token hides":   {"secp256k1 that derives", secret(without(cryptoki.CKA_VALUE)), "cannot be proven"},
+		"a wrong ECDSA signature": {
+			"P-256", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)},
+			"do not belong together",
+		},
+		"a wrong EdDSA signature": {
+			"Ed25519", hsmtest.Fault{Function: "C_Sign", Do: answer(flip)},
+			"do not belong together",
+		},
+		"no signatures": {
+			"P-256", hsmtest.Fault{Function: "C_SignInit", Code: cryptoki.CKR_MECHANISM_INVALID},
+			"nothing can prove that the two halves",
+		},
+		"a login for each signature": {
+			"P-256", hsmtest.Fault{Function: "C_Sign", Code: cryptoki.CKR_USER_NOT_LOGGED_IN},
+			"nothing can prove that the two halves",
+		},
+		"no agreement on secrets": {
+			"secp256k1 that derives",
+			hsmtest.Fault{Function: "C_DeriveKey", Code: cryptoki.CKR_MECHANISM_PARAM_INVALID},
+			"nothing can prove that the two halves",
+		},
+		"a secret that the token hides": {
+			"secp256k1 that derives", secret(without(cryptoki.CKA_VALUE)),
+			"nothing can prove that the two halves",
+		},
 		"another secret":                  {"secp256k1 that derives", secret(func(a cryptoki.Attributes) { a[cryptoki.CKA_VALUE][0] ^= 1 }), "do not belong together"},
 		"a private half on another curve": {"P-256", lie(cryptoki.CKO_PRIVATE_KEY, set(cryptoki.CKA_EC_PARAMS, []byte("P-384"))), "different keys"},
 		"a public half on another curve": {"P-256", lie(cryptoki.CKO_PUBLIC_KEY, func(a cryptoki.Attributes) {
@@ -328,7 +348,7 @@ func TestWhatCannotBeProvenIsNotKept(t *testing.T) {
 	}
 }
 
-// TestASecretOfAProofIsNobodysKey: what is left of a proof whose secret cannot be destroyed dies with its session.
+// TestASecretOfAProofIsNobodysKey has the destruction of a proof's secret fail: then the secret dies with its session.
 func TestASecretOfAProofIsNobodysKey(t *testing.T) {
 	kindNamed("secp256k1 that derives").needs(t)
 	k := hsmtest.New(t)

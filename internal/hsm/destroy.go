@@ -12,11 +12,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// Destroy destroys the key that ref means, of a pair the private half first, and looks again at the end. What is
-// gone already is no failure, and nor is half a pair of which nothing else is left. The other key objects that
-// still bear the ID come back as left: they are somebody else's. Errors: *AmbiguousError, *DifferentKeyError
-// where the key behind the ID is not the one that ref's fingerprint means, or an *OperationError that says
-// what the token holds now.
+// Destroy destroys the key that ref means, of a pair the private half first, and then looks again. A key that is
+// already gone is no failure, and neither is half a pair if nothing else is left of it. left are the other key objects
+// that still have the ID; they belong to somebody else. Errors are *OperationError, which say what the token holds
+// now. They wrap *object.AmbiguousError, *object.DifferentKeyError where the key with the ID is not the one that ref
+// means, or another failure.
 func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name, err error) {
 	failed := func(err error, holds Holding, label string) ([]object.Name, error) {
 		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
@@ -43,7 +43,7 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		}
 		switch {
 		case cryptoki.InvalidHandle(err) && !again:
-			continue // the sessions were lost, and their handles with them
+			continue // the sessions were lost, and their handles are invalid
 		case err != nil:
 			return failed(err, holds, "")
 		case len(doomed) == 0:
@@ -57,9 +57,9 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		switch {
 		case err != nil:
 			return failed(err, HoldsUnknown, doomed[0].Label)
-		case remaining.adrift && !again:
+		case remaining.undecided && !again:
 			holds = HoldsUnknown
-			continue // who it is takes another look at the whole key
+			continue // only another look at the whole key shows which one it is
 		case len(remaining.objects) > 0:
 			return failed(remaining.cause, remaining.holds(doomed), doomed[0].Label)
 		}
@@ -67,19 +67,19 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 	}
 }
 
-// meant makes sure that the key that was found is the one that ref means, as far as the token shows it.
+// meant makes sure that the key is the one that ref means, as far as the token shows it.
 func (t *Token) meant(ctx context.Context, key object.Key, ref object.Ref) error {
 	key, err := t.Fingerprinted(ctx, key)
 	if err == nil && !key.Is(ref) {
 		return key.Differs(ref)
 	}
-	if err == nil { // the private half may be somebody else's
+	if err == nil { // the private half may belong to another key
 		_, err = t.Prove(ctx, key)
 	}
 	return err
 }
 
-// victims are the objects to destroy: those of the key that ref means, or what is left of a pair, where key is nil.
+// victims are the objects to destroy: those of the key that ref means, or what is left of a pair. Then key is nil.
 func victims(objects []object.Object, ref object.Ref, fingerprinted object.Fingerprinter) (doomed []object.Object, key *object.Key, err error) {
 	chosen, err := object.Choose(objects, ref, fingerprinted)
 	half, isHalf := errors.AsType[*object.HalfPairError](err)
@@ -104,8 +104,8 @@ func (t *Token) discard(ctx context.Context, made []object.Object) Holding {
 	return remaining.holds(made)
 }
 
-// wipe destroys all key objects of an ID that this process has made up, so that nobody else's can bear it: what
-// is there need not even be readable, nor show of what class it is. It says what the token holds then.
+// wipe destroys all key objects of a random ID of this process's making. Nobody else's key can have that ID, so the
+// objects need not be readable or show their class. wipe says what the token holds then.
 func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding {
 	defer t.snapshot.drop()
 	var left []uint // classes, in the row's order
@@ -116,7 +116,7 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 		}
 		return s.FindObjects(ctx, template)
 	}
-	all := append(slices.Clone(spec.Classes), cryptoki.Unknown) // the private half first, and at last whatever is left
+	all := append(slices.Clone(spec.Classes), cryptoki.Unknown) // the private half first; what is left comes last
 	for range 2 {
 		err := t.pool.Use(ctx, func(s *cryptoki.Session) error {
 			for _, class := range all {
@@ -127,7 +127,8 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 				for _, handle := range handles {
 					o, err := t.reader.Object(ctx, s, handle)
 					if err == nil && !bytes.Equal(o.ID, id) {
-						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("it was found by %s %s, and reads as another", cryptoki.CKA_ID, object.FormatID(id))}
+						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found "+
+							"it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
 					}
 					if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 						return err
@@ -168,7 +169,7 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 	return halfHeld(left[0])
 }
 
-// halfHeld is the holding of half a pair, of that class.
+// halfHeld is the Holding for half a pair, of that class.
 func halfHeld(class uint) Holding {
 	switch class {
 	case cryptoki.CKO_PRIVATE_KEY:
@@ -179,18 +180,18 @@ func halfHeld(class uint) Holding {
 	return HoldsUnknown
 }
 
-// remains are what a destruction left.
+// remains is what a destruction left.
 type remains struct {
-	objects []object.Object // of those to be destroyed
-	others  []object.Object // of the same ID
-	cause   error           // why any of objects are left
-	adrift  bool            // it is not known of one of objects whether it is one of those to be destroyed
+	objects   []object.Object // those that were to be destroyed and are left
+	others    []object.Object // others with the same ID
+	cause     error           // why objects are left
+	undecided bool            // one of objects may be another one, and not one of those to be destroyed
 }
 
-// holds tells remains in words.
+// holds is the Holding for what is left.
 func (r remains) holds(doomed []object.Object) Holding {
 	switch {
-	case r.adrift:
+	case r.undecided:
 		return HoldsUnknown
 	case len(r.objects) == 0 && len(r.others) > 0:
 		return HoldsOther
@@ -205,14 +206,14 @@ func (r remains) holds(doomed []object.Object) Holding {
 	return halfHeld(r.objects[0].Class) // the private half, if that is there
 }
 
-// destroy destroys key objects, in the order given, and looks what is left. Destroying is repeated once on what
-// is left, on fresh sessions and with fresh handles, but for what is adrift. err says that the token could not be looked
-// at in the end.
+// destroy destroys key objects in the order given, and looks what is left. It tries once more on what is left, in
+// fresh sessions and with fresh handles, unless it is undecided whether that is one of them. err says that the token
+// could not be searched in the end.
 func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, error) {
-	defer t.snapshot.wrote(doomed, nil) // whatever happens, what was known of them is not served any more
+	defer t.snapshot.wrote(doomed, nil) // whatever happens, the snapshot no longer shows them
 	r := remains{objects: doomed}
-	destroyed := map[cryptoki.Object]bool{} // as the token says
-	var gone error                          // what the token said of one that is not there
+	destroyed := map[cryptoki.Object]bool{} // by the token's word
+	var gone error                          // what the token said of an invalid handle
 	for range 2 {
 		r.cause, gone = nil, nil
 		for _, o := range r.objects {
@@ -238,36 +239,38 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 		r.objects, r.others = nil, nil
 		for _, o := range found {
 			like := slices.DeleteFunc(slices.Clone(doomed), func(d object.Object) bool { return !object.SameObject(d, o) })
-			known := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) || o.ShowsItself() && len(like) > 0
-			// One that shows nothing of its key may be somebody else's that looks like one of them, or is one that is not
-			// destroyed yet, and got another handle with a new session.
-			adrift := !known && slices.ContainsFunc(like, func(d object.Object) bool { return !destroyed[d.Handle] })
-			// Nor is it known which one that is of which nothing can be read.
-			adrift = adrift || o.Err != nil && slices.ContainsFunc(doomed, func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })
-			if known || adrift {
+			same := slices.ContainsFunc(like, func(d object.Object) bool { return d.Handle == o.Handle }) ||
+				o.ShowsItself() && len(like) > 0
+			// An object that shows nothing of its key may be another one that only looks the same. Or it is one of
+			// those to be destroyed, with another handle since a new session.
+			undecided := !same && slices.ContainsFunc(like, func(d object.Object) bool { return !destroyed[d.Handle] })
+			// A malformed object may be any of them.
+			undecided = undecided || o.Err != nil && slices.ContainsFunc(doomed,
+				func(d object.Object) bool { return d.Handle == o.Handle || !destroyed[d.Handle] })
+			if same || undecided {
 				r.objects = append(r.objects, o)
-				r.adrift = r.adrift || adrift
+				r.undecided = r.undecided || undecided
 				continue
 			}
 			r.others = append(r.others, o)
 		}
 		slices.SortStableFunc(r.objects, object.PrivateFirst)
-		if len(r.objects) == 0 || r.adrift || r.cause != nil && cryptoki.Refused(r.cause) {
+		if len(r.objects) == 0 || r.undecided || r.cause != nil && cryptoki.Refused(r.cause) {
 			break
 		}
 	}
 	switch {
 	case r.cause != nil || len(r.objects) == 0:
 	case gone != nil:
-		r.cause = fmt.Errorf("the token shows them, and says of their handles that there is nothing: %w", gone)
+		r.cause = fmt.Errorf("the token still shows the objects, but says that their handles are invalid: %w", gone)
 	default:
-		r.cause = errors.New("the token says that it destroyed them, and still shows them")
+		r.cause = errors.New("the token says that it destroyed the objects, but still shows them")
 	}
 	return r, nil
 }
 
-// destroyObject destroys one object. done says that the token has destroyed it. Where its handle means another one by
-// now, what is there under another handle is found afterwards.
+// destroyObject destroys one object. done says that the token has destroyed it. Where the handle means another object
+// by now, the next search finds the object under its new handle.
 func (t *Token) destroyObject(ctx context.Context, o object.Object) (done bool, err error) {
 	err = t.pool.Use(ctx, func(s *cryptoki.Session) error {
 		_, err := t.reader.Confirm(ctx, s, o.Handle, session.Is(o))
@@ -280,7 +283,7 @@ func (t *Token) destroyObject(ctx context.Context, o object.Object) (done bool, 
 	return done, err
 }
 
-// findAll finds the objects of all the IDs that the given ones bear.
+// findAll finds the objects of all the IDs that the given ones have.
 func (t *Token) findAll(ctx context.Context, objects []object.Object) (found []object.Object, err error) {
 	var seen [][]byte
 	for _, o := range objects {

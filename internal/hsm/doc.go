@@ -1,38 +1,67 @@
-// Package hsm is what can be done to a token: finding, generating, changing and destroying keys through PKCS#11, so that
-// none is lost and none is made twice. It knows nothing of Terraform, and nothing of JWKs. The example shows how a token is
-// opened, and a key made and found again.
+// Package hsm finds, generates, changes and destroys keys on a token through PKCS#11, so that no key is lost and none
+// is made twice. It knows nothing of Terraform and nothing of JWKs. The example opens a token, makes a key and finds
+// it again.
 //
-// Who a key is: its CKA_ID, in hex; the label is a name that may change. Where others made two keys with one ID, the
-// fingerprint decides ([object.Ref]).
+// CKA_ID, in hex, says who a key is. The label is a name that may change. Where other programs made two keys with one
+// ID, the fingerprint decides ([object.Ref]).
 //
-// A read that fails is repeated once on a fresh session. A failed change is never blindly repeated: it looks at what the
-// token holds, puts back or clears away what it can, and says in an [OperationError] what is left.
+// A read that fails is repeated once on a fresh session. A failed change is never just repeated. Instead, the
+// operation looks at what the token holds, puts it back or clears it away as far as it can, and says in an
+// [OperationError] what is left.
 //
 // # Glossary
 //
 // Each thing has one name, here and in the packages below this one.
 //
-//	token          what PKCS#11 calls so: a partition, a card, a SoftHSM token; Token is an open one
-//	slot           where a module shows a token; its number is no identity
-//	module         a loaded PKCS#11 library; make: who made the module or the token, as package quirk knows them
-//	object         what has a handle: half a key pair, a secret key, a certificate
-//	handle         a number for an object, good for the session that got it
-//	half           the private or the public object of a key pair; its other half is the one that shows the same key
-//	key            a whole key: a pair of two halves, or a secret key, which is one object
-//	key pair       a key of two halves
-//	lone           of a half: its other half is not there
-//	ID             CKA_ID, the identity of a key; label: CKA_LABEL, its name
-//	fingerprint    what tells a key from others: SHA-256 of a public key's SubjectPublicKeyInfo, a secret key's check value
-//	spec           a row of the table of key types; kind: AES or generic
-//	template       what key to make; change: what is to become of one
-//	inventory      what a token holds, parsed and matched; snapshot: the inventory of the whole token that reads share
-//	search         C_FindObjects for an ID; direct where it passes the snapshot by
-//	proof          an operation that shows that halves belong together; its verdict is same, different or undecided
-//	malformed      of an object: an attribute makes no sense; broken: an ID of which something is malformed or ambiguous
-//	torn           of an object: SoftHSM lost a part of it; blank: SoftHSM left it without name and key
-//	unclassified   of an object: not even its class can be read
-//	unsupported    of a key: of a type or on a curve that is not in the table
-//	found beside   others: objects of the same ID that this operation did not make
-//	rival          a key that somebody else made with the same ID at the same time
-//	settling       going on for a moment after a context has ended, to leave things in order
+// The token:
+//
+//	module        a loaded PKCS#11 library
+//	make          who made a module or a token; package quirk has the differences between makes
+//	slot          where a module shows a token; slot numbers may change
+//	token         what PKCS#11 calls so: a partition, a card, a SoftHSM token; a Token is an open one
+//	session       an open connection to a token; a lost one is never used again
+//	handle        a number that means an object, in one session
+//
+// What it holds:
+//
+//	object        anything with a handle: one half of a key pair, a secret key, a certificate
+//	key           a whole key: a key pair or a secret key
+//	key pair      a key of two objects, its halves; "pair" for short
+//	secret key    a key of one object; its kind is AES or generic
+//	half          the private or the public object of a key pair
+//	other half    of a half: the half with the same key
+//	lone          of a half: its other half is missing
+//	ID            CKA_ID: says who a key is
+//	label         CKA_LABEL: the name of a key
+//	fingerprint   tells keys apart: the SHA-256 of a pair's SubjectPublicKeyInfo, or a secret key's check value
+//	check value   CKA_CHECK_VALUE of a secret key, as the token shows it or as the key computes it
+//	usage         what a key may do, such as sign
+//	spec          the row of a key type in the table of key types; other types and curves are unsupported
+//
+// How it is read:
+//
+//	search        C_FindObjects for an ID; a direct search asks the token although there may be a snapshot
+//	inventory     what a token, or a part of it, holds, parsed and matched
+//	matching      which objects of an ID make whole keys
+//	snapshot      the inventory of a whole token, which all reads share
+//	entry         a key object as a list shows it
+//	proof         an operation that shows that the halves of a pair belong together, or that a secret key works
+//	verdict       the answer to whether two things are the same: same, different or undecided
+//
+// What may be wrong with it:
+//
+//	malformed     of an object: an attribute makes no sense
+//	unclassified  of an object: the token does not even show its class
+//	torn          of an object: SoftHSM lost a part of it
+//	blank         of an object: SoftHSM began to make it, and gave it neither a name nor a key
+//	broken        of an ID: it has a malformed object, or is ambiguous
+//	ambiguous     of an ID: several keys have it, or nothing shows which of its halves belong together
+//
+// What is done to it:
+//
+//	template      says which key to make
+//	change        says what a key should become
+//	rival         an object with the ID of a new key, made by somebody else at the same time
+//	holding       what the token holds after an operation has failed
+//	settling      going on for a moment after a context has ended, to leave things in order
 package hsm

@@ -10,12 +10,12 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// What callers decide on, besides what package object has. Most come wrapped in a type of the same name that has the
-// details.
+// Errors that callers decide on, besides those of package object. Most come wrapped in a type of the same name, which
+// has the details.
 var (
 	// ErrNoPIN: the token wants a login, and no PIN is given.
 	ErrNoPIN = session.ErrNoPIN
-	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process; it is not tried again.
+	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process, which does not try it again.
 	ErrPINIncorrect = session.ErrPINIncorrect
 	// ErrPINLocked: the user PIN is locked.
 	ErrPINLocked = session.ErrPINLocked
@@ -25,7 +25,7 @@ var (
 	ErrPINExpired = session.ErrPINExpired
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = session.ErrPINNotSet
-	// ErrNoToken: no token, or more than one, is what the selector names, see TokenError; or it was exchanged.
+	// ErrNoToken: no token, or more than one, matches the selector, see TokenError; or the token was exchanged.
 	ErrNoToken = session.ErrNoToken
 
 	// ErrLibrary: the PKCS#11 module cannot be loaded; see LibraryError.
@@ -36,7 +36,7 @@ var (
 	ErrReadOnly = errors.New("the token is write-protected")
 )
 
-// IsPINError says that a failure is about the PIN or its state on the token, so that trying again may lock it.
+// IsPINError says that a failure is about the PIN or its state on the token, so that another try may lock the token.
 func IsPINError(err error) bool { return session.IsPINError(err) }
 
 // LibraryError says which module could not be loaded, and the loader's reason.
@@ -58,7 +58,7 @@ func (e *LibraryError) Unwrap() error { return e.Err }
 // Is matches ErrLibrary.
 func (e *LibraryError) Is(target error) bool { return target == ErrLibrary }
 
-// TokenError says how many tokens the selector names, and lists those that are there.
+// TokenError says how many tokens match the selector, and lists the tokens that the module shows.
 type TokenError struct {
 	Selector Selector
 	Matches  int
@@ -68,10 +68,13 @@ type TokenError struct {
 
 func (e *TokenError) Error() string {
 	var b strings.Builder
-	if e.Matches == 0 {
-		fmt.Fprintf(&b, "no token has the %s", e.Selector)
-	} else {
+	switch {
+	case e.Matches > 0:
 		fmt.Fprintf(&b, "%d tokens match %s", e.Matches, e.Selector)
+	case e.Selector == Selector{}:
+		b.WriteString("no token is initialised, and no label, serial number or slot is given")
+	default:
+		fmt.Fprintf(&b, "no token has the %s", e.Selector)
 	}
 	if len(e.Tokens) == 0 {
 		b.WriteString("; the module shows no token at all")
@@ -115,16 +118,18 @@ const (
 )
 
 var holdings = map[Holding]string{
-	HoldsUnknown:    "Whether the token holds the key, or part of it, is not known: it could not be asked any more, or what it showed makes no sense.",
-	HoldsUntouched:  "Nothing was made or changed.",
-	HoldsNothing:    "The token holds no key of this ID.",
-	HoldsAsBefore:   "The token holds the key as it was before.",
-	HoldsKey:        "The token holds the whole key.",
-	HoldsPublic:     "The token holds the public half of the key pair, and no private half.",
-	HoldsPrivate:    "The token holds the private half of the key pair, and no public half.",
-	HoldsMixed:      "The token holds the whole key, but only some of the changes were made.",
-	HoldsKeyAtLeast: "The token held the key when it was last asked; whether the change was made, in whole or in part, is not known.",
-	HoldsOther:      "The token holds nothing of this operation, but other key objects have the ID.",
+	HoldsUnknown: "It is not known whether the token holds the key or part of it: the token no longer answered, " +
+		"or its answer makes no sense.",
+	HoldsUntouched: "Nothing was made or changed.",
+	HoldsNothing:   "The token holds no key with this ID.",
+	HoldsAsBefore:  "The token holds the key as it was before.",
+	HoldsKey:       "The token holds the whole key.",
+	HoldsPublic:    "The token holds the public half of the key pair, and no private half.",
+	HoldsPrivate:   "The token holds the private half of the key pair, and no public half.",
+	HoldsMixed:     "The token holds the whole key, but only some of the changes were made.",
+	HoldsKeyAtLeast: "The token held the key when it was last asked. It is not known whether the change was made, in " +
+		"whole or in part.",
+	HoldsOther: "The token holds nothing that this operation made, but other key objects use the ID.",
 }
 
 // String is a full sentence.

@@ -208,9 +208,9 @@ var operations = []operation{
 		if err != nil {
 			return err
 		}
-		keys, unreadable, err := entries(ctx, token)
-		if err == nil && (len(keys) != w.kind.objects() || unreadable > 0 || slices.ContainsFunc(keys, stray)) {
-			w.t.Errorf("the list is %v, and %d are unreadable", keys, unreadable)
+		keys, unclassified, err := entries(ctx, token)
+		if err == nil && (len(keys) != w.kind.objects() || unclassified > 0 || slices.ContainsFunc(keys, notWhole)) {
+			w.t.Errorf("the list is %v, and %d are unclassified", keys, unclassified)
 		}
 		return err
 	}},
@@ -375,8 +375,8 @@ func (k kind) allows(op operation) bool {
 	return (op.name != "change the usage" || k.other != 0) && (op.name != "a public key" || k.objects() > 1)
 }
 
-// stray says that something is wrong with a key, or missing of it.
-func stray(k object.Entry) bool {
+// notWhole says that something of a key is malformed or missing.
+func notWhole(k object.Entry) bool {
 	return k.Err != nil || k.OtherHalfMissing != nil && *k.OtherHalfMissing
 }
 

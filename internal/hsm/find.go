@@ -20,15 +20,16 @@ func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
 	return t.reader.Find(ctx, id)
 }
 
-// Key finds a key by its ID. Errors: object.ErrNotFound where nothing of that ID and type is there (proven by a search while
-// logged in), a *object.HalfPairError, an *object.AmbiguousError, a *object.MalformedError, or the token's failure.
+// Key finds a key by its ID. Errors: object.ErrNotFound where the token has nothing of that ID and type (a search
+// while logged in has proven it), *object.HalfPairError, *object.AmbiguousError, *object.MalformedError, or the
+// token's failure.
 func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 	inventory, err := t.snapshot.lookup(ctx, ref.ID)
 	if err != nil {
 		return object.Key{}, err
 	}
 	if inventory != nil {
-		// What is not a plain success is looked at again, directly: others may have changed the token.
+		// Anything but a plain success needs a search on the token: others may have changed what it holds.
 		key, err := inventory.Choose(ref, t.fingerprinter(ctx))
 		if err == nil {
 			key, err = t.Fingerprinted(ctx, key)
@@ -41,13 +42,13 @@ func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 		}
 	}
 	key, err := t.search(ctx, ref)
-	if err == nil && !key.Is(ref) { // half of it may be what is left of the one that is meant
+	if err == nil && !key.Is(ref) { // one half of it may be left of the key that is meant
 		_, err = t.Prove(ctx, key)
 	}
 	return key, err
 }
 
-// search finds a key by its ID on the token itself. Of half a pair it says where the other half is.
+// search finds a key by its ID on the token itself. If it finds half a pair, it says where the other half is.
 func (t *Token) search(ctx context.Context, ref object.Ref) (object.Key, error) {
 	objects, err := t.find(ctx, ref.ID)
 	if err != nil {
@@ -63,10 +64,11 @@ func (t *Token) search(ctx context.Context, ref object.Ref) (object.Key, error) 
 	return t.Fingerprinted(ctx, key)
 }
 
-// otherHalves is how many halves are tried at most, to find the one that is missed.
+// otherHalves is how many halves are tried at most to find a missing one.
 const otherHalves = 8
 
-// otherHalf looks for the missing half under other IDs. It only helps a message, so its own failure is none.
+// otherHalf looks for the missing half under other IDs. It only helps a message, so that a failure of its own does not
+// matter.
 func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.Name {
 	inventory, err := t.snapshot.all(ctx)
 	if err != nil {
@@ -88,10 +90,12 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 	return &name
 }
 
-// Whereabouts finds a key by what ref says of it besides its ID. It leaves out those of the IDs that skip says, and found is
-// false where no other key that makes sense is such a one. Of several it gives the first. Errors: the token's failure, or
-// one of an ID of which something makes no sense, since that may be the key.
-func (t *Token) Whereabouts(ctx context.Context, ref object.Ref, skip func(id []byte) bool) (key object.Key, found bool, err error) {
+// KeyByFingerprint finds a key by all that ref says but its ID: type, fingerprint, kind and size. It leaves out keys
+// whose ID skip says to leave out. found is false where there is no such key; of several it gives the first. Errors:
+// the token's failure, or the error of an ID that makes no sense, since the key may be there.
+func (t *Token) KeyByFingerprint(
+	ctx context.Context, ref object.Ref, skip func(id []byte) bool,
+) (key object.Key, found bool, err error) {
 	inventory, err := t.snapshot.all(ctx)
 	if err != nil {
 		return object.Key{}, false, err
@@ -101,7 +105,7 @@ func (t *Token) Whereabouts(ctx context.Context, ref object.Ref, skip func(id []
 	}
 	if ref.Type == object.Secret {
 		err = t.learn(ctx, inventory)
-		if cryptoki.InvalidHandle(err) { // what is computed with takes the snapshot's handles, which may be of yesterday
+		if cryptoki.InvalidHandle(err) { // the snapshot's handles may be older than a new login
 			t.snapshot.drop()
 			if inventory, err = t.snapshot.all(ctx); err == nil {
 				err = t.learn(ctx, inventory)
@@ -121,21 +125,22 @@ func (t *Token) Whereabouts(ctx context.Context, ref object.Ref, skip func(id []
 
 // learn computes the check values of the secret keys that do not show them.
 func (t *Token) learn(ctx context.Context, inventory *object.Inventory) error {
-	unknown := inventory.Unfingerprinted()
+	keys := inventory.Unfingerprinted()
 	var err error
-	for i := range unknown {
-		if unknown[i], err = t.Fingerprinted(ctx, unknown[i]); err != nil {
+	for i := range keys {
+		if keys[i], err = t.Fingerprinted(ctx, keys[i]); err != nil {
 			return err
 		}
 	}
-	inventory.Learn(unknown)
+	inventory.Learn(keys)
 	return nil
 }
 
-// PublicKey finds the one public key that want names. One that was imported alone, to verify with, is found as well; a
-// private half alone is none. Errors: a *object.MatchError where it names none or several, a *object.HalfPairError where it
-// names a private half alone, an *object.AmbiguousError where nothing shows which halves belong together, a
-// *object.MalformedError where what it names makes no sense, or the token's failure.
+// PublicKey finds the one public key that want names. It also finds a public key without a private half, which
+// somebody imported to verify with, but no private half without a public one. Errors: *object.MatchError where want
+// names none or several, *object.HalfPairError where it names a private half alone, *object.AmbiguousError where
+// nothing shows which halves belong together, *object.MalformedError where what it names makes no sense, or the
+// token's failure.
 func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.PublicKey, error) {
 	named := func(o object.Object) bool {
 		return want.Matches(t.info, o.Class == cryptoki.CKO_SECRET_KEY, o.Label, o.ID)
@@ -153,7 +158,7 @@ func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.Publi
 		return object.PublicKey{}, err
 	}
 	if inventory != nil {
-		// What is not a plain success is looked at again, directly: others may have changed the token.
+		// Anything but a plain success needs a search on the token: others may have changed what it holds.
 		if key, err := object.MatchPublicKey(inventory.Objects(want.ID), named, nil); err == nil {
 			return key, nil
 		}
@@ -164,7 +169,7 @@ func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.Publi
 	}
 	key, err := object.MatchPublicKey(objects, named, nil)
 	if errors.Is(err, object.ErrNoMatch) {
-		inventory, failure := t.snapshot.all(ctx) // it only helps the message, so its failure is none
+		inventory, failure := t.snapshot.all(ctx) // it only helps the message, so its failure does not matter
 		if failure == nil {
 			key, err = object.MatchPublicKey(objects, named, inventory.All())
 		}
@@ -172,7 +177,7 @@ func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.Publi
 	return key, err
 }
 
-// Part gives what the token holds of an ID: of the snapshot where there is one, else of a search. Errors: the token's
+// Part gives what the token holds of an ID: from the snapshot if there is one, else from a search. Errors: the token's
 // failure.
 func (t *Token) Part(ctx context.Context, id []byte) (*object.Inventory, error) {
 	inventory, err := t.snapshot.lookup(ctx, id)

@@ -17,7 +17,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// What others have on the token is never taken for one's own.
+// The provider never takes other people's keys on the token for its own.
 
 func TestALonePrivateHalfOfAnotherKeyIsNotDestroyed(t *testing.T) {
 	k := hsmtest.New(t)
@@ -266,7 +266,7 @@ func TestASearchThatIgnoresTheIDDestroysNobodysKey(t *testing.T) {
 	}
 }
 
-// The snapshot shows what is on the token, whatever happens to handles and while it is taken.
+// The snapshot shows what is on the token, even if handles change, or keys while it is taken.
 
 func TestAKeyThatIsDestroyedUnderANewHandleLeavesTheSnapshot(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SessionLoss)

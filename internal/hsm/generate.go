@@ -15,13 +15,13 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// everyone is the weight of what runs with nothing else beside it.
+// everyone is the weight of a generation that must be alone.
 const everyone = math.MaxInt64
 
-// Generate makes a key in the token, reads it back, holds it against the template, and proves by its use that
-// it is one key: that the halves of a pair belong together, that a secret key undoes what it does. What does not pass
-// is destroyed again. Errors: *object.UnfitError, or an *OperationError around *object.ExistsError where a key object has
-// the ID already, *object.MechanismError, or another failure, that says what the token holds now.
+// Generate makes a key in the token, reads it back, compares it with the template, and proves by an operation that it
+// is one key: that the halves of a pair belong together, or that a secret key decrypts what it encrypts. It destroys a
+// key that does not pass. Errors: *object.UnfitError, or an *OperationError that says what the token holds now. That
+// wraps *object.ExistsError where a key object already has the ID, *object.MechanismError, or another failure.
 func (t *Token) Generate(ctx context.Context, tmpl object.Template) (object.Key, error) {
 	spec, err := tmpl.Spec()
 	if err != nil {
@@ -45,8 +45,8 @@ type mechanismAnswer struct {
 	err  error
 }
 
-// Check holds a template against what the token says of its mechanisms, as far as it says anything: no
-// login is needed, and a token that does not answer is no error. It gives a *object.MechanismError.
+// Check compares a template with what the token says of its mechanisms, as far as it says anything. It needs no login,
+// and a token that does not answer is no error. It gives a *object.MechanismError.
 func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
 	spec, err := tmpl.Spec()
 	if err == nil {
@@ -55,7 +55,7 @@ func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
 	if err != nil {
 		return err
 	}
-	known, ok := t.mechanisms.Load(spec.Mechanism)
+	stored, ok := t.mechanisms.Load(spec.Mechanism)
 	if !ok {
 		info, err := t.module.GetMechanismInfo(ctx, t.info.Slot, spec.Mechanism)
 		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
@@ -64,10 +64,10 @@ func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
 		if err != nil && !errors.Is(err, cryptoki.CKR_MECHANISM_INVALID) {
 			return nil
 		}
-		known = mechanismAnswer{info, err}
-		t.mechanisms.Store(spec.Mechanism, known)
+		stored = mechanismAnswer{info, err}
+		t.mechanisms.Store(spec.Mechanism, stored)
 	}
-	answer := known.(mechanismAnswer)
+	answer := stored.(mechanismAnswer)
 	if answer.err != nil {
 		return &object.MechanismError{Wanted: spec.Noun(), Offers: "no generation of this type of key"}
 	}
@@ -79,7 +79,7 @@ type generation struct {
 	*Token
 	spec     *object.Spec
 	template object.Template
-	chosen   bool // the ID is somebody's choice, so that others may choose the same
+	chosen   bool // somebody chose the ID, so that others may choose the same one
 }
 
 func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
@@ -104,7 +104,7 @@ func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
 			return object.Key{}, HoldsUntouched, err
 		}
 	}
-	// From here on the token may hold something that is not in order yet.
+	// From here on the token may hold something that is not in order.
 	settle, cancel := session.Settling(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
@@ -122,11 +122,11 @@ func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
 	}
 }
 
-// generateTries is how often the token is told to generate at most. Before each call but the first, it is made sure
-// that nothing is left of the one before.
+// generateTries is how often the token is told to generate at most. Before each repetition, it is certain that the
+// token holds nothing of the call before.
 const generateTries = 3
 
-// worthRepeating says whether another attempt, with no other generation beside it, may go well.
+// worthRepeating says whether another attempt, with no other generation beside it, may succeed.
 func (g generation) worthRepeating(ctx context.Context, err error) bool {
 	if _, unfit := errors.AsType[*VerifyError](err); unfit {
 		return true
@@ -134,7 +134,7 @@ func (g generation) worthRepeating(ctx context.Context, err error) bool {
 	return session.Repeatable(ctx, err) && (!cryptoki.Refused(err) || g.differences.Crowded && isAny(err, crowded))
 }
 
-// crowded are answers about the template which are not always about it where several generate at the same time
+// crowded are answers about the template that may not be about it where several generate at the same time
 // (quirk.Differences.Crowded).
 var crowded = []error{
 	cryptoki.CKR_TEMPLATE_INCONSISTENT, cryptoki.CKR_TEMPLATE_INCOMPLETE,
@@ -145,8 +145,8 @@ func isAny(err error, codes []error) bool {
 	return slices.ContainsFunc(codes, func(code error) bool { return errors.Is(err, code) })
 }
 
-// free is an *object.ExistsError where a key object of any type has the ID. It looks at the token itself: some tokens
-// silently replace a key of the same ID, so that an absence in a snapshot will not do.
+// free is an *object.ExistsError where a key object of any type has the ID. It searches the token itself, since the
+// snapshot may be old, and some tokens silently replace a key of the same ID.
 func (t *Token) free(ctx context.Context, id []byte) error {
 	objects, err := t.find(ctx, id)
 	if err != nil {
@@ -158,7 +158,7 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 	return nil
 }
 
-// attempt makes the key once, the first time beside others, then alone. What is not accepted is destroyed.
+// attempt makes the key once: the first time beside others, later alone. It destroys what it does not accept.
 func (g generation) attempt(ctx, settle context.Context, try int) (object.Key, Holding, error) {
 	weight := int64(1)
 	if try > 1 {
@@ -192,19 +192,19 @@ func (g generation) attempt(ctx, settle context.Context, try int) (object.Key, H
 	return object.Key{}, holds, err
 }
 
-// birth is what one call of C_GenerateKeyPair or C_GenerateKey, and a look at what it made, has brought.
+// birth is what one call of C_GenerateKeyPair or C_GenerateKey has made, and what a look at it showed.
 type birth struct {
 	failure error             // of the call
 	handles []cryptoki.Object // of the new objects, where there is no failure
 	trouble error             // of the look
-	age     int               // the pool's when the call was made
+	age     int               // of the pool when the call was made
 	ours    []object.Object   // the new objects; none where they could not be read
 	key     object.Key        // of them
-	proven  bool              // the key is what was asked for, one key, and the only one of its ID
+	proven  bool              // the key is as asked for, its halves belong together, and no other key has its ID
 }
 
-// beget has the token make the key, and looks at it in the same session, where its handles mean it for certain. Whatever is
-// not plain sailing is left to the caller.
+// beget has the token make the key. It looks at the key in the same session, where the new handles are certain. If
+// anything is not as it should be, the caller goes on.
 func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 	public, private := g.template.Attributes(g.spec, g.differences)
 	if b.failure = g.generating.Acquire(ctx, weight); b.failure != nil {
@@ -246,8 +246,9 @@ func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 	return b
 }
 
-// look reads the new objects, by their ID where others may have chosen the same, so that one search shows both what was
-// made and what stands beside it; and proves the key. Its error says that the session may be of no use any more.
+// look reads the new objects and proves the key. If others may have chosen the same ID, it searches for the ID, so
+// that one search shows both the new objects and those beside them. An error says that the session may not be usable
+// any more.
 func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
 	var found []object.Object
 	var err error
@@ -290,7 +291,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 	return nil
 }
 
-// split parts what was found into the new objects, by their handles, and others.
+// split separates the new objects, by their handles, from others.
 func (g generation) split(found []object.Object, handles []cryptoki.Object) (ours, others []object.Object) {
 	for _, o := range found {
 		if slices.Contains(handles, o.Handle) {
@@ -303,13 +304,13 @@ func (g generation) split(found []object.Object, handles []cryptoki.Object) (our
 	return ours, others
 }
 
-// mayBeOurs says that an object behind a new handle has the new ID, or has lost it.
+// mayBeOurs says that an object behind a new handle has the new ID, or no ID any more.
 func (g generation) mayBeOurs(o object.Object) bool {
 	return len(o.ID) == 0 || bytes.Equal(o.ID, g.template.ID)
 }
 
-// aftermath looks what a failed generation left: a whole key is adopted, half of one is cleared away. objects are those of
-// a whole key that fits the template, where err is nil.
+// aftermath deals with what a failed generation left: it adopts a whole key, and clears half a key away. If err is
+// nil, objects are those of a whole key that fits the template.
 func (g generation) aftermath(ctx context.Context, cause error) (objects []object.Object, holds Holding, err error) {
 	objects, holds = g.left(ctx, cause)
 	if holds == HoldsKey {
@@ -330,19 +331,19 @@ func (g generation) left(ctx context.Context, cause error) (objects []object.Obj
 		return nil, HoldsUnknown
 	}
 	half := func() bool { return len(objects) > 0 && len(objects) < len(g.spec.Classes) }
-	if half() { // perhaps someone is just about to make the other half
+	if half() { // someone may be making the other half right now
 		time.Sleep(min(100*time.Millisecond, session.SettleTime/4))
 		if objects, err = g.find(ctx, g.template.ID); err != nil {
 			return nil, HoldsUnknown
 		}
 	}
-	torn := slices.ContainsFunc(objects, func(o object.Object) bool { return o.Err != nil })
+	malformed := slices.ContainsFunc(objects, func(o object.Object) bool { return o.Err != nil })
 	switch {
 	case len(objects) == 0:
 		return nil, HoldsNothing
-	case torn && g.chosen:
+	case malformed && g.chosen:
 		return nil, HoldsUnknown // somebody may be writing it
-	case torn:
+	case malformed:
 		return nil, g.wipe(ctx, g.spec, g.template.ID)
 	case g.isOurs(objects):
 		return objects, HoldsKey
@@ -352,17 +353,17 @@ func (g generation) left(ctx context.Context, cause error) (objects []object.Obj
 	return nil, HoldsOther
 }
 
-// isOurs says that the objects are those of just the key that was asked for.
+// isOurs says that the objects are exactly those of the key that was asked for.
 func (g generation) isOurs(objects []object.Object) bool {
 	_, problems := g.template.Read(g.spec, objects)
 	return len(problems) == 0 && len(objects) == len(g.spec.Classes)
 }
 
-// readBackTries is how often the new objects are read back where that fails: a key that is whole is destroyed for it, and a
-// module may fail to read an object now and then while others are made.
+// readBackTries is how often the new objects are read back at most. A module may sometimes fail to read an object
+// while others are made, and a key that cannot be read back is destroyed.
 const readBackTries = 3
 
-// readBack reads the new objects by their handles, and by their ID where the handles died with a session.
+// readBack reads the new objects by their handles, or by their ID where the handles died with a session.
 func (g generation) readBack(ctx context.Context, b birth) ([]object.Object, Holding, error) {
 	var objects, found []object.Object
 	var err, findErr error
@@ -395,7 +396,7 @@ func (g generation) readBack(ctx context.Context, b birth) ([]object.Object, Hol
 	if !g.chosen {
 		wiped = g.wipe(ctx, g.spec, g.template.ID)
 	}
-	// What is there, and cannot be seen, is not made again.
+	// Objects that may be there although no search shows them must not be made again.
 	unseen := g.differences.Torn && cryptoki.InvalidHandle(err) && len(found) == 0
 	switch {
 	case clearErr != nil || unseen:
@@ -404,7 +405,7 @@ func (g generation) readBack(ctx context.Context, b birth) ([]object.Object, Hol
 		return nil, wiped, err
 	}
 	found, findErr = g.find(ctx, g.template.ID)
-	// Of an ID that others may have chosen too, what has the new handles is ours for certain.
+	// Others may have chosen the ID too. The objects with the new handles are certainly ours.
 	ours, _ := g.split(found, b.handles)
 	switch {
 	case findErr != nil || len(ours) == 0 && len(found) > 0:
@@ -415,7 +416,7 @@ func (g generation) readBack(ctx context.Context, b birth) ([]object.Object, Hol
 	return nil, g.discard(ctx, ours), err
 }
 
-// accept makes a key of the new objects, if they are what was asked for and nobody else's stand beside them.
+// accept makes a key of the new objects, if they are what was asked for and no other objects have the ID.
 func (g generation) accept(ctx context.Context, made []object.Object) (object.Key, error) {
 	if g.chosen {
 		if err := g.contend(ctx, made); err != nil {
@@ -424,7 +425,7 @@ func (g generation) accept(ctx context.Context, made []object.Object) (object.Ke
 	}
 	key, problems := g.template.Read(g.spec, made)
 	for try := 1; len(problems) > 0 && try < readBackTries; try++ {
-		found, err := g.find(ctx, g.template.ID) // a key is not destroyed for one look at it
+		found, err := g.find(ctx, g.template.ID) // one look is not enough to destroy a key
 		if err == nil && g.isOurs(found) {
 			key, problems = g.template.Read(g.spec, found)
 		}
@@ -436,7 +437,7 @@ func (g generation) accept(ctx context.Context, made []object.Object) (object.Ke
 	if err == nil || !cryptoki.InvalidHandle(err) {
 		return proven, err
 	}
-	// The handles died with the sessions that were lost: the key is looked up again.
+	// The handles died with the sessions that were lost, so the key is searched for again.
 	found, findErr := g.find(ctx, g.template.ID)
 	again, problems := g.template.Read(g.spec, found)
 	if findErr != nil || len(problems) > 0 || len(found) != len(made) || !slices.EqualFunc(key.Objects(), again.Objects(), object.SameObject) {
@@ -445,7 +446,7 @@ func (g generation) accept(ctx context.Context, made []object.Object) (object.Ke
 	return g.prove(ctx, again)
 }
 
-// prove proves a new key by its use, and gives it with its fingerprint.
+// prove proves a new key by an operation, and gives it with its fingerprint.
 func (g generation) prove(ctx context.Context, key object.Key) (object.Key, error) {
 	result, refusal, err := g.operate(ctx, key)
 	if err = judge(key, result, refusal, err); err != nil {
@@ -454,12 +455,13 @@ func (g generation) prove(ctx context.Context, key object.Key) (object.Key, erro
 	return g.Fingerprinted(ctx, key)
 }
 
-// Two who make the same ID at the same time both find it free: a token has no way to reserve an ID. But each
-// looks again once its own pair is there, so that at least the later one sees the other's. Whoever sees a
-// pair of a greater fingerprint beside its own gives way at once. Whoever sees a lesser one waits for it to
-// give way, and gives way itself where it does not: the other has looked before, and has kept its pair.
-// So never do both keep theirs, and both lose only where one of them stood still for raceTime, or where keys
-// have no fingerprint that shows: then everyone gives way.
+// Two processes that make the same ID at the same time both find it free: a token has no way to reserve an ID. But
+// each looks again once its own key is there, so that at least the later one sees the other's key. Who sees a key with
+// a greater fingerprint than its own gives way at once. Who sees a key with a smaller one waits until that is gone. If
+// it stays, the other has looked before and has kept its key, so this one gives way.
+//
+// So two never both keep theirs. Both lose only if one of them stood still for raceTime, or if the keys show no
+// fingerprint: then everyone gives way.
 const (
 	raceTime = 3 * time.Second
 	racePoll = 50 * time.Millisecond
@@ -467,7 +469,7 @@ const (
 
 func (g generation) contend(ctx context.Context, made []object.Object) error {
 	id := g.template.ID
-	mine := "" // of what cannot be told, everyone gives way
+	mine := "" // without a fingerprint, everyone gives way
 	for _, o := range made {
 		if o.Class == g.spec.Classes[len(g.spec.Classes)-1] {
 			mine = g.spec.Fingerprint(o)
@@ -506,7 +508,7 @@ func (g generation) contend(ctx context.Context, made []object.Object) error {
 	}
 }
 
-// yields says that a key of the fingerprint gives way to a rival, which is of the same type.
+// yields says that a key with the fingerprint mine gives way to a rival of the same type.
 func (g generation) yields(mine string, rival object.Object) bool {
 	theirs := g.spec.Fingerprint(rival)
 	if g.spec.Alone() {
@@ -515,10 +517,10 @@ func (g generation) yields(mine string, rival object.Object) bool {
 	return rival.Class == cryptoki.CKO_PUBLIC_KEY && theirs > mine
 }
 
-// write lets an operation make, move or destroy objects. It looks at the token itself before: what another process has
-// written is not in the snapshot.
+// write waits until an operation may make, move or destroy objects. If another process has written meanwhile, it drops
+// the snapshot.
 func (t *Token) write(ctx context.Context) (leave func(), err error) {
-	leave, othersWrote, err := t.writers.Enter(ctx)
+	leave, othersWrote, err := t.processLock.Enter(ctx)
 	if err != nil {
 		return nil, err
 	}

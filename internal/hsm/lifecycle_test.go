@@ -104,7 +104,7 @@ func TestGenerateRefusesATakenID(t *testing.T) {
 	}
 	k.Tool(t, "--keygen", "--key-type", "aes:16", "--id", "5345", "--label", "secret")
 	if _, err := open(t, k).Generate(context.Background(), small("SE", "third")); !errors.Is(err, object.ErrExists) {
-		t.Errorf("an ID that a secret key bears: got %v", err)
+		t.Errorf("an ID that a secret key has: got %v", err)
 	}
 	pair, err := token.Key(context.Background(), object.Ref{ID: []byte("taken")})
 	if err != nil || pair.Fingerprint() != first.Fingerprint() {
@@ -186,8 +186,8 @@ func TestDestroy(t *testing.T) {
 	}
 }
 
-// TestWhatOthersMadeIsFoundBesideTheSnapshot: a snapshot knows nothing of what other processes do, and is no proof of an
-// absence.
+// TestWhatOthersMadeIsFoundBesideTheSnapshot has another process make a key: a snapshot does not show it, so it proves
+// no absence.
 func TestWhatOthersMadeIsFoundBesideTheSnapshot(t *testing.T) {
 	k := hsmtest.New(t)
 	ctx := context.Background()

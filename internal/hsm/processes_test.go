@@ -95,8 +95,8 @@ func command(o order) *exec.Cmd {
 	return cmd
 }
 
-// vital are the calls that matter to each kind of key: at those alone a process is killed, or hangs, that handles another
-// kind than the first.
+// vital are the calls that matter to each kind of key. For kinds of key other than the first, a process is killed, or
+// hangs, only at these.
 var vital = []string{
 	"C_GenerateKeyPair", "C_GenerateKey", "C_SignInit", "C_Sign", "C_Verify", "C_Encrypt", "C_Decrypt", "C_DeriveKey", "C_SetAttributeValue", "C_DestroyObject",
 }
@@ -145,7 +145,7 @@ func TestAProcessIsKilledAtEveryCall(t *testing.T) {
 	}
 }
 
-// killing is what came of the crashes of processes.
+// killing counts what became of processes that were killed.
 type killing struct {
 	*world
 	crashes, clean, advised int

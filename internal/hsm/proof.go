@@ -18,7 +18,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// methods make the proofs: that the two halves of a pair belong together, or that a secret key undoes what it does.
+// methods make the proofs: that the halves of a pair belong together, or that a secret key decrypts what it encrypts
+// or verifies what it signs.
 var methods = map[object.Method]func(context.Context, *cryptoki.Session, object.Key) error{
 	object.SignRSA: proveRSASignature, object.DecryptRSA: proveRSADecryption,
 	object.SignECDSA: proveECDSA, object.SignEdDSA: proveEdDSA, object.AgreeECDH: proveAgreement,
@@ -26,8 +27,8 @@ var methods = map[object.Method]func(context.Context, *cryptoki.Session, object.
 	object.HMACSHA256: proveMAC(cryptoki.CKM_SHA256_HMAC), object.HMACSHA1: proveMAC(cryptoki.CKM_SHA_1_HMAC),
 }
 
-// proofText is what proofs sign: a fixed text of this provider's own, which names the key. A signature over
-// anything random could later be taken for a signature over something else.
+// proofText is what proofs sign: a fixed text of this provider, with the key's ID. Somebody could later pass off a
+// signature over random bytes as a signature over something else.
 func proofText(key object.Key) []byte {
 	if key.PublicKey == nil {
 		return fmt.Appendf(nil, "terraform-provider-hsm: the secret key %s verifies what it signs", object.FormatID(key.ID))
@@ -35,16 +36,17 @@ func proofText(key object.Key) []byte {
 	return fmt.Appendf(nil, "terraform-provider-hsm: the two halves of key pair %s belong together", object.FormatID(key.ID))
 }
 
-// errDisproved: the operation went through, and its result is another key's.
-var errDisproved = errors.New("the proof has failed")
+// errDisproved: the operation succeeded, but its result belongs to another key.
+var errDisproved = errors.New("the test of the key has failed")
 
-// unproven is the problem of halves that cannot be shown to be one key.
-const unproven = "that the two halves belong together cannot be proven: the private half shows nothing of its key, and the token offers no operation that its usage allows"
+// unproven says that nothing shows that two halves are one key.
+const unproven = "nothing can prove that the two halves belong together: the private half shows nothing of its key, " +
+	"and the token offers no operation that its usage allows"
 
-// judge says what a proof of a new key shows: nothing is wrong with it where the halves belong together, by an operation,
-// or by what the private half shows of its key where the token offers none. A key that is one object has no halves that
-// could be of two keys: where its usage allows no operation, or the token offers none, it is taken for what its attributes
-// say. Errors: *VerifyError, or the given failure.
+// judge says what the proof of a new key means. The key is good where the operation shows that the halves belong
+// together. Where the token offers no operation, it is good if the private half shows that it belongs to the public
+// one. A secret key has no halves: where its usage allows no operation, or the token offers none, it is what its
+// attributes say. Errors: *VerifyError, or the given failure.
 func judge(key object.Key, result object.Verdict, refusal, err error) error {
 	switch {
 	case err != nil || result == object.Same:
@@ -59,8 +61,8 @@ func judge(key object.Key, result object.Verdict, refusal, err error) error {
 	return &VerifyError{Problems: []string{unproven}}
 }
 
-// operate makes the first proof that the key's usage allows and the token offers: undecided where there is none, with
-// what the token said of those that it refused.
+// operate makes the first proof that the key's usage allows and the token offers. The result is Undecided where there
+// is none; refusal is then what the token said to those that it refused.
 func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verdict, refusal, err error) {
 	return proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
 		return t.reader.Read(ctx, func(s *cryptoki.Session) error {
@@ -72,7 +74,7 @@ func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verd
 	})
 }
 
-// proveBy is operate, with the making of a proof left to do.
+// proveBy is operate, but do runs each proof.
 func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Session, object.Key) error) error) (result object.Verdict, refusal, err error) {
 	for _, p := range key.Spec().Proofs {
 		if !key.Usage.Has(p.Usage) {
@@ -87,20 +89,20 @@ func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Sessi
 		case !notOffered(err):
 			return object.Undecided, nil, err
 		}
-		refusal = errors.Join(refusal, err) // this token lacks the mechanism, or some part of it
+		refusal = errors.Join(refusal, err) // this token lacks the mechanism, or a part of it
 	}
 	return object.Undecided, refusal, nil
 }
 
-// Fingerprinted gives the key with its fingerprint. That of a secret key is computed where the token does not show it, if
-// the key's usage allows it and the token offers it. Errors: the token's failure.
+// Fingerprinted gives the key with its fingerprint. It computes the check value of a secret key that does not show it,
+// if the key's usage allows that and the token offers it. Errors: the token's failure.
 func (t *Token) Fingerprinted(ctx context.Context, key object.Key) (object.Key, error) {
 	if !computes(key) {
 		return key, nil
 	}
 	var value []byte
 	err := t.reader.Read(ctx, func(s *cryptoki.Session) (err error) {
-		// The value of another key would vouch for it.
+		// The check value of another key would pass for the key's own.
 		if _, err = t.reader.Confirm(ctx, s, key.Private.Handle, session.Is(*key.Private)); err == nil {
 			value, err = aesCheckValue(ctx, s, key.Private.Handle)
 		}
@@ -109,12 +111,12 @@ func (t *Token) Fingerprinted(ctx context.Context, key object.Key) (object.Key, 
 	return checked(key, value, err)
 }
 
-// computes says that the key's fingerprint is to be computed.
+// computes says that the key's fingerprint must be computed.
 func computes(key object.Key) bool {
 	return key.Fingerprint() == "" && key.Spec().Computes && key.Usage.Has(object.Encrypt)
 }
 
-// checked gives the key with a check value, or without one where the token does not offer to compute it.
+// checked gives the key with its check value, or without one where the token does not offer to compute it.
 func checked(key object.Key, value []byte, err error) (object.Key, error) {
 	switch {
 	case err == nil:
@@ -125,27 +127,28 @@ func checked(key object.Key, value []byte, err error) (object.Key, error) {
 	return key, nil
 }
 
-// fingerprinter is Fingerprinted for package object.
+// fingerprinter is Fingerprinted in the form that package object wants.
 func (t *Token) fingerprinter(ctx context.Context) object.Fingerprinter {
 	return func(key object.Key) (object.Key, error) { return t.Fingerprinted(ctx, key) }
 }
 
-// notOffered says that the token answered that it does not do this with the key, or only after a login of the key's own.
+// notOffered says that the token answered that it does not do this with the key, or only after a login for that key.
 func notOffered(err error) bool {
 	return cryptoki.Refused(err) || errors.Is(err, cryptoki.CKR_USER_NOT_LOGGED_IN)
 }
 
-// Prove makes sure that the halves of a pair belong together where their attributes do not show it, as on
-// tokens whose private halves have no CKA_EC_POINT: those are one pair by their ID alone. proven is false where the
-// token offers no operation that the pair's usage allows. Errors: *object.MalformedError where the halves do not belong
-// together, or the token's failure.
-func (t *Token) Prove(ctx context.Context, pair object.Key) (proven bool, err error) {
-	if pair.Belong() == object.Same {
+// Prove makes sure that the halves of a pair belong together where their attributes do not show it. On tokens whose
+// private halves have no CKA_EC_POINT, only their ID makes them a pair. proven is false where the token offers no
+// operation that the key's usage allows. Errors: *object.MalformedError where the halves do not belong together, or
+// the token's failure.
+func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err error) {
+	if key.Belong() == object.Same {
 		return true, nil
 	}
-	result, _, err := t.operate(ctx, pair)
+	result, _, err := t.operate(ctx, key)
 	if result == object.Different {
-		err = &object.MalformedError{Object: pair.Private.Name(), Err: fmt.Errorf("it does not belong together with the other half of its ID, the %s", pair.Public.Name())}
+		err = &object.MalformedError{Object: key.Private.Name(), Err: fmt.Errorf("it does not belong together with "+
+			"the other half that has its ID, the %s", key.Public.Name())}
 	}
 	return result == object.Same, err
 }
@@ -153,7 +156,7 @@ func (t *Token) Prove(ctx context.Context, pair object.Key) (proven bool, err er
 // sha256Prefix is the DER of DigestInfo before a SHA-256 digest (RFC 8017, 9.2).
 var sha256Prefix = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
 
-// proveRSASignature verifies here what the private half signs (RSASSA-PKCS1-v1_5 with SHA-256).
+// proveRSASignature verifies what the private half signs (RSASSA-PKCS1-v1_5 with SHA-256).
 func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	digest := sha256.Sum256(proofText(pair))
 	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, pair.Private.Handle, append(bytes.Clone(sha256Prefix), digest[:]...))
@@ -166,7 +169,7 @@ func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair object.Key
 	return nil
 }
 
-// proveRSADecryption decrypts in the token what is encrypted here (RSAES-OAEP).
+// proveRSADecryption has the token decrypt what is encrypted here (RSAES-OAEP).
 func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
@@ -185,13 +188,13 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Ke
 	return nil
 }
 
-// proveECDSA verifies here what the private half signs (ECDSA with SHA-256, whatever the curve).
+// proveECDSA verifies what the private half signs (ECDSA with SHA-256, on every curve).
 func proveECDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	digest := sha256.Sum256(proofText(pair))
 	return proveSignature(ctx, s, pair, cryptoki.CKM_ECDSA, digest[:])
 }
 
-// proveEdDSA verifies here what the private half signs (Ed25519 itself, with neither a context nor a digest before it).
+// proveEdDSA verifies what the private half signs (plain Ed25519, with neither a context nor a digest before it).
 func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	return proveSignature(ctx, s, pair, cryptoki.CKM_EDDSA, proofText(pair))
 }
@@ -207,8 +210,8 @@ func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, m
 	return nil
 }
 
-// proveAgreement has the token agree on a secret with a key pair made here (ECDH), and reads it. The secret protects
-// nothing, and is a session object, which dies with the session at the latest.
+// proveAgreement has the token agree on a secret with a key pair that is made here (ECDH), and reads the secret. The
+// secret protects nothing. It is a session object, which dies with the session at the latest.
 func proveAgreement(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	point, secret, err := publickey.Agree(pair.PublicKey)
 	if err != nil {
@@ -227,7 +230,7 @@ func proveAgreement(ctx context.Context, s *cryptoki.Session, pair object.Key) e
 		if _, hangs := errors.AsType[*cryptoki.HangError](left); hangs {
 			return left
 		}
-		// Whatever the code, the session is to be closed, and the secret with it.
+		// Whatever the code says, the session must be closed, and the secret with it.
 		_ = s.Abandon(fmt.Errorf("the secret is left in the session: %s", left.Error()))
 	}
 	value, ok := shown[cryptoki.CKA_VALUE]
@@ -242,7 +245,7 @@ func proveAgreement(ctx context.Context, s *cryptoki.Session, pair object.Key) e
 	return nil
 }
 
-// proveCipher has the key decrypt what it has encrypted (a block of AES by itself, CKM_AES_ECB).
+// proveCipher has the key decrypt what it has encrypted (one AES block, CKM_AES_ECB).
 func proveCipher(ctx context.Context, s *cryptoki.Session, key object.Key) error {
 	ecb, block := cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, []byte("terraform-pr-hsm")
 	sealed, err := s.Encrypt(ctx, ecb, key.Private.Handle, block)
@@ -274,14 +277,16 @@ func proveMAC(mechanism cryptoki.MechanismType) func(context.Context, *cryptoki.
 	}
 }
 
-// checkValueLength is how much of a block of AES its check value is, in bytes (PKCS#11 v2.40, 4.10.2, CKA_CHECK_VALUE).
+// checkValueLength is how many bytes of an AES block are its check value (PKCS#11 v2.40, 4.10.2, CKA_CHECK_VALUE).
 const checkValueLength = 3
 
-// aesCheckValue encrypts a block of zeros. The rest of what comes of it is forgotten: GCM keeps it secret.
+// aesCheckValue encrypts a block of zeros. It forgets all of the result but the check value: GCM keeps the rest
+// secret.
 func aesCheckValue(ctx context.Context, s *cryptoki.Session, key cryptoki.Object) ([]byte, error) {
 	sealed, err := s.Encrypt(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, key, make([]byte, 16))
 	if err == nil && len(sealed) != 16 {
-		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key, Problem: fmt.Sprintf("a block of AES that is encrypted has %d bytes", len(sealed))}
+		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key,
+			Problem: fmt.Sprintf("an encrypted AES block has %d bytes", len(sealed))}
 	}
 	if err != nil {
 		return nil, err

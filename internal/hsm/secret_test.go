@@ -92,7 +92,7 @@ func TestSecretKeysThatCannotBe(t *testing.T) {
 		{secretKey(object.Generic, 129, object.Sign, "2"), "whole bytes"},
 		{secretKey(object.Generic, 64, object.Sign, "3"), "from 128 to 4096 bits"},
 		{secretKey(object.Generic, 256, object.Sign|object.Encrypt, "4"), "generic keys are for sign, verify, not for encrypt"},
-		{secretKey("des", 64, object.Encrypt, "5"), `there are no keys of the type "secret" "des"`},
+		{secretKey("des", 64, object.Encrypt, "5"), `there is no key type "secret" "des"`},
 	} {
 		if _, err := token.Generate(context.Background(), c.tmpl); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s of %d bits: %v", c.tmpl.Kind, c.tmpl.Bits, err)
@@ -103,7 +103,8 @@ func TestSecretKeysThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestTheBoundsOfAESKeysAreInBytes holds sizes against what tokens say, some in bytes, as PKCS#11 has it, some in bits.
+// TestTheBoundsOfAESKeysAreInBytes compares sizes with the bounds that tokens give, some in bytes, as PKCS#11 has it,
+// some in bits.
 func TestTheBoundsOfAESKeysAreInBytes(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
@@ -178,7 +179,7 @@ func TestTheCheckValueIsOpenSSLs(t *testing.T) {
 	}
 }
 
-// TestAnotherSecretKeyBehindAnIDIsLeftAlone has the check value tell keys apart, shown or computed.
+// TestAnotherSecretKeyBehindAnIDIsLeftAlone tells keys apart by their check values, shown or computed.
 func TestAnotherSecretKeyBehindAnIDIsLeftAlone(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
 	k := hsmtest.New(t)
@@ -268,7 +269,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 		"extractable":                  {aes, lie(secret, set(cryptoki.CKA_EXTRACTABLE, []byte{1})), "CKA_EXTRACTABLE of the secret key is true"},
 		"one that may wrap":            {aes, lie(secret, set(cryptoki.CKA_WRAP, []byte{1})), "CKA_WRAP of the secret key is true"},
 		"one that may not decrypt":     {aes, lie(secret, set(cryptoki.CKA_DECRYPT, []byte{0})), "CKA_DECRYPT of the secret key is false"},
-		"one that decrypts to another": {aes, answer("C_Decrypt", flip), "does not undo"},
+		"one that decrypts to another": {aes, answer("C_Decrypt", flip), "does not decrypt what it has encrypted"},
 		"one that verifies nothing":    {mac, hsmtest.Fault{Function: "C_Verify", Code: cryptoki.CKR_SIGNATURE_INVALID}, "does not verify"},
 		"one whose MAC is another's":   {mac, answer("C_Sign", flip), "does not verify"},
 	}) {
@@ -287,7 +288,7 @@ func TestASecretKeyThatIsNotWhatWasAskedForIsDestroyed(t *testing.T) {
 	}
 }
 
-// TestATokenThatOffersNoProofKeepsSecretKeys: such a key is what its attributes say.
+// TestATokenThatOffersNoProofKeepsSecretKeys makes keys that nothing can prove: they are what their attributes say.
 func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
@@ -310,8 +311,8 @@ func TestATokenThatOffersNoProofKeepsSecretKeys(t *testing.T) {
 	}
 }
 
-// TestARaceForASecretKeysID has another make a key of the same ID right after ours: whoever has the greater check value
-// keeps theirs, and where none shows, we give way. Never is the other's destroyed.
+// TestARaceForASecretKeysID has somebody else make a key of the same ID right after ours. The key with the greater
+// check value stays. Where a key shows none, we give way. The other key is never destroyed.
 func TestARaceForASecretKeysID(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
 	least, greatest := []byte{0, 0, 0}, []byte{0xff, 0xff, 0xff}
@@ -355,7 +356,7 @@ func TestARaceForASecretKeysID(t *testing.T) {
 	}
 }
 
-// TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone has a key take another's place that shows no check value to tell it by.
+// TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone has another key take a key's place. Neither shows a check value.
 func TestASecretKeyOfAnotherTypeOrLengthIsLeftAlone(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
@@ -395,7 +396,7 @@ func TestAnotherSecretKeyThatShowsItselfAfterAChangeIsPutBack(t *testing.T) {
 	}
 }
 
-// TestSecretKeysThatShowNothingAreFoundByTheirCheckValues has them share an ID, or bear another.
+// TestSecretKeysThatShowNothingAreFoundByTheirCheckValues has several keys share an ID, and one with another ID.
 func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.SecretKeys, hsmtest.OtherEyes)
 	k, faults := hsmtest.New(t), &hsmtest.Faults{}
@@ -409,7 +410,7 @@ func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	}
 	nobody := func([]byte) bool { return false }
 	for range 2 { // the second time costs nothing
-		key, found, err := token.Whereabouts(ctx, ref, nobody)
+		key, found, err := token.KeyByFingerprint(ctx, ref, nobody)
 		if err != nil || !found || key.Label != "first" {
 			t.Errorf("it is %s (%t), %v", describe(key), found, err)
 		}
@@ -417,10 +418,10 @@ func TestSecretKeysThatShowNothingAreFoundByTheirCheckValues(t *testing.T) {
 	before := faults.Count("")
 	longer := ref
 	longer.Bits = 256
-	if _, found, err := token.Whereabouts(ctx, longer, nobody); err != nil || found {
+	if _, found, err := token.KeyByFingerprint(ctx, longer, nobody); err != nil || found {
 		t.Errorf("one of another length: %t, %v", found, err)
 	}
-	if _, found, err := token.Whereabouts(ctx, ref, func([]byte) bool { return true }); err != nil || found {
+	if _, found, err := token.KeyByFingerprint(ctx, ref, func([]byte) bool { return true }); err != nil || found {
 		t.Errorf("one that is skipped: %t, %v", found, err)
 	}
 	if n := faults.Count("") - before; n != 0 {

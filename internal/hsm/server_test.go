@@ -87,7 +87,7 @@ func TestTheServerIsKilled(t *testing.T) {
 			continue
 		}
 		if _, err := again.Generate(context.Background(), small(id, "label")); err != nil {
-			// Half a pair is what a server can leave that dies in the middle of C_GenerateKeyPair.
+			// A server that dies in the middle of C_GenerateKeyPair may leave half a pair.
 			if _, err := again.Destroy(context.Background(), object.Ref{Type: object.RSA, ID: []byte(id)}); err != nil {
 				t.Errorf("key %d: %v", i, err)
 			}

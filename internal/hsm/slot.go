@@ -13,14 +13,14 @@ import (
 // Slot is a slot of a module, with the token that is in it.
 type Slot struct {
 	ID    uint
-	Info  *cryptoki.SlotInfo  // nil where Err is why it could not be asked
-	Token *cryptoki.TokenInfo // nil where there is none, or where Err is why it could not be asked
+	Info  *cryptoki.SlotInfo  // nil where Err says why it could not be read
+	Token *cryptoki.TokenInfo // nil where there is none, or where Err says why it could not be read
 	Err   error
 }
 
-// Slots describes every slot of the module that the Config names, by slot ID, be there a token in it or not. It uses
-// nothing else of the Config but the hooks, and opens no session. A slot that does not answer has its error with it
-// and hides no other. Errors: *LibraryError, or the module's failure to list its slots.
+// Slots describes every slot of the module that the Config names, by slot ID, with or without a token. It uses nothing
+// else of the Config but the hooks, and opens no session. A slot that does not answer has an Err, and the others are
+// still shown. Errors: *LibraryError, or the module's failure to list its slots.
 func Slots(ctx context.Context, c Config) ([]Slot, error) {
 	module, err := openModule(ctx, c)
 	if err != nil {
@@ -72,10 +72,10 @@ type Description struct {
 // Mechanism is what a token says of one mechanism.
 type Mechanism struct {
 	Type cryptoki.MechanismType
-	Info *cryptoki.MechanismInfo // nil where the token lists the mechanism and says no more of it
+	Info *cryptoki.MechanismInfo // nil where the token lists the mechanism, but does not describe it
 }
 
-// Words are the mechanism's flags, in the order of their bits: what it can do. Where Info is nil there are none.
+// Words are the mechanism's flags, in the order of their bits: what it can do. There are none where Info is nil.
 func (m Mechanism) Words() []string {
 	if m.Info == nil {
 		return []string{}
@@ -83,8 +83,8 @@ func (m Mechanism) Words() []string {
 	return m.Info.Words()
 }
 
-// Describe tells of the one token that the Config names. It opens no session, so that it takes no PIN. Errors: as
-// those of Open, or the module's failure.
+// Describe describes the one token that the Config names. It opens no session, so it needs no PIN. Errors: those of
+// Open, or the module's failure.
 func Describe(ctx context.Context, c Config) (Description, error) {
 	module, err := openModule(ctx, c)
 	if err != nil {

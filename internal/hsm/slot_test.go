@@ -60,8 +60,8 @@ func TestDescribingNeedsNoLogin(t *testing.T) {
 	}
 }
 
-// TestAMechanismThatTheTokenKnowsNothingOf lists, beside what the token lists, a vendor's mechanism, of which the
-// token says that it has none, and one twice.
+// TestAMechanismThatTheTokenKnowsNothingOf has the token list a mechanism twice, and a vendor's mechanism that it
+// cannot describe.
 func TestAMechanismThatTheTokenKnowsNothingOf(t *testing.T) {
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
@@ -85,9 +85,9 @@ func TestAMechanismThatTheTokenKnowsNothingOf(t *testing.T) {
 	}
 }
 
-// TestEveryCallOfADescriptionFails has each call fail with several codes: a description is whole, or an error that says
-// which call failed. A call that fails once is made again. Only a mechanism that the token lists and then says it has
-// not is shown without more.
+// TestEveryCallOfADescriptionFails has each call fail with several codes: a description is whole, or there is an error
+// that says which call failed. A call that fails once is repeated. Only a mechanism that the token lists but does not
+// have is shown without details.
 func TestEveryCallOfADescriptionFails(t *testing.T) {
 	k := hsmtest.New(t)
 	ctx := context.Background()
@@ -131,7 +131,7 @@ func TestASlotThatFailsHidesNoOther(t *testing.T) {
 	ctx := context.Background()
 	for name, c := range hsmtest.InOrder(map[string]struct {
 		function string
-		known    bool // what is told of the slot itself
+		told     bool // what is told of the slot itself
 	}{
 		"a slot":              {"C_GetSlotInfo", false},
 		"the token in a slot": {"C_GetTokenInfo", true},
@@ -154,7 +154,8 @@ func TestASlotThatFailsHidesNoOther(t *testing.T) {
 					continue
 				}
 				broken++
-				if !errors.Is(slot.Err, cryptoki.CKR_DEVICE_ERROR) || slot.Token != nil || (slot.Info != nil) != c.known {
+				if !errors.Is(slot.Err, cryptoki.CKR_DEVICE_ERROR) || slot.Token != nil ||
+					(slot.Info != nil) != c.told {
 					t.Errorf("slot %d: %+v", slot.ID, slot)
 				}
 			}

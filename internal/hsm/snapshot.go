@@ -11,25 +11,25 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// snapshot is the inventory of the whole token, as it was read in one go, kept up to date by the process's own writes.
-// Reads begin with direct searches; the snapshot is taken when those have cost what it would (see snapshotCost).
+// snapshot is the inventory of the whole token, read in one go and kept up to date with the process's own writes.
+// Reads begin with direct searches. The snapshot is taken when those have cost as much as it would (see snapshotCost).
 // Concurrent readers share one.
 type snapshot struct {
 	reader   *session.Reader
 	find     func(context.Context, []byte) ([]object.Object, error)
-	turn     chan struct{} // holds one value: whoever has it may search for the first time, count, or take
-	progress atomic.Int64  // counts what those whose turn it is get done
-	stalled  atomic.Int64  // the progress at which one was found to hang
+	turn     chan struct{} // holds one value; who has it may make the first search, count, or take the snapshot
+	progress atomic.Int64  // grows with each thing that the one with the turn gets done
+	stalled  atomic.Int64  // the progress at which the one with the turn was found to hang
 
 	mu        sync.Mutex
-	inventory *object.Inventory // nil where none is taken
+	inventory *object.Inventory // nil until the snapshot is taken
 	taking    bool
-	writes    []write // own writes since the taking began, to be made up for afterwards
-	dropped   bool    // since the taking began
+	writes    []write // own writes since the taking began, for the new inventory
+	dropped   bool    // drop was called since the taking began
 	cost      snapshotCost
 }
 
-// write is a write of our own: the objects of old are no more, those of now are there.
+// write is a write of this process: the objects of old are gone, those of now are there.
 type write struct{ old, now []object.Object }
 
 func newSnapshot(reader *session.Reader, find func(context.Context, []byte) ([]object.Object, error)) *snapshot {
@@ -39,8 +39,8 @@ func newSnapshot(reader *session.Reader, find func(context.Context, []byte) ([]o
 	return s
 }
 
-// lookup gives an inventory that has the objects of an ID: the snapshot, which is taken where that is due, or what the
-// first search has found. It is nil where the caller has to search: a search is cheaper, or the snapshot could not be had.
+// lookup gives an inventory that has the objects of an ID: the snapshot, which it takes if that is due, or what the
+// first search found. It is nil where the caller has to search, because a search is cheaper or the snapshot failed.
 func (s *snapshot) lookup(ctx context.Context, id []byte) (*object.Inventory, error) {
 	if inventory := s.taken(); inventory != nil {
 		return inventory, nil
@@ -48,7 +48,7 @@ func (s *snapshot) lookup(ctx context.Context, id []byte) (*object.Inventory, er
 	s.wait(1)
 	defer s.wait(-1)
 	if err := s.takeTurn(ctx); err != nil {
-		return nil, context.Cause(ctx) // nil where the one whose turn it is hangs, and ctx lasts
+		return nil, context.Cause(ctx) // nil where the one with the turn hangs and ctx has not ended
 	}
 	defer s.giveTurn()
 	if inventory := s.taken(); inventory != nil {
@@ -56,7 +56,7 @@ func (s *snapshot) lookup(ctx context.Context, id []byte) (*object.Inventory, er
 	}
 	switch s.next() {
 	case search:
-		// Nothing is known yet of what a search costs: the first is made before anyone decides.
+		// Nobody can decide before the first search shows what a search costs.
 		objects, err := s.find(ctx, id)
 		if err != nil {
 			return nil, err
@@ -78,7 +78,7 @@ func (s *snapshot) lookup(ctx context.Context, id []byte) (*object.Inventory, er
 	return inventory, nil
 }
 
-// errDear says that a snapshot is not worth what it would cost.
+// errDear says that the snapshot would cost more than it saves.
 var errDear = errors.New("a snapshot costs more than searches do")
 
 // all gives the inventory of the whole token.
@@ -101,9 +101,9 @@ func (s *snapshot) all(ctx context.Context) (*object.Inventory, error) {
 	return s.take(ctx, func(int, time.Duration) bool { return true })
 }
 
-// take reads the whole token, and makes up for what this process wrote in the meantime. It is kept unless a write failed
-// since it began; what was read is still as good as a search made then. Once the objects are listed, it asks whether to go
-// on, and gives errDear where that is not so. The caller has the turn.
+// take reads the whole token, and adds what this process wrote meanwhile. It keeps the result unless a write failed
+// meanwhile; even then, the result is as good as a search made at its start. Once the objects are listed, it asks goOn
+// whether to read them, and gives errDear if not. The caller has the turn.
 func (s *snapshot) take(ctx context.Context, goOn func(objects int, took time.Duration) bool) (*object.Inventory, error) {
 	s.mu.Lock()
 	s.taking, s.dropped, s.writes = true, false, nil
@@ -145,7 +145,7 @@ func (s *snapshot) taken() *object.Inventory {
 	return s.inventory
 }
 
-// wrote notes a write of our own.
+// wrote notes a write of this process.
 func (s *snapshot) wrote(old, now []object.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,15 +157,15 @@ func (s *snapshot) wrote(old, now []object.Object) {
 	}
 }
 
-// drop forgets everything, after a write that failed: what it touched is not known here.
+// drop forgets the snapshot, after a failed write: nobody knows which objects that changed.
 func (s *snapshot) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inventory, s.dropped = nil, true
 }
 
-// patience is how long the one whose turn it is may get nothing done before the others go their own way: it
-// hangs in the module, and nobody else is to hang with it.
+// patience is how long the one with the turn may get nothing done before the others stop waiting: it hangs in the
+// module, and they should not hang with it.
 const patience = 3 * time.Second
 
 var errStalled = errors.New("another read of the token hangs")
@@ -212,7 +212,7 @@ func (s *snapshot) counted(objects int, took time.Duration) {
 	s.cost.counted(objects, took)
 }
 
-// searched notes the cost of a direct search, which the rule weighs.
+// searched notes the cost of a direct search.
 func (s *snapshot) searched(took time.Duration, reads int, reading time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestSnapshotCost plays out lookups at known costs: whatever their number, what is spent is at most twice the cheaper
-// of searching always and of taking the snapshot at once, but for the first search and the count.
+// TestSnapshotCost simulates lookups with known costs. However many there are, they cost at most twice as much as the
+// cheaper of searching always and taking the snapshot at once, apart from the first search and the count.
 func TestSnapshotCost(t *testing.T) {
 	const ms = time.Millisecond
 	for name, c := range map[string]struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// TestWhatAFailedGenerationLeavesIsSweptAway has SoftHSM refuse a template when it has made the objects already, as it
-// refuses a good one now and then where several generate at the same time.
+// TestWhatAFailedGenerationLeavesIsSweptAway has SoftHSM refuse a template when it has already made the objects. It
+// sometimes refuses a good template like that, where several generate at the same time.
 func TestWhatAFailedGenerationLeavesIsSweptAway(t *testing.T) {
 	onSoftHSM(t)
 	refused := map[string]func(context.Context, *cryptoki.Session) error{
@@ -54,7 +54,7 @@ func TestWhatAFailedGenerationLeavesIsSweptAway(t *testing.T) {
 			if faults.Injected() != 1 {
 				t.Error("the generation did not fail")
 			}
-			// A sweep that fails leaves what it finds, and no key suffers for it.
+			// A sweep that fails leaves the blank objects there. No key is harmed.
 			faults.Inject(hsmtest.Fault{Function: "C_DestroyObject", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR})
 			faults.Inject(hsmtest.Fault{Function: function, Nth: 1, Do: func(context.Context, *cryptoki.Call, func() error) error {
 				return errors.Join(&cryptoki.Error{Function: function, Code: cryptoki.CKR_GENERAL_ERROR}, k.Session(refuse))

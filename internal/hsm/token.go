@@ -46,8 +46,8 @@ type Config struct {
 	Hooks       []cryptoki.Hook // stand around each call into the module
 }
 
-// Selector says which token is meant: all that is set must match one token. Slots come and go by number, so
-// a label or serial number is the better choice.
+// Selector says which token is meant: all that is set must match exactly one token. Slot numbers may change, so a
+// label or a serial number is the better choice.
 type Selector struct {
 	Label  *string
 	Serial *string
@@ -74,7 +74,7 @@ func (s Selector) String() string {
 
 func (s Selector) matches(i cryptoki.TokenInfo) bool {
 	if s == (Selector{}) {
-		return i.Has(cryptoki.CKF_TOKEN_INITIALIZED) // a blank token is nobody's choice
+		return i.Has(cryptoki.CKF_TOKEN_INITIALIZED) // nobody means a token that is not initialised
 	}
 	return (s.Label == nil || *s.Label == i.Label && i.Has(cryptoki.CKF_TOKEN_INITIALIZED)) &&
 		(s.Serial == nil || *s.Serial == i.Serial) && (s.Slot == nil || *s.Slot == i.Slot)
@@ -90,16 +90,16 @@ type Token struct {
 	reader      *session.Reader
 	snapshot    *snapshot
 	locks       session.IDLocks
-	writers     *softhsm.ProcessLock // nil where the token needs none
-	care        *softhsm.Care        // likewise
-	// mechanisms keeps what the token said: cryptoki.MechanismType -> mechanismAnswer.
+	processLock *softhsm.ProcessLock // nil where the token needs none
+	care        *softhsm.Care        // nil where the token needs none
+	// mechanisms keeps what the token said of its mechanisms: cryptoki.MechanismType -> mechanismAnswer.
 	mechanisms sync.Map
-	generating *semaphore.Weighted // one for each generation, all of it for one that wants to be alone
+	generating *semaphore.Weighted // each generation takes one; one that must be alone takes all
 }
 
-// Open loads the module (once a process) and finds the one token that the selector names. It does not log in:
-// that happens with the first operation, once a token a process. Errors: *LibraryError, *TokenError,
-// ErrTokenNotInitialized, or the module's failure.
+// Open loads the module (once a process) and finds the one token that the selector names. It does not log in: the
+// first operation does that, once a token and process. Errors: *LibraryError, *TokenError, ErrTokenNotInitialized, or
+// the module's failure.
 func Open(ctx context.Context, c Config) (*Token, error) {
 	var gate atomic.Pointer[softhsm.Gate] // nil until it is known whether the token needs one
 	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
@@ -128,7 +128,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		t.care = softhsm.NewCare(t.reader)
 	}
 	if t.differences.StaleView {
-		t.writers = softhsm.LockOf(info)
+		t.processLock = softhsm.LockOf(info)
 	}
 	t.snapshot = newSnapshot(t.reader, t.find)
 	return t, nil
@@ -146,7 +146,7 @@ func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 	return module, err
 }
 
-// selectToken looks at every slot with a token, steps over those that do not answer, and wants one match.
+// selectToken looks at every slot with a token, and wants exactly one match. It ignores slots that do not answer.
 func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (cryptoki.TokenInfo, error) {
 	slots, err := twice(ctx, func() ([]uint, error) { return m.GetSlotList(ctx, true) })
 	if err != nil {
@@ -177,24 +177,24 @@ func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (cryptoki.
 	return matches[0], nil
 }
 
-// tokenInfo asks twice where the first answer is a failure: it is a read.
+// tokenInfo asks once more if the first answer is a failure, since it only reads.
 func tokenInfo(ctx context.Context, m *cryptoki.Module, slot uint) (cryptoki.TokenInfo, error) {
 	return twice(ctx, func() (cryptoki.TokenInfo, error) { return m.GetTokenInfo(ctx, slot) })
 }
 
-// Close closes the token's sessions and gives the module back. Operations must have ended.
+// Close closes the token's sessions and gives the module back. All operations must have ended.
 func (t *Token) Close() error {
 	t.pool.Close()
 	return t.module.Close()
 }
 
-// CloseAll ends the process's use of all modules: the last thing before it exits. Nothing depends on it.
+// CloseAll ends the process's use of all modules, just before the process exits. Nothing depends on its success.
 func CloseAll() { cryptoki.CloseAll() }
 
 // Info describes the token as it was when it was opened.
 func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 
-// Command is a pkcs11-tool command line for this token, quoted for a shell. It holds no PIN: the tool asks.
+// Command is a pkcs11-tool command line for this token, quoted for a shell. It has no PIN: the tool asks for it.
 func (t *Token) Command(args ...string) string {
 	words := append([]string{"pkcs11-tool", "--module", t.library, "--token-label", t.info.Label, "--login"}, args...)
 	for i, w := range words {

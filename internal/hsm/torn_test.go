@@ -47,9 +47,9 @@ func files(t *testing.T) (paths []string) {
 	return paths
 }
 
-// tear takes an attribute out of an object's file, if the object is of the class, as SoftHSM 2.6.1 does where a search
-// reads the file while it is written: a number of the version, then each attribute with its type, its form and its
-// value, all numbers of 8 bytes.
+// tear removes an attribute from an object's file, if the object is of the class, as SoftHSM 2.6.1 does if a search
+// reads the file while it is written. The file has the number of its version, then for each attribute its type, its
+// form and its value. All numbers have 8 bytes.
 func tear(t *testing.T, path string, class uint, attribute cryptoki.AttributeType) bool {
 	t.Helper()
 	file, err := os.ReadFile(path)
@@ -168,7 +168,7 @@ func TestATornKeyThatIsNotClearedAway(t *testing.T) {
 						n, failed := objects(t, k), (*hsm.OperationError)(nil)
 						left := kind.objects()
 						if id == "" && function == "C_GetAttributeValue" {
-							left = 0 // what bears an ID of our making is destroyed unread
+							left = 0 // objects with a random ID of ours are destroyed unread
 						}
 						switch {
 						case torn != 1:
@@ -185,7 +185,8 @@ func TestATornKeyThatIsNotClearedAway(t *testing.T) {
 	}
 }
 
-// TestATornKeyIsNotGone tears a key that has been there: it is neither absent, nor half a pair, nor anybody's to destroy.
+// TestATornKeyIsNotGone tears a key that was there before. The key counts neither as absent nor as half a pair, and
+// nobody destroys it.
 func TestATornKeyIsNotGone(t *testing.T) {
 	onSoftHSM(t)
 	for _, name := range []string{"RSA", "AES"} {

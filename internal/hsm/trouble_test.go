@@ -116,7 +116,7 @@ func TestStatesOfThePIN(t *testing.T) {
 			if c.login != 0 {
 				faults.Inject(hsmtest.Fault{Function: "C_Login", Code: c.login})
 			}
-			// Of a PIN that the token took in an earlier test, the process would know that it is right.
+			// The process would know that a PIN is right if the token accepted it in an earlier test.
 			token := openWith(t, k, hsmtest.RandomPIN(), faults)
 			for range 3 {
 				if _, err := token.Key(context.Background(), object.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {
@@ -312,8 +312,8 @@ func hang(t *testing.T, function string, nth int, entered chan<- string) hsmtest
 	}}
 }
 
-// TestAModuleThatHangs hangs each call of each operation in turn, of kinds of key but the first each vital one, and
-// interrupts the operation.
+// TestAModuleThatHangs hangs each call of each operation in turn, and interrupts the operation. For kinds of key other
+// than the first, it hangs the vital calls only.
 func TestAModuleThatHangs(t *testing.T) {
 	everyOperation(t, func(t *testing.T, kind kind, op operation) {
 		if op.name == "change the ID" {
@@ -512,8 +512,9 @@ func TestAModuleThatLies(t *testing.T) {
 			if !strings.Contains(err.Error(), c.names) {
 				t.Errorf("the error does not name %s: %v", c.names, err)
 			}
-			unreadable, _ := unclassified(context.Background(), token)
-			if _, err := wholeKeys(context.Background(), token); err == nil && unreadable == 0 && c.names != "missing" && c.names != "belong together" && !strings.Contains(name, "another ID") {
+			count, _ := unclassified(context.Background(), token)
+			if _, err := wholeKeys(context.Background(), token); err == nil && count == 0 && c.names != "missing" &&
+				c.names != "belong together" && !strings.Contains(name, "another ID") {
 				t.Error("the set of all keys leaves it out silently")
 			}
 		})
@@ -562,7 +563,8 @@ func TestAModuleThatLiesAboutSearches(t *testing.T) {
 	}
 }
 
-// TestWhatDoesNotVerifyIsDestroyed makes keys through a module that lies about them just once they are made.
+// TestWhatDoesNotVerifyIsDestroyed makes keys through a module that lies about them from the moment when they are
+// made.
 func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	k := hsmtest.New(t)
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}

@@ -15,8 +15,8 @@ const (
 	Enc = "enc"
 )
 
-// algorithms are the algs of JOSE that go with a kind of key and a use; the first of a row is its default
-// (RFC 7518, 3.1 and 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864). secp256k1 and Ed25519 are for signatures alone.
+// algorithms are the algs of JOSE for a kind of key and a use. The first of a row is its default (RFC 7518, 3.1 and
+// 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864). Keys on secp256k1 and Ed25519 only sign.
 var algorithms = []struct {
 	kty, crv, use string // crv is "" for RSA
 	algs          []string
@@ -35,14 +35,15 @@ var algorithms = []struct {
 
 var ecdhES = []string{"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"}
 
-// Algorithms are the values of alg that fit a key, those of signatures first; the first of all is its default. There
-// are none for what is no public key of package publickey.
+// Algorithms are the values of alg that fit a key, those for signatures first; the first of all is the default. There
+// are none for what is not a public key of package publickey.
 func Algorithms(pub crypto.PublicKey) []string { return algs(pub, "") }
 
-// DefaultAlg is the alg of a key where none is asked for, by its use; use "" is [Sig]. RS256 and RSA-OAEP are RSA's:
-// of their kinds they are what most readers know (RFC 7518, 3.1 and 4.1). It is "" where no alg fits.
+// DefaultAlg is the alg of a key where none is asked for, by its use; use "" is [Sig]. For RSA that is RS256 and
+// RSA-OAEP, which most readers know (RFC 7518, 3.1 and 4.1). It is "" where no alg fits.
 //
-// Ory Hydra names RS256 for a key whose use is enc as well; that is no encryption algorithm, and not repeated here.
+// Ory Hydra also names RS256 for a key whose use is enc. RS256 is not an encryption algorithm, so that is not repeated
+// here.
 func DefaultAlg(pub crypto.PublicKey, use string) string {
 	if fitting := algs(pub, use); len(fitting) > 0 {
 		return fitting[0]
@@ -50,7 +51,8 @@ func DefaultAlg(pub crypto.PublicKey, use string) string {
 	return ""
 }
 
-// ValidAlg is an error where an alg does not fit a key and its use; use "" is any. The error lists those that do.
+// ValidAlg is an error where an alg does not fit a key and its use; use "" is any use. The error lists the algs that
+// fit.
 func ValidAlg(pub crypto.PublicKey, use, alg string) error {
 	fitting := algs(pub, use)
 	if slices.Contains(fitting, alg) {
@@ -59,7 +61,7 @@ func ValidAlg(pub crypto.PublicKey, use, alg string) error {
 	key := strings.TrimSpace(Kty(pub) + " " + publickey.Curve(pub))
 	switch {
 	case key == "":
-		return fmt.Errorf("%T is no public key that has a JWK", pub)
+		return fmt.Errorf("%T is not a public key that has a JWK", pub)
 	case use != "" && use != Sig && use != Enc:
 		return fmt.Errorf("the use %q is neither %s nor %s", use, Sig, Enc)
 	case len(fitting) == 0:
@@ -70,7 +72,7 @@ func ValidAlg(pub crypto.PublicKey, use, alg string) error {
 	return fmt.Errorf("the alg %q does not fit an %s key of use %s; these do: %s", alg, key, use, strings.Join(fitting, ", "))
 }
 
-// algs are those that fit a key and a use, or any use where it is "".
+// algs gives the algs that fit a key and a use; use "" is any use.
 func algs(pub crypto.PublicKey, use string) (fitting []string) {
 	kty, crv := Kty(pub), publickey.Curve(pub)
 	for _, a := range algorithms {

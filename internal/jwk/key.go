@@ -1,12 +1,12 @@
-// Package jwk is public keys as JSON Web Keys (RFC 7517) and back. It is pure: it knows neither tokens nor
-// Terraform, and the same input gives the same bytes.
+// Package jwk writes public keys as JSON Web Keys (RFC 7517), and reads them. It knows neither tokens nor Terraform,
+// and the same input gives the same bytes.
 //
 //	text, err := jwk.Key{PublicKey: pub, KID: "web", Use: "sig", Alg: jwk.DefaultAlg(pub, "sig")}.JSON()
 //	key, err := jwk.Parse(text)
 //	set, err := jwk.Merge([]string{text, otherSet})
 //
-// The keys are those of package publickey. A JWK that bears a private or symmetric member is refused wherever one is
-// read, and none is ever written. No error repeats key material.
+// The keys are those of package publickey. Wherever a JWK is read, one with a private or symmetric member is refused;
+// none is ever written. No error repeats key material.
 package jwk
 
 import (
@@ -38,7 +38,7 @@ const (
 	ktyOKP = "OKP"
 )
 
-// members are a JWK's, in the order in which Ory Hydra writes them.
+// members are the members of a JWK, in the order in which Ory Hydra writes them.
 type members struct {
 	Use string `json:"use,omitempty"`
 	Kty string `json:"kty"`
@@ -51,21 +51,21 @@ type members struct {
 	Y   string `json:"y,omitempty"`
 }
 
-// Rendered is a JWK that was rendered once: its text, and its members.
+// Rendered is the text of a JWK, with its members.
 type Rendered struct {
 	Text    string
 	members members
 }
 
-// Member is a public member of the JWK by its name, "" where it has none of that name.
+// Member is a public member of the JWK by its name, "" where the JWK has no such member.
 func (r Rendered) Member(name string) string {
 	m := r.members
 	return map[string]string{"use": m.Use, "kty": m.Kty, "kid": m.KID, "crv": m.Crv, "alg": m.Alg, "n": m.N, "e": m.E, "x": m.X, "y": m.Y}[name]
 }
 
-// Render is the JWK as compact JSON, its members in the order use, kty, kid, crv, alg, then n and e, or x and y, and
-// beside it the members. Characters that mean something in HTML are not escaped. It fails for what is no public key of
-// package publickey, and for text that is not UTF-8, which JSON cannot carry.
+// Render writes the JWK as compact JSON. Its members are in the order use, kty, kid, crv, alg, then n and e, or x and
+// y. HTML characters are not escaped. Render fails for what is not a public key of package publickey, and for text
+// that is not UTF-8, which JSON cannot hold.
 func (k Key) Render() (Rendered, error) {
 	m, err := keyMembers(k.PublicKey)
 	if err != nil {
@@ -85,13 +85,14 @@ func (k Key) JSON() (string, error) {
 	return r.Text, err
 }
 
-// MarshalJSON is [Key.JSON] for encoding/json, which may escape more when it puts the key into something larger.
+// MarshalJSON is [Key.JSON] for encoding/json, which may escape more characters when the key is a part of something
+// larger.
 func (k Key) MarshalJSON() ([]byte, error) {
 	text, err := k.JSON()
 	return []byte(text), err
 }
 
-// Kty is the kty of a key's JWK: "RSA", "EC" or "OKP"; "" for what is no public key of package publickey.
+// Kty is the kty of a key's JWK: "RSA", "EC" or "OKP"; "" for what is not a public key of package publickey.
 func Kty(pub crypto.PublicKey) string {
 	if key, ok := pub.(*rsa.PublicKey); ok && key != nil {
 		return ktyRSA
@@ -121,14 +122,14 @@ func keyMembers(pub crypto.PublicKey) (members, error) {
 		m.X = encode(point)
 		return m, nil
 	}
-	xy := point[1:] // behind the octet that says uncompressed
+	xy := point[1:] // behind the octet that means uncompressed
 	m.X, m.Y = encode(xy[:len(xy)/2]), encode(xy[len(xy)/2:])
 	return m, nil
 }
 
 func encode(octets []byte) string { return base64.RawURLEncoding.EncodeToString(octets) }
 
-// marshal is compact JSON without HTML's escapes and without a newline.
+// marshal gives compact JSON, without HTML escapes and without a newline.
 func marshal(v any) (string, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -14,11 +14,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// Members that hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
-// refused whatever the kty, and in capital letters too, since some readers (encoding/json) take D for d.
+// secretMembers hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
+// refused with every kty, and in capital letters too, since some readers (encoding/json) take D for d.
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
-// keyTypes says by kty which members make the key, and how.
+// keyTypes says for each kty which members make the key, and reads them.
 var keyTypes = map[string]struct {
 	members []string
 	read    func(object) (crypto.PublicKey, error)
@@ -28,15 +28,15 @@ var keyTypes = map[string]struct {
 	ktyOKP: {[]string{"crv", "x"}, readOKP},
 }
 
-// Members that make a key of any kty, and those that any JWK may have, as far as Key has them.
+// Members that make a key, of every kty together, and members that every JWK may have and Key has too.
 var (
 	keyMaterial   = []string{"n", "e", "crv", "x", "y"}
 	commonMembers = []string{"use", "kty", "kid", "alg"}
 )
 
-// Parse reads a public JWK. The JSON must be one object with no member named twice and nothing behind it; base64url
-// is unpadded, coordinates are of full width, points lie on their curve. Members that Key does not have are passed
-// over; a private or symmetric member is refused.
+// Parse reads a public JWK. The JSON must be one object with nothing behind it, and name no member twice. Base64url
+// must be unpadded, coordinates must have full width, and points must lie on their curve. Parse ignores members that
+// Key does not have, but refuses private and symmetric ones.
 func Parse(text string) (Key, error) {
 	o, err := parseObject(text)
 	if err != nil {
@@ -48,10 +48,10 @@ func Parse(text string) (Key, error) {
 	return o.key()
 }
 
-// object is a JSON object, its members' values as they were written.
+// object is a JSON object. The values of its members are as they were written.
 type object map[string]json.RawMessage
 
-// parseObject reads a text that is one JSON object, no object in which names a member twice.
+// parseObject reads a text that is one JSON object. No object in it may name a member twice.
 func parseObject(text string) (object, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("it is not UTF-8")
@@ -64,23 +64,23 @@ func parseObject(text string) (object, error) {
 	case errors.As(err, &wrongType), err == nil && o == nil: // null
 		return nil, errors.New("it is not a JSON object")
 	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("it is not one JSON value: it goes wrong at byte %d", syntax.Offset)
+		return nil, fmt.Errorf("it is not one JSON value: the error is at byte %d", syntax.Offset)
 	case err != nil:
 		return nil, errors.New("it is not one JSON value")
 	}
 	return o, uniqueMembers(text)
 }
 
-// uniqueMembers goes through valid JSON and refuses an object that names a member twice. What readers make of such a
-// one differs, and with it the key that they see.
+// uniqueMembers walks through valid JSON and refuses an object that names a member twice. Readers differ in what they
+// make of such an object, so they may see different keys.
 func uniqueMembers(text string) error {
 	type level struct {
 		names map[string]bool // nil in an array
 		value bool            // the next token is a value, not a name
 	}
-	levels := []level{{}} // the outermost is no object
+	levels := []level{{}} // the outermost level is not an object
 	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber() // without it a number too large for a float64 ends the walk
+	decoder.UseNumber() // else a number that is too large for a float64 ends the walk
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -116,11 +116,12 @@ func uniqueMembers(text string) error {
 func (o object) key() (Key, error) {
 	for name := range o {
 		lower := strings.ToLower(name)
-		switch known := slices.Contains(keyMaterial, lower) || slices.Contains(commonMembers, lower); {
+		switch public := slices.Contains(keyMaterial, lower) || slices.Contains(commonMembers, lower); {
 		case slices.Contains(secretMembers, lower):
 			return Key{}, errors.New("it has a member of a private or symmetric key; only public keys belong here")
-		case known && name != lower:
-			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers take for %s", lower, lower)
+		case public && name != lower:
+			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s",
+				lower, lower)
 		}
 	}
 	kty, err := o.text("kty")
@@ -134,11 +135,12 @@ func (o object) key() (Key, error) {
 	case kty == "oct":
 		return Key{}, errors.New("it is a symmetric key; only public keys belong here")
 	case !ok:
-		return Key{}, errors.New("its kty is none of RSA, EC and OKP")
+		return Key{}, errors.New("its kty must be RSA, EC or OKP")
 	}
 	for _, name := range keyMaterial {
 		if _, has := o[name]; has != slices.Contains(keyType.members, name) {
-			return Key{}, fmt.Errorf("it is of kty %s, whose members are %s", kty, strings.Join(keyType.members, ", "))
+			return Key{}, fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty,
+				strings.Join(keyType.members, ", "))
 		}
 	}
 	pub, err := keyType.read(o)
@@ -175,7 +177,7 @@ func (o object) octets(name string) ([]byte, error) {
 		return nil, err
 	}
 	octets, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder ignores
 		return nil, fmt.Errorf("its %s is not unpadded base64url", name)
 	}
 	return octets, nil
@@ -211,7 +213,7 @@ func readEC(o object) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if len(x) != len(y) {
-		return nil, errors.New("its x and y are not of the same width")
+		return nil, errors.New("its x and y do not have the same length")
 	}
 	return publickey.NewEC(crv, slices.Concat([]byte{4}, x, y))
 }
@@ -226,7 +228,7 @@ func readOKP(o object) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if crv != publickey.Ed25519 {
-		return nil, errors.New("its crv is not Ed25519, the only one of kty OKP that is known")
+		return nil, errors.New("its crv must be Ed25519, the only one that is supported for kty OKP")
 	}
 	return publickey.NewEC(crv, x)
 }

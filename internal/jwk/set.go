@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// SetJSON is the JWK Set (RFC 7517, 5) of keys that are rendered, in the order given, as compact JSON. See [Key.Render].
+// SetJSON is the JWK Set (RFC 7517, 5) of rendered keys, in the order given, as compact JSON. See [Key.Render].
 func SetJSON(keys []Rendered) string {
 	texts := make([]string, len(keys))
 	for i, key := range keys {
@@ -22,17 +22,18 @@ func SetJSON(keys []Rendered) string {
 
 func setOf(keys []string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
-// Merge makes one JWK Set of JWKs and JWK Sets, in any mixture: {"keys":[...]}, ordered by kid, then thumbprint, then
-// text; those without a kid come first. So the order of the texts, and of the keys in them, does not matter.
+// Merge makes one JWK Set of JWKs and JWK Sets ({"keys":[...]}), in any mixture. It orders the keys by kid, then
+// thumbprint, then text; keys without a kid come first. So the order of the texts, and of the keys in them, does not
+// matter.
 //
-// Each key is read as [Parse] reads it, and one that cannot be read, or is not public, refuses the whole. It is
-// written as [Key.JSON] writes it; public members that Key does not have (x5c, key_ops, ...) follow in the order of
-// their names, each with the value that it had. Members of a set beside its keys are left out.
+// It reads each key as [Parse] does; if one of them cannot be read or is not public, Merge fails. It writes each key
+// as [Key.JSON] does. Public members that Key does not have (x5c, key_ops, ...) follow in the order of their names,
+// with the values that they had. Members of a set other than keys are left out.
 //
-// The same JWK given several times is there once. A kid that two JWKs bear which differ, be it only in a member,
-// is refused: readers choose by the kid.
+// A JWK that is given several times is there once. Merge refuses two different JWKs with the same kid, even if they
+// differ only in a member: readers choose a key by its kid.
 //
-// Errors name the text, and the key in it where it is a set; both are counted from 0, as Terraform does.
+// Errors name the text and, in a set, the key. Both are counted from 0, as Terraform does.
 func Merge(texts []string) (string, error) {
 	var all []entry
 	for i, text := range texts {
@@ -53,7 +54,8 @@ func Merge(texts []string) (string, error) {
 			if other.thumbprint != e.thumbprint {
 				what = "another key"
 			}
-			return "", fmt.Errorf("%s: the kid %q is that of %s too, %s", e.where, e.kid, other.where, what)
+			return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where,
+				what)
 		}
 		byKID[e.kid] = e
 	}
@@ -69,7 +71,7 @@ func Merge(texts []string) (string, error) {
 
 // entry is a JWK to be merged.
 type entry struct {
-	where           string // of the texts it was found
+	where           string // in which text it was found
 	kid, thumbprint string
 	text            string // as it is written
 }
@@ -86,7 +88,7 @@ func parseEntries(text string) ([]entry, error) {
 		return []entry{e}, err
 	}
 	if _, ok := o["kty"]; ok {
-		return nil, errors.New("it has both kty and keys: it is no JWK and no JWK Set")
+		return nil, errors.New("it has both kty and keys, so it is neither a JWK nor a JWK Set")
 	}
 	var keys []object
 	if err := json.Unmarshal(list, &keys); err != nil || keys == nil || slices.ContainsFunc(keys, func(o object) bool { return o == nil }) {

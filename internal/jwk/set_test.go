@@ -91,19 +91,24 @@ func TestMergeRefuses(t *testing.T) {
 		texts []string
 		err   string
 	}{
-		{"what is not JSON", []string{a, "SECRET"}, "text 1: it is not one JSON value: it goes wrong at byte 1"},
+		{"what is not JSON", []string{a, "SECRET"}, "text 1: it is not one JSON value: the error is at byte 1"},
 		{"a private JWK", []string{private}, "text 0: " + public},
 		{"a private JWK in a set", []string{a, `{"keys":[` + a + `,` + private + `]}`}, "text 1: key 1: " + public},
 		{"a symmetric key in a set", []string{`{"keys":[{"kty":"oct"}]}`}, "text 0: key 0: it is a symmetric key; only public keys belong here"},
-		{"a key type that is not known", []string{`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`}, "text 0: key 0: its kty is none of RSA, EC and OKP"},
+		{"a key type that is not known", []string{`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`},
+			"text 0: key 0: its kty must be RSA, EC or OKP"},
 		{"keys that are no array", []string{`{"keys":{}}`}, "text 0: its keys are not an array of objects"},
 		{"keys that are null", []string{`{"keys":null}`}, "text 0: its keys are not an array of objects"},
 		{"a key that is null", []string{`{"keys":[null]}`}, "text 0: its keys are not an array of objects"},
 		{"a key that is a string", []string{`{"keys":["SECRET"]}`}, "text 0: its keys are not an array of objects"},
-		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]}, "text 0: it has both kty and keys: it is no JWK and no JWK Set"},
+		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]},
+			"text 0: it has both kty and keys, so it is neither a JWK nor a JWK Set"},
 		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "text 0: an object in it names a member twice"},
-		{"another key of that kid", []string{a, `{"keys":[` + withKID(t, k1Text, "a") + `]}`}, `text 1, key 0: the kid "a" is that of text 0 too, another key`},
-		{"the same key of that kid with another alg", []string{`{"keys":[` + a + `]}`, strings.Replace(a, `"kty"`, `"alg":"EdDSA","kty"`, 1)}, `text 1: the kid "a" is that of text 0, key 0 too, the same key with other members`},
+		{"another key of that kid", []string{a, `{"keys":[` + withKID(t, k1Text, "a") + `]}`},
+			`text 1, key 0: the kid "a" is also the kid of text 0, which is another key`},
+		{"the same key of that kid with another alg",
+			[]string{`{"keys":[` + a + `]}`, strings.Replace(a, `"kty"`, `"alg":"EdDSA","kty"`, 1)},
+			`text 1: the kid "a" is also the kid of text 0, key 0, which is the same key with other members`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := Merge(test.texts)

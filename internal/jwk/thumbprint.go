@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// thumbprints are the members that a thumbprint is over, in the order of their names, without white space
-// (RFC 7638, 3.2; RFC 8037, 2).
+// thumbprints are the texts that a thumbprint is computed over: the members in the order of their names, without white
+// space (RFC 7638, 3.2; RFC 8037, 2).
 var thumbprints = map[string]func(members) string{
 	ktyRSA: func(m members) string { return fmt.Sprintf(`{"e":"%s","kty":"RSA","n":"%s"}`, m.E, m.N) },
 	ktyEC: func(m members) string {
@@ -16,8 +16,8 @@ var thumbprints = map[string]func(members) string{
 	ktyOKP: func(m members) string { return fmt.Sprintf(`{"crv":"%s","kty":"OKP","x":"%s"}`, m.Crv, m.X) },
 }
 
-// Thumbprint is the SHA-256 JWK thumbprint (RFC 7638) of a key, in base64url. It is the key's alone: kid, use and alg
-// have no part in it.
+// Thumbprint is the SHA-256 JWK thumbprint (RFC 7638) of a key, in base64url. It depends on the key alone: kid, use
+// and alg do not matter.
 func Thumbprint(pub crypto.PublicKey) (string, error) {
 	m, err := keyMembers(pub)
 	if err != nil {

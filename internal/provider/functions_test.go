@@ -140,9 +140,12 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		at        int64
 		says      string
 	}{
-		{"a text of no bytes is no key ID", "key_id", []tftypes.Value{text("")}, 0, "a key ID is at least one byte, and the text is empty"},
-		{"a text of 256 bytes is none either", "key_id", []tftypes.Value{text(strings.Repeat("é", 128))}, 0, "a key ID has at most 255 bytes, the text has 256"},
-		{"a key ID is hex", "kid", []tftypes.Value{text("6b3g")}, 0, "a key ID is written in hex: 'g' is no hex digit"},
+		{"a text of no bytes is no key ID", "key_id", []tftypes.Value{text("")}, 0,
+			"a key ID has at least one byte, but the text is empty"},
+		{"a text of 256 bytes is none either", "key_id", []tftypes.Value{text(strings.Repeat("é", 128))}, 0,
+			"a key ID has at most 255 bytes, but the text has 256"},
+		{"a key ID is hex", "kid", []tftypes.Value{text("6b3g")}, 0,
+			"a key ID is written in hex, and 'g' is not a hex digit"},
 		{"a private JWK has no thumbprint", "jwk_thumbprint", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"a private JWK is made no PEM", "jwk_to_pem", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"a set is no JWK", "jwk_to_pem", []tftypes.Value{text(`{"keys":[]}`)}, 0, "it is a JWK Set, not a JWK"},

@@ -187,11 +187,13 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 		lines []string
 		says  remark
 	}{
-		{"a label that nobody bears", []string{`labels = ["web", "shop"]`}, fails(miss, `matches "shop"`, b.Label, hint, "--list-objects").pointing("labels[1]")},
+		{"a label that no key has", []string{`labels = ["web", "shop"]`}, fails(miss, `matches "shop"`, b.Label, hint,
+			"--list-objects").pointing("labels[1]")},
 		{"an ID of half a pair", []string{`key_ids = ["6b31", "6b32"]`, `labels = ["web"]`}, fails(miss, `matches "6b32"`).pointing("key_ids[1]")},
 		{"a label of a pair that has no JWK", []string{`labels = ["web", "half"]`}, fails("No JWK For This Kind Of Key", `The key "half" (key_id 6b33)`).pointing("labels[1]")},
 		{"an ID of a pair that has no JWK", []string{`key_ids = ["6b33"]`}, fails("No JWK For This Kind Of Key", `The key "half" (key_id 6b33)`).pointing("key_ids[0]")},
-		{"an ID that nobody bears", []string{`key_ids = ["6b31", "6B39"]`}, fails(miss, `matches "6B39"`, hint).pointing("key_ids[1]")},
+		{"an ID that no key has", []string{`key_ids = ["6b31", "6B39"]`}, fails(miss, `matches "6B39"`,
+			hint).pointing("key_ids[1]")},
 		{"a URI that names nobody", []string{`uris = ["pkcs11:object=web", "pkcs11:object=web;id=%01"]`}, fails(miss, `matches "pkcs11:object=web;id=%01"`, hint).pointing("uris[1]")},
 		{"a URI of another token", []string{`uris = ["pkcs11:token=elsewhere;object=web"]`}, fails(miss).pointing("uris[0]")},
 		{"a prefix that nobody's label has", []string{`label_prefix = "shop"`}, fails("Empty JSON Web Key Set", b.Label, "allow_empty = true")},

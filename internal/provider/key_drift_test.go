@@ -240,7 +240,8 @@ func TestHalfAPairAndAMovedKeyAreErrorsThatKeepTheState(t *testing.T) {
 				noPrivate, noPublic,
 				fails("Unable to Read Key Pair: Key ID Changed On The Token", "under the ID 33 (label \"moved\")", "terraform import hsm_rsa_keypair.NAME 33",
 					"--id 33 --type pubkey --set-id 03", "--id 33 --type privkey --set-id 03").pointing("key_id"),
-				fails("Unable to Read Key Pair: Half A Key Pair", "the public key is missing", "its other half bears another ID", "--id 44 --type pubkey --set-id 04"),
+				fails("Unable to Read Key Pair: Half A Key Pair", "the public key is missing",
+					"its other half has another ID", "--id 44 --type pubkey --set-id 04"),
 			},
 		},
 		turn{

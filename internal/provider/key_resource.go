@@ -213,7 +213,7 @@ func (r *keyResource) moved(ctx context.Context, m keyModel, token *hsm.Token) e
 		return nil
 	}
 	doubtful := r.kind.keyType == object.Secret // a check value is short, and another resource's key may have the same
-	key, found, err := token.Whereabouts(ctx, r.kind.ref(m), func(id []byte) bool {
+	key, found, err := token.KeyByFingerprint(ctx, r.kind.ref(m), func(id []byte) bool {
 		return doubtful && r.client.isManaged(id)
 	})
 	if err != nil || !found {

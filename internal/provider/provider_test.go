@@ -72,8 +72,10 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		{"the library is a folder", []string{line("library", os.TempDir()), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "is not a file")},
 		{"the library is a text", []string{line("library", text), label, pin}, fails(doing+"PKCS#11 Module Not Usable", text, "file too short")},
 		{"the library is no PKCS#11 module", []string{line("library", libm(t)), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "C_GetFunctionList")},
-		{"no token has the label", []string{library, line("token_label", "nobody"), pin}, fails(doing+"Token Not Found", `No token with label "nobody"`, `selected by label "nobody" (from token_label)`,
-			fmt.Sprintf("label %q", b.Label), fmt.Sprintf("label %q", second.Label)).without(b.PIN)},
+		{"no token has the label", []string{library, line("token_label", "nobody"), pin},
+			fails(doing+"Token Not Found", `No token has the label "nobody"`,
+				`selected by label "nobody" (from token_label)`,
+				fmt.Sprintf("label %q", b.Label), fmt.Sprintf("label %q", second.Label)).without(b.PIN)},
 		{"no token has the serial number", []string{library, label, line("token_serial", "0000"), pin}, fails(doing+"Token Not Found", fmt.Sprintf(`label %q and serial number "0000"`, b.Label))},
 		{"nothing selects a token, and there are many", []string{library, pin}, fails(doing+"Token Not Found", "tokens match any label", "token_label, token_serial and slot")},
 		{"the token is not initialised", []string{library, line("slot", b.blankSlot()), pin}, fails(doing+"Token Not Initialised", "--init-token", "--init-pin", b.Library)},
@@ -92,7 +94,7 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		TestStep: resource.TestStep{
 			Config: block("hsm", library, line("token_label", "nobody"), pin) + pair("k", `label = "web"`) + pair("l", `label = "web"`), PlanOnly: true, ExpectNonEmptyPlan: true,
 		},
-		says: []remark{warns("New Keys Not Checked Against The Token", `No token with label "nobody"`)},
+		says: []remark{warns("New Keys Not Checked Against The Token", `No token has the label "nobody"`)},
 	})
 	b.test(turns...)
 	if n := b.faults.Count("C_Login"); n != 0 {

@@ -125,7 +125,7 @@ func TestPublicKeyRefusesWhatNamesNotOne(t *testing.T) {
 		says []remark
 	}{
 		{"a label of two keys", `label = "web"`, []remark{fails(miss, "2 keys match", `RSA public key "web" (ID 6b31)`, `RSA public key "web" (ID 6b32)`, b.fingerprintOf("6b31"), "key_id").pointing("label")}},
-		{"an ID that nobody bears", `key_id = "6b39"`, []remark{
+		{"an ID that no key has", `key_id = "6b39"`, []remark{
 			fails(miss, "No public key matches; the token holds", `RSA public key "web" (ID 6b31)`, `RSA private key "half" (ID 6b33)`, "depends_on", b.Label).pointing("key_id"),
 		}},
 		{"a URI of another token", `uri = "pkcs11:token=elsewhere;object=web"`, []remark{fails(miss, "No public key matches").pointing("uri")}},

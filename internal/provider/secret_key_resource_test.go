@@ -269,7 +269,7 @@ func TestASecretKeyIsProtected(t *testing.T) {
 		refused(b, fails("Key Is Protected From Replacement", "set type back").pointing("type"), aes(prevent, `type = "generic"`, `usage = ["sign"]`)),
 		refused(b, fails("Key Is Protected From Replacement", "set extractable back").pointing("extractable"), aes(prevent, "extractable = true")),
 		refused(b, fails("Key Is Protected From Destruction", `the key "box" (key_id 6b31)`)),
-		// What bears an ID keeps it: a secret key from another, and from a pair.
+		// A key keeps its ID: no other secret key, and no pair, can take it.
 		turn{TestStep: resource.TestStep{Config: b.config(aes(prevent), secretBlock("l", `label = "other"`, `key_id = "6b31"`))}, says: []remark{
 			fails("Unable to Create Secret Key: Key ID Taken", `AES secret key "box" (ID 6b31)`, "Nothing was made or changed.", "if the secret key that uses the ID", "terraform import hsm_secret_key.NAME 6b31").pointing("key_id"),
 			warns("Key ID Already On The Token", "a secret key on the token already uses its key_id", "key_id 6b31, check value").pointing("key_id"),

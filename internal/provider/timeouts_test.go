@@ -45,7 +45,7 @@ func TestATokenThatHangsIsGivenUpInTime(t *testing.T) {
 		turn{
 			TestStep: resource.TestStep{PreConfig: hang("C_GenerateKeyPair"), Config: config(`label = "web"`)},
 			says: []remark{fails("Unable to Create Key Pair: Token Does Not Answer", "C_GenerateKeyPair has not returned after", "the call may still take effect", "timeouts",
-				"Whether the token holds the key, or part of it, is not known", `the key "web" (key_id 6b31)`)},
+				"It is not known whether the token holds the key or part of it", `the key "web" (key_id 6b31)`)},
 		},
 		turn{TestStep: resource.TestStep{PreConfig: func() { waited("C_GenerateKeyPair", 5*time.Second) }, Config: config(`label = "web"`)}},
 		turn{
@@ -61,7 +61,7 @@ func TestATokenThatHangsIsGivenUpInTime(t *testing.T) {
 				Config: config(`label = "shop"`),
 			},
 			says: []remark{fails("Unable to Update Key Pair: Token Does Not Answer", "C_SetAttributeValue has not returned after",
-				"whether the change was made, in whole or in part, is not known")},
+				"It is not known whether the change was made, in whole or in part")},
 		},
 		turn{TestStep: resource.TestStep{PreConfig: func() { waited("C_SetAttributeValue", 1500*time.Millisecond) }, Config: config(`label = "shop"`)}},
 	)

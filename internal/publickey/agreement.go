@@ -10,9 +10,9 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
-// Agree makes a fresh key pair on the key's curve and agrees on a secret with the key (ECDH; SEC 1, 3.3.1). It gives
-// the fresh public point, uncompressed, by which whoever holds the private key finds the same secret: the x coordinate
-// at full width. Errors: for a key on no curve, or on Ed25519, which is for signatures alone.
+// Agree makes a fresh key pair on the key's curve and agrees on a secret with the key (ECDH; SEC 1, 3.3.1). point is
+// the fresh public point, uncompressed. With it, the holder of the private key finds the same secret, which is the x
+// coordinate at full width. Errors: for a key that is not on a curve, or is on Ed25519, which only signs.
 func Agree(pub crypto.PublicKey) (point, secret []byte, err error) {
 	switch key := pub.(type) {
 	case *ecdsa.PublicKey:

@@ -25,17 +25,17 @@ const (
 	Ed25519   = "Ed25519"
 )
 
-// curve is what differs between curves: a row each of curves.
+// curve is what differs between curves. The table curves has a row for each.
 type curve struct {
 	name  string
 	size  int                     // of a coordinate, in bytes
 	oids  []asn1.ObjectIdentifier // the first is written
 	names []string                // other names, in any case, as tokens and standards give them
-	// printable is the name that CKA_EC_PARAMS bears when a key is made; "" where that is the OID.
+	// printable is the name in CKA_EC_PARAMS when a key is made; "" where that is the OID.
 	printable string
 	ssh       string         // the name in OpenSSH keys (RFC 5656, 10.1), "" where there is none
-	nist      elliptic.Curve // nil where the key is no *ecdsa.PublicKey
-	// decode makes the key of a point of one of the curve's forms; not ok is a point that is not on the curve.
+	nist      elliptic.Curve // nil where a key is not an *ecdsa.PublicKey
+	// decode makes the key of a point in one of the curve's forms. It is false for a point that is not on the curve.
 	decode func(c *curve, point []byte) (crypto.PublicKey, bool)
 }
 
@@ -56,8 +56,8 @@ var curves = []curve{
 		name: Secp256k1, size: 32, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 10}}, decode: decodeSecp256k1,
 	},
 	{
-		// The OIDs are those of RFC 8410 (PKCS#11 3.2) and of PKCS#11 3.0 and 3.1. Tokens that know the curve by its
-		// printable name alone are more (SoftHSM 2.6.1) than those that do not know it.
+		// The OIDs are those of RFC 8410 (PKCS#11 3.2) and of PKCS#11 3.0 and 3.1. More tokens know the curve only by
+		// its printable name (SoftHSM 2.6.1) than do not know that name.
 		name: Ed25519, size: 32, oids: []asn1.ObjectIdentifier{{1, 3, 101, 112}, {1, 3, 6, 1, 4, 1, 11591, 15, 1}},
 		names: []string{"edwards25519"}, printable: "edwards25519", decode: decodeEd25519,
 	},
@@ -72,7 +72,7 @@ func Curves() []string {
 	return names
 }
 
-// Curve is the JOSE name of the curve that a key is on, "" for RSA and for what is no public key of this package.
+// Curve is the JOSE name of the curve that a key is on, "" for RSA and for what is not a public key of this package.
 func Curve(pub crypto.PublicKey) string {
 	if c := curveOf(pub); c != nil {
 		return c.name
@@ -80,8 +80,8 @@ func Curve(pub crypto.PublicKey) string {
 	return ""
 }
 
-// Point is the point that a key on a curve is: uncompressed (SEC 1, 2.3.3: 0x04, x and y at full width), for Ed25519
-// its 32 bytes (RFC 8032, 5.1.2); nil for RSA and for what is no public key of this package.
+// Point is the point of a key on a curve: uncompressed (SEC 1, 2.3.3: 0x04, x and y at full width), or for Ed25519 its
+// 32 bytes (RFC 8032, 5.1.2). It is nil for RSA and for what is not a public key of this package.
 func Point(pub crypto.PublicKey) []byte {
 	if curveOf(pub) == nil {
 		return nil
@@ -101,8 +101,8 @@ func Point(pub crypto.PublicKey) []byte {
 	return nil
 }
 
-// ECParams is the CKA_EC_PARAMS to make a key with, DER: the curve's OID, and for Ed25519 the PrintableString
-// "edwards25519", which SoftHSM 2.6.1 insists on. It is not ok for a curve that is none of [Curves].
+// ECParams is the CKA_EC_PARAMS to make a key with, DER: the OID of the curve, or for Ed25519 the PrintableString
+// "edwards25519", which SoftHSM 2.6.1 wants. ok is false for a curve that is not one of [Curves].
 func ECParams(curve string) (params []byte, ok bool) {
 	c := curveNamed(curve)
 	if c == nil {
@@ -124,10 +124,10 @@ func ParseECParams(params []byte) (curve string, err error) {
 }
 
 // ParseEC makes a public key of CKA_EC_PARAMS and CKA_EC_POINT (PKCS#11 3.0, elliptic curve and Edwards public key
-// objects) in the forms that tokens give. The parameters are the curve's OID or its name as a PrintableString, both DER, or the bare text of its
-// name. The point is an uncompressed or compressed one, for Ed25519 32 bytes, raw or in a DER OCTET STRING; no
-// length fits both on one curve. The curve is returned by its JOSE name. An error names the attribute at fault; it is an
-// [UnknownCurveError] where all that is wrong is the curve.
+// objects), in the forms that tokens give. The parameters are the curve's OID or its name as a PrintableString, both
+// DER, or just the text of its name. The point is uncompressed or compressed, or 32 bytes for Ed25519. It is raw or in
+// a DER OCTET STRING; on one curve, no length fits both. The curve is returned by its JOSE name. An error names the
+// attribute at fault. It is an [UnsupportedCurveError] if only the curve is at fault.
 func ParseEC(params, point []byte) (key crypto.PublicKey, curve string, err error) {
 	c, err := parseParams(params)
 	if err != nil {
@@ -149,7 +149,7 @@ func ParseEC(params, point []byte) (key crypto.PublicKey, curve string, err erro
 func NewEC(curve string, point []byte) (crypto.PublicKey, error) {
 	c := curveNamed(curve)
 	if c == nil {
-		return nil, fmt.Errorf("the curve %q is none of %s", curve, strings.Join(Curves(), ", "))
+		return nil, fmt.Errorf("the curve %q is not one of %s", curve, strings.Join(Curves(), ", "))
 	}
 	key, err := c.parse(point)
 	if err != nil {
@@ -187,7 +187,7 @@ func findCurve(is func(*curve) bool) *curve {
 	return nil
 }
 
-// parseParams reads CKA_EC_PARAMS. Its errors go on after the attribute's name.
+// parseParams reads CKA_EC_PARAMS. Its errors continue a sentence that begins with the attribute's name.
 func parseParams(params []byte) (*curve, error) {
 	var oid asn1.ObjectIdentifier
 	var name cryptobyte.String
@@ -198,11 +198,11 @@ func parseParams(params []byte) (*curve, error) {
 		if c := curveIdentified(oid); c != nil {
 			return c, nil
 		}
-		return nil, &UnknownCurveError{Curve: oid.String()}
+		return nil, &UnsupportedCurveError{Curve: oid.String()}
 	}
 	var domain cryptobyte.String
 	if in := cryptobyte.String(params); in.ReadASN1(&domain, cbasn1.SEQUENCE) && in.Empty() {
-		return nil, &UnknownCurveError{Curve: "of explicit parameters"}
+		return nil, &UnsupportedCurveError{Curve: "of explicit parameters"}
 	}
 	if in := cryptobyte.String(params); !in.ReadASN1(&name, cbasn1.PrintableString) || !in.Empty() {
 		name = params
@@ -215,7 +215,7 @@ func parseParams(params []byte) (*curve, error) {
 	case c != nil:
 		return c, nil
 	case isText(name):
-		return nil, &UnknownCurveError{Curve: string(name)}
+		return nil, &UnsupportedCurveError{Curve: string(name)}
 	}
 	return nil, fmt.Errorf("is neither the OID nor the name of one of %s", strings.Join(Curves(), ", "))
 }
@@ -224,13 +224,13 @@ func isText(name []byte) bool {
 	return len(name) > 0 && !slices.ContainsFunc(name, func(b byte) bool { return b < ' ' || b > '~' })
 }
 
-// UnknownCurveError is the answer to CKA_EC_PARAMS that make sense and are those of a curve that is none of [Curves].
-type UnknownCurveError struct {
+// UnsupportedCurveError says that CKA_EC_PARAMS make sense, but name a curve that is not one of [Curves].
+type UnsupportedCurveError struct {
 	Curve string // its OID or name, or "of explicit parameters"
 }
 
-func (e *UnknownCurveError) Error() string {
-	return fmt.Sprintf("names the curve %s, which is none of %s", e.Curve, strings.Join(Curves(), ", "))
+func (e *UnsupportedCurveError) Error() string {
+	return fmt.Sprintf("names the curve %s, which is not one of %s", e.Curve, strings.Join(Curves(), ", "))
 }
 
 func curveIdentified(oid asn1.ObjectIdentifier) *curve {
@@ -244,13 +244,14 @@ func unwrap(der []byte) (point []byte, ok bool) {
 	return octets, in.ReadASN1(&octets, cbasn1.OCTET_STRING) && in.Empty()
 }
 
-// parse makes the key of a raw point. Its errors go on after the point's name.
+// parse makes the key of a raw point. Its errors continue a sentence that begins with the point's name.
 func (c *curve) parse(point []byte) (crypto.PublicKey, error) {
 	switch {
 	case len(point) == 0:
 		return nil, errors.New("is absent")
 	case !c.fits(point):
-		return nil, fmt.Errorf("is no point of %s: its %d bytes are of none of the forms there are", c.name, len(point))
+		return nil, fmt.Errorf("is not a point on %s: its %d bytes have none of the forms that a point can have",
+			c.name, len(point))
 	}
 	key, ok := c.decode(c, point)
 	if !ok {
@@ -259,7 +260,7 @@ func (c *curve) parse(point []byte) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-// fits reports whether a point has one of the curve's forms: a length and the first byte that goes with it.
+// fits says that a point has one of the curve's forms: a length with the right first byte.
 func (c *curve) fits(point []byte) bool {
 	if c.name == Ed25519 {
 		return len(point) == c.size
@@ -276,11 +277,11 @@ func (c *curve) fits(point []byte) bool {
 // oid is the curve's OID as DER.
 func (c *curve) oid() []byte { return mustMarshal(c.oids[0], "") }
 
-// mustMarshal is the DER of a constant of the table.
+// mustMarshal gives the DER of a constant in the table.
 func mustMarshal(constant any, params string) []byte {
 	der, err := asn1.MarshalWithParams(constant, params)
 	if err != nil {
-		panic(err) // not reached: a test writes each row
+		panic(err) // not reached: a test marshals each row
 	}
 	return der
 }

@@ -106,8 +106,8 @@ func TestParseECRefuses(t *testing.T) {
 		return point
 	}
 	oid := unhex("06082a8648ce3d030107")
-	const none = " none of P-256, P-384, P-521, secp256k1, Ed25519"
-	const noForm = "CKA_EC_POINT is no point of P-256: its %d bytes are of none of the forms there are"
+	const none = " not one of P-256, P-384, P-521, secp256k1, Ed25519"
+	const noForm = "CKA_EC_POINT is not a point on P-256: its %d bytes have none of the forms that a point can have"
 	for _, test := range []struct {
 		name          string
 		params, point []byte
@@ -117,9 +117,12 @@ func TestParseECRefuses(t *testing.T) {
 		{"another curve's OID", unhex("06052b81040021"), p256, "CKA_EC_PARAMS names the curve 1.3.132.0.33, which is" + none},
 		{"another curve's name", []byte("secp224r1"), p256, "CKA_EC_PARAMS names the curve secp224r1, which is" + none},
 		{"a whole curve instead of its name", unhex("3000"), p256, "CKA_EC_PARAMS names the curve of explicit parameters, which is" + none},
-		{"a SEQUENCE and more", unhex("300000"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
-		{"an empty name", unhex("1300"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
-		{"an OID and more", append(slices.Clone(oid), 0), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " none of")},
+		{"a SEQUENCE and more", unhex("300000"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" +
+			strings.TrimPrefix(none, " not one of")},
+		{"an empty name", unhex("1300"), p256, "CKA_EC_PARAMS is neither the OID nor the name of one of" +
+			strings.TrimPrefix(none, " not one of")},
+		{"an OID and more", append(slices.Clone(oid), 0), p256,
+			"CKA_EC_PARAMS is neither the OID nor the name of one of" + strings.TrimPrefix(none, " not one of")},
 		{"no point", oid, nil, "CKA_EC_POINT is absent"},
 		{"an empty OCTET STRING", oid, []byte{4, 0}, "CKA_EC_POINT is absent"},
 		{"a point of another curve", oid, p521, fmt.Sprintf(noForm, 133)},
@@ -129,14 +132,17 @@ func TestParseECRefuses(t *testing.T) {
 		{"a length that is not DER", oid, slices.Concat([]byte{4, 0x81, 65}, p256), fmt.Sprintf(noForm, 68)},
 		{"an OCTET STRING in another", oid, octetString(octetString(p256)), fmt.Sprintf(noForm, 67)},
 		{"the hybrid form", oid, change(p256, 0, 6+p256[64]&1), fmt.Sprintf(noForm, 65)},
-		{"the hybrid form on secp256k1", []byte("secp256k1"), change(Point(keys[Secp256k1]), 0, 6+Point(keys[Secp256k1])[64]&1), "CKA_EC_POINT is no point of secp256k1: its 65 bytes are of none of the forms there are"},
+		{"the hybrid form on secp256k1", []byte("secp256k1"),
+			change(Point(keys[Secp256k1]), 0, 6+Point(keys[Secp256k1])[64]&1),
+			"CKA_EC_POINT is not a point on secp256k1: its 65 bytes have none of the forms that a point can have"},
 		{"the point at infinity", oid, []byte{0}, fmt.Sprintf(noForm, 1)},
 		{"zeros", oid, slices.Concat([]byte{4}, make([]byte, 64)), "CKA_EC_POINT is not on P-256"},
 		{"a point beside the curve", oid, change(p256, 64, p256[64]^1), "CKA_EC_POINT is not on P-256"},
 		{"a point of P-256 on secp256k1", []byte("secp256k1"), p256, "CKA_EC_POINT is not on secp256k1"},
 		{"an x that no point has", oid, unhex("02 0000000000000000000000000000000000000000000000000000000000000001"), "CKA_EC_POINT is not on P-256"},
 		{"an x as large as p", oid, unhex("02 ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"), "CKA_EC_POINT is not on P-256"},
-		{"an Ed25519 point of 31 bytes", []byte("Ed25519"), ed[:31], "CKA_EC_POINT is no point of Ed25519: its 31 bytes are of none of the forms there are"},
+		{"an Ed25519 point of 31 bytes", []byte("Ed25519"), ed[:31],
+			"CKA_EC_POINT is not a point on Ed25519: its 31 bytes have none of the forms that a point can have"},
 		{"an Ed25519 point of zeros", []byte("Ed25519"), make([]byte, 32), "CKA_EC_POINT is not on Ed25519"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -144,8 +150,9 @@ func TestParseECRefuses(t *testing.T) {
 			if err == nil || err.Error() != test.err || key != nil || curve != "" {
 				t.Errorf("got %v on %q, error %v; want the error %s", key, curve, err, test.err)
 			}
-			if _, unknown := errors.AsType[*UnknownCurveError](err); unknown != strings.Contains(test.err, "names the curve") {
-				t.Errorf("the curve is said to be unknown: %v", unknown)
+			_, unsupported := errors.AsType[*UnsupportedCurveError](err)
+			if unsupported != strings.Contains(test.err, "names the curve") {
+				t.Errorf("the error says that only the curve is not supported: %v", unsupported)
 			}
 		})
 	}
@@ -153,7 +160,7 @@ func TestParseECRefuses(t *testing.T) {
 
 func TestNewECRefusesAnUnknownCurve(t *testing.T) {
 	_, err := NewEC("P-224", []byte{4})
-	if err == nil || err.Error() != `the curve "P-224" is none of P-256, P-384, P-521, secp256k1, Ed25519` {
+	if err == nil || err.Error() != `the curve "P-224" is not one of P-256, P-384, P-521, secp256k1, Ed25519` {
 		t.Error(err)
 	}
 }

@@ -13,9 +13,10 @@ var (
 	edD, _ = new(big.Int).SetString("52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3", 16)
 )
 
-// decodeEd25519 takes 32 bytes for a key if they are a point as RFC 8032, 5.1.3 decodes it, in its one canonical
-// encoding, and not one of the eight points of small order: all zeros is such a point, and any signature at all can
-// be made to verify with it. Go's own decoding is not exported, hence the arithmetic; it needs x² only, never x.
+// decodeEd25519 makes a key of 32 bytes if they are a point as RFC 8032, 5.1.3 decodes it, in its one canonical
+// encoding, and not one of the eight points of small order. All zeros is such a point, and anybody can make a
+// signature that verifies with it. Go does not export its own decoding, hence the arithmetic here; it needs only x²,
+// never x.
 func decodeEd25519(_ *curve, point []byte) (crypto.PublicKey, bool) {
 	bigEndian := slices.Clone(point)
 	slices.Reverse(bigEndian)
@@ -31,8 +32,8 @@ func decodeEd25519(_ *curve, point []byte) (crypto.PublicKey, bool) {
 	if big.Jacobi(xx, edP) < 0 || xx.Sign() == 0 && odd {
 		return nil, false
 	}
-	// Doubled three times, a point of small order is the neutral one, (0, 1). d is no square modulo p, so that no
-	// divisor here is zero.
+	// Doubled three times, a point of small order is the neutral one, (0, 1). d is not a square modulo p, so no divisor
+	// here is zero.
 	for range 3 {
 		both := edMul(xx, yy)
 		dBoth := edMul(edD, both)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// ErrNoOpenSSH is the answer to a key of a kind that OpenSSH has no name for: one on secp256k1.
+// ErrNoOpenSSH is the error for a key that OpenSSH has no name for: one on secp256k1.
 var ErrNoOpenSSH = errors.New("OpenSSH has no keys of this kind")
 
 // OpenSSH is the key as a line of authorized_keys (sshd(8); RFC 4253, 6.6; RFC 5656, 3.1; RFC 8709, 4), without a

@@ -11,9 +11,9 @@ import (
 	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
-// Verify reports whether a signature of a text is that of a key on a curve, in the form that tokens give: ECDSA over
-// SHA-256 with r and s at the same width, one behind the other (PKCS#11 v2.40, CKM_ECDSA); for Ed25519 the 64 bytes
-// of RFC 8032, 5.1.6. A key of another kind verifies nothing.
+// Verify says that a signature of a text is the key's, in the form that tokens give. ECDSA is over SHA-256, with r and
+// s at the same width, one after the other (PKCS#11 v2.40, CKM_ECDSA); Ed25519 has the 64 bytes of RFC 8032, 5.1.6.
+// Verify is false for keys that are not on a curve.
 func Verify(pub crypto.PublicKey, text, signature []byte) bool {
 	if key, ok := pub.(ed25519.PublicKey); ok {
 		return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, text, signature)

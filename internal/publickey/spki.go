@@ -35,7 +35,7 @@ func MarshalSPKI(pub crypto.PublicKey) ([]byte, error) {
 	}
 	c := curveOf(pub)
 	if c == nil {
-		return nil, fmt.Errorf("%T is no public key that has an encoding here", pub)
+		return nil, fmt.Errorf("%T is not a public key that can be encoded", pub)
 	}
 	if _, ok := pub.(*secp256k1.PublicKey); !ok {
 		return x509.MarshalPKIXPublicKey(pub)
@@ -59,13 +59,13 @@ func ParseSPKI(der []byte) (crypto.PublicKey, error) {
 	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() ||
 		!info.ReadASN1(&params, cbasn1.SEQUENCE) || !params.ReadASN1ObjectIdentifier(&algorithm) ||
 		!info.ReadASN1BitStringAsBytes(&key) || !info.Empty() {
-		return nil, errors.New("the key is no SubjectPublicKeyInfo")
+		return nil, errors.New("the key is not a SubjectPublicKeyInfo")
 	}
 	switch {
 	case algorithm.Equal(oidRSA):
 		var null cryptobyte.String
 		if !params.ReadASN1(&null, cbasn1.NULL) || !null.Empty() || !params.Empty() {
-			return nil, errors.New("the key is RSA, and its parameters are not NULL")
+			return nil, errors.New("the key is RSA, but its parameters are not NULL")
 		}
 		return parsePKCS1(key)
 	case algorithm.Equal(oidEC):
@@ -73,21 +73,21 @@ func ParseSPKI(der []byte) (crypto.PublicKey, error) {
 	}
 	if c := curveIdentified(algorithm); c != nil && c.name == Ed25519 {
 		if !params.Empty() {
-			return nil, errors.New("the key is Ed25519, which has no parameters, and has some")
+			return nil, errors.New("the key is Ed25519, but it has parameters")
 		}
 		return NewEC(c.name, key)
 	}
-	return nil, fmt.Errorf("the key is of the algorithm %s; those that are known are RSA, EC and Ed25519", algorithm)
+	return nil, fmt.Errorf("the key's algorithm is %s; only RSA, EC and Ed25519 are supported", algorithm)
 }
 
 func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, error) {
 	var oid asn1.ObjectIdentifier
 	if !params.ReadASN1ObjectIdentifier(&oid) || !params.Empty() {
-		return nil, errors.New("the key is on a curve that is not named by its OID")
+		return nil, errors.New("the key's curve is not given by its OID")
 	}
 	c := curveIdentified(oid)
 	if c == nil || c.name == Ed25519 {
-		return nil, fmt.Errorf("the key is on the curve %s, which is none of %s", oid, strings.Join(Curves(), ", "))
+		return nil, fmt.Errorf("the key is on the curve %s, which is not one of %s", oid, strings.Join(Curves(), ", "))
 	}
 	return NewEC(c.name, point)
 }
@@ -100,7 +100,7 @@ func parsePKCS1(der []byte) (crypto.PublicKey, error) {
 	if !in.ReadASN1(&numbers, cbasn1.SEQUENCE) || !in.Empty() ||
 		!numbers.ReadASN1Integer(modulus) || !numbers.ReadASN1Integer(exponent) || !numbers.Empty() ||
 		modulus.Sign() < 0 || exponent.Sign() < 0 {
-		return nil, errors.New("the key is no RSAPublicKey")
+		return nil, errors.New("the key is not an RSAPublicKey")
 	}
 	key, err := NewRSA(modulus.Bytes(), exponent.Bytes())
 	if err != nil {
@@ -141,9 +141,9 @@ func PEM(pub crypto.PublicKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-// ParsePEM reads the one PEM block that a text is, white space around it aside: PUBLIC KEY, RSA PUBLIC KEY, or
-// CERTIFICATE for the key in it; of a certificate nothing else is looked at (one of a key on secp256k1 is not read,
-// crypto/x509 does not know the curve). A private key is refused. Errors repeat nothing of the text.
+// ParsePEM reads a text that is one PEM block, with white space around it: PUBLIC KEY, RSA PUBLIC KEY, or CERTIFICATE
+// for the key in it. It looks at nothing else in a certificate, and cannot read one with a key on secp256k1, a curve
+// that crypto/x509 does not know. It refuses a private key. Errors repeat nothing of the text.
 func ParsePEM(text string) (crypto.PublicKey, error) {
 	if strings.Contains(text, "PRIVATE KEY-----") {
 		return nil, errors.New("the text holds a private key; only its public half belongs here")
@@ -161,7 +161,7 @@ func ParsePEM(text string) (crypto.PublicKey, error) {
 	}
 	parse, ok := pemBlocks[block.Type]
 	if !ok {
-		return nil, errors.New("the PEM block is none of PUBLIC KEY, RSA PUBLIC KEY and CERTIFICATE")
+		return nil, errors.New("the PEM block must be PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE")
 	}
 	return parse(block.Bytes)
 }

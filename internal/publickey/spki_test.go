@@ -128,20 +128,26 @@ func TestParseSPKIRefuses(t *testing.T) {
 	}
 	ed := whole(Ed25519)
 	for _, test := range []struct{ name, der, err string }{
-		{"nothing", "", "the key is no SubjectPublicKeyInfo"},
-		{"a byte behind it", ed + "00", "the key is no SubjectPublicKeyInfo"},
-		{"a key that is cut off", ed[:len(ed)-2], "the key is no SubjectPublicKeyInfo"},
-		{"more in the outer sequence", "302c" + ed[4:] + "0500", "the key is no SubjectPublicKeyInfo"},
-		{"Ed25519 with parameters", "302c300706032b65700500" + ed[18:], "the key is Ed25519, which has no parameters, and has some"},
-		{"X25519", strings.Replace(ed, "2b6570", "2b656e", 1), "the key is of the algorithm 1.3.101.110; those that are known are RSA, EC and Ed25519"},
-		{"a P-224 key", "300f300b06072a8648ce3d02010601010000", "the key is no SubjectPublicKeyInfo"},
-		{"EC without a curve", "3010300906072a8648ce3d0201030300" + "0402", "the key is on a curve that is not named by its OID"},
-		{"EC on P-224", "3017301006072a8648ce3d020106052b81040021030300" + "0402", "the key is on the curve 1.3.132.0.33, which is none of P-256, P-384, P-521, secp256k1, Ed25519"},
-		{"EC on Ed25519's OID", "3015300e06072a8648ce3d020106032b6570030300" + "0402", "the key is on the curve 1.3.101.112, which is none of P-256, P-384, P-521, secp256k1, Ed25519"},
-		{"RSA without NULL", "3012300b06092a864886f70d010101030300" + "3000", "the key is RSA, and its parameters are not NULL"},
-		{"RSA without numbers", "3014300d06092a864886f70d0101010500030300" + "3000", "the key is no RSAPublicKey"},
-		{"RSA with a negative modulus", "301a300d06092a864886f70d0101010500030900" + "30060201ff020103", "the key is no RSAPublicKey"},
-		{"RSA with a modulus of 3 bits", "301a300d06092a864886f70d0101010500030900" + "3006020107020103", "the modulus has 3 bits; the least that are read are 512"},
+		{"nothing", "", "the key is not a SubjectPublicKeyInfo"},
+		{"a byte behind it", ed + "00", "the key is not a SubjectPublicKeyInfo"},
+		{"a key that is cut off", ed[:len(ed)-2], "the key is not a SubjectPublicKeyInfo"},
+		{"more in the outer sequence", "302c" + ed[4:] + "0500", "the key is not a SubjectPublicKeyInfo"},
+		{"Ed25519 with parameters", "302c300706032b65700500" + ed[18:], "the key is Ed25519, but it has parameters"},
+		{"X25519", strings.Replace(ed, "2b6570", "2b656e", 1),
+			"the key's algorithm is 1.3.101.110; only RSA, EC and Ed25519 are supported"},
+		{"a P-224 key", "300f300b06072a8648ce3d02010601010000", "the key is not a SubjectPublicKeyInfo"},
+		{"EC without a curve", "3010300906072a8648ce3d0201030300" + "0402", "the key's curve is not given by its OID"},
+		{"EC on P-224", "3017301006072a8648ce3d020106052b81040021030300" + "0402",
+			"the key is on the curve 1.3.132.0.33, which is not one of P-256, P-384, P-521, secp256k1, Ed25519"},
+		{"EC on Ed25519's OID", "3015300e06072a8648ce3d020106032b6570030300" + "0402",
+			"the key is on the curve 1.3.101.112, which is not one of P-256, P-384, P-521, secp256k1, Ed25519"},
+		{"RSA without NULL", "3012300b06092a864886f70d010101030300" + "3000",
+			"the key is RSA, but its parameters are not NULL"},
+		{"RSA without numbers", "3014300d06092a864886f70d0101010500030300" + "3000", "the key is not an RSAPublicKey"},
+		{"RSA with a negative modulus", "301a300d06092a864886f70d0101010500030900" + "30060201ff020103",
+			"the key is not an RSAPublicKey"},
+		{"RSA with a modulus of 3 bits", "301a300d06092a864886f70d0101010500030900" + "3006020107020103",
+			"the modulus has 3 bits, but at least 512 are needed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			key, err := ParseSPKI(unhex(test.der))
@@ -175,9 +181,9 @@ func TestParsePEM(t *testing.T) {
 		{"an EC private key", block("EC PRIVATE KEY", secret), "the text holds a private key; only its public half belongs here"},
 		{"a private key behind the public one", text + block("PRIVATE KEY", secret), "the text holds a private key; only its public half belongs here"},
 		{"a private key with a broken end", "-----BEGIN PRIVATE KEY-----\n" + secret, "the text holds a private key; only its public half belongs here"},
-		{"another label", block(secret, secret), "the PEM block is none of PUBLIC KEY, RSA PUBLIC KEY and CERTIFICATE"},
-		{"a PUBLIC KEY that is none", block("PUBLIC KEY", secret), "the key is no SubjectPublicKeyInfo"},
-		{"an RSA PUBLIC KEY that is none", block("RSA PUBLIC KEY", secret), "the key is no RSAPublicKey"},
+		{"another label", block(secret, secret), "the PEM block must be PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE"},
+		{"a PUBLIC KEY that is none", block("PUBLIC KEY", secret), "the key is not a SubjectPublicKeyInfo"},
+		{"an RSA PUBLIC KEY that is none", block("RSA PUBLIC KEY", secret), "the key is not an RSAPublicKey"},
 		{"a CERTIFICATE that is none", block("CERTIFICATE", secret), "the certificate cannot be read"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

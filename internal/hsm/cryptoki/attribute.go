@@ -46,13 +46,13 @@ const (
 	CKA_CHECK_VALUE       AttributeType = pkcs11.CKA_CHECK_VALUE
 )
 
-// attributes is the one table of what is known of an attribute.
+// attributes is the one table of what this package needs of an attribute.
 var attributes = map[AttributeType]struct {
 	name string // in the specification
 	room int    // the buffer set out beforehand, in bytes
-	// everywhere are the attributes that each key object has and shows, of a length nobody bounds. Where one of
-	// them does not come back, the buffer may have been the reason, whatever the code: a module that has several
-	// things to complain of names just one.
+	// everywhere: each key object has and shows the attribute, and its length has no bound. If it is missing in an
+	// answer, the buffer may have been too small, whatever the code says: a module with several complaints names only
+	// one.
 	everywhere bool
 }{
 	CKA_CLASS:             {name: "CKA_CLASS", room: number},
@@ -85,12 +85,12 @@ var attributes = map[AttributeType]struct {
 	CKA_CHECK_VALUE:       {name: "CKA_CHECK_VALUE", room: defaultRoom},
 }
 
-// Rooms. Flags and numbers get what they need and no more: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
+// Rooms, in bytes. Flags and numbers get exactly what they need: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
 const (
 	flag         = 1
 	number       = ck.ULongSize
 	defaultRoom  = 512
-	maxAttribute = 1 << 20 // no attribute read here comes near; a module that says more lies
+	maxAttribute = 1 << 20 // longer than any attribute; a module that says more lies
 )
 
 // String is the attribute's name in the specification.
@@ -134,43 +134,43 @@ func ULong(t AttributeType, v uint) Attribute { return Attribute{t, ck.ULong(v)}
 // Bytes encodes a byte string, a text or a big integer.
 func Bytes(t AttributeType, v []byte) Attribute { return Attribute{t, v} }
 
-// Attributes are what came back for an object: what it does not have, or does not show, is not in the map.
+// Attributes are the attributes that an object shows. Those that it does not have or does not show are not in the map.
 type Attributes map[AttributeType][]byte
 
-// Bool decodes a CK_BBOOL; known is false where the attribute did not come back.
-func (a Attributes) Bool(t AttributeType) (value, known bool, err error) {
+// Bool decodes a CK_BBOOL. ok is false where the object does not show the attribute.
+func (a Attributes) Bool(t AttributeType) (value, ok bool, err error) {
 	v, ok := a[t]
 	switch {
 	case !ok:
 		return false, false, nil
 	case len(v) != 1:
-		return false, false, fmt.Errorf("%s is %d bytes long where CK_BBOOL has 1", t, len(v))
+		return false, false, fmt.Errorf("%s has %d bytes, but a CK_BBOOL has 1", t, len(v))
 	}
 	return v[0] != 0, true, nil
 }
 
-// ULong decodes a CK_ULONG in the machine's byte order; known is false where the attribute did not come back. A number
-// that the token does not tell is Unknown.
-func (a Attributes) ULong(t AttributeType) (value uint, known bool, err error) {
+// ULong decodes a CK_ULONG in the machine's byte order. ok is false where the object does not show the attribute. A
+// number that the token does not tell is Unknown.
+func (a Attributes) ULong(t AttributeType) (value uint, ok bool, err error) {
 	v, ok := a[t]
 	switch {
 	case !ok:
 		return 0, false, nil
 	case len(v) != ck.ULongSize:
-		return 0, false, fmt.Errorf("%s is %d bytes long where CK_ULONG has %d", t, len(v), ck.ULongSize)
+		return 0, false, fmt.Errorf("%s has %d bytes, but a CK_ULONG has %d", t, len(v), ck.ULongSize)
 	}
 	return ck.ULongOf(v), true, nil
 }
 
-// Reading is what one C_GetAttributeValue brought.
+// Reading is the answer to one C_GetAttributeValue.
 type Reading struct {
 	Attributes Attributes
-	short      []ck.Request // those to ask for again: the buffer was too small, or may have been
+	short      []ck.Request // to ask for again: the buffer was too small, or may have been
 }
 
-// GetAttributeValue reads the attributes of one object in one call, with buffers set out beforehand. What
-// the object lacks (CKR_ATTRIBUTE_TYPE_INVALID) or hides (CKR_ATTRIBUTE_SENSITIVE) is left out of the answer
-// and is no error. Only where a value did not fit are its length, then its bytes asked for.
+// GetAttributeValue reads the attributes of one object in one call, with buffers that it sets out beforehand.
+// Attributes that the object lacks (CKR_ATTRIBUTE_TYPE_INVALID) or hides (CKR_ATTRIBUTE_SENSITIVE) are left out of the
+// answer; that is no error. Only where a value did not fit does it ask for the length and then for the value.
 func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []AttributeType) (Attributes, error) {
 	requests := make([]ck.Request, len(types))
 	for i, t := range types {
@@ -203,7 +203,8 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 	return read, nil
 }
 
-// getAttributeValue makes one call. The requests are the call's from then on: one that hangs may still fill them in.
+// getAttributeValue makes one call. The requests belong to the call from then on: a call that hangs may still fill
+// them in.
 func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []ck.Request) (Reading, error) {
 	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
@@ -221,7 +222,7 @@ func (s *Session) getAttributeValue(ctx context.Context, object Object, requests
 	return reading, s.check(err)
 }
 
-// collect sorts what a call brought into what is had and what is to be asked for again.
+// collect separates the values in an answer from the attributes to ask for again.
 func collect(asked []ck.Request, code RV) (Reading, error) {
 	r := Reading{Attributes: make(Attributes, len(asked))}
 	for _, a := range asked {
@@ -229,16 +230,17 @@ func collect(asked []ck.Request, code RV) (Reading, error) {
 		there := a.Length != ck.Unknown
 		switch {
 		case a.Unwritten && code == 0:
-			return Reading{}, ck.LieError(fmt.Sprintf("CKR_OK, and the value of %s was not written", t))
+			return Reading{}, ck.LieError(fmt.Sprintf("it answered CKR_OK, but did not write the value of %s", t))
 		case there && a.Length > maxAttribute:
-			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes", t, a.Length))
+			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes", t, a.Length))
 		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
-			return Reading{}, ck.LieError(fmt.Sprintf("%s of %d bytes where there was room for %d", t, a.Length, a.Room))
+			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes where there was room for %d",
+				t, a.Length, a.Room))
 		case a.Value != nil:
 			r.Attributes[t] = a.Value
-		case there && a.Length > 0: // longer than the buffer was, or the length that was asked for
+		case there && a.Length > 0: // longer than the buffer, or only the length was asked for
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: int(a.Length)})
-		case there: // a value that did not fit, and now is empty: it may have changed, or that is not true
+		case there: // a value that did not fit and now is empty: it may have changed, or the module lies
 			r.short = append(r.short, ck.Request{Type: a.Type, Room: defaultRoom})
 		case code == CKR_BUFFER_TOO_SMALL || a.Room > 0 && code != 0 && attributes[t].everywhere:
 			r.short = append(r.short, ck.Request{Type: a.Type})

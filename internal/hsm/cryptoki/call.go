@@ -14,38 +14,38 @@ type Call struct {
 	Object   Object // the object's handle, 0 where the function has none
 	// Mechanism is that of C_GenerateKey and C_GenerateKeyPair.
 	Mechanism MechanismType
-	// Result points to what the call gives back once it has returned, for a hook that stands in for a token
-	// that lies: *Reading for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
+	// Result points to the call's result once the call has returned. A hook may change it, as a token that lies would:
+	// *Reading for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
 	Result any
 
 	progress atomic.Int32 // calling, waiting or given up
 }
 
 const (
-	calling int32 = iota // in the module, as far as anyone knows
-	waiting              // a hook keeps it back
-	givenUp              // by who made it
+	calling int32 = iota // may be in the module
+	waiting              // a hook holds it back
+	givenUp              // the caller no longer waits for it
 )
 
-// Wait says that a hook keeps the call back: should its context end now, it was not made, and nothing hangs. It is false
-// where nobody waits for the call any more.
+// Wait says that a hook holds the call back: if its context ends now, the call was not made, and nothing hangs. It is
+// false where nobody waits for the call any more.
 func (c *Call) Wait() bool { return c.progress.CompareAndSwap(calling, waiting) }
 
-// Proceed ends Wait. It is false where nobody waits for the call any more: then it must not be made.
+// Proceed ends Wait. It is false where nobody waits for the call any more; then the call must not be made.
 func (c *Call) Proceed() bool { return c.progress.CompareAndSwap(waiting, calling) }
 
-// Hook stands around a call: it may watch it, delay it, leave it out (not calling next), or change what it
-// answers. It runs in the call's own goroutine and may be called by many at once. Tracing is a hook, and so
-// is every fault that a test injects.
+// Hook stands around a call. It may watch the call, delay it, leave it out (by not calling next), or change its
+// answer. It runs in the call's own goroutine, and many calls may run it at once. Tracing is a hook, and so is every
+// fault that a test injects.
 type Hook func(ctx context.Context, c *Call, next func() error) error
 
-// NotCalled is the error of a call that was not made since its context had ended.
+// NotCalled is the error of a call that was not made because its context had ended.
 func (c *Call) NotCalled(ctx context.Context) error {
 	return fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx))
 }
 
-// invoke makes one call, through the module's hooks, in a goroutine of its own, and waits for it no longer
-// than the context lasts. Everything that reaches the module passes here.
+// invoke makes one call through the module's hooks, in a goroutine of its own, and waits for it until the context
+// ends. Every call into a module goes through it.
 func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error)) (T, error) {
 	var zero T
 	if ctx.Err() != nil {
@@ -62,7 +62,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 		defer m.inflight.Add(-1)
 		var a answer
 		defer func() {
-			// Nothing that a module says should come to this. Where it does, one call fails, and not the process.
+			// No answer of a module should make this code panic. If one does, the call fails, and not the process.
 			if p := recover(); p != nil {
 				a.value, a.err = zero, &AnswerError{Function: c.Function, Object: c.Object, Problem: fmt.Sprint(p)}
 			}
@@ -84,7 +84,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 		return a.value, a.err
 	case <-ctx.Done():
 		select {
-		case a := <-answers: // it came at the last moment
+		case a := <-answers: // at the last moment
 			return a.value, a.err
 		default:
 		}
@@ -95,7 +95,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 	}
 }
 
-// run is invoke for a function that gives nothing back.
+// run is invoke for a function without a result.
 func run(ctx context.Context, m *Module, c *Call, f func() error) error {
 	_, err := invoke(ctx, m, c, func() (struct{}, error) { return struct{}{}, f() })
 	return err

@@ -91,7 +91,7 @@ func TestAttributesAreReadInOneCall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if class, known, err := got.ULong(cryptoki.CKA_CLASS); class != cryptoki.CKO_PRIVATE_KEY || !known || err != nil {
+			if class, ok, err := got.ULong(cryptoki.CKA_CLASS); class != cryptoki.CKO_PRIVATE_KEY || !ok || err != nil {
 				t.Errorf("class %d", class)
 			}
 			if _, there := got[c.attribute]; there != c.there {
@@ -251,11 +251,12 @@ func FuzzAttributes(f *testing.F) {
 	f.Add([]byte{1}, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, flag, number []byte) {
 		a := cryptoki.Attributes{cryptoki.CKA_SIGN: flag, cryptoki.CKA_CLASS: number}
-		if _, known, err := a.Bool(cryptoki.CKA_SIGN); (err == nil && known) != (len(flag) == 1) {
+		if _, ok, err := a.Bool(cryptoki.CKA_SIGN); (err == nil && ok) != (len(flag) == 1) {
 			t.Errorf("%x is a flag: %v", flag, err)
 		}
 		width := len(cryptoki.ULong(cryptoki.CKA_CLASS, 0).Value)
-		if v, known, err := a.ULong(cryptoki.CKA_CLASS); (err == nil && known) != (len(number) == width) || err == nil && !bytes.Equal(cryptoki.ULong(cryptoki.CKA_CLASS, v).Value, number) {
+		if v, ok, err := a.ULong(cryptoki.CKA_CLASS); (err == nil && ok) != (len(number) == width) || err == nil &&
+			!bytes.Equal(cryptoki.ULong(cryptoki.CKA_CLASS, v).Value, number) {
 			t.Errorf("%x is a number: %v", number, err)
 		}
 	})

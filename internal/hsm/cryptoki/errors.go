@@ -66,7 +66,7 @@ const (
 	CKR_CRYPTOKI_ALREADY_INITIALIZED RV = pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED
 )
 
-// newer are the names that are missing in the binding's table.
+// newer are the names that the binding's table lacks.
 var newer = map[RV]string{CKR_ACTION_PROHIBITED: "CKR_ACTION_PROHIBITED", CKR_CURVE_NOT_SUPPORTED: "CKR_CURVE_NOT_SUPPORTED"}
 
 // Error returns the code's name and number: "CKR_DEVICE_ERROR (0x30)".
@@ -94,11 +94,11 @@ func (e *Error) Error() string { return "cryptoki: " + e.Function + ": " + e.Cod
 // Unwrap gives the code, for errors.Is.
 func (e *Error) Unwrap() error { return e.Code }
 
-// HangError says that the caller's context ended while the module was still inside a function. What that
-// call did to the token, or will still do, is not known.
+// HangError says that the caller's context ended while the module was still inside a function. Nobody knows what that
+// call did to the token, or will still do.
 type HangError struct {
 	Function string        // the C function that has not returned
-	After    time.Duration // how long it was waited for
+	After    time.Duration // how long the caller waited
 	Err      error         // why the waiting ended: the context's error
 }
 
@@ -111,8 +111,8 @@ func (e *HangError) Error() string {
 func (e *HangError) Unwrap() error { return e.Err }
 
 // AnswerError says that a module answered a call with something that PKCS#11 does not allow: a length beyond the
-// buffer, a key without a handle, a search that never ends. The answer was not used. What the call did to the token is
-// not known.
+// buffer, a key without a handle, a search that never ends. The answer was not used. Nobody knows what the call did to
+// the token.
 type AnswerError struct {
 	Function string // the C function
 	Object   Object // the object asked about, 0 for none
@@ -128,7 +128,7 @@ func (e *AnswerError) Error() string {
 	return fmt.Sprintf("cryptoki: %s%s: the module's answer makes no sense: %s", e.Function, object, e.Problem)
 }
 
-// ErrLoad matches the errors of Open for a file that is missing or is no PKCS#11 module.
+// ErrLoad matches the errors of Open for a file that is missing or is not a PKCS#11 module.
 var ErrLoad = errors.New("not a loadable PKCS#11 module")
 
 // LoadError says why a module could not be loaded.
@@ -146,7 +146,7 @@ func (e *LoadError) Unwrap() error { return e.Err }
 // Is matches ErrLoad.
 func (e *LoadError) Is(target error) bool { return target == ErrLoad }
 
-// functionError turns what the call table says of a call into an error of ours; nil stays nil.
+// functionError turns an error of the call table into one of this package; nil stays nil.
 func functionError(c *Call, err error) error {
 	if code, ok := errors.AsType[ck.CodeError](err); ok {
 		return &Error{Function: c.Function, Code: RV(code)}

@@ -16,7 +16,7 @@ func ParseSlot(s string) (uint, error) {
 	}
 	slot, err := strconv.ParseUint(digits, base, 64)
 	if err != nil {
-		return 0, fmt.Errorf("a slot ID is a number, decimal or hex with 0x; %q is not", s)
+		return 0, fmt.Errorf("a slot ID is a number, decimal or hex with 0x, but %q is not", s)
 	}
 	return uint(slot), nil
 }
@@ -29,7 +29,7 @@ func (i TokenInfo) String() string {
 	return fmt.Sprintf("slot %d (0x%x): label %q, serial number %q, model %q, manufacturer %q", i.Slot, i.Slot, i.Label, i.Serial, i.Model, i.Manufacturer)
 }
 
-// Identity is what a token has of its own, whatever module and slot it is reached by.
+// Identity tells a token from others. The module and the slot do not matter.
 func (i TokenInfo) Identity() string {
 	return fmt.Sprintf("%q %q %q %q", i.Manufacturer, i.Model, i.Serial, i.Label)
 }
@@ -132,7 +132,7 @@ func (i TokenInfo) Words() []string { return flagWords(tokenFlags, i.Flags) }
 // Words are the mechanism's flags, in the order of their bits: what it can do.
 func (i MechanismInfo) Words() []string { return flagWords(mechanismFlags, i.Flags) }
 
-// flagWords names the flags that are set. Those that have no name are one number at the end.
+// flagWords names the flags that are set. Flags without a name are one number at the end.
 func flagWords(table []flagWord, flags uint) []string {
 	words := []string{}
 	for _, row := range table {

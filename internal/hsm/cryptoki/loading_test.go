@@ -199,7 +199,7 @@ func TestLengthOfOutput(t *testing.T) {
 		"another than there is": {exact: 256, nonsense: "128 bytes where there must be 256"},
 		"more than usual":       {lie: cryptokitest.Lie{Kind: cryptokitest.Grow, Number: 20_000}},
 		"more than there may be": {
-			lie: cryptokitest.Lie{Kind: cryptokitest.Grow, Number: 70_000}, nonsense: "70000 is wanted",
+			lie: cryptokitest.Lie{Kind: cryptokitest.Grow, Number: 70_000}, nonsense: "wants one of 70000",
 		},
 		"exactly that, they grow": {
 			exact: 128, lie: cryptokitest.Lie{Kind: cryptokitest.Grow, Number: 129}, err: cryptoki.CKR_BUFFER_TOO_SMALL,

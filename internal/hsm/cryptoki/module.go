@@ -28,11 +28,11 @@ type library struct {
 
 	inflight    atomic.Int64 // calls that are inside it
 	refs        int          // Open less Close; guarded by the registry, as is all below
-	initialized bool         // by this process's Open, so that it is Close's to finalize
-	parameters  string       // what C_Initialize was given by the first of those who have it open
+	initialized bool         // by Open, so that Close must finalize it
+	parameters  string       // what C_Initialize was given
 }
 
-// registry holds every library that was ever loaded, by real path. None is unloaded: many crash when they are.
+// registry holds every library that was ever loaded, by real path. No library is unloaded: many crash then.
 var registry = struct {
 	sync.Mutex
 	libraries map[string]*library
@@ -77,7 +77,7 @@ func OpenWith(ctx context.Context, path, parameters string, hooks ...Hook) (*Mod
 	m := &Module{library: l, hooks: hooks}
 	if l.refs == 0 && !l.initialized {
 		err := run(ctx, m, &Call{Function: "C_Initialize"}, func() error { return l.ck.Initialize(parameters) })
-		// Where someone else in the process has initialised the library, it is theirs to finalize.
+		// If someone else in the process has initialised the library, they must finalize it.
 		if err != nil && !errors.Is(err, CKR_CRYPTOKI_ALREADY_INITIALIZED) {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func realPath(path string) (string, error) {
 	return real, nil
 }
 
-// load gives the registry's library of that real path, loading it where it is new: that runs code of the module,
+// load gives the registry's library of that real path, and loads it if it is new. Loading runs code of the module,
 // which may hang.
 func load(ctx context.Context, real string) (*library, error) {
 	if l, ok := registry.libraries[real]; ok {

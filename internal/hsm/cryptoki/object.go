@@ -12,7 +12,7 @@ import (
 // Object is an object's handle. It is good for as long as its session's application is logged in.
 type Object uint
 
-// MaxObjects is how many objects a search may bring before it is taken for one that never ends.
+// MaxObjects is how many objects a search may find. A search that finds more counts as one that never ends.
 const MaxObjects = 1 << 20
 
 // batch is how many handles one C_FindObjects asks for.
@@ -57,12 +57,13 @@ func (s *Session) collectObjects(ctx context.Context) ([]Object, error) {
 		}
 		for _, o := range found {
 			if seen[o] {
-				return nil, s.nonsense("C_FindObjects", o, "the same object comes twice in one search")
+				return nil, s.nonsense("C_FindObjects", o, "one search finds the same object twice")
 			}
 			seen[o] = true
 		}
 		if objects = append(objects, found...); len(objects) > MaxObjects {
-			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has brought %d objects and does not end", len(objects)))
+			return nil, s.nonsense("C_FindObjects", 0, fmt.Sprintf("the search has found %d objects and does not end",
+				len(objects)))
 		}
 	}
 }
@@ -151,8 +152,8 @@ func (s *Session) transform(ctx context.Context, function string, key Object, in
 	return out, s.operation(s.check(err))
 }
 
-// operation notes a failure within an operation of several calls: whatever its code, the operation may still be
-// active, and stands in the way of the session's next one.
+// operation notes a failure within an operation of several calls. Whatever its code, the operation may still be active
+// and block the session's next one.
 func (s *Session) operation(err error) error {
 	if err != nil {
 		s.lost.Store(true)
@@ -163,8 +164,8 @@ func (s *Session) operation(err error) error {
 // Mechanism is a mechanism with its parameter.
 type Mechanism struct {
 	Type MechanismType
-	// OutputLength is how many bytes C_Sign, C_Encrypt or C_Decrypt gives, where that is known: the buffer has exactly that
-	// length, and another answer is an error. 0 is a buffer that is large enough for all.
+	// OutputLength is how many bytes C_Sign, C_Encrypt or C_Decrypt gives, where that is known. The buffer then has
+	// exactly that length, and another length is an error. 0: the buffer is large enough for all.
 	OutputLength int
 
 	parameter ck.Parameter

@@ -8,7 +8,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Session is an open session. It is one goroutine's at a time.
+// Session is an open session. One goroutine uses it at a time.
 type Session struct {
 	module *Module
 	handle uint
@@ -22,8 +22,8 @@ const (
 	CKS_RW_USER_FUNCTIONS uint = pkcs11.CKS_RW_USER_FUNCTIONS
 )
 
-// OpenSession opens a session, read/write unless the token takes no writes at all: a read-only one would stand
-// in the way of a security officer.
+// OpenSession opens a session, read/write unless the token takes no writes at all: a security officer cannot log in
+// while a read-only session is open.
 func (m *Module) OpenSession(ctx context.Context, slot uint, readOnly bool) (*Session, error) {
 	var flags uint = pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION
 	if readOnly {
@@ -32,7 +32,7 @@ func (m *Module) OpenSession(ctx context.Context, slot uint, readOnly bool) (*Se
 	handle, err := invoke(ctx, m, &Call{Function: "C_OpenSession"}, func() (uint, error) {
 		h, err := m.ck.OpenSession(slot, flags)
 		if err == nil && ctx.Err() != nil {
-			// Nobody waits for it any more, and nobody else knows of it.
+			// Nobody waits for the session any more, so nobody else would close it.
 			_ = m.ck.CloseSession(h)
 		}
 		return h, err
@@ -65,12 +65,12 @@ func (s *Session) Login(ctx context.Context, pin []byte) error {
 	return s.run(ctx, "C_Login", 0, func() error { return s.module.ck.Login(s.handle, pkcs11.CKU_USER, pin) })
 }
 
-// Lost says that the session is not to be used again: a call in it hangs, or a call failed in a way that
-// leaves its state in doubt.
+// Lost says that the session must not be used again: a call in it hangs, or failed in a way that leaves the session in
+// doubt.
 func (s *Session) Lost() bool { return s.lost.Load() }
 
-// answers are the codes that a function gives about the request, leaving the session as good as it was.
-// Every other code, and every other failure, makes the session lost.
+// answers are the codes with which a function answers about the request, and which leave the session as good as
+// before. Every other code, and every other failure, makes the session lost.
 var answers = map[RV]bool{
 	CKR_ACTION_PROHIBITED: true, CKR_ATTRIBUTE_READ_ONLY: true, CKR_ATTRIBUTE_SENSITIVE: true,
 	CKR_ATTRIBUTE_TYPE_INVALID: true, CKR_ATTRIBUTE_VALUE_INVALID: true, CKR_CURVE_NOT_SUPPORTED: true,
@@ -80,20 +80,20 @@ var answers = map[RV]bool{
 	CKR_SESSION_READ_ONLY: true, CKR_TEMPLATE_INCONSISTENT: true, CKR_TOKEN_WRITE_PROTECTED: true, CKR_USER_ALREADY_LOGGED_IN: true,
 }
 
-// Refused says that a function answered about the request itself, so that the same request would get the same
-// answer, and nothing was changed by it.
+// Refused says that a function answered about the request itself. The same request would get the same answer, and
+// nothing was changed.
 func Refused(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && answers[e.Code]
 }
 
-// InvalidHandle says that an object's handle means nothing, or nothing any more. Functions that take a key may say
-// so in a way of their own.
+// InvalidHandle says that an object's handle means nothing, or no longer means anything. Functions that take a key may
+// have a code of their own for that.
 func InvalidHandle(err error) bool {
 	return errors.Is(err, CKR_OBJECT_HANDLE_INVALID) || errors.Is(err, CKR_KEY_HANDLE_INVALID)
 }
 
-// check notes what an error says of the session, and passes it on.
+// check notes what an error says about the session, and gives the error back.
 func (s *Session) check(err error) error {
 	if _, ok := errors.AsType[*HangError](err); ok {
 		s.hangs.Store(true)
@@ -108,5 +108,5 @@ func (s *Session) run(ctx context.Context, function string, object Object, f fun
 	return s.check(run(ctx, s.module, &Call{Function: function, Session: s.handle, Object: object}, f))
 }
 
-// Abandon marks the session as lost for a reason that no call told, and gives the reason back.
+// Abandon marks the session as lost for a reason that no call gave, and gives the reason back.
 func (s *Session) Abandon(reason error) error { return s.check(reason) }

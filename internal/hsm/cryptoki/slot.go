@@ -73,7 +73,7 @@ const (
 // Unknown is CK_UNAVAILABLE_INFORMATION: a number that the token does not tell.
 const Unknown = ck.Unknown
 
-// TokenInfo is CK_TOKEN_INFO, its padding taken off. Texts are what the token has: any bytes, UTF-8 or not.
+// TokenInfo is CK_TOKEN_INFO without its padding. Texts are any bytes, UTF-8 or not.
 type TokenInfo struct {
 	Slot                                       uint // the slot's ID, which is no identity: it may change
 	Label, Serial, Model, Manufacturer         string
@@ -109,13 +109,13 @@ func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, er
 	return invoke(ctx, m, &Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.ck.GetSlotList(tokenPresent) })
 }
 
-// SlotInfo is CK_SLOT_INFO, its padding taken off.
+// SlotInfo is CK_SLOT_INFO without its padding.
 type SlotInfo struct {
 	Description, Manufacturer string
 	Flags                     uint // CKF_TOKEN_PRESENT, ...
 }
 
-// GetSlotInfo describes a slot, be there a token in it or not.
+// GetSlotInfo describes a slot, with or without a token.
 func (m *Module) GetSlotInfo(ctx context.Context, slot uint) (SlotInfo, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetSlotInfo"}, func() (SlotInfo, error) {
 		i, err := m.ck.GetSlotInfo(slot)
@@ -160,7 +160,7 @@ const (
 	CKM_SHA_1_HMAC              MechanismType = pkcs11.CKM_SHA_1_HMAC
 )
 
-// MechanismInfo is CK_MECHANISM_INFO. Its bounds are hints: some tokens refuse what lies within.
+// MechanismInfo is CK_MECHANISM_INFO. Its bounds are hints: some tokens refuse sizes within them.
 type MechanismInfo struct {
 	MinKeySize, MaxKeySize uint // bits, or bytes where the mechanism's page says so; 0 where it has none
 	Flags                  uint

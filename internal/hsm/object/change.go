@@ -7,15 +7,15 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// Change is what is to be another way in a key; what is nil stays as it is.
+// Change says what a key should become. What is nil stays as it is.
 type Change struct {
 	ID          []byte
 	Label       *string
 	Usage       *Usage
-	Extractable *bool // only to false: no token takes it back
+	Extractable *bool // only to false, which is final
 }
 
-// Wanted are attributes to give to a key: of the private and, where it has one, of the public half.
+// Wanted are attributes that a key should have: those of the private half and, in a pair, those of the public half.
 type Wanted struct{ Private, Public []cryptoki.Attribute }
 
 // Wanted are the attributes that the change asks for.
@@ -47,7 +47,7 @@ func (w Wanted) HeldBy(key Key) bool {
 	return len(key.Private.Lacking(w.Private)) == 0 && (key.Public == nil || len(key.Public.Lacking(w.Public)) == 0)
 }
 
-// Of are the key's own values of the attributes, to put them back.
+// Of gives the values that the key has now, to put them back later.
 func (w Wanted) Of(key Key) (own Wanted) {
 	own.Private = key.Private.as(w.Private)
 	if key.Public != nil {
@@ -56,11 +56,11 @@ func (w Wanted) Of(key Key) (own Wanted) {
 	return own
 }
 
-// Lacking are those of the attributes that the object does not have.
+// Lacking gives the attributes that the object does not have as wanted.
 func (o Object) Lacking(wanted []cryptoki.Attribute) (missing []cryptoki.Attribute) {
 	for _, a := range wanted {
-		if isFlag(a.Type) && o.Class == cryptoki.CKO_PUBLIC_KEY && !o.Knows(a.Type) {
-			continue // this token does not tell it, so that it can be neither wanted nor missed
+		if isFlag(a.Type) && o.Class == cryptoki.CKO_PUBLIC_KEY && !o.Has(a.Type) {
+			continue // a token that does not show the flag cannot show whether it is as wanted
 		}
 		if !bytes.Equal(o.encoded(a.Type), a.Value) {
 			missing = append(missing, a)
@@ -69,7 +69,7 @@ func (o Object) Lacking(wanted []cryptoki.Attribute) (missing []cryptoki.Attribu
 	return missing
 }
 
-// encoded is a changeable attribute as PKCS#11 writes it. A flag that the token does not tell reads as false.
+// encoded gives a changeable attribute as PKCS#11 writes it. A flag that the token does not show is false.
 func (o Object) encoded(t cryptoki.AttributeType) []byte {
 	switch t {
 	case cryptoki.CKA_ID:
@@ -88,7 +88,7 @@ func (o Object) as(changed []cryptoki.Attribute) []cryptoki.Attribute {
 	return own
 }
 
-// Reversible takes out what no token takes back.
+// Reversible separates what can be changed back from what is final on every token.
 func Reversible(all []cryptoki.Attribute) (reversible, final []cryptoki.Attribute) {
 	for _, a := range all {
 		if a.Type == cryptoki.CKA_EXTRACTABLE {

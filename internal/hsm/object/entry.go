@@ -11,24 +11,23 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// Entry is a key object on the token as a list shows it: a value. Half a pair is an Entry, and so is a secret key.
+// Entry is a key object on the token as a list shows it: a value. Each half of a pair has an Entry of its own.
 type Entry struct {
-	Name           // its Type is "" where Err is why it is not known
-	Bits  int      // of an RSA modulus, of the value of a secret key; 0 where there is no such thing, or it is not shown
-	Curve string   // by its JOSE name; "" where there is none, or it is not known here
+	Name           // its Type is "" where Err says why it cannot be read
+	Bits  int      // of an RSA modulus, of the value of a secret key; 0 where the object has or shows none
+	Curve string   // by its JOSE name; "" where there is none, or it is not supported
 	Uses  []string // what its flags allow: "decrypt", "derive", "encrypt", "sign", "unwrap", "verify", "wrap"
-	// What the token says of it; nil where it says nothing.
+	// What the token says of the object; nil where it says nothing.
 	Sensitive, Extractable, Local, AlwaysSensitive, NeverExtractable *bool
-	// OtherHalfMissing says of half a pair that the token has no other half of this key under its ID. It is nil for a
-	// secret key, and where it cannot be told: halves of the ID show too little, or are of a type that is not supported.
+	// OtherHalfMissing says that the token has no other half for this half under its ID. It is nil for a secret key,
+	// and where nobody can tell: the halves of the ID show too little, or are of a type that is not supported.
 	OtherHalfMissing *bool
-	Err              error // a *MalformedError: what makes no sense about it
+	Err              error // a *MalformedError that says what makes no sense
 
 	material []byte // what else the object shows of itself, for the order
 }
 
-// Entries lists every key object, by label, ID, class and type. unclassified counts the objects of which not even the
-// class can be told.
+// Entries lists every key object, by label, ID, class and type. unclassified is the number of unclassified objects.
 func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 	groups := v.groups()
 	for _, g := range groups {
@@ -45,7 +44,8 @@ func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 				continue
 			}
 			entry := entryOf(o)
-			if lacks, told := missing[o.Handle]; told && unclassified == 0 { // one of those may be anything's other half
+			// An unclassified object may be the other half of any half.
+			if lacks, told := missing[o.Handle]; told && unclassified == 0 {
 				entry.OtherHalfMissing = &lacks
 			}
 			entries = append(entries, entry)
@@ -58,11 +58,11 @@ func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 	return entries, unclassified
 }
 
-// uses are the words of what the object's own flags allow.
+// uses gives the words for what the object's own flags allow.
 func (o Object) uses() []string {
 	words := []string{}
 	for _, row := range usages {
-		if o.Knows(row.private) && o.Is(row.private) {
+		if o.Has(row.private) && o.Is(row.private) {
 			words = append(words, row.word)
 		}
 	}
@@ -94,40 +94,40 @@ func entryOf(o Object) Entry {
 	return entry
 }
 
-// missingHalves says of the halves of pairs in the group, by their handles, whether their other half is missing. What
-// cannot be told is left out.
+// missingHalves says for each half in the group, by its handle, whether its other half is missing. It leaves out
+// halves for which nobody can tell.
 func (g *group) missingHalves() map[cryptoki.Object]bool {
 	missing := map[cryptoki.Object]bool{}
-	anything := false // something makes no sense, and so may be anything's other half
+	malformed := false // a malformed object may be the other half of any half
 	var halves []Object
 	for _, o := range g.objects {
 		spec := SpecOf(o.CKK)
 		switch {
 		case o.Err != nil:
-			anything = true
+			malformed = true
 		case spec == nil || spec.Alone() || !slices.Contains(spec.Classes, o.Class):
 		case o.Class == cryptoki.CKO_PUBLIC_KEY && unparsable(o) != nil:
-			anything = true
+			malformed = true
 		default:
 			halves = append(halves, o)
 		}
 	}
 	m, err := match(halves)
 	if err != nil {
-		return missing // not reached: what makes no sense is left out
+		return missing // not reached: malformed objects are left out
 	}
 	for _, pair := range m.keys {
 		missing[pair.Private.Handle], missing[pair.Public.Handle] = false, false
 	}
 	for _, half := range m.lone {
-		if !anything {
+		if !malformed {
 			missing[half.Handle] = true
 		}
 	}
 	return missing
 }
 
-// unparsable says why a public half makes no public key.
+// unparsable says why no public key can be made of a public half.
 func unparsable(public Object) error {
 	spec := SpecOf(public.CKK)
 	if spec == nil || spec.Alone() {

@@ -10,10 +10,10 @@ import (
 
 // What callers decide on. Most come wrapped in a type of the same name that has the details.
 var (
-	// ErrNotFound: no key of that ID and type is on the token. Of a search on the token it is a proven absence: the search
-	// went through, and the process was logged in when it did.
+	// ErrNotFound: the token has no key of that ID and type. After a search on the token the absence is proven: the
+	// search succeeded while the process was logged in.
 	ErrNotFound = errors.New("the token has no such key")
-	// ErrExists: key objects on the token use the ID already; see ExistsError.
+	// ErrExists: other key objects already use the ID; see ExistsError.
 	ErrExists = errors.New("the key ID is in use")
 	// ErrAmbiguous: several keys have the ID, and no fingerprint says which is meant; see AmbiguousError.
 	ErrAmbiguous = errors.New("several keys have the key ID")
@@ -21,24 +21,24 @@ var (
 	ErrHalfPair = errors.New("half of the key pair is missing")
 	// ErrMechanism: the token cannot make such a key; see MechanismError.
 	ErrMechanism = errors.New("the token cannot make such a key")
-	// ErrUnfit: no token makes such a key; see UnfitError.
-	ErrUnfit = errors.New("there are no such keys")
+	// ErrUnfit: no token makes a key of this type, size or usage; see UnfitError.
+	ErrUnfit = errors.New("no key has this size or usage")
 	// ErrMalformed: an object on the token has an attribute that makes no sense; see MalformedError.
 	ErrMalformed = errors.New("an object on the token makes no sense")
-	// ErrNoMatch: a name is not that of one public key; see MatchError.
-	ErrNoMatch = errors.New("not exactly one public key matches")
+	// ErrNoMatch: a name does not match exactly one public key; see MatchError.
+	ErrNoMatch = errors.New("there is not exactly one public key that matches")
 )
 
 // ExistsError lists what has the ID already.
 type ExistsError struct {
 	ID      []byte
 	Objects []Name
-	Whole   KeyType // of the one whole key that Objects are; "" where they are none, or more
-	Raced   bool    // it was free when it was looked at, and taken by someone else while the key was made
+	Whole   KeyType // the type of the whole key that Objects make; "" where they do not make exactly one
+	Raced   bool    // the ID was free at first, and someone else took it while the key was made
 }
 
 func (e *ExistsError) Error() string {
-	text := fmt.Sprintf("the token already has key ID %s: %s", FormatID(e.ID), List(e.Objects))
+	text := fmt.Sprintf("key ID %s is already used on the token by %s", FormatID(e.ID), List(e.Objects))
 	if e.Raced {
 		text += ", which someone else made at the same time"
 	}
@@ -52,10 +52,9 @@ func (e *ExistsError) Is(target error) bool { return target == ErrExists }
 type AmbiguousError struct {
 	ID      []byte
 	Objects []Name // the private halves, or the secret keys
-	// Fingerprints are those of the keys, in the order of Objects: check values of secret keys, "" where they have none.
+	// Fingerprints are those of the keys, in the order of Objects; "" where a key shows none.
 	Fingerprints []string
-	// Halves: Objects are halves of pairs, and nothing shows which of them belong together. Fingerprints has "" for
-	// those that show nothing of their key.
+	// Halves: Objects are halves of pairs, and nothing shows which of them belong together.
 	Halves bool
 }
 
@@ -73,7 +72,8 @@ func (e *AmbiguousError) Error() string {
 		each = append(each, fmt.Sprintf("%s (%s %s)", o, mark, e.Fingerprints[i]))
 	}
 	if e.Halves {
-		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of the halves belong together: %s", FormatID(e.ID), strings.Join(each, "; "))
+		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of their halves belong "+
+			"together: %s", FormatID(e.ID), strings.Join(each, "; "))
 	}
 	return fmt.Sprintf("%d keys have the key ID %s: %s", len(e.Objects), FormatID(e.ID), strings.Join(each, "; "))
 }
@@ -86,13 +86,13 @@ type HalfPairError struct {
 	ID      []byte
 	Present Name
 	Missing string // "private key" or "public key"
-	Other   *Name  // the missing half under another ID, where it was found
+	Other   *Name  // the missing half, where it was found under another ID
 }
 
 func (e *HalfPairError) Error() string {
 	text := fmt.Sprintf("of the key pair %s the %s is missing: only the %s is on the token", FormatID(e.ID), e.Missing, e.Present)
 	if e.Other != nil {
-		text += fmt.Sprintf("; its other half is there under another ID: %s", *e.Other)
+		text += fmt.Sprintf("; its other half has another ID: %s", *e.Other)
 	}
 	return text
 }
@@ -113,7 +113,7 @@ func (e *MechanismError) Error() string {
 // Is matches ErrMechanism.
 func (e *MechanismError) Is(target error) bool { return target == ErrMechanism }
 
-// UnfitError says what is asked for that no key of the type has: a size, or a usage.
+// UnfitError says which size or usage no key of the type has.
 type UnfitError struct{ Problem string }
 
 func (e *UnfitError) Error() string { return e.Problem }
@@ -121,10 +121,10 @@ func (e *UnfitError) Error() string { return e.Problem }
 // Is matches ErrUnfit.
 func (e *UnfitError) Is(target error) bool { return target == ErrUnfit }
 
-// MalformedError names an object, and what is wrong with it.
+// MalformedError names an object, and says what is wrong with it.
 type MalformedError struct {
 	Object Name
-	Handle cryptoki.Object // 0 where it would be of no help
+	Handle cryptoki.Object // 0 where the message shows none
 	Err    error           // names the attribute
 }
 
@@ -145,25 +145,27 @@ func (e *MalformedError) Unwrap() error { return e.Err }
 // Is matches ErrMalformed.
 func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
 
-// DifferentKeyError says that the key behind an ID is not the one that is meant.
+// DifferentKeyError says that the key with an ID is not the one that is meant.
 type DifferentKeyError struct {
 	ID          []byte
 	Want, Found string // fingerprints, as Key has them
-	// Kinds and sizes of secret keys, where those tell that it is another: such as "aes (256 bits)".
+	// Kinds and sizes of secret keys, where those differ: such as "aes (256 bits)".
 	WantKind, FoundKind string
 }
 
 func (e *DifferentKeyError) Error() string {
 	if e.FoundKind != e.WantKind {
-		return fmt.Sprintf("the key behind key ID %s is another one: its type is %s, that of the one that is meant is %s", FormatID(e.ID), e.FoundKind, e.WantKind)
+		return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its type is %s, not %s",
+			FormatID(e.ID), e.FoundKind, e.WantKind)
 	}
-	return fmt.Sprintf("the key behind key ID %s is another one: its fingerprint is %s, that of the one that is meant is %s", FormatID(e.ID), e.Found, e.Want)
+	return fmt.Sprintf("the key with the key ID %s is not the one that was meant: its fingerprint is %s, not %s",
+		FormatID(e.ID), e.Found, e.Want)
 }
 
-// MatchError lists what a name matches, where that is not one public key.
+// MatchError lists the keys that a name matches, where that is not one public key.
 type MatchError struct {
-	Found []string // those that match, where they are several
-	There []string // where none matches, those that are there
+	Found []string // the keys that match, where there are several
+	There []string // the keys on the token, where none matches
 }
 
 // maxListed is how many keys an error lists.

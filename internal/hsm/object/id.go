@@ -15,13 +15,13 @@ func ParseID(s string) ([]byte, error) {
 	var bad hex.InvalidByteError
 	switch {
 	case s == "":
-		return nil, errors.New("a key ID is at least one byte of hex, such as \"6b31\"")
+		return nil, errors.New("a key ID has at least one byte, in hex, such as \"6b31\"")
 	case errors.As(err, &bad):
-		return nil, fmt.Errorf("a key ID is written in hex: %q is no hex digit", rune(bad))
+		return nil, fmt.Errorf("a key ID is written in hex, and %q is not a hex digit", rune(bad))
 	case err != nil:
-		return nil, fmt.Errorf("a key ID is whole bytes of hex: %d digits are an odd number", len(s))
+		return nil, fmt.Errorf("a key ID is whole bytes in hex, and %d digits are an odd number", len(s))
 	case len(id) > MaxIDLength:
-		return nil, fmt.Errorf("a key ID has at most %d bytes, this one has %d", MaxIDLength, len(id))
+		return nil, fmt.Errorf("a key ID has at most %d bytes, but this one has %d", MaxIDLength, len(id))
 	}
 	return id, nil
 }
@@ -30,9 +30,9 @@ func ParseID(s string) ([]byte, error) {
 func TextID(text string) ([]byte, error) {
 	switch {
 	case text == "":
-		return nil, errors.New("a key ID is at least one byte, and the text is empty")
+		return nil, errors.New("a key ID has at least one byte, but the text is empty")
 	case len(text) > MaxIDLength:
-		return nil, fmt.Errorf("a key ID has at most %d bytes, the text has %d", MaxIDLength, len(text))
+		return nil, fmt.Errorf("a key ID has at most %d bytes, but the text has %d", MaxIDLength, len(text))
 	}
 	return []byte(text), nil
 }

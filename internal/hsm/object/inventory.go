@@ -11,34 +11,35 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Inventory is what a token holds, or a part of it, with every way to look into it. What is asked for is parsed and
-// matched once. It is safe for concurrent use, and follows the process's own writes ([Inventory.Update]).
+// Inventory is what a token holds, or a part of it, with every way to look into it. It parses and matches an object
+// once, when it is first asked for. It is safe for concurrent use. It follows the process's own writes
+// ([Inventory.Update]).
 type Inventory struct {
 	mu           sync.Mutex
 	byID         map[string]*group
 	certificates []Object
-	index        *index // nil where it is to be made anew
+	index        *index // nil until it is asked for, and after each update
 }
 
-// group is the objects of one ID: of a value that is never changed.
+// group is the objects of one ID. It never changes; an update makes a new one.
 type group struct {
 	objects []Object
 
 	once sync.Once
 	matching
-	err error // why there is no matching
+	err error // why the objects could not be matched
 }
 
-// index finds keys by what they show. The maps are made when they are first asked for.
+// index finds keys by what they show. Each map is made when it is first needed.
 type index struct {
-	keys          []Key // whole keys that make sense, in SortKeys' order
-	broken        []error
+	keys          []Key   // the whole keys, in SortKeys' order
+	broken        []error // of the IDs that are left out
 	byLabel       map[string][]*Key
 	byFingerprint map[fingerprint][]*Key
-	learned       bool
+	learned       bool // Learn was called
 }
 
-// fingerprint is what a key of a type is found by under whatever ID.
+// fingerprint finds a key of a type under any ID.
 type fingerprint struct {
 	keyType KeyType
 	value   string
@@ -67,16 +68,16 @@ func (v *Inventory) add(o Object) {
 	g.objects = append(g.objects, o)
 }
 
-// Clone is the inventory as it is now, which follows no writes.
+// Clone gives the inventory as it is now. The clone does not follow later writes.
 func (v *Inventory) Clone() *Inventory {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return &Inventory{byID: maps.Clone(v.byID), certificates: v.certificates}
 }
 
-// Update notes a write: the objects of old are no more, those of now are there. An object is known by what it shows of
-// its key, since its handle may be another by now; where it shows nothing, by its handle. It is false where one of old is
-// not known either way: then the inventory is not to be used any more.
+// Update notes a write: the objects of old are gone, those of now are there. It finds an object by what that shows of
+// its key, since its handle may be another by now; an object that shows nothing, it finds by its handle. It is false
+// where one of old cannot be found: then the inventory must not be used any more.
 func (v *Inventory) Update(old, now []Object) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -105,14 +106,14 @@ func (v *Inventory) of(id []byte) []Object {
 	return nil
 }
 
-// Objects are the key objects of an ID, with those of it that make no sense.
+// Objects gives the key objects of an ID, malformed ones too.
 func (v *Inventory) Objects(id []byte) []Object {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return slices.Clone(v.of(id))
 }
 
-// All are the key objects of every ID, with those that make no sense.
+// All gives the key objects of every ID, malformed ones too.
 func (v *Inventory) All() (all []Object) {
 	for _, g := range v.groups() {
 		all = append(all, g.objects...)
@@ -131,7 +132,7 @@ func (v *Inventory) groups() []*group {
 	return groups
 }
 
-// Certificates are the certificates of an ID. No value of theirs is read.
+// Certificates gives the certificates of an ID. Their values are not read.
 func (v *Inventory) Certificates(id []byte) []Object {
 	return slices.DeleteFunc(slices.Clone(v.certificates), func(o Object) bool { return !bytes.Equal(o.ID, id) })
 }
@@ -152,8 +153,8 @@ func (v *Inventory) Choose(ref Ref, fingerprinted Fingerprinter) (Key, error) {
 	return Choose(g.objects, ref, fingerprinted)
 }
 
-// match makes keys of the group, but for what is of a kind that is not supported. Errors: *MalformedError, the first of an
-// object of the ID.
+// match makes keys of the group's objects. It leaves out unclassified objects and those of a kind that is not
+// supported. Errors: *MalformedError, the first one of the ID.
 func (g *group) match() (matching, error) {
 	g.once.Do(func() {
 		var sound []Object
@@ -172,16 +173,16 @@ func (g *group) match() (matching, error) {
 	return g.matching, g.err
 }
 
-// Keys are the whole keys, by label, then ID, then fingerprint. Beside them is an error for each ID of which something
-// makes no sense (*MalformedError), or of which nothing shows which halves belong together (*AmbiguousError): nothing of
-// such an ID is among the keys. Halves without their other half are left out, and so is what is of no supported kind, or
-// unclassified.
+// Keys gives the whole keys, by label, then ID, then fingerprint. broken has an error for each ID that is left out: an
+// object of it makes no sense (*MalformedError), or nothing shows which of its halves belong together
+// (*AmbiguousError). Keys also leaves out halves without their other half, what is not supported, and unclassified
+// objects.
 func (v *Inventory) Keys() (keys []Key, broken []error) {
 	x := v.indexed()
 	return slices.Clone(x.keys), slices.Clone(x.broken)
 }
 
-// Sound are the Keys, where nothing makes no sense; else the first error beside them. Errors: *MalformedError,
+// Sound gives what Keys gives, but fails with the first error that stands beside them. Errors: *MalformedError,
 // *AmbiguousError.
 func (v *Inventory) Sound() ([]Key, error) {
 	keys, broken := v.Keys()
@@ -191,7 +192,7 @@ func (v *Inventory) Sound() ([]Key, error) {
 	return keys, nil
 }
 
-// Labelled are the whole keys of a label, as Keys has them.
+// Labelled gives those of Keys that have the label.
 func (v *Inventory) Labelled(label string) []Key {
 	x := v.indexed()
 	v.mu.Lock()
@@ -212,7 +213,7 @@ func values(keys []*Key) (values []Key) {
 	return values
 }
 
-// WithID are the whole keys of an ID, as Keys has them.
+// WithID gives those of Keys that have the ID.
 func (v *Inventory) WithID(id []byte) []Key {
 	v.mu.Lock()
 	g := v.byID[string(id)]
@@ -227,7 +228,7 @@ func (v *Inventory) WithID(id []byte) []Key {
 	return slices.Clone(m.keys)
 }
 
-// Fingerprinted are the whole keys of a type and fingerprint, whatever their ID, as Keys has them.
+// Fingerprinted gives those of Keys that have the type and the fingerprint, under any ID.
 func (v *Inventory) Fingerprinted(keyType KeyType, value string) []Key {
 	x := v.indexed()
 	v.mu.Lock()
@@ -235,7 +236,7 @@ func (v *Inventory) Fingerprinted(keyType KeyType, value string) []Key {
 	return values(x.fingerprints()[fingerprint{keyType, value}])
 }
 
-// Unfingerprinted are the secret keys that show no fingerprint, and of which none was learned.
+// Unfingerprinted gives the secret keys that have no fingerprint, neither shown nor learned.
 func (v *Inventory) Unfingerprinted() []Key {
 	x := v.indexed()
 	v.mu.Lock()
@@ -246,7 +247,8 @@ func (v *Inventory) Unfingerprinted() []Key {
 	return slices.DeleteFunc(slices.Clone(x.keys), func(k Key) bool { return k.fingerprint != "" || k.Public != nil })
 }
 
-// Learn notes the Unfingerprinted with the fingerprints that were computed, for Fingerprinted.
+// Learn takes the Unfingerprinted keys with the fingerprints that were computed for them, so that Fingerprinted finds
+// them.
 func (v *Inventory) Learn(keys []Key) {
 	x := v.indexed()
 	v.mu.Lock()
@@ -296,14 +298,15 @@ func (v *Inventory) indexed() *index {
 	return x
 }
 
-// Apart are halves that may be the other half of the given ones, under other IDs.
+// Apart is a half that may be the other half of a given one, but has another ID.
 type Apart struct {
-	Key   Key    // made of the two
-	Other Object // the half that was looked for
+	Key   Key    // the two together
+	Other Object // the half that was missing
 }
 
-// OtherHalf looks for the other halves of the given ones under other IDs: an interrupted change of ID leaves them apart.
-// found is one that shows the same key; else maybe are those that may do so, and have no other half of their own.
+// OtherHalf looks under other IDs for the other halves of the given ones: an interrupted change of ID leaves the
+// halves of a pair apart. found is a half that shows the same key. Where there is none, maybe has the halves that may
+// be the right one and have no other half under their own ID.
 func (v *Inventory) OtherHalf(halves []Object) (found *Object, maybe []Apart) {
 	type place struct {
 		id string
@@ -342,14 +345,14 @@ func (v *Inventory) OtherHalf(halves []Object) (found *Object, maybe []Apart) {
 	return nil, maybe
 }
 
-// UnsupportedPair is a pair on the token of a kind that is not in the table, so that it is none of the Keys.
+// UnsupportedPair is a pair on the token whose type or curve is not in the table. Keys leaves it out.
 type UnsupportedPair struct {
 	ID    []byte
 	Label string // of the private half
 	Kind  string // such as "type 0x1" or "EC on the curve 1.3.132.0.33"
 }
 
-// Unsupported are the pairs of kinds that are not in the table, by label, then ID.
+// Unsupported gives the pairs that are not supported, by label, then ID.
 func (v *Inventory) Unsupported() (pairs []UnsupportedPair) {
 	for _, g := range v.groups() {
 		publics := map[uint]string{}

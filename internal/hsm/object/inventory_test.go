@@ -109,11 +109,11 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 			t.Errorf("by the fingerprint of %s: %v", key.Label, namesOf(got))
 		}
 	}
-	unknown := v.Unfingerprinted()
-	if got := namesOf(unknown); !slices.Equal(got, []string{"s/4"}) {
+	unfingerprinted := v.Unfingerprinted()
+	if got := namesOf(unfingerprinted); !slices.Equal(got, []string{"s/4"}) {
 		t.Fatalf("without a fingerprint: %v", got)
 	}
-	v.Learn([]Key{unknown[0].WithFingerprint("abcdef")})
+	v.Learn([]Key{unfingerprinted[0].WithFingerprint("abcdef")})
 	if got := v.Fingerprinted(Secret, "abcdef"); len(got) != 1 || len(v.Unfingerprinted()) != 0 {
 		t.Errorf("by a fingerprint that was learned: %v", namesOf(got))
 	}
@@ -161,7 +161,7 @@ func TestAnInventoryFollowsWrites(t *testing.T) {
 		moved[i].ID, moved[i].Label, moved[i].Handle = []byte("3"), "b", moved[i].Handle+100
 	}
 	if !v.Update(key.Objects(), moved) {
-		t.Fatal("what shows itself is not known")
+		t.Fatal("objects that show themselves are not found")
 	}
 	if keys, _ := v.Keys(); !slices.Equal(namesOf(keys), []string{"b/3", "s/2"}) || len(v.WithID([]byte("1"))) != 0 {
 		t.Errorf("moved: %v", namesOf(keys))
@@ -173,7 +173,7 @@ func TestAnInventoryFollowsWrites(t *testing.T) {
 	other := secret[0]
 	other.Handle += 100
 	if v.Clone().Update([]Object{other}, nil) {
-		t.Error("one that shows nothing, under a handle that nobody knows, passes for known")
+		t.Error("an object that shows nothing is found under another handle")
 	}
 	if !v.Update(secret, nil) || len(v.WithID([]byte("2"))) != 0 {
 		t.Error("a destroyed secret key is still there")

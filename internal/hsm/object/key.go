@@ -11,7 +11,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Key is a whole key, of a pair the two halves: a value, as it was read from the token.
+// Key is a whole key: a value, as it was read from the token.
 type Key struct {
 	ID                 []byte // CKA_ID, the same on both halves
 	Label, PublicLabel string // CKA_LABEL of the private and of the public half
@@ -20,13 +20,16 @@ type Key struct {
 	Bits               int              // of a secret key; 0 where the token does not tell
 	PublicKey          crypto.PublicKey // one of package publickey; nil of a secret key
 	Usage              Usage            // what the private half may do
-	PublicUsage        Usage            // what the public half's flags say, in the private half's words; where they are not told, Usage
-	Extractable        bool             // CKA_EXTRACTABLE of the private half
-	Sensitive          bool             // CKA_SENSITIVE of the private half
-	// The token's claims about the private half's past; nil where it makes none.
+	// PublicUsage is what the public half's flags allow, in the private half's words. It is Usage where the token does
+	// not show them.
+	PublicUsage Usage
+	Extractable bool // CKA_EXTRACTABLE of the private half
+	Sensitive   bool // CKA_SENSITIVE of the private half
+	// What the token says about the private half's past; nil where it says nothing.
 	Local, AlwaysSensitive, NeverExtractable *bool
 
-	// Private is the private half, or the secret key, Public the other half, nil for a secret key. They are never changed.
+	// Private is the private half, or the secret key. Public is the public half, nil for a secret key. Nobody changes
+	// them.
 	Private, Public *Object
 
 	fingerprint string
@@ -57,7 +60,7 @@ func NewKey(spec *Spec, private, public *Object) (Key, error) {
 	}
 	key.PublicLabel = public.Label
 	for _, row := range usages {
-		if !spec.usages.Has(row.usage) || !public.Knows(row.public) {
+		if !spec.usages.Has(row.usage) || !public.Has(row.public) {
 			continue
 		}
 		key.PublicUsage &^= row.usage
@@ -68,23 +71,24 @@ func NewKey(spec *Spec, private, public *Object) (Key, error) {
 	return key, nil
 }
 
-// Spec is the row of the key's type.
+// Spec gives the row of the key's type.
 func (k Key) Spec() *Spec { return SpecOf(k.Private.CKK) }
 
-// Fingerprint tells the key from others: of a pair it is the SHA-256 of the public key's SubjectPublicKeyInfo, of a
-// secret key its check value (CKA_CHECK_VALUE), "" where that cannot be had. In lower-case hex.
+// Fingerprint tells the key from others, in lower-case hex. For a pair it is the SHA-256 of the public key's
+// SubjectPublicKeyInfo. For a secret key it is the check value (CKA_CHECK_VALUE), or "" where the token does not show
+// one.
 func (k Key) Fingerprint() string { return k.fingerprint }
 
-// WithFingerprint is the key with another fingerprint: a check value that was computed.
+// WithFingerprint gives the key with a check value that was computed.
 func (k Key) WithFingerprint(fingerprint string) Key {
 	k.fingerprint = fingerprint
 	return k
 }
 
-// MayUse is what such a key can be used for, whatever its flags say.
+// MayUse is what a key of this type can be used for. The flags of this key do not matter.
 func (k Key) MayUse() Usage { return k.Spec().May }
 
-// Objects are those that the key is made of, the private half first.
+// Objects gives the objects that make up the key, the private half first.
 func (k Key) Objects() []Object {
 	if k.Public == nil {
 		return []Object{*k.Private}
@@ -92,7 +96,7 @@ func (k Key) Objects() []Object {
 	return []Object{*k.Private, *k.Public}
 }
 
-// Belong says whether what the halves show is of one key.
+// Belong says whether the two halves show the same key.
 func (k Key) Belong() Verdict { return k.Spec().Belong(k.Private, k.Public) }
 
 // Ref says which key is meant.
@@ -104,17 +108,18 @@ type Ref struct {
 	Fingerprint string // "": not known. It decides where several keys have the ID
 }
 
-// Is says that the key has the kind, the size and the fingerprint of the one that is meant, where both are known.
+// Is says that the key is the one that ref means, as far as both tell: kind, size and fingerprint are the same.
 func (k Key) Is(ref Ref) bool {
 	return k.fits(ref) && (ref.Fingerprint == "" || k.fingerprint == "" || ref.Fingerprint == k.fingerprint)
 }
 
-// fits says that a secret key has the kind and the size of the one that is meant, where both are known.
+// fits says that a secret key has the kind and the size that ref asks for, as far as both tell.
 func (k Key) fits(ref Ref) bool {
 	return (ref.Kind == "" || ref.Kind == k.Kind) && (ref.Bits == 0 || k.Bits == 0 || ref.Bits == k.Bits)
 }
 
-// Differs is not nil for a key that is not the one that ref means, as far as the token shows it.
+// Differs is nil where the key is the one that ref means, as far as the token shows it. Else it says in what the key
+// differs.
 func (k Key) Differs(ref Ref) *DifferentKeyError {
 	if k.Is(ref) {
 		return nil

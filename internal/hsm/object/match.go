@@ -7,7 +7,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// supported keeps the objects that are keys of types in the table, or halves of such.
+// supported keeps the objects that are keys, or halves of keys, of a type in the table.
 func supported(objects []Object) []Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o Object) bool {
 		spec := SpecOf(o.CKK)
@@ -15,7 +15,7 @@ func supported(objects []Object) []Object {
 	})
 }
 
-// OfType keeps those of a type, and of every type of key pair for "".
+// OfType keeps the objects of a type; of every type of key pair for "".
 func OfType(objects []Object, want KeyType) []Object {
 	return slices.DeleteFunc(supported(objects), func(o Object) bool {
 		spec := SpecOf(o.CKK)
@@ -23,14 +23,14 @@ func OfType(objects []Object, want KeyType) []Object {
 	})
 }
 
-// matching is what becomes of the objects of one ID.
+// matching is what the objects of one ID make.
 type matching struct {
 	keys  []Key
-	lone  []Object // halves whose other half is not there
-	maybe []Object // halves whose other half may be there, and nothing shows which it is
+	lone  []Object // halves whose other half is missing
+	maybe []Object // halves that may have another half, but nothing shows which one it is
 }
 
-// ambiguous says which keys, or which halves of keys, have the ID.
+// ambiguous names the keys, or the halves of keys, that have the ID.
 func (m matching) ambiguous(id []byte) error {
 	e := &AmbiguousError{ID: id, Halves: len(m.maybe) > 0}
 	for _, key := range m.keys {
@@ -44,9 +44,9 @@ func (m matching) ambiguous(id []byte) error {
 	return e
 }
 
-// match makes keys of objects of one ID. What is a key alone is one. Halves become pairs: by key type, then by the key
-// itself where the private half shows it. Never "the first of its type": with a wrong other half it signs, and nobody can
-// verify. Errors: *MalformedError.
+// match makes keys of the objects of one ID. A secret key is one object. Halves become pairs by their key type, then
+// by the key itself where the private half shows it. They never become pairs only because they come first: a key with
+// a wrong other half signs, but nobody can verify. Errors: *MalformedError.
 func match(objects []Object) (m matching, err error) {
 	var privates, publics []*Object
 	whole := func(private, public *Object) error {
@@ -74,11 +74,11 @@ func match(objects []Object) (m matching, err error) {
 		}
 		return SpecOf(private.CKK).halves(*private, *public)
 	}
-	var unsure []*Object
+	var undecided []*Object
 	for _, private := range privates {
 		i := slices.IndexFunc(publics, func(public *Object) bool { return halves(private, public) == Same })
 		if i < 0 {
-			unsure = append(unsure, private)
+			undecided = append(undecided, private)
 			continue
 		}
 		if err := whole(private, publics[i]); err != nil {
@@ -86,15 +86,18 @@ func match(objects []Object) (m matching, err error) {
 		}
 		publics = slices.Delete(publics, i, i+1)
 	}
-	// A private half that shows too little of its key is known by its ID alone: that will do only where there is one
-	// public half that may be its other half, and the other way round.
+	// A private half that shows too little of its key has only its ID to go by. That is enough only where exactly one
+	// public half may be its other half, and where no other private half may belong to that one.
+	possiblyOf := func(public *Object) func(*Object) bool {
+		return func(private *Object) bool { return halves(private, public) == Undecided }
+	}
 	decided := make([]bool, len(publics))
-	for _, private := range unsure {
+	for _, private := range undecided {
 		possible := indexes(publics, func(public *Object) bool { return halves(private, public) == Undecided })
 		switch {
 		case len(possible) == 0:
 			m.lone = append(m.lone, *private)
-		case len(possible) == 1 && len(indexes(unsure, func(rival *Object) bool { return halves(rival, publics[possible[0]]) == Undecided })) == 1:
+		case len(possible) == 1 && len(indexes(undecided, possiblyOf(publics[possible[0]]))) == 1:
 			decided[possible[0]] = true
 			if err := whole(private, publics[possible[0]]); err != nil {
 				return matching{}, err
@@ -107,7 +110,7 @@ func match(objects []Object) (m matching, err error) {
 		if decided[i] {
 			continue
 		}
-		// A half that makes no sense is not left out: a set without it would be taken for whole.
+		// A malformed half is an error. Without it, the set of keys would look complete.
 		if _, err := SpecOf(public.CKK).parse(*public); err != nil {
 			return matching{}, &MalformedError{Object: public.Name(), Err: err}
 		}
@@ -121,7 +124,7 @@ func match(objects []Object) (m matching, err error) {
 	return m, nil
 }
 
-// indexes are those of the objects that are so.
+// indexes gives the indexes of the objects for which the function is true.
 func indexes(objects []*Object, so func(*Object) bool) (found []int) {
 	for i, o := range objects {
 		if so(o) {
@@ -131,7 +134,7 @@ func indexes(objects []*Object, so func(*Object) bool) (found []int) {
 	return found
 }
 
-// Incomplete says that nothing was found, or half a pair.
+// Incomplete says that there is nothing, or a half without its other half.
 func Incomplete(objects []Object) bool {
 	if len(objects) == 0 {
 		return true
@@ -140,12 +143,12 @@ func Incomplete(objects []Object) bool {
 	return err == nil && len(m.lone) > 0
 }
 
-// Fingerprinter gives a key with its fingerprint, where the key does not show it.
+// Fingerprinter gives a key with its fingerprint, where the token does not show it.
 type Fingerprinter func(Key) (Key, error)
 
-// Choose picks the key that ref means from among the objects of its ID. Where several have it, fingerprinted gives those
-// that show no fingerprint with theirs. Errors: ErrNotFound, *HalfPairError, *AmbiguousError, *MalformedError, or those of
-// fingerprinted.
+// Choose picks the key that ref means from among the objects of its ID. Where several keys have the ID, fingerprinted
+// completes those that show no fingerprint. Errors: ErrNotFound, *HalfPairError, *AmbiguousError, *MalformedError, or
+// those of fingerprinted.
 func Choose(objects []Object, ref Ref, fingerprinted Fingerprinter) (Key, error) {
 	for _, o := range objects {
 		if o.Err != nil {
@@ -169,7 +172,7 @@ func Choose(objects []Object, ref Ref, fingerprinted Fingerprinter) (Key, error)
 		}
 	}
 	if (several || len(m.keys) > 0) && ref.Fingerprint != "" {
-		// A foreign pair does not stand in for what is left of the one that is meant.
+		// The whole keys may be others, while a half is left of the one that is meant.
 		left := slices.DeleteFunc(slices.Clone(m.lone), func(o Object) bool { return SpecOf(o.CKK).Fingerprint(o) != ref.Fingerprint })
 		if len(left) > 0 {
 			return Key{}, halfError(ref.ID, left)
@@ -186,8 +189,8 @@ func Choose(objects []Object, ref Ref, fingerprinted Fingerprinter) (Key, error)
 	return Key{}, halfError(ref.ID, m.lone)
 }
 
-// Remnant is what is left of a pair that ref means, where that is one half and nothing else of its type. Errors: as of
-// Choose, where ref means a whole key or something else is there too, or *DifferentKeyError.
+// Remnant gives what is left of the pair that ref means, where that is one half and nothing else of its type is there.
+// Errors: half, where something else is there too, or *DifferentKeyError.
 func Remnant(objects []Object, ref Ref, half *HalfPairError) ([]Object, error) {
 	candidates := OfType(objects, ref.Type)
 	if len(candidates) > 1 {
@@ -209,7 +212,7 @@ func halfError(id []byte, halves []Object) error {
 	}
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 && count[cryptoki.CKO_PUBLIC_KEY] > 0 {
 		return &MalformedError{Object: halves[0].Name(), Err: fmt.Errorf(
-			"it does not belong together with any other half of its ID: %s", List(Names(halves)))}
+			"it does not belong together with any other half that has its ID: %s", List(Names(halves)))}
 	}
 	missing := ClassNames[cryptoki.CKO_PRIVATE_KEY]
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 {
@@ -218,7 +221,7 @@ func halfError(id []byte, halves []Object) error {
 	return &HalfPairError{ID: id, Present: halves[0].Name(), Missing: missing}
 }
 
-// Exists says what has the ID.
+// Exists says which objects have the ID.
 func Exists(id []byte, objects []Object) *ExistsError {
 	e := &ExistsError{ID: id, Objects: Names(objects)}
 	if slices.ContainsFunc(objects, func(o Object) bool { return o.Err != nil }) {

@@ -31,39 +31,40 @@ var ClassNames = map[uint]string{
 // certificate is CKO_CERTIFICATE.
 const certificate uint = 1
 
-// Object is an object as it was read from the token: everything that is ever asked of it, in the least room, since a
-// token may hold tens of thousands.
+// Object is an object as it was read from the token: everything that the packages ask of it. It is small, since a
+// token may hold tens of thousands of objects.
 type Object struct {
 	Handle cryptoki.Object // of the session that read it: see package session
 	Class  uint            // CKO_...
 	CKK    uint            // CKA_KEY_TYPE, CKK_...
 	ID     []byte
 	Label  string
-	// Err is a *MalformedError: an attribute that makes no sense.
+	// Err is a *MalformedError where an attribute makes no sense; else nil.
 	Err error
-	// Unclassified: not even its class can be read, so that it is no key. An interrupted creation may leave such.
+	// Unclassified: not even its class can be read. An interrupted creation may leave such an object. It is not a key.
 	Unclassified bool
 
-	came     Set // what came back
-	isTrue   Set // of the flags among those
+	shown    Set // the attributes that the token shows
+	isTrue   Set // the flags among them that are true
 	modulus  []byte
 	exponent []byte
 	params   []byte
 	point    []byte
 	valueLen uint // bytes, of a secret key
-	// checkValue is what a secret key shows of itself, if anything: some bytes of something that is computed by it.
+	// checkValue is CKA_CHECK_VALUE of a secret key: the first bytes of something that the key encrypted. It may be
+	// empty.
 	checkValue []byte
 }
 
-// Decode makes an object of what came back. What makes no sense is noted in Err, which names the attribute: one broken
-// object must not hide the others, and must not be taken for something it is not.
+// Decode makes an object of the attributes that a token shows. What makes no sense is noted in Err, which names the
+// attribute. So one malformed object does not hide the others, and is not taken for something that it is not.
 func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) Object {
 	o := Object{
 		Handle: handle, ID: a[cryptoki.CKA_ID], Label: string(a[cryptoki.CKA_LABEL]), modulus: a[cryptoki.CKA_MODULUS],
 		exponent: a[cryptoki.CKA_PUBLIC_EXPONENT], params: a[cryptoki.CKA_EC_PARAMS], point: a[cryptoki.CKA_EC_POINT],
 	}
 	for t := range a {
-		o.came.add(t)
+		o.shown.add(t)
 	}
 	note := func(err error) {
 		if o.Err == nil {
@@ -71,10 +72,10 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 		}
 	}
 	number := func(t cryptoki.AttributeType, needed bool) uint {
-		v, known, err := a.ULong(t)
+		v, ok, err := a.ULong(t)
 		note(err)
-		if needed && !known {
-			note(fmt.Errorf("%s did not come back", t))
+		if needed && !ok {
+			note(fmt.Errorf("the token did not give %s", t))
 		}
 		return v
 	}
@@ -85,21 +86,21 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 	o.valueLen = number(cryptoki.CKA_VALUE_LEN, false)
 	if o.Err != nil || o.IsKey() {
 		o.CKK = number(cryptoki.CKA_KEY_TYPE, true)
-		if !o.came.Has(cryptoki.CKA_ID) {
-			note(fmt.Errorf("%s did not come back", cryptoki.CKA_ID))
+		if !o.shown.Has(cryptoki.CKA_ID) {
+			note(fmt.Errorf("the token did not give %s", cryptoki.CKA_ID))
 		}
 	}
 	for _, t := range Flags {
-		v, known, err := a.Bool(t)
+		v, ok, err := a.Bool(t)
 		note(err)
-		if known && v {
+		if ok && v {
 			o.isTrue.add(t)
 		}
 	}
-	o.Unclassified = !o.came.Has(cryptoki.CKA_CLASS)
+	o.Unclassified = !o.shown.Has(cryptoki.CKA_CLASS)
 	if d.NoPublicUsage && o.Class == cryptoki.CKO_PUBLIC_KEY {
 		for _, row := range usages {
-			o.came.remove(row.public)
+			o.shown.remove(row.public)
 		}
 	}
 	if o.Err != nil {
@@ -108,24 +109,24 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 	return o
 }
 
-// Unclassified is an object with an ID of which the token does not even tell the class.
+// Unclassified makes an object that has an ID, but of which the token does not even show the class.
 func Unclassified(handle cryptoki.Object, id []byte, err error) Object {
 	o := Object{Handle: handle, ID: id, Unclassified: true}
 	o.Err = &MalformedError{Object: o.Name(), Handle: handle, Err: err}
 	return o
 }
 
-// Kind is what objects have in common that have the same attributes.
+// Kind says which attributes an object has: objects of one kind have the same ones.
 type Kind struct{ Class, CKK uint }
 
-// Kind is the object's.
+// Kind gives the object's kind.
 func (o Object) Kind() Kind { return Kind{o.Class, o.CKK} }
 
-// Absent are the attributes that did not come back, and that every object of this kind has and shows (PKCS#11 v2.40,
-// 4.7 to 4.9 and the pages of RSA and EC).
+// Absent gives the attributes that the token does not show, although every object of this kind has and shows them
+// (PKCS#11 v2.40, 4.7 to 4.9 and the pages of RSA and EC).
 func (o Object) Absent() (absent Set) {
 	for _, t := range Attributes {
-		if !o.came.Has(t) && o.shouldHave(t) {
+		if !o.shown.Has(t) && o.shouldHave(t) {
 			absent.add(t)
 		}
 	}
@@ -167,54 +168,56 @@ func (o Object) shouldHave(t cryptoki.AttributeType) bool {
 	return false
 }
 
-// ShowsItself says that the object shows a part of its key that no other key has; of a secret key, one that few others
-// have.
+// ShowsItself says that the object shows a part of its key that no other key has. For a secret key that is the check
+// value, which few other keys have.
 func (o Object) ShowsItself() bool { return len(o.modulus)+len(o.point)+len(o.checkValue) > 0 }
 
 // IsKey says that the object is a key, or half of one.
 func (o Object) IsKey() bool { return ClassNames[o.Class] != "" }
 
-// OnToken is false for session objects, which die with their session and are nobody's keys.
-func (o Object) OnToken() bool { return !o.Knows(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
+// OnToken is false for session objects. They die with their session, and are nobody's keys.
+func (o Object) OnToken() bool { return !o.Has(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
 
-// Counts says that the object is a key object on the token, or makes too little sense to tell.
+// Counts says that the object is a key object on the token, or that it makes too little sense to tell.
 func (o Object) Counts() bool { return o.Err != nil || o.Unclassified || o.IsKey() && o.OnToken() }
 
 // Is says that the flag is true.
 func (o Object) Is(flag cryptoki.AttributeType) bool { return o.isTrue.Has(flag) }
 
-// Knows says that the token tells the attribute.
-func (o Object) Knows(t cryptoki.AttributeType) bool { return o.came.Has(t) }
+// Has says that the token shows the attribute.
+func (o Object) Has(t cryptoki.AttributeType) bool { return o.shown.Has(t) }
 
-// Claim is what the token says of a flag: nil where it says nothing.
+// Claim is what the token says of a flag, nil where it says nothing.
 func (o Object) Claim(flag cryptoki.AttributeType) *bool {
-	if !o.Knows(flag) {
+	if !o.Has(flag) {
 		return nil
 	}
 	v := o.Is(flag)
 	return &v
 }
 
-// Blank says that the object has neither a name nor a key, and shows that it has none.
+// Blank says that the object is one that SoftHSM began to make and did not finish: it shows that it has neither a name
+// nor a key.
 func (o Object) Blank() bool {
-	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Knows(cryptoki.CKA_TOKEN) && !o.OnToken() && o.Knows(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
+	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Has(cryptoki.CKA_TOKEN) && !o.OnToken() &&
+		o.Has(cryptoki.CKA_LOCAL) && !o.Is(cryptoki.CKA_LOCAL) &&
 		len(o.ID)+len(o.Label)+len(o.modulus)+len(o.params)+len(o.point) == 0 && o.valueLen == 0
 }
 
-// SameObject says that two readings show the same object, its handle aside.
+// SameObject says that two readings show the same object. Handles do not matter.
 func SameObject(a, b Object) bool {
 	return a.Label == b.Label && bytes.Equal(a.ID, b.ID) && SameKey(a, b)
 }
 
-// SameKey says that two readings show the same key material, whatever it is called by now.
+// SameKey says that two readings show the same key material. IDs and labels do not matter, since they may change.
 func SameKey(a, b Object) bool {
 	return a.Class == b.Class && a.CKK == b.CKK && bytes.Equal(a.modulus, b.modulus) && bytes.Equal(a.params, b.params) && bytes.Equal(a.point, b.point) &&
 		a.valueLen == b.valueLen && bytes.Equal(a.checkValue, b.checkValue)
 }
 
-// IsOneOf says that o is one of the known objects, be it under another handle by now. One that shows nothing of its key
-// is known by its handle, or by being the only one of its kind among the found.
-func IsOneOf(known []Object, o Object, found []Object) bool {
+// IsOneOf says that o is one of our own objects, even if its handle is another by now. An object that shows nothing of
+// its key is recognised by its handle, or by being the only one of its kind among the objects found.
+func IsOneOf(own []Object, o Object, found []Object) bool {
 	alone := o.ShowsItself()
 	if !alone {
 		alike := 0
@@ -225,11 +228,11 @@ func IsOneOf(known []Object, o Object, found []Object) bool {
 		}
 		alone = alike == 1
 	}
-	return slices.ContainsFunc(known, func(k Object) bool { return SameObject(k, o) && (alone || k.Handle == o.Handle) })
+	return slices.ContainsFunc(own, func(k Object) bool { return SameObject(k, o) && (alone || k.Handle == o.Handle) })
 }
 
-// Distinct leaves out what is the same object once more under another handle. One that shows nothing of its key is never
-// left out.
+// Distinct leaves out what is the same object again under another handle. It never leaves out an object that shows
+// nothing of its key.
 func Distinct(objects []Object) []Object {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(objects, func(o Object) bool {
@@ -243,12 +246,13 @@ func Distinct(objects []Object) []Object {
 	})
 }
 
-// material is what tells the object from others of its name: what it shows of its key, then its length and its flags.
+// material tells the object from others of the same name: it is what the object shows of its key, then its length and
+// its flags.
 func (o Object) material() []byte {
 	m := slices.Concat(o.modulus, o.params, o.point, o.checkValue)
 	m = binary.BigEndian.AppendUint64(m, uint64(o.valueLen))
 	for _, t := range Flags {
-		m = append(m, b2i(o.Is(t)), b2i(o.Knows(t)))
+		m = append(m, b2i(o.Is(t)), b2i(o.Has(t)))
 	}
 	return m
 }
@@ -271,7 +275,7 @@ func PrivateFirst(a, b Object) int {
 	return rank(a) - rank(b)
 }
 
-// unclassifiedClass is the Name.Class of an object of which not even the class can be read.
+// unclassifiedClass is the Name.Class of an unclassified object.
 const unclassifiedClass = "object"
 
 // Name names the object.

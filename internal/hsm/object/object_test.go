@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestEveryFlagIsWritten holds the templates against the rule that each usage flag and its twin are explicit.
+// TestEveryFlagIsWritten checks that templates set each usage flag of both halves, true or false.
 func TestEveryFlagIsWritten(t *testing.T) {
 	show := func(attributes []cryptoki.Attribute) map[string]string {
 		m := map[string]string{}

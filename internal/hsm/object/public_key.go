@@ -20,7 +20,8 @@ type PublicKey struct {
 	HasPrivate bool     // the private half is there too
 	Usage      Usage    // what the private half may do; without one, what the public half's flags say, in its words
 	PublicUses []string // what the public half's flags allow: "encrypt", "verify", ...
-	// The token's claims: of the private half, where there is one; nil where it makes none.
+	// What the token says of the private half, or of the public half where there is no private one; nil where it says
+	// nothing.
 	Local, AlwaysSensitive, NeverExtractable *bool
 
 	fingerprint string
@@ -29,9 +30,9 @@ type PublicKey struct {
 // Fingerprint is the SHA-256 of the key's SubjectPublicKeyInfo, in lower-case hex.
 func (k PublicKey) Fingerprint() string { return k.fingerprint }
 
-// MatchPublicKey chooses the one public key that is named from among the objects; named says whether an object is. Where it is not
-// one public key, the error lists what is named or, where that is nothing, what is there. One that was imported alone, to
-// verify with, is found as well; a private half alone is none. What makes no sense is an error only where it is named.
+// MatchPublicKey chooses from the objects the one public key that is named. named says whether an object is; there are
+// all objects, for the error where none is. It also finds a public key without a private half, which somebody imported
+// to verify with, but no private half without a public one. A malformed object is an error only where it is named.
 // Errors: *MatchError, *HalfPairError, *AmbiguousError, *MalformedError.
 func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (PublicKey, error) {
 	keys, lone, err := publicKeys(objects, named)
@@ -57,8 +58,8 @@ func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (
 	return PublicKey{}, miss
 }
 
-// publicKeys gives the public keys that are named, by the private half where there is one, and the private halves
-// that are named and have no public one. What makes no sense is an error only where it is named.
+// publicKeys gives the named public keys, in pairs named by the private half, and the named private halves that have
+// no public one. A malformed object is an error only where it is named.
 func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lone []Object, err error) {
 	byID := map[string][]Object{}
 	for _, o := range objects {
@@ -110,7 +111,7 @@ func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lo
 	return keys, lone, nil
 }
 
-// newPublicKey is a public half without a private one.
+// newPublicKey makes a public key of a public half that has no private one.
 func newPublicKey(o Object) (PublicKey, error) {
 	spec := SpecOf(o.CKK)
 	pub, fingerprint, err := spec.read(o)
@@ -122,14 +123,14 @@ func newPublicKey(o Object) (PublicKey, error) {
 		Local: o.Claim(cryptoki.CKA_LOCAL), AlwaysSensitive: o.Claim(cryptoki.CKA_ALWAYS_SENSITIVE), NeverExtractable: o.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
 	}
 	for _, row := range usages {
-		if spec.usages.Has(row.usage) && o.Knows(row.public) && o.Is(row.public) {
+		if spec.usages.Has(row.usage) && o.Has(row.public) && o.Is(row.public) {
 			key.Usage |= row.usage
 		}
 	}
 	return key, nil
 }
 
-// publicNames names the public keys among objects, and the private halves whose ID no public half bears.
+// publicNames names the public keys among objects, and the private halves whose ID no public half has.
 func publicNames(objects []Object) []string {
 	public := map[string]bool{}
 	for _, o := range objects {

@@ -14,7 +14,7 @@ var Flags = []cryptoki.AttributeType{
 	cryptoki.CKA_ENCRYPT, cryptoki.CKA_DECRYPT, cryptoki.CKA_WRAP, cryptoki.CKA_UNWRAP, cryptoki.CKA_DERIVE,
 }
 
-// Attributes are read from every object, in one call: an object answers with what it has.
+// Attributes are read from every object, in one call. An object answers with those that it has.
 var Attributes = append([]cryptoki.AttributeType{
 	cryptoki.CKA_CLASS, cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_MODULUS,
 	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN, cryptoki.CKA_CHECK_VALUE,

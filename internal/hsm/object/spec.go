@@ -21,7 +21,7 @@ type KeyType string
 const (
 	RSA KeyType = "RSA"
 	EC  KeyType = "EC" // on any curve, Ed25519 among them: PKCS#11 has two values of CKA_KEY_TYPE for them
-	// Secret: a key that is no pair, of a Template's Kind.
+	// Secret is a secret key; a Template's Kind says of which kind.
 	Secret KeyType = "secret"
 )
 
@@ -31,54 +31,57 @@ const (
 	Generic = "generic" // bytes, for HMAC
 )
 
-// Spec is what differs between types of key: a row of the table for each CKA_KEY_TYPE.
+// Spec is what differs between types of key. The table has a row for each CKA_KEY_TYPE.
 type Spec struct {
-	Name      KeyType
-	Title     string // in messages
-	CKK       uint   // CKA_KEY_TYPE
-	Classes   []uint // CKA_CLASS of the objects that make a key whole: that which holds the secret, then its public half, if it has one
+	Name  KeyType
+	Title string // in messages
+	CKK   uint   // CKA_KEY_TYPE
+	// Classes are the CKA_CLASS values of the objects that make a whole key: the one with the secret, then the public
+	// half, if there is one.
+	Classes   []uint
 	Mechanism cryptoki.MechanismType
 	May       Usage // what such a key can be made for
-	// Proofs show that the halves belong together, or that a secret key undoes what it does; the first that the key's
-	// usage allows is made.
+	// Proofs show that the halves belong together, or that a secret key decrypts what it encrypts. The first one that
+	// the key's usage allows is made.
 	Proofs []Proof
-	// Disproved is what a proof that fails shows.
+	// Disproved says what a failed proof shows.
 	Disproved string
-	// Computes: where the token shows no check value, encrypting gives it, if the key may do that.
+	// Computes: where the token shows no check value, a key that may encrypt can compute it.
 	Computes bool
 
 	curves map[string]uint // by their JOSE names, with their size in bits; nil where the type has none
 	kind   string          // of a secret key: AES or Generic
-	usages Usage           // those that are written explicitly
-	// template gives the attributes that say what kind of key to make: of the public half, where there is one.
+	usages Usage           // those that templates set explicitly
+	// template gives the attributes that say what key to make. They go into the public half's template, if there is
+	// one.
 	template func(Template) []cryptoki.Attribute
-	// parse makes the public key of the public half's attributes; errors name the attribute. nil where there is none.
+	// parse makes the public key of the public half's attributes; errors name the attribute. nil for secret keys.
 	parse func(public Object) (crypto.PublicKey, error)
-	// halves says whether the two halves show the same key: undecided where the private half shows too little. nil where
-	// a key is one object.
+	// halves says whether the two halves show the same key. It is Undecided where the private half shows too little.
+	// nil for secret keys.
 	halves func(private, public Object) Verdict
 	// differs says in what the key differs from what was asked for.
 	differs func(Template, Key) []string
-	// size is the key's size in bits, as the generating mechanism bounds it.
+	// size is the key's size in bits. The mechanism that makes the key has bounds for it.
 	size func(Template) uint
-	// leastMost is the lowest upper bound that can be a number of bits: some tokens give bytes.
+	// leastMost is the lowest upper bound that can be in bits. Some tokens give bytes; their numbers are lower.
 	leastMost uint
-	// bytes: PKCS#11 has the mechanism's bounds in bytes. Such that can be no bits are taken for that.
+	// bytes: PKCS#11 has the mechanism's bounds in bytes. Bounds below leastMost are then read as bytes.
 	bytes bool
-	// sizes says what is wrong with the size that is asked for, where any would be; nil where the caller's word will do.
+	// sizes says what is wrong with the size that is asked for. nil where the caller has checked it.
 	sizes func(Template) error
 }
 
-// Proof is an operation that shows that a key is one, for those with a usage that allows it.
+// Proof is an operation that shows that the parts of a key are one key, for keys whose usage allows it.
 type Proof struct {
 	Usage  Usage
 	Method Method
 }
 
-// Method is the operation of a Proof.
+// Method is the operation of a Proof. Package hsm makes it.
 type Method int
 
-// The operations that prove a key. Each is made by package hsm.
+// The methods.
 const (
 	SignRSA    Method = iota // RSASSA-PKCS1-v1_5 with SHA-256, verified here
 	DecryptRSA               // RSAES-OAEP, encrypted here
@@ -94,13 +97,13 @@ const (
 // halfClasses are the classes of the halves of a pair.
 var halfClasses = []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY}
 
-// strangers is what the failed proof of a pair shows.
+// strangers says what the failed proof of a pair shows.
 const strangers = "the two halves do not belong together"
 
-// Verdict is what can be told of two things being the same.
+// Verdict says whether two things are the same.
 type Verdict int
 
-// What can be told.
+// The verdicts.
 const (
 	Undecided Verdict = iota
 	Same
@@ -114,7 +117,8 @@ func verdictOf(equal bool) Verdict {
 	return Different
 }
 
-// every usage of a private key. What a type of key cannot do is written too, as false: SoftHSM's default is true.
+// every is every usage of a private key. Templates also set what a type of key cannot do, as false: SoftHSM's default
+// is true.
 const every = Sign | Decrypt | Unwrap | Derive
 
 var specs = []Spec{
@@ -187,62 +191,63 @@ var specs = []Spec{
 }
 
 // secret fills in what all types of secret key have in common.
-func secret(kt Spec) Spec {
-	kt.Name, kt.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
-	kt.usages, kt.Disproved = every|Encrypt|Verify|Wrap, "it does not undo, or does not verify, what it has done itself"
-	kt.template = func(t Template) []cryptoki.Attribute {
+func secret(spec Spec) Spec {
+	spec.Name, spec.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
+	spec.usages, spec.Disproved = every|Encrypt|Verify|Wrap,
+		"it does not decrypt what it has encrypted, or does not verify what it has signed"
+	spec.template = func(t Template) []cryptoki.Attribute {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
 	}
-	kt.differs = func(t Template, key Key) []string {
-		if key.Bits != 0 && key.Bits != t.Bits { // 0 is not told
+	spec.differs = func(t Template, key Key) []string {
+		if key.Bits != 0 && key.Bits != t.Bits { // 0: the token does not tell
 			return []string{fmt.Sprintf("it has %d bits, not %d", key.Bits, t.Bits)}
 		}
 		return nil
 	}
-	kt.size = func(t Template) uint { return uint(t.Bits) }
-	return kt
+	spec.size = func(t Template) uint { return uint(t.Bits) }
+	return spec
 }
 
 // onCurves fills in what all types of key on curves have in common.
-func onCurves(kt Spec) Spec {
-	kt.Name, kt.Classes, kt.usages, kt.leastMost, kt.Disproved = EC, halfClasses, every, 112, strangers
-	kt.template = func(t Template) []cryptoki.Attribute {
+func onCurves(spec Spec) Spec {
+	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, every, 112, strangers
+	spec.template = func(t Template) []cryptoki.Attribute {
 		params, _ := publickey.ECParams(t.Curve) // the row has the curve
 		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
 	}
-	kt.parse = func(o Object) (crypto.PublicKey, error) {
+	spec.parse = func(o Object) (crypto.PublicKey, error) {
 		key, curve, err := publickey.ParseEC(o.params, o.point)
-		if err == nil && kt.curves[curve] == 0 {
-			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is no curve of the CKA_KEY_TYPE", curve)
+		if err == nil && spec.curves[curve] == 0 {
+			return nil, fmt.Errorf("CKA_EC_PARAMS names %s, which is not a curve for the CKA_KEY_TYPE", curve)
 		}
 		return key, err
 	}
-	kt.halves = func(private, public Object) Verdict {
+	spec.halves = func(private, public Object) Verdict {
 		if len(private.point) > 0 {
-			mine, err := kt.parse(private)
-			theirs, publicErr := kt.parse(public)
+			mine, err := spec.parse(private)
+			theirs, publicErr := spec.parse(public)
 			if err == nil && publicErr == nil {
 				return verdictOf(publickey.Equal(mine, theirs))
 			}
 		}
-		// Many a private half shows no point, and its curve at best.
+		// Many private halves show no point. Some show their curve.
 		curve, err := publickey.ParseECParams(private.params)
 		if other, publicErr := publickey.ParseECParams(public.params); err == nil && publicErr == nil && curve != other {
 			return Different
 		}
 		return Undecided
 	}
-	kt.differs = func(t Template, key Key) []string {
+	spec.differs = func(t Template, key Key) []string {
 		if curve := publickey.Curve(key.PublicKey); curve != t.Curve {
 			return []string{fmt.Sprintf("it is on the curve %s, not on %s", curve, t.Curve)}
 		}
 		return nil
 	}
-	kt.size = func(t Template) uint { return kt.curves[t.Curve] }
-	return kt
+	spec.size = func(t Template) uint { return spec.curves[t.Curve] }
+	return spec
 }
 
-// Alone says that a key is one object, which has no other half.
+// Alone says that a key of the type is one object: a secret key.
 func (s *Spec) Alone() bool { return len(s.Classes) == 1 }
 
 // Noun is such as "RSA key pairs".
@@ -262,8 +267,8 @@ func (s *Spec) Composition() string {
 	return strings.Join(each, " and ")
 }
 
-// Parts picks out of objects those that make a key of the type whole. ok is false where one of them is missing or makes
-// no sense. public is nil where a key is one object.
+// Parts picks the objects that make a whole key of the type. ok is false where one of them is missing or malformed.
+// public is nil for a secret key.
 func (s *Spec) Parts(objects []Object) (private, public *Object, ok bool) {
 	of := map[uint]*Object{}
 	for i := range objects {
@@ -288,8 +293,8 @@ func (s *Spec) Belong(private, public *Object) Verdict {
 	return s.halves(*private, *public)
 }
 
-// Fingerprint is that of what an object shows of its key, "" where that is too little: of a public half the SHA-256 of
-// the key's SubjectPublicKeyInfo, of a secret key its check value, in lower-case hex.
+// Fingerprint is the fingerprint of one object, in lower-case hex: of a public half the SHA-256 of the key's
+// SubjectPublicKeyInfo, of a secret key its check value. It is "" where the object shows too little.
 func (s *Spec) Fingerprint(o Object) string {
 	if s.Alone() {
 		return hex.EncodeToString(o.checkValue)
@@ -309,8 +314,8 @@ func (s *Spec) read(public Object) (key crypto.PublicKey, fingerprint string, er
 	return key, fingerprint, nil
 }
 
-// Offered holds a key's size against the bounds of the mechanism that makes it. They are hints: bounds that cannot be
-// bits are passed over, and some tokens round up to whole bytes. Errors: *MechanismError.
+// Offered compares a key's size with the bounds of the mechanism that makes it. Bounds are hints: it ignores those
+// that cannot be in bits, and some tokens round up to whole bytes. Errors: *MechanismError.
 func (s *Spec) Offered(t Template, info cryptoki.MechanismInfo) error {
 	bits, least, most := s.size(t), info.MinKeySize, info.MaxKeySize
 	if s.bytes && most < s.leastMost {
@@ -325,7 +330,7 @@ func (s *Spec) Offered(t Template, info cryptoki.MechanismInfo) error {
 	}
 }
 
-// Permits is an *UnfitError where such a key cannot have the usage.
+// Permits is an *UnfitError where keys of the type cannot have the usage.
 func (s *Spec) Permits(usage Usage) error {
 	if s.May.Has(usage) {
 		return nil
@@ -335,7 +340,7 @@ func (s *Spec) Permits(usage Usage) error {
 
 func unfit(format string, args ...any) error { return &UnfitError{fmt.Sprintf(format, args...)} }
 
-// SpecOf is the row of a CKA_KEY_TYPE, or nil where there is none.
+// SpecOf gives the row of a CKA_KEY_TYPE, nil where there is none.
 func SpecOf(ckk uint) *Spec {
 	for i := range specs {
 		if specs[i].CKK == ckk {
@@ -352,7 +357,7 @@ func typeName(ckk uint) string {
 	return fmt.Sprintf("type 0x%X", ckk)
 }
 
-// KeyTypes are the names of the key types that an Entry may have; others have their number.
+// KeyTypes are the names of the key types that an Entry may have. Other types have their number.
 func KeyTypes() []string {
 	var names []string
 	for _, s := range specs {

@@ -22,8 +22,8 @@ type Template struct {
 	Extractable    bool
 }
 
-// Spec is the template's row of the table. Errors: *UnfitError where such a key cannot have the usage, or there is no
-// such type of key.
+// Spec gives the template's row of the table. Errors: *UnfitError where there is no such type of key, or it cannot
+// have the usage.
 func (t Template) Spec() (*Spec, error) {
 	for i := range specs {
 		spec := &specs[i]
@@ -31,10 +31,10 @@ func (t Template) Spec() (*Spec, error) {
 			return spec, spec.Permits(t.Usage)
 		}
 	}
-	return nil, unfit("there are no keys of the type %q %q", t.Type, t.Curve+t.Kind)
+	return nil, unfit("there is no key type %q %q", t.Type, t.Curve+t.Kind)
 }
 
-// Fits is an error where no token makes such a key, be it for its size.
+// Fits is an error where no token makes such a key, for its type, its usage or its size.
 func (t Template) Fits() error {
 	spec, err := t.Spec()
 	if err == nil && spec.sizes != nil {
@@ -43,7 +43,7 @@ func (t Template) Fits() error {
 	return err
 }
 
-// MayUse is what such a key can be used for; 0 where there is none.
+// MayUse is what such a key can be used for; 0 where there is no such type of key.
 func (t Template) MayUse() Usage {
 	t.Usage = 0
 	spec, err := t.Spec()
@@ -53,8 +53,8 @@ func (t Template) MayUse() Usage {
 	return spec.May
 }
 
-// Attributes are the two halves' templates, for a key that is one object the private one: all that matters and nothing
-// more, since tokens differ in what they take for granted, and some of that is unsafe.
+// Attributes gives the templates of the two halves; a secret key has the private one alone. They say all that matters,
+// since tokens differ in their defaults, and some defaults are unsafe. They say nothing more.
 func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private []cryptoki.Attribute) {
 	name := []cryptoki.Attribute{
 		cryptoki.Bool(cryptoki.CKA_TOKEN, true),
@@ -74,12 +74,12 @@ func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private [
 	return public, append(private, t.Usage.privateAttributes(spec.usages)...)
 }
 
-// Read makes a key of the objects that were made, and says in what it differs from the template. Problems are nil where
-// the key is what was asked for.
+// Read makes a key of the objects that the token made. problems says in what it differs from the template; it is nil
+// where the key is what was asked for.
 func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 	private, public, ok := spec.Parts(made)
 	if !ok {
-		return Key{}, []string{fmt.Sprintf("what was made is not %s: %s", spec.Composition(), List(Names(made)))}
+		return Key{}, []string{fmt.Sprintf("the token did not make %s, but %s", spec.Composition(), List(Names(made)))}
 	}
 	for _, half := range []*Object{private, public}[:len(spec.Classes)] {
 		class := ClassNames[half.Class]
@@ -100,9 +100,10 @@ func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 		for _, a := range attributes {
 			yes := a.Value[0] != 0
 			switch {
-			case !half.Knows(a.Type) && needed:
-				problems = append(problems, fmt.Sprintf("%s of the %s is not told", a.Type, ClassNames[half.Class]))
-			case half.Knows(a.Type) && half.Is(a.Type) != yes:
+			case !half.Has(a.Type) && needed:
+				problems = append(problems, fmt.Sprintf("the token does not tell %s of the %s", a.Type,
+					ClassNames[half.Class]))
+			case half.Has(a.Type) && half.Is(a.Type) != yes:
 				problems = append(problems, fmt.Sprintf("%s of the %s is %t, not %t", a.Type, ClassNames[half.Class], !yes, yes))
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// unsupported says what kind of key a half is, where that is not in the table: the type, or the curve; else it is "".
+// unsupported names the type or the curve of a half where that is not in the table; else it is "".
 func (o Object) unsupported() string {
 	if SpecOf(o.CKK) == nil {
 		return typeName(o.CKK)
@@ -16,8 +16,8 @@ func (o Object) unsupported() string {
 		return ""
 	}
 	_, _, err := publickey.ParseEC(o.params, nil)
-	if unknown, ok := errors.AsType[*publickey.UnknownCurveError](err); ok {
-		return fmt.Sprintf("%s on the curve %s", typeName(o.CKK), unknown.Curve)
+	if other, ok := errors.AsType[*publickey.UnsupportedCurveError](err); ok {
+		return fmt.Sprintf("%s on the curve %s", typeName(o.CKK), other.Curve)
 	}
 	return ""
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// Usage is a set of things that a private key, or a secret one, may do.
+// Usage is a set of things that a private or secret key may do.
 type Usage uint
 
 // The usages of private keys, then those that only secret keys have; each is an attribute of that name.
@@ -39,7 +39,7 @@ var usages = []struct {
 	{"wrap", Wrap, cryptoki.CKA_WRAP, noCounterpart},
 }
 
-// noCounterpart is no attribute: no half of a pair has such a usage.
+// noCounterpart is not an attribute. It marks the usages that no public half has.
 const noCounterpart = ^cryptoki.AttributeType(0)
 
 // ParseUsage reads words such as "sign" and "decrypt".
@@ -81,8 +81,8 @@ func (u Usage) String() string {
 	return strings.Join(u.Words(), ", ")
 }
 
-// privateAttributes writes each usage that the key type has explicitly, true or false: tokens' defaults
-// differ, and a signing key that may also decrypt is published by Hydra as an encryption key.
+// privateAttributes writes each usage that the key type has, true or false. Tokens' defaults differ, and Hydra
+// publishes a signing key that may also decrypt as an encryption key.
 func (u Usage) privateAttributes(of Usage) []cryptoki.Attribute {
 	var a []cryptoki.Attribute
 	for _, row := range usages {

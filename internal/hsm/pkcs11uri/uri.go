@@ -12,7 +12,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// URI is a PKCS#11 URI (RFC 7512) that names keys: what is nil or empty matches everything.
+// URI is a PKCS#11 URI (RFC 7512) that names keys. What is nil or empty matches everything.
 type URI struct {
 	Token, Serial, Manufacturer, Model, Object *string
 	ID                                         []byte
@@ -20,11 +20,12 @@ type URI struct {
 	Type                                       string // "public" or "private", either half of a pair; "secret-key"; "": any
 }
 
-// errPIN does not repeat the URI, since there is a PIN in it.
+// errPIN does not repeat the URI, since the URI has a PIN in it.
 var errPIN = errors.New("a PKCS#11 URI is public, so a PIN in it is refused: remove pin-value or pin-source, and change that PIN if the URI has been written down anywhere")
 
-// Parse reads a `pkcs11:` URI. Attributes that it could not match, such as those of the library, are refused
-// rather than passed over, and so is the query part: it says which module to load, which is configured elsewhere.
+// Parse reads a `pkcs11:` URI. It refuses attributes that it cannot match, such as those of the library, instead of
+// ignoring them. It also refuses the query part: that says which module to load, which is the provider's configuration
+// to say.
 func Parse(s string) (URI, error) {
 	var u URI
 	scheme, rest, ok := strings.Cut(s, ":")
@@ -36,20 +37,21 @@ func Parse(s string) (URI, error) {
 		return u, errPIN
 	}
 	if hasQuery {
-		return u, errors.New("a PKCS#11 URI here has no part after \"?\": the provider's configuration says which module is loaded")
+		return u, errors.New("leave out the part after \"?\" of the PKCS#11 URI: the provider's configuration says " +
+			"which module to load")
 	}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(path, ";") {
 		name, raw, ok := strings.Cut(part, "=")
 		if !ok {
-			return u, fmt.Errorf("%q in the PKCS#11 URI is no attribute=value", part)
+			return u, fmt.Errorf("%q in the PKCS#11 URI is not of the form attribute=value", part)
 		}
 		value, err := url.PathUnescape(raw)
 		if err != nil {
-			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is not well encoded: %w", name, err)
+			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is badly encoded: %w", name, err)
 		}
 		if seen[name] {
-			return u, fmt.Errorf("%s stands twice in the PKCS#11 URI", name)
+			return u, fmt.Errorf("%s is in the PKCS#11 URI twice", name)
 		}
 		seen[name] = true
 		if err := u.set(name, value); err != nil {
@@ -81,11 +83,12 @@ func (u *URI) set(name, value string) error {
 		u.Slot = &slot
 	case "type":
 		if value != "public" && value != "private" && value != secretKey {
-			return fmt.Errorf("type=%s in the PKCS#11 URI is neither half of a key pair nor a secret key", value)
+			return fmt.Errorf("type=%s in the PKCS#11 URI names neither half of a key pair nor a secret key", value)
 		}
 		u.Type = value
 	default:
-		return fmt.Errorf("the attribute %q of a PKCS#11 URI is not understood here: use token, serial, manufacturer, model, slot-id, object, id or type", name)
+		return fmt.Errorf("the attribute %q of the PKCS#11 URI is not supported: use token, serial, manufacturer, "+
+			"model, slot-id, object, id or type", name)
 	}
 	return nil
 }
@@ -93,8 +96,8 @@ func (u *URI) set(name, value string) error {
 // secretKey is the type of secret keys (RFC 7512, 2.3).
 const secretKey = "secret-key"
 
-// Matches says that the URI names the key of that label and ID on that token, be it a pair, either half of one, or a
-// secret key.
+// Matches says that the URI names the key of that label and ID on that token. The key may be a pair, one half of a
+// pair, or a secret key.
 func (u URI) Matches(token cryptoki.TokenInfo, secret bool, label string, id []byte) bool {
 	is := func(want *string, have string) bool { return want == nil || *want == have }
 	return u.MatchesToken(token) && is(u.Object, label) && (u.ID == nil || bytes.Equal(u.ID, id)) &&
@@ -108,8 +111,8 @@ func (u URI) MatchesToken(token cryptoki.TokenInfo) bool {
 		is(u.Model, token.Model) && (u.Slot == nil || *u.Slot == token.Slot)
 }
 
-// Format is the PKCS#11 URI of a key pair or of half of one: its token's label, its label and its ID. It has no serial
-// number, since a replica of the token has another one, and no PIN.
+// Format writes the PKCS#11 URI of a key pair or of one half: its token's label, its own label and its ID. The URI has
+// no serial number, since a replica of the token has another one, and it has no PIN.
 func Format(token cryptoki.TokenInfo, label string, id []byte) string {
 	var b strings.Builder
 	b.WriteString("pkcs11:token=")
@@ -121,7 +124,7 @@ func Format(token cryptoki.TokenInfo, label string, id []byte) string {
 	return b.String()
 }
 
-// FormatSecretKey is likewise that of a secret key, and says that it is one.
+// FormatSecretKey writes the PKCS#11 URI of a secret key. It also has the type.
 func FormatSecretKey(token cryptoki.TokenInfo, label string, id []byte) string {
 	return Format(token, label, id) + ";type=" + secretKey
 }
@@ -134,7 +137,7 @@ func Of(token cryptoki.TokenInfo, key object.Key) string {
 	return Format(token, key.Label, key.ID)
 }
 
-// escape writes percent-encoded bytes: all of them for an ID, as RFC 7512 advises, else those that are not
+// escape percent-encodes all bytes of an ID, as RFC 7512 advises, and of other values the bytes that are not
 // unreserved.
 func escape(b *strings.Builder, value []byte, all bool) {
 	for _, c := range value {

@@ -1,6 +1,6 @@
-// Package session is who may talk to a token: the pool of sessions, the login and the memory of refused PINs, locks on
-// key IDs, and reading. A handle is good for one session: what acts by a handle asks [Reader.Confirm] first whether it
-// still means the object that it was read for.
+// Package session is about who may talk to a token: it has the pool of sessions, the login with the memory of refused
+// PINs, the locks on key IDs, and the reading of objects. A handle is good for one session. Whatever acts on a handle
+// first asks [Reader.Confirm] whether it still means the same object.
 //
 //	pool := session.New(module, token, session.NewPIN(pin), 8, differences)
 //	defer pool.Close()

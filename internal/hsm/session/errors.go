@@ -8,11 +8,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// What becomes of logins.
+// Errors of logins.
 var (
 	// ErrNoPIN: the token wants a login, and no PIN is given.
 	ErrNoPIN = errors.New("no PIN is given")
-	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process; it is not tried again.
+	// ErrPINIncorrect: the token refused the PIN, now or earlier in this process, which does not try it again.
 	ErrPINIncorrect = errors.New("the token refused the PIN")
 	// ErrPINLocked: the user PIN is locked.
 	ErrPINLocked = errors.New("the user PIN is locked")
@@ -22,11 +22,11 @@ var (
 	ErrPINExpired = errors.New("the PIN has to be changed first")
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = errors.New("the token has no user PIN yet")
-	// ErrNoToken: no token, or more than one, is the one that is meant; or another one is in its slot by now.
-	ErrNoToken = errors.New("not exactly one token matches")
+	// ErrNoToken: no token, or more than one, matches; or another token is in the slot now.
+	ErrNoToken = errors.New("there is not exactly one token that matches")
 )
 
-// pinErrors are the codes of C_Login that speak of the PIN, and what callers are told.
+// pinErrors are the codes of C_Login that are about the PIN, and the errors that callers get for them.
 var pinErrors = map[cryptoki.RV]error{
 	cryptoki.CKR_PIN_INCORRECT:            ErrPINIncorrect,
 	cryptoki.CKR_PIN_INVALID:              ErrPINIncorrect,
@@ -36,7 +36,7 @@ var pinErrors = map[cryptoki.RV]error{
 	cryptoki.CKR_USER_PIN_NOT_INITIALIZED: ErrPINNotSet,
 }
 
-// IsPINError says that a failure is about the PIN or its state on the token, so that trying again may lock it.
+// IsPINError says that a failure is about the PIN or its state on the token, so that another try may lock the token.
 func IsPINError(err error) bool {
 	for _, sentinel := range []error{ErrPINIncorrect, ErrPINLocked, ErrPINFinalTry, ErrPINExpired, ErrPINNotSet} {
 		if errors.Is(err, sentinel) {
@@ -46,8 +46,8 @@ func IsPINError(err error) bool {
 	return false
 }
 
-// Repeatable says whether a read that failed so may be tried again. What a PIN was refused for is final, and nobody waits
-// twice for a call that hangs.
+// Repeatable says whether a read that failed with err may be tried again. A refused PIN is never tried again, and
+// nobody waits twice for a call that hangs.
 func Repeatable(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		return false

@@ -10,13 +10,13 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// IDLocks let one operation at a time change what bears a key ID.
+// IDLocks lets one operation at a time change the objects of a key ID.
 type IDLocks struct {
 	mu   sync.Mutex
-	held map[string]chan struct{} // closed when it is given back
+	held map[string]chan struct{} // by ID; closed when the lock is given back
 }
 
-// Lock waits for all of the IDs, in their own order, so that no two wait for each other.
+// Lock waits for all of the IDs. It takes them in a fixed order, so that no two operations wait for each other.
 func (l *IDLocks) Lock(ctx context.Context, ids ...[]byte) (unlock func(), err error) {
 	ids = slices.Clone(ids)
 	slices.SortFunc(ids, bytes.Compare)
@@ -31,7 +31,7 @@ func (l *IDLocks) Lock(ctx context.Context, ids ...[]byte) (unlock func(), err e
 		release, err := l.one(ctx, string(id))
 		if err != nil {
 			unlock()
-			return nil, fmt.Errorf("another operation on key ID %s has not ended: %w", object.FormatID(id), err)
+			return nil, fmt.Errorf("another operation on key ID %s is still running: %w", object.FormatID(id), err)
 		}
 		undo = append(undo, release)
 	}

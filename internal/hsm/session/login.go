@@ -11,41 +11,41 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// login is the process's login to one token. A login belongs to the process and token, not to a session, so
-// all who opened the token share it, one at a time. A token locks after few wrong PINs: a PIN that it
-// refused is never sent again, and every later caller is told of that one refusal.
+// login is the process's login to one token. A login belongs to the process and the token, not to a session. So all
+// who opened the token share it, and use it one at a time. A token locks after a few wrong PINs: a PIN that it refused
+// is never sent again, and every later caller gets the same refusal.
 type login struct {
-	turn chan struct{} // holds one value: whoever takes it may open and close sessions, and log in
+	turn chan struct{} // holds one value; who takes it may open and close sessions, and log in
 
-	sessions map[*cryptoki.Session]bool // those that are open and were not lost
-	parked   *cryptoki.Session          // the last one, which nobody uses any more: with it the login would end
+	sessions map[*cryptoki.Session]bool // open, and not lost
+	parked   *cryptoki.Session          // the last session, kept open because the login ends with it
 
 	accepted *[sha256.Size]byte // the PIN that the token took
 	failures map[[sha256.Size]byte]*failure
 }
 
-// failure is what became of a PIN.
+// failure is the failed login with one PIN.
 type failure struct {
 	count int
 	err   error
-	final bool // never to be sent again
+	final bool // the PIN is never sent again
 }
 
-// maxLoginFailures bounds how often a PIN is sent that the token never took, where its answers do not even
-// speak of the PIN: some tokens answer a wrong one with a general error.
+// maxLoginFailures is how often a PIN is sent that the token never accepted. It holds even where the token's answers
+// are not about the PIN: some tokens answer a wrong PIN with a general error.
 const maxLoginFailures = 2
 
-// logins are the process's, by token: all who opened a token share its login.
+// logins are the process's logins, by token.
 var logins = struct {
 	sync.Mutex
 	of map[string]*login
 }{of: map[string]*login{}}
 
-// credential is one opener's PIN for the login that all share.
+// credential is the PIN of one opener, with the login that all openers share.
 type credential struct {
 	*login
 	module *cryptoki.Module
-	token  cryptoki.TokenInfo // as it was opened
+	token  cryptoki.TokenInfo // as it was when it was opened
 	pin    PIN
 }
 
@@ -62,9 +62,9 @@ func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
 	return credential{login: l, module: m, token: info, pin: pin}
 }
 
-// open opens a session and leaves it logged in. One at a time of the process's sessions on a token is opened or
-// closed: the last to be closed ends the login, and some modules (SoftHSM 2.6.1) end it for one that is just
-// being opened, too.
+// open opens a session and logs it in. The process opens and closes one session of a token at a time: the login ends
+// when the last session is closed, and some modules (SoftHSM 2.6.1) then also end it for a session that is just being
+// opened.
 func (c credential) open(ctx context.Context) (*cryptoki.Session, error) {
 	if err := c.takeTurn(ctx); err != nil {
 		return nil, err
@@ -90,11 +90,11 @@ func (c credential) open(ctx context.Context) (*cryptoki.Session, error) {
 	return s, nil
 }
 
-// closeTime is how long the closing of a session may take that nobody needs any more.
+// closeTime is how long closing a session may take, since nobody needs the session any more.
 const closeTime = 200 * time.Millisecond
 
-// close closes a session that is not to be used any more, but not before another one is open: the process's
-// login to a token ends with its last session there, and the PIN would have to be sent again.
+// close closes a session that is not used any more. The last session stays open until there is another one: the
+// process's login ends with its last session, and the PIN would have to be sent again.
 func (c credential) close(ctx context.Context, s *cryptoki.Session) {
 	c.inTurn(ctx, func() {
 		if c.sessions[s] && len(c.sessions) == 1 {
@@ -121,7 +121,7 @@ func (c credential) unpark(ctx context.Context) {
 	}
 }
 
-// inTurn does something with sessions that nobody waits for.
+// inTurn does something with sessions in its turn. Nobody waits for it, so it gives up after closeTime.
 func (c credential) inTurn(ctx context.Context, do func()) {
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
@@ -132,7 +132,7 @@ func (c credential) inTurn(ctx context.Context, do func()) {
 	do()
 }
 
-// closeInTurn closes a session. One that cannot be closed is the token's to clear away.
+// closeInTurn closes a session. If that fails, the token has to clear the session away.
 func (c credential) closeInTurn(ctx context.Context, s *cryptoki.Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
@@ -151,12 +151,12 @@ func (c credential) takeTurn(ctx context.Context) error {
 
 func (c credential) giveTurn() { c.turn <- struct{}{} }
 
-// valid says that a session which was opened earlier is still there, and logged in.
+// valid says that a session which was opened earlier is still open and logged in.
 func (c credential) valid(ctx context.Context, s *cryptoki.Session) bool {
 	return LoggedIn(ctx, s, c.token) == nil && !s.Lost()
 }
 
-// LoggedIn is an error where the session has lost its login, so that what it did not find is not gone.
+// LoggedIn is an error where the session has lost its login: then what it did not find may still be there.
 func LoggedIn(ctx context.Context, s *cryptoki.Session, token cryptoki.TokenInfo) error {
 	in, err := isLoggedIn(ctx, s)
 	if err == nil && !in && token.Has(cryptoki.CKF_LOGIN_REQUIRED) {
@@ -165,7 +165,7 @@ func LoggedIn(ctx context.Context, s *cryptoki.Session, token cryptoki.TokenInfo
 	return err
 }
 
-// ensure leaves the session logged in, or says why it is not. The caller has the turn.
+// ensure logs the session in, or says why it cannot. The caller has the turn.
 func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 	digest := c.pin.digest()
 	past := c.failures[digest]
@@ -178,7 +178,8 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 	}
 	if in {
 		if c.accepted != nil && *c.accepted != digest {
-			return fmt.Errorf("%w: this process is logged in to the token with another PIN, and a second one cannot be checked", ErrPINIncorrect)
+			return fmt.Errorf("%w: this process is already logged in to the token with another PIN, so this PIN "+
+				"cannot be checked", ErrPINIncorrect)
 		}
 		return nil
 	}
@@ -190,7 +191,7 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 		return err
 	}
 	if info.Serial != c.token.Serial || info.Label != c.token.Label {
-		return fmt.Errorf("%w: the token was exchanged: where %s was, there is now %s", ErrNoToken, c.token, info)
+		return fmt.Errorf("%w: the token was exchanged: %[3]s is now where %[2]s was", ErrNoToken, c.token, info)
 	}
 	pin, err := c.admissible(info)
 	if err != nil || !info.Has(cryptoki.CKF_LOGIN_REQUIRED) {
@@ -199,14 +200,14 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 	err = s.Login(ctx, pin)
 	if err == nil || errors.Is(err, cryptoki.CKR_USER_ALREADY_LOGGED_IN) {
 		c.accepted = &digest
-		c.sessions = map[*cryptoki.Session]bool{s: true} // whatever was open before is not, or it had been logged in
+		c.sessions = map[*cryptoki.Session]bool{s: true} // older sessions are gone: while one is open, the login lasts
 		delete(c.failures, digest)
 		return nil
 	}
 	return c.remember(digest, err, info)
 }
 
-// admissible looks at the token's flags before a PIN is risked, and gives what to send.
+// admissible checks the token's flags before a PIN is sent, and gives the PIN to send.
 func (c credential) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 	for _, row := range []struct {
 		flag uint
@@ -233,8 +234,8 @@ func (c credential) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 	return c.pin.reveal(), nil
 }
 
-// remember notes a failed login, and gives what every caller is told. A PIN that the token took before is not
-// doubted for a failure that does not speak of it.
+// remember notes a failed login, and gives the error for every caller. If the token accepted the PIN before, a failure
+// that is not about the PIN does not count.
 func (c credential) remember(digest [sha256.Size]byte, err error, info cryptoki.TokenInfo) error {
 	f := &failure{err: err}
 	if past := c.failures[digest]; past != nil {
@@ -250,7 +251,8 @@ func (c credential) remember(digest [sha256.Size]byte, err error, info cryptoki.
 		if errors.Is(err, code) {
 			f.final, f.err = true, fmt.Errorf("%w: %w", sentinel, err)
 			if errors.Is(sentinel, ErrPINIncorrect) && info.Has(cryptoki.CKF_USER_PIN_COUNT_LOW) {
-				f.err = fmt.Errorf("%w (and wrong PINs have been tried before: few tries are left before the token locks)", f.err)
+				const few = "wrong PINs have been tried before: few tries are left before the token locks"
+				f.err = fmt.Errorf("%w ("+few+")", f.err)
 			}
 		}
 	}

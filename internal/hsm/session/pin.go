@@ -7,10 +7,10 @@ import (
 	"fmt"
 )
 
-// PIN is a user PIN. It prints as "(sensitive)" with every verb, and leaves this package for C_Login alone.
+// PIN is a user PIN. It prints as "(sensitive)" with every verb. It leaves this package only for C_Login.
 type PIN struct{ reveal func() []byte }
 
-// NewPIN keeps a PIN as it is, leading zeros and all. "" is no PIN.
+// NewPIN keeps a PIN as it is, with leading zeros. "" is no PIN.
 func NewPIN(s string) PIN {
 	if s == "" {
 		return PIN{}
@@ -21,7 +21,7 @@ func NewPIN(s string) PIN {
 // IsZero says that there is no PIN.
 func (p PIN) IsZero() bool { return p.reveal == nil }
 
-// Format prints "(sensitive)", whatever the verb.
+// Format prints "(sensitive)" with every verb.
 func (p PIN) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("(sensitive)")) }
 
 // MarshalJSON writes "(sensitive)".
@@ -33,7 +33,7 @@ var digestKey = func() []byte {
 	return key
 }()
 
-// digest tells PINs apart without keeping them, for this process only.
+// digest tells PINs apart in this process. Nobody can read the PIN from it.
 func (p PIN) digest() [sha256.Size]byte {
 	mac := hmac.New(sha256.New, digestKey)
 	if !p.IsZero() {

@@ -11,16 +11,16 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// Pool hands out sessions, each to one goroutine at a time, opening at most size of them. A session that was
-// lost is never handed out again; one in which a call hangs keeps its place, since the token counts it too.
+// Pool hands out sessions, each to one goroutine at a time, and opens only so many. It never hands out a lost session
+// again. A session in which a call hangs keeps its place, since the token counts it too.
 type Pool struct {
 	token    cryptoki.TokenInfo
 	sessions credential
-	places   chan struct{} // holds a value for each session that may be taken
+	places   chan struct{} // holds a value for each session that may still be taken
 
 	mu    sync.Mutex
 	idle  []pooled
-	epoch int // counts the times that a session was found ended, which puts all that are older in doubt
+	epoch int // how often a session was found ended; then all older sessions may have ended too
 }
 
 type pooled struct {
@@ -28,8 +28,8 @@ type pooled struct {
 	epoch int
 }
 
-// New gives the sessions on a token: at most max, and no more than the token says that it allows. Nobody logs in until
-// the first session is used.
+// New gives the sessions on a token: at most max, and no more than the token allows. The first session that is used
+// logs in.
 func New(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, max int, d quirk.Differences) *Pool {
 	for _, limit := range []uint{token.MaxSessions, token.MaxRWSessions} {
 		if limit != 0 && limit != cryptoki.Unknown && limit < uint(max) {
@@ -56,16 +56,17 @@ func (p *Pool) Size() int { return cap(p.places) }
 func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
 	select {
 	case <-p.places:
-	default: // asked first, so that an ended context is told of by the call that it stops, where a place is free
+	default: // if a place is free, the call itself reports a context that has ended
 		select {
 		case <-p.places:
 		case <-ctx.Done():
-			return fmt.Errorf("no session became free: all %d are in use, or hang in the module: %w", p.Size(), context.Cause(ctx))
+			return fmt.Errorf("no session became free: all %d are in use or hang in the module: %w", p.Size(),
+				context.Cause(ctx))
 		}
 	}
 	hangs := false
 	defer func() {
-		// A call that hangs holds its session open on the token: the place is given up with it.
+		// A call that hangs keeps its session open on the token, so its place is not free again.
 		if !hangs {
 			p.places <- struct{}{}
 		}
@@ -98,14 +99,14 @@ func (p *Pool) take(ctx context.Context) (pooled, error) {
 	}
 }
 
-// ended are the codes that say a session is no more. Others of its age are then in doubt too.
+// ended are the codes that say that a session has ended. Other sessions of its age may then have ended too.
 var ended = []error{
 	cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_SESSION_CLOSED, cryptoki.CKR_USER_NOT_LOGGED_IN,
 	cryptoki.CKR_DEVICE_REMOVED, cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_CRYPTOKI_NOT_INITIALIZED,
 	cryptoki.CKR_OBJECT_HANDLE_INVALID, cryptoki.CKR_KEY_HANDLE_INVALID,
 }
 
-// Age tells by a number whether any session was found ended since it was asked before.
+// Age is a number that grows each time a session is found ended.
 func (p *Pool) Age() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -20,17 +20,18 @@ import (
 type Reader struct {
 	Pool        *Pool
 	Differences quirk.Differences
-	// Doubt says whether a reading, or the failure to read, is to be made again, after it has waited as long as that
-	// takes; try counts from 1. nil: each reading is believed.
+	// Doubt says whether an object must be read again; it may wait before it answers. try counts from 1. nil: the first
+	// reading counts.
 	Doubt func(try int, o object.Object, err error) bool
-	// Searched is told what a search cost in all, and of that for reading how many objects; nil: nobody.
+	// Searched is called after each search: with the time that it took, the number of objects read in it, and the time
+	// spent reading them. It may be nil.
 	Searched func(took time.Duration, reads int, reading time.Duration)
-	// Progress is called for each object that ReadAll has read; nil: nobody.
+	// Progress is called for each object that ReadAll has read. It may be nil.
 	Progress func()
 }
 
-// Read runs f, which changes nothing on the token, and runs it once more on a fresh session where the module failed or
-// its answer made no sense.
+// Read runs f, which changes nothing on the token. Where the module fails or its answer makes no sense, it runs f once
+// more on a fresh session.
 func (r *Reader) Read(ctx context.Context, f func(*cryptoki.Session) error) error {
 	err := r.Pool.Use(ctx, f)
 	if Repeatable(ctx, err) {
@@ -53,10 +54,10 @@ func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptok
 	}
 }
 
-// Confirm reads the object of a handle in a session that is to act on it, and makes sure that it still is the one that is
-// meant: a handle is good for one session, and after a new login the same number may be anybody's. It gives the object as
-// it is now. Where it is another, the error is CKR_OBJECT_HANDLE_INVALID, as if there were nothing, and the session is
-// given up.
+// Confirm reads the object of a handle in a session that is about to act on it, and makes sure that it still is the
+// one that is meant. A handle is good for one session: after a new login, the same number may mean another object.
+// Confirm gives the object as it is now. If it is another one, the error is CKR_OBJECT_HANDLE_INVALID, as for a handle
+// without an object, and the session is given up.
 func (r *Reader) Confirm(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object, meant func(now object.Object) bool) (object.Object, error) {
 	now, err := r.Object(ctx, s, handle)
 	if err == nil && !meant(now) {
@@ -65,13 +66,13 @@ func (r *Reader) Confirm(ctx context.Context, s *cryptoki.Session, handle crypto
 	return now, err
 }
 
-// Is gives what Confirm asks of an object that is to be just as it was.
+// Is is for Confirm: it says that the object is still exactly as it was.
 func Is(o object.Object) func(object.Object) bool {
 	return func(now object.Object) bool { return object.SameObject(o, now) }
 }
 
-// Find searches the token for the key objects of an ID. An answer without a private object is worth something only while
-// logged in: a token hides them from everyone else.
+// Find searches the token for the key objects of an ID. A token hides private objects from those who are not logged
+// in, so an answer without a private object counts only while the process is logged in.
 func (r *Reader) Find(ctx context.Context, id []byte) (objects []object.Object, err error) {
 	return r.Search(ctx, id, true)
 }
@@ -93,18 +94,20 @@ func (r *Reader) Search(ctx context.Context, id []byte, sure bool) (objects []ob
 	return objects, err
 }
 
-// FindIn is Find in a session. Where one of the objects makes no sense, they come with its error.
+// FindIn is Find in a session. Malformed objects are among them, and their errors are the error.
 func (r *Reader) FindIn(ctx context.Context, s *cryptoki.Session, id []byte) (objects []object.Object, err error) {
 	return r.searchIn(ctx, s, id, true, func(time.Duration) {})
 }
 
-func (r *Reader) searchIn(ctx context.Context, s *cryptoki.Session, id []byte, sure bool, read func(took time.Duration)) (objects []object.Object, err error) {
+func (r *Reader) searchIn(
+	ctx context.Context, s *cryptoki.Session, id []byte, sure bool, read func(took time.Duration),
+) (objects []object.Object, err error) {
 	handles, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
 	if err != nil {
 		return nil, err
 	}
 	secret := false
-	var broken error
+	var malformed error
 	for _, handle := range handles {
 		began := time.Now()
 		o, err := r.Object(ctx, s, handle)
@@ -116,13 +119,14 @@ func (r *Reader) searchIn(ctx context.Context, s *cryptoki.Session, id []byte, s
 			return nil, err
 		}
 		if o.Err == nil && !bytes.Equal(o.ID, id) {
-			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("it was found by %s %s, and reads as another", cryptoki.CKA_ID, object.FormatID(id))}
+			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it "+
+				"shows another one", cryptoki.CKA_ID, object.FormatID(id))}
 		}
 		if !o.Counts() {
 			continue
 		}
 		objects = append(objects, o)
-		broken = errors.Join(broken, o.Err)
+		malformed = errors.Join(malformed, o.Err)
 		secret = secret || o.Class != cryptoki.CKO_PUBLIC_KEY
 	}
 	if r.Differences.ShownTwice {
@@ -131,10 +135,10 @@ func (r *Reader) searchIn(ctx context.Context, s *cryptoki.Session, id []byte, s
 	if !secret && sure {
 		return objects, LoggedIn(ctx, s, r.Pool.token)
 	}
-	return objects, broken
+	return objects, malformed
 }
 
-// List gives the handles of all objects of the token, and makes sure that the private ones were not hidden.
+// List gives the handles of all objects on the token, and makes sure that the token did not hide the private ones.
 func (r *Reader) List(ctx context.Context) (handles []cryptoki.Object, err error) {
 	err = r.Read(ctx, func(s *cryptoki.Session) error {
 		if handles, err = s.FindObjects(ctx, nil); err != nil {
@@ -145,9 +149,9 @@ func (r *Reader) List(ctx context.Context) (handles []cryptoki.Object, err error
 	return handles, err
 }
 
-// ReadAll reads every object on the token, of which the handles have just been listed: one read an object, fanned out over
-// the sessions. An object that has vanished is gone only if another search does not bring it either: when sessions are
-// lost, every handle becomes invalid, and nothing is gone.
+// ReadAll reads the objects that List has just found, in all sessions at the same time. An object whose handle is
+// invalid counts as gone only if another search does not find it either: when sessions are lost, every handle becomes
+// invalid, although nothing is gone.
 func (r *Reader) ReadAll(ctx context.Context, handles []cryptoki.Object) ([]object.Object, error) {
 	var vanished error
 	for range 3 {
@@ -171,10 +175,10 @@ func (r *Reader) ReadAll(ctx context.Context, handles []cryptoki.Object) ([]obje
 			return r.there(objects, read), nil
 		}
 	}
-	return nil, fmt.Errorf("the objects on the token come and go while they are read: %w", vanished)
+	return nil, fmt.Errorf("the objects on the token change while they are read: %w", vanished)
 }
 
-// there keeps what was read.
+// there keeps the objects that were read.
 func (r *Reader) there(objects []object.Object, read []bool) []object.Object {
 	n := 0
 	for i, o := range objects {
@@ -191,7 +195,7 @@ func (r *Reader) there(objects []object.Object, read []bool) []object.Object {
 	return objects
 }
 
-// readEach reads the objects of the handles. vanished says that some of the handles are not valid any more.
+// readEach reads the objects of the handles. vanished is an error if some of the handles are not valid any more.
 func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objects []object.Object, read []bool, vanished, err error) {
 	objects, read = make([]object.Object, len(handles)), make([]bool, len(handles))
 	var claimed atomic.Int64
@@ -201,7 +205,7 @@ func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objec
 	for range min(r.Pool.Size(), len(handles)/16+1) {
 		group.Go(func() error {
 			for i, again := claim(), false; i < len(handles); again = true {
-				// As many as there are, for as long as the session does: taking one for each costs more.
+				// One session reads many objects: to take a session for each object costs more.
 				err := r.Pool.Use(ctx, func(s *cryptoki.Session) error {
 					for ; i < len(handles); i, again = claim(), false {
 						o, err := r.Object(ctx, s, handles[i])
@@ -215,7 +219,7 @@ func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objec
 						case r.Differences.Torn && errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID) && again:
 							o, err = object.Object{Handle: handles[i], Unclassified: true}, nil
 						case err == nil && !again:
-							err = o.Err // a second look tells a slip from a broken object
+							err = o.Err // a malformed object is read once more: the first reading may be wrong
 						}
 						if err != nil {
 							return err

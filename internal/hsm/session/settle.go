@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// SettleTime is how long an operation whose context has ended may go on to leave things in order: to read
-// back, put back or clear away what it has begun. People wait for it after an interrupt.
+// SettleTime is how long an operation may go on after its context has ended, to leave things in order: to read back,
+// put back or clear away what it has begun. People wait for it after an interrupt.
 const SettleTime = 700 * time.Millisecond
 
 // Settling is a context that outlives ctx by SettleTime.

@@ -14,23 +14,23 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// Care reads anew, and clears away, what SoftHSM has torn. For every other make it is nil: Sweep and ClearTorn of a nil
-// Care do nothing.
+// Care repeats readings of torn objects, and clears away what SoftHSM left torn or blank. For every other make it is
+// nil: Sweep and ClearTorn of a nil Care do nothing.
 type Care struct {
 	reader *session.Reader
-	untold sync.Map // object.Kind -> object.Set: what the token does not tell of its objects
+	hidden sync.Map // object.Kind -> object.Set: the attributes that the token never shows
 }
 
-// NewCare takes care of a token, and of what the reader reads of it.
+// NewCare takes care of a token, and of the objects that the reader reads there.
 func NewCare(reader *session.Reader) *Care {
 	c := &Care{reader: reader}
 	reader.Doubt = c.doubt
 	return c
 }
 
-// An object that someone else writes at this moment can read as one that lacks attributes, or as none at all. A reading
-// that lacks what such an object always has is made again, up to slips times; what is lacking even then is what this token
-// does not tell, and is not waited for any more.
+// While someone else writes an object, it can read as if attributes were missing, or not at all. So a reading without
+// an attribute that such objects always have is repeated, up to slips times. What is missing even then is an attribute
+// that this token never shows; later readings do not wait for it.
 const (
 	slips    = 3
 	slipTime = 5 * time.Millisecond
@@ -38,14 +38,14 @@ const (
 
 // doubt is the reader's Doubt.
 func (c *Care) doubt(try int, o object.Object, err error) bool {
-	var absent, untold object.Set
+	var absent, hidden object.Set
 	if err == nil {
 		absent = o.Absent()
-		known, _ := c.untold.Load(o.Kind())
-		untold, _ = known.(object.Set)
+		stored, _ := c.hidden.Load(o.Kind())
+		hidden, _ = stored.(object.Set)
 	}
 	switch {
-	case err == nil && absent.Without(untold) == object.Set{}:
+	case err == nil && absent.Without(hidden) == object.Set{}:
 		return false
 	case err != nil && !errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID):
 		return false
@@ -53,16 +53,16 @@ func (c *Care) doubt(try int, o object.Object, err error) bool {
 		time.Sleep(slipTime)
 		return true
 	case err == nil:
-		c.untold.Store(o.Kind(), untold.With(absent))
+		c.hidden.Store(o.Kind(), hidden.With(absent))
 	}
 	return false
 }
 
-// agreeTries is how often a search is made again that shows other objects each time.
+// agreeTries is how often a search is repeated that finds other objects each time.
 const agreeTries = 4
 
-// Find is the reader's Find, but searches tear each other, so that an absence, or half a pair, counts only if two of them
-// one after the other show it.
+// Find is the reader's Find. Searches can tear each other's view of objects, so nothing, or half a pair, counts only if
+// two searches in a row find it.
 func (c *Care) Find(ctx context.Context, id []byte) ([]object.Object, error) {
 	found, err := c.reader.Search(ctx, id, false)
 	if err != nil {
@@ -80,18 +80,20 @@ func (c *Care) Find(ctx context.Context, id []byte) ([]object.Object, error) {
 	if !object.Incomplete(found) {
 		return found, nil
 	}
-	return nil, &cryptoki.AnswerError{Function: "C_FindObjects", Problem: fmt.Sprintf("each search for %s %s brings other objects", cryptoki.CKA_ID, object.FormatID(id))}
+	return nil, &cryptoki.AnswerError{Function: "C_FindObjects",
+		Problem: fmt.Sprintf("each search for %s %s finds other objects", cryptoki.CKA_ID, object.FormatID(id))}
 }
 
 func sameReading(a, b object.Object) bool {
 	return a.Handle == b.Handle && (a.Err == nil) == (b.Err == nil)
 }
 
-// sweepTime is how long an object has to be blank. Who makes a key at this moment has it blank much shorter.
+// sweepTime is how long an object must stay blank. While a key is being made, its objects are blank for a much shorter
+// time.
 const sweepTime = 250 * time.Millisecond
 
-// Sweep destroys the blanks of some classes, which a generation that failed leaves behind. Nobody's key is one, and
-// nothing depends on its success.
+// Sweep destroys the blank objects of some classes, which a failed generation leaves behind. They are nobody's keys.
+// Nothing depends on its success.
 func (c *Care) Sweep(ctx context.Context, classes []uint) {
 	if c == nil {
 		return
@@ -110,13 +112,13 @@ func (c *Care) Sweep(ctx context.Context, classes []uint) {
 		if len(blanks) == 0 {
 			return nil
 		}
-		something := func(handle cryptoki.Object) bool {
+		notBlank := func(handle cryptoki.Object) bool {
 			o, err := c.reader.Object(ctx, s, handle)
 			return err != nil || !o.Blank()
 		}
-		blanks = slices.DeleteFunc(blanks, something)
+		blanks = slices.DeleteFunc(blanks, notBlank)
 		time.Sleep(sweepTime)
-		for _, handle := range slices.DeleteFunc(blanks, something) {
+		for _, handle := range slices.DeleteFunc(blanks, notBlank) {
 			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 				return err
 			}
@@ -125,14 +127,14 @@ func (c *Care) Sweep(ctx context.Context, classes []uint) {
 	})
 }
 
-// ClearTorn destroys what stands behind the handles of new objects and makes no sense: its ID may be lost too, so that no
-// search would bring it. What another ID shows, or nothing is left of, is not touched. Nothing is, where a session was lost
-// since the pool had the given age: after a new login, the handles may be anybody's.
+// ClearTorn destroys the malformed objects behind the handles of a new key. They may have lost their ID, so that no
+// search finds them. Objects with another ID are left alone. If a session was lost since the pool had the given age,
+// ClearTorn fails: after a new login, the handles may mean other people's objects.
 func (c *Care) ClearTorn(ctx context.Context, handles []cryptoki.Object, id []byte, age int) (err error) {
 	if c == nil {
 		return nil
 	}
-	for range 2 { // the second time on another session, which knows the same handles
+	for range 2 { // the second time in another session, where the same handles are valid
 		if err = c.clearTorn(ctx, handles, id, age); err == nil {
 			break
 		}

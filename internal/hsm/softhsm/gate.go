@@ -9,26 +9,32 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// Gate keeps calls that write an object apart from those that look at objects, since the module does not do so by itself.
-// Of several that wait, who came first goes first, with all others of its group.
+// Gate keeps calls that write objects apart from calls that look at objects, since the module does not do so itself.
+// Calls go in in the order in which they came. With one go all others of its group that wait; calls that write go
+// alone.
 type Gate struct {
-	patience map[group]time.Duration // how long one of the group may be inside before it is taken for one that hangs
+	patience map[group]time.Duration // how long a call of the group may be inside before it counts as hanging
 	mu       sync.Mutex
 	inside   map[*entrant]bool
 	queue    []*entrant
 }
 
-// group is what calls have in common that may be inside together.
+// group is a group of calls that may be inside together.
 type group int
 
 const (
-	writes  group = iota // alone; what nothing is known of is taken for one that writes
-	makes                // RSA pairs: each takes seconds, and writes for some milliseconds at its end. When those begin shows nobody outside of the module
-	looks                // at objects
-	outside              // touches no object
+	// writes is for calls that write objects, and for functions that the gate does not know. Each is inside alone.
+	writes group = iota
+	// makes is for calls that make an RSA pair. Each takes seconds, and writes objects only in its last milliseconds.
+	// Nobody outside the module can see when these begin, so the calls are inside with each other, but with no others.
+	makes
+	// looks is for calls that look at objects.
+	looks
+	// outside is for calls that touch no object. They do not wait.
+	outside
 )
 
-// groups has the functions that do not write.
+// groups has the functions that do not write objects. Every other function is in the group writes.
 var groups = map[string]group{
 	"C_FindObjectsInit": looks, "C_GetAttributeValue": looks, "C_DeriveKey": looks, "C_GetTokenInfo": looks, "C_Login": looks,
 	"C_SignInit": looks, "C_VerifyInit": looks, "C_EncryptInit": looks, "C_DecryptInit": looks,
@@ -47,19 +53,20 @@ func groupOf(c *cryptoki.Call) group {
 }
 
 const (
-	gatePatience = 10 * time.Second // longer than a call takes that does not hang
-	makePatience = time.Minute      // but for pairs of RSA; not the largest
-	// gateGather is how long one that makes a pair lets those of other groups go first, so that more make theirs beside it.
+	gatePatience = 10 * time.Second // longer than any call takes that does not hang
+	makePatience = time.Minute      // for RSA pairs, except for the largest ones
+	// gateGather is how long a call that makes a pair lets calls of other groups go first, so that others that make a
+	// pair can gather and go in with it.
 	gateGather = 50 * time.Millisecond
-	// joinTime is how long others wait at most before nobody joins those any more that make their pairs.
+	// joinTime is how long a call of another group may wait before no more calls join those that make pairs.
 	joinTime = 2 * time.Second
 )
 
 // entrant is a call that waits, or is inside.
 type entrant struct {
 	group group
-	since time.Time // it waits, or is inside
-	ripe  bool      // it lets nobody of another group go first any more
+	since time.Time // when it began to wait, or went in
+	ripe  bool      // it no longer lets calls of other groups go first
 	enter chan struct{}
 }
 
@@ -118,8 +125,8 @@ func (g *Gate) enter(ctx context.Context, e *entrant) bool {
 	}
 }
 
-// joins says that one that makes a pair may go in at once: nobody else is there, or others make theirs, and nobody has
-// waited for them for long.
+// joins says that a call that makes a pair may go in at once: either nobody else is there, or others make pairs now
+// and nobody has waited for them for long.
 func (g *Gate) joins() bool {
 	others := g.queue[:len(g.queue)-1]
 	if !g.fits(makes) || len(g.inside) == 0 && len(others) > 0 {
@@ -128,7 +135,7 @@ func (g *Gate) joins() bool {
 	return !slices.ContainsFunc(others, func(e *entrant) bool { return time.Since(e.since) > joinTime })
 }
 
-// giveUp takes one out of the queue. It is true where that has been let in meanwhile.
+// giveUp takes a call out of the queue. It is true if the call was let in meanwhile.
 func (g *Gate) giveUp(e *entrant) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -148,7 +155,7 @@ func (g *Gate) leave(e *entrant) {
 	g.admit()
 }
 
-// fits says that one of the group may be inside with those that are.
+// fits says that a call of the group may be inside together with those that are there now.
 func (g *Gate) fits(group group) bool {
 	for e := range g.inside {
 		if e.group != group || group == writes {
@@ -158,8 +165,8 @@ func (g *Gate) fits(group group) bool {
 	return true
 }
 
-// admit lets those in whose turn it is, and says when to look again, should nobody leave by then. Whoever hangs is written
-// off, so that it keeps nobody out any more.
+// admit lets in the calls whose turn it is, and says when to look again if nobody leaves by then. A call that hangs is
+// written off, so that it keeps nobody out any more.
 func (g *Gate) admit() (wait time.Duration) {
 	wait = gatePatience
 	for e := range g.inside {
@@ -191,10 +198,10 @@ func (g *Gate) let(in func(*entrant) bool) {
 	})
 }
 
-// gates are the process's, by token: all who opened a token go through one.
+// gates are the process's gates, by token. All who opened a token share one.
 var gates sync.Map // cryptoki.TokenInfo.Identity -> *Gate
 
-// GateOf gives the process's gate of a token.
+// GateOf gives the process's gate for a token.
 func GateOf(token cryptoki.TokenInfo) *Gate {
 	gate, _ := gates.LoadOrStore(token.Identity(), newGate(gatePatience))
 	return gate.(*Gate)

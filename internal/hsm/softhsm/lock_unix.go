@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// openLock opens a lock's file, and makes it where there is none. A link is not followed.
+// openLock opens a lock's file, and makes it if it does not exist. It does not follow a link.
 func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 }

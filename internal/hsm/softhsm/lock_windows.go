@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// openLock opens a lock's file, and makes it where there is none.
+// openLock opens a lock's file, and makes it if it does not exist.
 func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
 // tryLock locks a file until it is closed. It is false, without an error, while another process has the lock. The byte
-// that is locked lies behind what is read and written.
+// that it locks is behind those that are read and written.
 func tryLock(file *os.File) (bool, error) {
 	err := windows.LockFileEx(windows.Handle(file.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0,
 		&windows.Overlapped{Offset: 1 << 20})

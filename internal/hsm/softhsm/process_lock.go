@@ -13,13 +13,13 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// ProcessLock lets one process of this machine at a time make, move and destroy objects on a token; within the process all
-// may. Without it, a process that has just written an object would not see what another one wrote at the same time: both
-// would find an ID free, make it, and see nobody's key but their own. Where processes of several machines share a token,
-// the operations themselves decide who keeps an ID.
+// ProcessLock lets one process of this machine at a time make, move and destroy objects on a token. Within that
+// process, all operations may. Without the lock, a process that has just written an object would not see what another
+// process wrote at the same time: both would find an ID free, make a key with it, and see only their own. Where
+// processes on several machines share a token, the operations themselves decide who keeps an ID.
 //
-// The lock is a file that the operating system unlocks when a process dies. Where it cannot be had, as in a folder that is
-// not writable, things go on without it. A nil ProcessLock keeps nobody out.
+// The lock is a file, which the operating system unlocks when the process dies. If there can be no such file, for
+// instance in a folder that is not writable, operations go on without the lock. A nil ProcessLock keeps nobody out.
 type ProcessLock struct {
 	path        string
 	poll, slice time.Duration
@@ -29,21 +29,22 @@ type ProcessLock struct {
 	taking bool
 	since  time.Time
 	file   *os.File
-	change chan struct{} // closed when inside becomes 0, or the lock is had
-	turns  uint64        // of all processes, up to this one's last; the file has them
-	yield  bool          // the last turn ended with its slice: others come first
+	change chan struct{} // closed when inside becomes 0, or when this process has got the lock
+	turns  uint64        // how many turns all processes had had after this one's last turn; the file has the count
+	yield  bool          // the last turn used up its slice, so that other processes come first
 }
 
 const (
 	lockPoll = 20 * time.Millisecond
-	// lockSlice is how long a process may keep others out before it lets those inside finish, and others in.
+	// lockSlice is how long a process may keep others out. Then it lets no more operations in, and gives the lock away
+	// once those inside have finished.
 	lockSlice = 30 * time.Second
 )
 
-// locks are the process's, by path.
+// locks are the process's locks, by path.
 var locks sync.Map // string -> *ProcessLock
 
-// LockOf gives the process's lock of a token, whatever module and slot it is reached by.
+// LockOf gives the process's lock for a token. The module and the slot do not matter.
 func LockOf(token cryptoki.TokenInfo) *ProcessLock {
 	name := sha256.Sum256([]byte(token.Identity()))
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("terraform-provider-hsm-%d", os.Getuid()), fmt.Sprintf("%x.lock", name[:16]))
@@ -51,8 +52,8 @@ func LockOf(token cryptoki.TokenInfo) *ProcessLock {
 	return lock.(*ProcessLock)
 }
 
-// Enter waits until this process may write. othersWrote says that another process may have written since this one's last
-// turn; it is told to the first who enters.
+// Enter waits until this process may write. othersWrote says that another process may have written since this
+// process's last turn. Only the first who enters gets to know that.
 func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool, err error) {
 	if l == nil {
 		return func() {}, false, nil
@@ -92,12 +93,13 @@ func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return nil, false, fmt.Errorf("other operations of this process on the token have not ended: %w", context.Cause(ctx))
+			return nil, false, fmt.Errorf("other operations of this process on the token are still running: %w",
+				context.Cause(ctx))
 		}
 	}
 }
 
-// count notes this turn in the file, and says whether another process may have had one since the last.
+// count notes this turn in the file, and says whether another process may have had a turn since the last one.
 func (l *ProcessLock) count() (others bool) {
 	if l.file == nil {
 		return true
@@ -109,7 +111,7 @@ func (l *ProcessLock) count() (others bool) {
 	l.turns = turns + 1
 	binary.LittleEndian.PutUint64(last[:], l.turns)
 	if _, err := l.file.WriteAt(last[:], 0); err != nil {
-		l.turns = 0 // the next turn takes it that others have written
+		l.turns = 0 // so that the next turn says that others may have written
 	}
 	return others
 }
@@ -135,7 +137,7 @@ func (l *ProcessLock) leave() {
 	l.signal()
 }
 
-// lock waits for the file's lock; nil where there can be none.
+// lock waits for the file's lock. It gives nil where there can be none.
 func (l *ProcessLock) lock(ctx context.Context) (*os.File, error) {
 	_ = os.MkdirAll(filepath.Dir(l.path), 0o700) // where that fails, so does what follows
 	file, err := openLock(l.path)
@@ -154,7 +156,7 @@ func (l *ProcessLock) lock(ctx context.Context) (*os.File, error) {
 		case <-time.After(l.poll):
 		case <-ctx.Done():
 			_ = file.Close()
-			return nil, fmt.Errorf("another process of this machine has been writing to the token all the time: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("another process on this machine kept writing to the token: %w", context.Cause(ctx))
 		}
 	}
 }

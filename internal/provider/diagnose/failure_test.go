@@ -77,7 +77,8 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		{"a mechanism that the token lacks", &object.MechanismError{Wanted: "RSA keys of 8192 bits", Offers: "RSA keys of 512 to 4096 bits"},
 			"Unable to Create Key Pair: Not Offered By The Token", []string{"RSA keys of 8192 bits", "512 to 4096"}},
 		{"a token that is full", operation(call("C_GenerateKeyPair", cryptoki.CKR_DEVICE_MEMORY), hsm.HoldsNothing),
-			"Unable to Create Key Pair: Token Full", []string{"C_GenerateKeyPair: CKR_DEVICE_MEMORY", "The token holds no key of this ID."}},
+			"Unable to Create Key Pair: Token Full", []string{"C_GenerateKeyPair: CKR_DEVICE_MEMORY",
+				"The token holds no key with this ID."}},
 		{"an error that nobody knows", operation(call("C_GenerateKeyPair", 0x80000001), hsm.HoldsPublic),
 			"Unable to Create Key Pair", []string{"0x80000001", "the public half of the key pair, and no private half", "terraform plan", "token's own log"}},
 		{"several keys of one ID", &object.AmbiguousError{ID: id, Objects: []object.Name{private, private}, Fingerprints: []string{"aa", "bb"}},
@@ -91,7 +92,8 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		{"a usage that no key has", object.Template{Type: object.EC, Curve: "Ed25519", Usage: object.Derive}.Fits(),
 			"Unable to Create Key Pair: Size Or Usage Does Not Fit", []string{"Edwards keys are for sign, not for derive"}},
 		{"another key than was asked for", operation(&hsm.VerifyError{Problems: []string{"its modulus has 1024 bits, not 2048"}}, hsm.HoldsNothing),
-			"Unable to Create Key Pair: Not What Was Asked For", []string{"1024 bits, not 2048", "The token holds no key of this ID."}},
+			"Unable to Create Key Pair: Not What Was Asked For", []string{"1024 bits, not 2048",
+				"The token holds no key with this ID."}},
 		{"an interruption", operation(context.Canceled, hsm.HoldsUnknown), "Unable to Create Key Pair: Interrupted", []string{"terraform plan"}},
 	}
 	for _, c := range cases {

@@ -25,7 +25,7 @@ type Lie struct {
 // Kind is a way to lie.
 type Kind string
 
-// The ways to lie. Where there is no buffer or no handle, a lie about it is none.
+// The ways to lie. A lie about a buffer or a handle has no effect where a function has none.
 const (
 	Nothing Kind = "nothing" // CKR_OK; the call is not made, and nothing is written
 	Code    Kind = "code"    // Number is the code; the call is not made
@@ -45,15 +45,15 @@ const (
 	Strange  Kind = "strange"  // with a list of a version that is none
 )
 
-// Liar is a PKCS#11 module that stands before a real one, and lies about one function at a time. What a process has
-// open of it and of the module behind is initialised once: the module behind keeps its tokens, logins and sessions.
+// Liar is a PKCS#11 module that stands before a real one, and lies about one function at a time. A process initialises
+// both modules once: the module behind keeps its tokens, logins and sessions.
 type Liar struct {
 	Path             string // the module
 	control, journal string
 }
 
-// NewLiar builds a module that stands before the one of that path, and says the truth until it is told otherwise. One
-// with an interface has C_GetInterface too.
+// NewLiar builds a module that stands before the one of that path, and says the truth until Tell. If withInterface is
+// true, it has C_GetInterface too.
 func NewLiar(t testing.TB, target string, withInterface bool) *Liar {
 	t.Helper()
 	folder := t.TempDir()
@@ -76,7 +76,7 @@ func NewLiar(t testing.TB, target string, withInterface bool) *Liar {
 	return l
 }
 
-// Tell has the module lie until Repent, and only that.
+// Tell has the module tell this one lie until Repent.
 func (l *Liar) Tell(t testing.TB, lie Lie) {
 	t.Helper()
 	line := fmt.Sprintf("%s %s %d %d\n", lie.Function, lie.Kind, lie.Number, lie.Attribute)

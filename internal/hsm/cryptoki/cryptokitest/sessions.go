@@ -1,4 +1,5 @@
-// Package cryptokitest does to a module, behind cryptoki's back, what the world does to it, and has modules that lie.
+// Package cryptokitest does things to a module without cryptoki's knowledge, as the outside world may, and has modules
+// that lie.
 package cryptokitest
 
 import (
@@ -8,8 +9,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/internal/ck"
 )
 
-// CloseAllSessions closes every session that this process has on the token of that label, as the removal of the
-// token does: its login is gone with them. The process has the module initialised.
+// CloseAllSessions closes every session that this process has on the token of that label, as the removal of the token
+// does. The login ends with them. The process must have the module initialised.
 func CloseAllSessions(path, label string) error {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

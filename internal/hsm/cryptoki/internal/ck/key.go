@@ -55,7 +55,7 @@ func (l *Library) SignInit(session uint, m Mechanism, key uint) error {
 	return result(C.ck_SignInit(l.list, ulong(session), f.mechanism(m), ulong(key)))
 }
 
-// Sign calls C_Sign. An exact length other than 0 is that of the buffer, and of the signature.
+// Sign calls C_Sign. If exact is not 0, the buffer and the signature have exactly that length.
 func (l *Library) Sign(session uint, data []byte, exact int) ([]byte, error) {
 	return transform(data, exact, false, func(in unsafe.Pointer, size ulong, out unsafe.Pointer, length *ulong) C.CK_RV {
 		return C.ck_Sign(l.list, ulong(session), in, size, out, length)
@@ -84,7 +84,7 @@ func (l *Library) EncryptInit(session uint, m Mechanism, key uint) error {
 	return result(C.ck_EncryptInit(l.list, ulong(session), f.mechanism(m), ulong(key)))
 }
 
-// Encrypt calls C_Encrypt. An exact length is as with Sign.
+// Encrypt calls C_Encrypt. exact is as with Sign.
 func (l *Library) Encrypt(session uint, data []byte, exact int) ([]byte, error) {
 	return transform(data, exact, false, func(in unsafe.Pointer, size ulong, out unsafe.Pointer, length *ulong) C.CK_RV {
 		return C.ck_Encrypt(l.list, ulong(session), in, size, out, length)
@@ -98,7 +98,7 @@ func (l *Library) DecryptInit(session uint, m Mechanism, key uint) error {
 	return result(C.ck_DecryptInit(l.list, ulong(session), f.mechanism(m), ulong(key)))
 }
 
-// Decrypt calls C_Decrypt. An exact length is as with Sign.
+// Decrypt calls C_Decrypt. exact is as with Sign.
 func (l *Library) Decrypt(session uint, data []byte, exact int) ([]byte, error) {
 	return transform(data, exact, true, func(in unsafe.Pointer, size ulong, out unsafe.Pointer, length *ulong) C.CK_RV {
 		return C.ck_Decrypt(l.list, ulong(session), in, size, out, length)
@@ -106,16 +106,16 @@ func (l *Library) Decrypt(session uint, data []byte, exact int) ([]byte, error) 
 }
 
 const (
-	// surplus is how many bytes longer than the input the buffer for the output is: enough for what is signed or
-	// encrypted today, and a number that no output has.
+	// surplus is how many bytes the buffer for the output is longer than the input. It is enough for every signature
+	// and ciphertext of today, and no output has exactly this length.
 	surplus = 8191
-	// maxSurplus bounds what a module may ask for instead. The largest signature there is (SLH-DSA) has 49,856 bytes.
+	// maxSurplus is the most that a module may ask for instead. The largest signature (SLH-DSA) has 49,856 bytes.
 	maxSurplus = 64 << 10
 )
 
-// transform has the module turn an input into an output, in one call with a buffer that is large enough. Only where
-// the module wants a larger one is it called a second time: after CKR_BUFFER_TOO_SMALL the operation goes on. Behind
-// the buffer is room for a module that takes it for larger than it is told.
+// transform has the module turn an input into an output, in one call with a buffer that is large enough. Only if the
+// module wants a larger one does it call a second time: after CKR_BUFFER_TOO_SMALL the operation goes on. Behind the
+// buffer is room for a module that writes more than it is told.
 func transform(
 	data []byte, exact int, mayBeEmpty bool,
 	call func(in unsafe.Pointer, size ulong, out unsafe.Pointer, length *ulong) C.CK_RV,
@@ -130,7 +130,8 @@ func transform(
 	err := result(call(in, ulong(len(data)), pointer(out), length))
 	if errors.Is(err, ErrBufferTooSmall) && exact == 0 {
 		if uint64(*length) <= uint64(size) || uint64(*length) > uint64(len(data)+maxSurplus) {
-			return nil, lie("a buffer of %d bytes is too small, and one of %d is wanted", size, number(*length))
+			return nil, lie("it says that a buffer of %d bytes is too small, but wants one of %d",
+				size, number(*length))
 		}
 		size = int(*length)
 		out = f.roomWith(maxSurplus, size)
@@ -141,15 +142,15 @@ func transform(
 	}
 	switch {
 	case uint64(*length) > uint64(size):
-		return nil, lie("%d bytes where there was room for %d", number(*length), size)
+		return nil, lie("it gave %d bytes where there was room for %d", number(*length), size)
 	case exact != 0 && int(*length) != exact:
-		return nil, lie("%d bytes where there must be %d", *length, exact)
+		return nil, lie("it gave %d bytes where there must be %d", *length, exact)
 	case *length == 0 && !mayBeEmpty:
-		return nil, LieError("no bytes at all")
+		return nil, LieError("it gave no bytes at all")
 	case size == len(data)+surplus && int(*length) == size:
 		return nil, LieError("it wrote no length")
 	case cutShort(out[:*length]):
-		return nil, lie("%d bytes of which it wrote fewer", *length)
+		return nil, lie("it gave %d bytes, but wrote fewer", *length)
 	}
 	return append([]byte{}, out[:*length]...), nil
 }

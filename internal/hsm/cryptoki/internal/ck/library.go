@@ -33,11 +33,11 @@ func result(rv C.CK_RV) error {
 	return CodeError(number(rv))
 }
 
-// Library is a loaded module. Its methods are the module's functions, and may be called by many at once as far as the
-// module allows it.
+// Library is a loaded module. Its methods are the module's functions. Many goroutines may call them at once, as far as
+// the module allows it.
 type Library struct{ list *C.CK_FUNCTION_LIST }
 
-// entries are the two ways to a module's list of functions. NULL is what a module lacks.
+// entries are the two ways to a module's list of functions. A way that the module lacks is NULL.
 type entries struct {
 	getInterface    C.CK_C_GetInterface
 	getFunctionList C.CK_C_GetFunctionList
@@ -48,15 +48,15 @@ var libraries = struct {
 	loading map[string]*loading
 }{loading: map[string]*loading{}}
 
-// loading is one path's library, or who loads it now.
+// loading is the library of one path. Who loads it holds the lock.
 type loading struct {
 	sync.Mutex
 	library *Library
 }
 
-// Load gives the library of an absolute path without links in it. A process loads each once, and takes its list of
-// functions once: some modules give a new instance of themselves each time. A file that is no module may be tried
-// again.
+// Load gives the library of an absolute path without links in it. A process loads each library once, and takes its
+// list of functions once: some modules give a new instance of themselves each time. A file that is not a module may be
+// tried again.
 func Load(path string) (*Library, error) {
 	libraries.Lock()
 	l, ok := libraries.loading[path]
@@ -76,7 +76,7 @@ func Load(path string) (*Library, error) {
 		return nil, err
 	}
 	if entries.getFunctionList == nil && entries.getInterface == nil {
-		return nil, errors.New("it has no C_GetFunctionList: a shared library, but no PKCS#11 module")
+		return nil, errors.New("it has no C_GetFunctionList: it is a shared library, but not a PKCS#11 module")
 	}
 	var list *C.CK_FUNCTION_LIST
 	if err := result(C.ck_take_list(entries.getInterface, entries.getFunctionList, &list)); err != nil {

@@ -8,9 +8,9 @@ package ck
 #include <dlfcn.h>
 #include "calls.h"
 
-// ck_open loads a library and looks its two ways to the list of functions up. It gives the loader's own words where
-// that fails, for the caller to free. dlsym finds what a library links with as well: another module's C_GetInterface,
-// such as p11-kit's, must not stand for one that the library lacks.
+// ck_open loads a library and looks up its two ways to the list of functions. If that fails, it gives the loader's own
+// words, which the caller frees. dlsym also finds what a library links with: another module's C_GetInterface, such as
+// p11-kit's, must not pass for one that the library lacks.
 static char *ck_open(const char *path, CK_C_GetInterface *getInterface, CK_C_GetFunctionList *getList) {
 	void *library = dlopen(path, RTLD_LAZY);
 	if (library == NULL)
@@ -32,15 +32,15 @@ import (
 	"unsafe"
 )
 
-// open loads the library of that path. None is ever unloaded: many crash when they are.
+// open loads the library of that path. No library is ever unloaded: many crash then.
 func open(path string) (entries, error) {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	var e entries
-	if problem := C.ck_open(cpath, &e.getInterface, &e.getFunctionList); problem != nil {
-		defer C.free(unsafe.Pointer(problem))
+	if failure := C.ck_open(cpath, &e.getInterface, &e.getFunctionList); failure != nil {
+		defer C.free(unsafe.Pointer(failure))
 		// The loader begins with the path, which the caller has.
-		return entries{}, errors.New(strings.TrimPrefix(C.GoString(problem), path+": "))
+		return entries{}, errors.New(strings.TrimPrefix(C.GoString(failure), path+": "))
 	}
 	return e, nil
 }

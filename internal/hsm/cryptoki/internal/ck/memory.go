@@ -33,13 +33,13 @@ const (
 	slack     = 64        // bytes that a module may write beyond each buffer and harm nothing
 	align     = 16
 
-	// blank is what buffers hold before a call, so that it shows whether they were written. No flag is 0xA5, no
-	// handle or number 0xA5A5A5A5.
-	blank = 0xA5
+	// filler is what buffers hold before a call, to show later whether the module wrote them. No flag is 0xA5, and no
+	// handle or number is 0xA5A5A5A5.
+	filler = 0xA5
 )
 
-// frame is the memory of one call: all that is lent to the module lies in it. It is pinned while the module has it, and
-// it is reused only after the call has returned: a call that hangs keeps its frame for ever.
+// frame is the memory of one call: all that the module gets lies in it. It is pinned while the module has it, and is
+// reused only after the call has returned. A call that hangs keeps its frame for ever.
 type frame struct {
 	memory []uint64
 	used   int // bytes
@@ -55,7 +55,7 @@ func newFrame() *frame {
 	return f
 }
 
-// done wipes the frame: PINs and what was decrypted are in it.
+// done wipes the frame, since PINs and decrypted bytes are in it.
 func (f *frame) done() {
 	f.pinner.Unpin()
 	clear(f.memory[:f.used/8])
@@ -66,7 +66,7 @@ func (f *frame) done() {
 	frames.Put(f)
 }
 
-// take sets out a buffer, with slack behind it. What does not fit the frame gets memory of its own.
+// take sets out a buffer, with slack behind it. What does not fit into the frame gets memory of its own.
 func (f *frame) take(size int) []byte { return f.takeWith(slack, size) }
 
 func (f *frame) takeWith(slack, size int) []byte {
@@ -88,7 +88,7 @@ func (f *frame) room(size int) []byte { return f.roomWith(slack, size) }
 func (f *frame) roomWith(slack, size int) []byte {
 	b := f.takeWith(slack, size)
 	if size > 0 {
-		b[0] = blank
+		b[0] = filler
 		for n := 1; n < size; n *= 2 {
 			copy(b[n:], b[:n])
 		}
@@ -96,20 +96,20 @@ func (f *frame) roomWith(slack, size int) []byte {
 	return b
 }
 
-// untouched says that a buffer is as room gave it.
+// untouched says that the module wrote nothing into a buffer.
 func untouched(b []byte) bool {
 	for _, c := range b {
-		if c != blank {
+		if c != filler {
 			return false
 		}
 	}
 	return true
 }
 
-// telling is how many bytes at the end of an answer tell, by not being written, that it is not all there.
+// telling is how many bytes at the end of an answer must be unwritten to show that the answer was cut short.
 const telling = 8
 
-// cutShort says that an answer ends in bytes as room gave them. One of a few bytes may be such.
+// cutShort says that the end of an answer was not written. An answer of a few bytes may look like that, and passes.
 func cutShort(b []byte) bool { return len(b) >= telling && untouched(b[len(b)-telling:]) }
 
 // copy sets out a copy for the module to read.
@@ -136,12 +136,12 @@ func (f *frame) ulongs(length int) []ulong {
 // untouchedULong is an element that was not written.
 var untouchedULong = func() (n ulong) {
 	for range ULongSize {
-		n = n<<8 | blank
+		n = n<<8 | filler
 	}
 	return n
 }()
 
-// text is a text of fixed length without the padding that PKCS#11 has it end in. It may be any bytes.
+// text is a text of fixed length without its padding. It may be any bytes.
 func text(b []C.CK_BYTE) string {
 	for len(b) > 0 && b[len(b)-1] == ' ' {
 		b = b[:len(b)-1]
@@ -149,7 +149,7 @@ func text(b []C.CK_BYTE) string {
 	return string(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b))), len(b)))
 }
 
-// triple writes a CK_ATTRIBUTE or a CK_MECHANISM. The pointer is one into the same frame, which is pinned.
+// triple writes a CK_ATTRIBUTE or a CK_MECHANISM. The pointer is into the same frame, which is pinned.
 func triple(at unsafe.Pointer, kind uint, value unsafe.Pointer, length int) {
 	*(*ulong)(at) = ulong(kind)
 	*(*uintptr)(unsafe.Add(at, C.MIDDLE)) = uintptr(value)

@@ -9,8 +9,8 @@ import (
 )
 
 // Initialize calls C_Initialize. Threads may use the module as they like, with the system's locks. The parameters are
-// a string for modules that want one, "" for none; PKCS#11 has nothing of the kind, and it goes where all the modules
-// that want one look for it. They may keep the pointer, so it is good for ever.
+// a string for modules that want one, "" for none. PKCS#11 has no place for it; it goes where all modules that want
+// one look for it. They may keep the pointer, so it stays valid for ever.
 func (l *Library) Initialize(parameters string) error {
 	var reserved unsafe.Pointer
 	if parameters != "" {
@@ -22,7 +22,7 @@ func (l *Library) Initialize(parameters string) error {
 // Finalize calls C_Finalize.
 func (l *Library) Finalize() error { return result(C.ck_Finalize(l.list)) }
 
-// Info is what is used of CK_INFO. Texts are without the spaces at their end, and may be any bytes.
+// Info is the part of CK_INFO that is used. Texts have no spaces at their end, and may be any bytes.
 type Info struct{ Manufacturer, Description string }
 
 // GetInfo calls C_GetInfo.
@@ -33,7 +33,7 @@ func (l *Library) GetInfo() (Info, error) {
 		})
 }
 
-// SlotInfo is what is used of CK_SLOT_INFO.
+// SlotInfo is the part of CK_SLOT_INFO that is used.
 type SlotInfo struct {
 	Description, Manufacturer string
 	Flags                     uint
@@ -154,7 +154,7 @@ func askList(call func(list, count *ulong) C.CK_RV) ([]uint, error) {
 			return nil, err
 		}
 		if *count > maxList {
-			return nil, lie("a list of %d", number(*count))
+			return nil, lie("it gave a list of %d", number(*count))
 		}
 		length := int(*count)
 		if length == 0 {
@@ -171,18 +171,18 @@ func askList(call func(list, count *ulong) C.CK_RV) ([]uint, error) {
 		}
 		return written(list, *count)
 	}
-	return nil, LieError("the list grows each time that it is asked for")
+	return nil, LieError("the list is longer each time that it is asked for")
 }
 
 // written gives the elements of a list that the module has written, as many as it says.
 func written(list []ulong, count ulong) ([]uint, error) {
 	if uint64(count) > uint64(len(list)) {
-		return nil, lie("a list of %d where there was room for %d", number(count), len(list))
+		return nil, lie("it gave a list of %d where there was room for %d", number(count), len(list))
 	}
 	numbers := make([]uint, count)
 	for i := range numbers {
 		if list[i] == untouchedULong {
-			return nil, lie("a list of %d of which it wrote %d", count, i)
+			return nil, lie("it gave a list of %d, but wrote %d of it", count, i)
 		}
 		numbers[i] = number(list[i])
 	}

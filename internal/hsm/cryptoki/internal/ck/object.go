@@ -42,7 +42,7 @@ func (l *Library) FindObjects(session uint, max int) ([]uint, error) {
 		return nil, err
 	}
 	if slices.Contains(objects, 0) {
-		return nil, LieError("an object without a handle")
+		return nil, LieError("it gave an object without a handle")
 	}
 	return objects, nil
 }
@@ -52,19 +52,19 @@ func (l *Library) FindObjectsFinal(session uint) error {
 	return result(C.ck_FindObjectsFinal(l.list, ulong(session)))
 }
 
-// Request is one attribute that is asked for, and what came back.
+// Request is one attribute that is asked for, with the answer.
 type Request struct {
 	Type uint
-	Room int // bytes for the value; 0: only its length is asked for
+	Room int // bytes for the value; 0 asks for its length only
 
-	Value  []byte // nil where none came back, or none that fits the room
+	Value  []byte // nil where there is none, or it does not fit the room
 	Length uint   // the length of the value, Unknown where it is not available
-	// Unwritten says that the module wrote no value, or not to the end that the length gives it.
+	// Unwritten says that the module wrote no value, or only a part of it.
 	Unwritten bool
 }
 
-// GetAttributeValue calls C_GetAttributeValue once, for all of the requests. It fills them in whatever the code:
-// some of the attributes may be there where others are not.
+// GetAttributeValue calls C_GetAttributeValue once, for all of the requests. It fills them in whatever the code says:
+// some of the attributes may have an answer where others have none.
 func (l *Library) GetAttributeValue(session, object uint, requests []Request) error {
 	if len(requests) == 0 {
 		return nil
@@ -98,7 +98,7 @@ func (l *Library) GetAttributeValue(session, object uint, requests []Request) er
 		r.Value = r.Value[:r.Length]
 		all += len(r.Value)
 	}
-	// The frame is given back, so the values move into memory of their own, all into one piece.
+	// The frame is given back, so the values move into memory of their own, which is one piece.
 	values := make([]byte, 0, all)
 	for i := range requests {
 		if r := &requests[i]; r.Value != nil {

@@ -13,13 +13,13 @@ func (l *Library) OpenSession(slot, flags uint) (session uint, err error) {
 	return made(C.ck_OpenSession(l.list, ulong(slot), ulong(flags), handle), handle)
 }
 
-// made is the handle that a call gives. Zero is CK_INVALID_HANDLE.
+// made gives the handle that a call made. Zero is CK_INVALID_HANDLE.
 func made(rv C.CK_RV, handle *ulong) (uint, error) {
 	if err := result(rv); err != nil {
 		return 0, err
 	}
 	if *handle == 0 {
-		return 0, LieError("CKR_OK, and no handle")
+		return 0, LieError("it answered CKR_OK, but gave no handle")
 	}
 	return number(*handle), nil
 }

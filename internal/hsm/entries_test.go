@@ -15,16 +15,16 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
-// listed is a key in a line: its label, class, type, bits and uses, and whether its twin is missing.
+// listed is an entry in a line: its label, class, type, bits and uses, and whether its other half is missing.
 func listed(k object.Entry) string {
-	twin := "-"
+	missing := "-"
 	if k.OtherHalfMissing != nil {
-		twin = fmt.Sprint(*k.OtherHalfMissing)
+		missing = fmt.Sprint(*k.OtherHalfMissing)
 	}
-	return fmt.Sprintf("%s %s %s %d %v %s", k.Label, k.Class, k.Type, k.Bits, k.Uses, twin)
+	return fmt.Sprintf("%s %s %s %d %v %s", k.Label, k.Class, k.Type, k.Bits, k.Uses, missing)
 }
 
-func checkKeys(t *testing.T, token *hsm.Token, unreadable int, want ...string) []object.Entry {
+func checkKeys(t *testing.T, token *hsm.Token, unclassified int, want ...string) []object.Entry {
 	t.Helper()
 	keys, n, err := entries(context.Background(), token)
 	if err != nil {
@@ -37,13 +37,13 @@ func checkKeys(t *testing.T, token *hsm.Token, unreadable int, want ...string) [
 	if !slices.Equal(have, want) {
 		t.Errorf("the keys are\n%s\nand not\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 	}
-	if n != unreadable {
-		t.Errorf("%d objects are unreadable, not %d", n, unreadable)
+	if n != unclassified {
+		t.Errorf("%d objects are unclassified, not %d", n, unclassified)
 	}
 	return keys
 }
 
-func TestKeysShowsEveryKeyAndStray(t *testing.T) {
+func TestEntriesShowEveryKeyAndLoneHalf(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
 	k := hsmtest.New(t)
 	made := open(t, k)
@@ -86,7 +86,7 @@ func TestKeysShowsEveryKeyAndStray(t *testing.T) {
 	}
 }
 
-func TestKeysShowsWhatMakesNoSense(t *testing.T) {
+func TestEntriesShowWhatMakesNoSense(t *testing.T) {
 	k := hsmtest.New(t)
 	made := open(t, k)
 	for _, id := range []string{"1", "2", "3", "4"} {
@@ -111,23 +111,24 @@ func TestKeysShowsWhatMakesNoSense(t *testing.T) {
 		return err
 	}})
 	keys := checkKeys(t, token, 1,
-		"1 public key RSA 1024 [verify] -", // what is unreadable bears its ID, and may be its twin
+		"1 public key RSA 1024 [verify] -", // an unclassified object has this ID, and may be the other half
 		"2 private key  0 [] -",
-		"2 public key RSA 1024 [verify] -", // the half that makes no sense may be its twin
+		"2 public key RSA 1024 [verify] -", // the malformed half may be the other half
 		"3 private key RSA 1024 [sign] -",
 		"3 public key RSA 1024 [verify] -",
 		"4 private key  0 [sign] -",
 		"4 public key  0 [verify] -",
 	)
-	for i, want := range map[int]string{1: "CKA_SIGN is 2 bytes long", 4: "CKA_MODULUS is even", 5: "CKA_ID did not come back", 6: "CKA_ID did not come back"} {
+	for i, want := range map[int]string{1: "CKA_SIGN has 2 bytes", 4: "CKA_MODULUS is even",
+		5: "the token did not give CKA_ID", 6: "the token did not give CKA_ID"} {
 		if broken, ok := errors.AsType[*object.MalformedError](keys[i].Err); !ok || !strings.Contains(broken.Err.Error(), want) || strings.Contains(broken.Err.Error(), "handle") {
 			t.Errorf("key %d: %v", i, keys[i].Err)
 		}
 	}
 }
 
-// TestHalvesThatShowNothing: on a token that shows nothing of private keys, halves are twins where there is one of
-// each, and where there are more it cannot be told.
+// TestHalvesThatShowNothing has a token that shows nothing of private keys. Two halves of one ID then make a pair;
+// where an ID has more halves, nobody can tell which of them belong together.
 func TestHalvesThatShowNothing(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
 	k := hsmtest.New(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-func TestPairsOfUnknownKindsAreToldApart(t *testing.T) {
+func TestPairsOfUnsupportedKindsAreListed(t *testing.T) {
 	k := hsmtest.New(t)
 	for id, label := range hsmtest.InOrder(map[string]string{"61": "b", "62": "a", "63": "half"}) {
 		k.Tool(t, "--keypairgen", "--key-type", "EC:secp224r1", "--usage-sign", "--label", label, "--id", id)
@@ -15,7 +15,7 @@ func TestPairsOfUnknownKindsAreToldApart(t *testing.T) {
 	k.Tool(t, "--delete-object", "--type", "pubkey", "--id", "63")
 	ctx := context.Background()
 	token := open(t, k)
-	generate(t, token, small("known", "a"))
+	generate(t, token, small("supported", "a"))
 	for id, want := range hsmtest.InOrder(map[string]string{"": "b a ", "a": "a ", "c": "", "d": ""}) {
 		var of []byte
 		if id != "" {
@@ -30,7 +30,7 @@ func TestPairsOfUnknownKindsAreToldApart(t *testing.T) {
 			t.Errorf("of the ID %q there are %v, %v", id, pairs, err)
 		}
 	}
-	if pairs, err := keyPairs(ctx, token); err != nil || len(pairs) != 1 || string(pairs[0].ID) != "known" {
+	if pairs, err := keyPairs(ctx, token); err != nil || len(pairs) != 1 || string(pairs[0].ID) != "supported" {
 		t.Errorf("the others are %v, %v", pairs, err)
 	}
 }
