@@ -129,7 +129,7 @@ func withoutKey(w *world) {
 
 // fresh is a look at the token with no memory of what was there before.
 func (w *world) fresh() *hsm.Token {
-	token, err := hsm.Open(context.Background(), hsm.Config{Library: w.token.Library, Selector: hsm.Selector{Label: &w.token.Label}, PIN: hsm.NewPIN(w.token.PIN)})
+	token, err := hsm.Open(context.Background(), w.token.Config())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -462,7 +462,7 @@ func (m *matrix) run(full bool) {
 
 // attempt runs the operation as a process of its own would: with a token that it opens and closes.
 func (m *matrix) attempt() error {
-	c := hsm.Config{Library: m.token.Library, Selector: hsm.Selector{Label: &m.token.Label}, PIN: hsm.NewPIN(m.token.PIN), Hooks: []cryptoki.Hook{m.faults.Hook}}
+	c := m.token.Config(m.faults.Hook)
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		return err

@@ -70,23 +70,21 @@ func TestARivalWhosePrivateHalfShowsNothingKeepsIt(t *testing.T) {
 	k := hsmtest.New(t)
 	honest := open(t, k)
 	var once sync.Once
-	c := hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: []cryptoki.Hook{
-		func(_ context.Context, c *cryptoki.Call, next func() error) error {
-			err := next()
-			if reading, ok := c.Result.(*cryptoki.Reading); ok && reading.Attributes != nil {
-				if class, _, _ := reading.Attributes.ULong(cryptoki.CKA_CLASS); class == cryptoki.CKO_PRIVATE_KEY {
-					delete(reading.Attributes, cryptoki.CKA_MODULUS)
-					delete(reading.Attributes, cryptoki.CKA_PUBLIC_EXPONENT)
-				}
+	c := k.Config(func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if reading, ok := c.Result.(*cryptoki.Reading); ok && reading.Attributes != nil {
+			if class, _, _ := reading.Attributes.ULong(cryptoki.CKA_CLASS); class == cryptoki.CKO_PRIVATE_KEY {
+				delete(reading.Attributes, cryptoki.CKA_MODULUS)
+				delete(reading.Attributes, cryptoki.CKA_PUBLIC_EXPONENT)
 			}
-			if c.Function == "C_GenerateKeyPair" {
-				once.Do(func() {
-					k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "78", "--label", "l", "--usage-sign")
-				})
-			}
-			return err
-		},
-	}}
+		}
+		if c.Function == "C_GenerateKeyPair" {
+			once.Do(func() {
+				k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "78", "--label", "l", "--usage-sign")
+			})
+		}
+		return err
+	})
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -22,11 +22,11 @@ import (
 
 // order is what a child process is told to do to a token, in the environment variable HSMTEST_ORDER.
 type order struct {
-	Library, Label, PIN string
-	Kind                string // the name of one of kinds
-	Operation           string // the name of one of operations, or "race"
-	ID, Fingerprint     []byte
-	Crash               hsmtest.Crash
+	Token           hsmtest.Token
+	Kind            string // the name of one of kinds
+	Operation       string // the name of one of operations, or "race"
+	ID, Fingerprint []byte
+	Crash           hsmtest.Crash
 }
 
 // obey runs in a child process.
@@ -37,14 +37,12 @@ func obey(text string) int {
 		return 2
 	}
 	kill, calls := o.Crash.Hook()
-	c := hsm.Config{Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: []cryptoki.Hook{
-		func(ctx context.Context, c *cryptoki.Call, next func() error) error {
-			if c.Function == "C_GetTokenInfo" && calls() == 2 { // of the looks at all the slots, the first counts
-				return next()
-			}
-			return kill(ctx, c, next)
-		},
-	}}
+	c := o.Token.Config(func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+		if c.Function == "C_GetTokenInfo" && calls() == 2 { // of the looks at all the slots, the first counts
+			return next()
+		}
+		return kill(ctx, c, next)
+	})
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		fmt.Println(err)
@@ -125,7 +123,7 @@ func (k *killing) at(op operation, function string, nth int) (more bool) {
 		k.made = object.Key{}
 		crash := hsmtest.Crash{Function: function, Nth: nth, After: after}
 		out, err := command(order{
-			Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN, Kind: k.kind.name, Operation: op.name, ID: k.id,
+			Token: *k.token, Kind: k.kind.name, Operation: op.name, ID: k.id,
 			Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
 		}).CombinedOutput()
 		if err == nil {
@@ -179,7 +177,7 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 			kind.needs(t)
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
-			o := order{Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: kind.name, Operation: "race"}
+			o := order{Token: *k, Kind: kind.name, Operation: "race"}
 			racers := []racer{startRacer(t, o), startRacer(t, o)}
 			outcomes := map[string]int{}
 			for i := range 100 {

@@ -28,9 +28,7 @@ func as(manufacturer string) cryptoki.Hook {
 
 func openAs(t *testing.T, k *hsmtest.Token, manufacturer string, hooks ...cryptoki.Hook) *hsm.Token {
 	t.Helper()
-	token, err := hsm.Open(context.Background(), hsm.Config{
-		Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: append(hooks, as(manufacturer)),
-	})
+	token, err := hsm.Open(context.Background(), k.Config(append(hooks, as(manufacturer))...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,9 +86,18 @@ func (b *bench) factories(others ...string) map[string]func() (tfprotov6.Provide
 	return f
 }
 
+// library says in a provider block which module to load, and with what.
+func (b *bench) library() string {
+	lines := line("library", b.Library)
+	if b.Parameters != "" {
+		lines += "\n  " + line("library_parameters", b.Parameters)
+	}
+	return lines
+}
+
 // provider is the provider block for the token.
 func (b *bench) provider() string {
-	return fmt.Sprintf("provider \"hsm\" {\n  library = %q\n  token_label = %q\n  pin = %q\n}\n", b.Library, b.Label, b.PIN)
+	return block("hsm", b.library(), line("token_label", b.Label), line("pin", b.PIN))
 }
 
 // config is a configuration of the provider and the blocks.

@@ -61,7 +61,7 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	const doing = "Unable to Read JSON Web Key Set: "
-	library, label, pin := line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN)
+	library, label, pin := b.library(), line("token_label", b.Label), line("pin", b.PIN)
 	cases := []struct {
 		name  string // a sentence
 		lines []string
@@ -125,7 +125,9 @@ func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
 	set := func(variables ...string) func() {
 		return func() {
 			b.closeProviders()
-			for _, name := range []string{"HSM_LIBRARY", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT", "HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED"} {
+			for _, name := range []string{
+				"HSM_LIBRARY", "HSM_LIBRARY_PARAMETERS", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT", "HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED",
+			} {
 				t.Setenv(name, "")
 			}
 			for i := 0; i < len(variables); i += 2 {
@@ -137,7 +139,7 @@ func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
 		return turn{TestStep: resource.TestStep{PreConfig: pre, Config: provider + needsToken, PlanOnly: true}, says: says}
 	}
 	empty := block("hsm")
-	full := []string{"HSM_LIBRARY", b.Library, "HSM_TOKEN_LABEL", b.Label}
+	full := []string{"HSM_LIBRARY", b.Library, "HSM_LIBRARY_PARAMETERS", b.Parameters, "HSM_TOKEN_LABEL", b.Label}
 	with := func(more ...string) func() { return set(append(append([]string{}, full...), more...)...) }
 	b.test(
 		plan(with("HSM_PIN", b.PIN), empty),
@@ -176,7 +178,7 @@ func TestTwoTokensInOneConfiguration(t *testing.T) {
 	t.Parallel()
 	b, second := newBench(t), newBench(t)
 	config := b.provider() +
-		block("other", line("library", second.Library), line("token_label", second.Label), line("pin", second.PIN)) +
+		block("other", second.library(), line("token_label", second.Label), line("pin", second.PIN)) +
 		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b31"`, "provider = other") +
 		jwks("k", "uris = [hsm_rsa_keypair.k.uri]") + jwks("l", "uris = [hsm_rsa_keypair.l.uri]", "provider = other")
 	b.testWith(b.factories("other"), turn{TestStep: resource.TestStep{
@@ -199,7 +201,7 @@ func TestTwoProvidersOfOneTokenShareALogin(t *testing.T) {
 	t.Parallel()
 	hsmtest.Needs(t, hsmtest.OwnToken)
 	b := newBench(t)
-	config := b.provider() + block("other", line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN), "max_sessions = 2") +
+	config := b.provider() + block("other", b.library(), line("token_label", b.Label), line("pin", b.PIN), "max_sessions = 2") +
 		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b32"`, "provider = other")
 	b.testWith(b.factories("other"), turn{TestStep: resource.TestStep{
 		Config: config, ConfigStateChecks: []statecheck.StateCheck{b.holding(append(signing("web", "6b31"), signing("web", "6b32")...)...)},
@@ -213,7 +215,7 @@ func TestTwoProvidersOfOneTokenShareALogin(t *testing.T) {
 func TestAPINThatIsNotKnownYetFailsOnlyWhatNeedsTheToken(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	config := block("hsm", line("library", b.Library), line("token_label", b.Label), "pin = terraform_data.pin.output") +
+	config := block("hsm", b.library(), line("token_label", b.Label), "pin = terraform_data.pin.output") +
 		fmt.Sprintf("resource \"terraform_data\" \"pin\" { input = %q }\n", b.PIN)
 	b.test(
 		turn{

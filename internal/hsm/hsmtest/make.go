@@ -1,6 +1,7 @@
 package hsmtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -133,7 +134,9 @@ func sharedToken(t testing.TB) *Token {
 		<-shared.turn
 	})
 	k := &Token{
-		Library: os.Getenv("HSMTEST_LIBRARY"), Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
+		Library: os.Getenv("HSMTEST_LIBRARY"), Parameters: os.Getenv("HSMTEST_LIBRARY_PARAMETERS"), Label: os.Getenv("HSMTEST_TOKEN_LABEL"),
+		PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
+		toolLibrary: cmp.Or(os.Getenv("HSMTEST_TOOL_LIBRARY"), os.Getenv("HSMTEST_LIBRARY")),
 	}
 	if err := k.empty(); err != nil && !errors.Is(err, errInUse) {
 		t.Fatal(err)

@@ -21,11 +21,14 @@ import (
 // Token is a token for one test.
 type Token struct {
 	Library string // path of the PKCS#11 module
-	Label   string
-	PIN     string
-	SOPIN   string
+	// Parameters are what the module wants in C_Initialize, "" for none.
+	Parameters string
+	Label      string
+	PIN        string
+	SOPIN      string
 
-	spoilt bool
+	toolLibrary string // the module for pkcs11-tool, which gives no parameters
+	spoilt      bool
 }
 
 // Tokens is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
@@ -89,7 +92,7 @@ func New(t testing.TB) *Token {
 	default:
 		softHSM.next = n
 	}
-	k := &Token{Library: softHSM.library, Label: label(n), PIN: softHSM.pin, SOPIN: softHSM.pin}
+	k := &Token{Library: softHSM.library, toolLibrary: softHSM.library, Label: label(n), PIN: softHSM.pin, SOPIN: softHSM.pin}
 	t.Cleanup(func() { k.giveBack(t, n) })
 	return k
 }
@@ -170,7 +173,17 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 			Needs(t, ability)
 		}
 	}
-	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.Library, "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
+	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.ToolLibrary(), "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
+}
+
+// ToolLibrary is the path of the module for programs that give it no parameters: that of a wrapper, where it wants some.
+func (k *Token) ToolLibrary() string { return k.toolLibrary }
+
+// Config opens the token, with hooks around its calls.
+func (k *Token) Config(hooks ...hsm.Hook) hsm.Config {
+	return hsm.Config{
+		Library: k.Library, LibraryParameters: k.Parameters, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: hooks,
+	}
 }
 
 // Session runs f in a session of its own on the token, logged in.
@@ -181,7 +194,7 @@ func (k *Token) Session(f func(context.Context, *cryptoki.Session) error) error 
 // session tells f besides whether the process was logged in already.
 func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedIn bool) error) (err error) {
 	ctx := context.Background()
-	m, err := cryptoki.Open(ctx, k.Library)
+	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters)
 	if err != nil {
 		return err
 	}
