@@ -302,7 +302,8 @@ func changed(to func(kind) object.Change) func(*world, *hsm.Token) {
 			w.t.Errorf("the next run does not converge: %v", err)
 			return
 		}
-		if pair.Fingerprint() != w.key.Fingerprint() {
+		have := pair.Fingerprint()
+		if have != w.key.Fingerprint() && (have != "" || hsmtest.Has(w.t, hsmtest.CheckValues)) {
 			w.t.Error("the key is another one")
 		}
 		// A secret key that may not encrypt any more has a check value for those who remember it, where the token shows none.

@@ -32,6 +32,7 @@ func TestALonePrivateHalfOfAnotherKeyIsNotDestroyed(t *testing.T) {
 }
 
 func TestAForeignPairDoesNotStandInForHalfOfOurs(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SameID)
 	k := hsmtest.New(t)
 	token := open(t, k)
 	mine := generate(t, token, small("x", "mine"))
@@ -66,7 +67,7 @@ func TestAnIDThatOthersTookSinceTheSnapshotIsTaken(t *testing.T) {
 // TestARivalWhosePrivateHalfShowsNothingKeepsIt lets another tool make the same ID just after us, on a token that
 // shows nothing of private keys.
 func TestARivalWhosePrivateHalfShowsNothingKeepsIt(t *testing.T) {
-	hsmtest.Needs(t, hsmtest.OtherEyes)
+	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.SameID)
 	k := hsmtest.New(t)
 	honest := open(t, k)
 	var once sync.Once

@@ -128,7 +128,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		gate.Store(softhsm.GateOf(info))
 		t.care = softhsm.NewCare(t.reader)
 	}
-	if t.differences.StaleView {
+	if t.differences.OneWriter {
 		t.writers = softhsm.LockOf(info)
 	}
 	t.snapshot = newSnapshot(t.reader, t.find)

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -458,7 +459,12 @@ func (b *bench) halves() (all []half) {
 // holding says that the token holds just these objects.
 func (b *bench) holding(want ...half) holds {
 	return func() error {
-		have := b.halves()
+		have, want := b.halves(), slices.Clone(want)
+		if !hsmtest.Has(b.t, hsmtest.Local) {
+			for i := range want {
+				want[i].access = cmp.Or(strings.TrimSuffix(strings.TrimSuffix(want[i].access, "local"), ", "), "none")
+			}
+		}
 		order := func(a, b half) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
 		slices.SortFunc(have, order)
 		slices.SortFunc(want, order)

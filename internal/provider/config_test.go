@@ -120,8 +120,8 @@ func TestResolveConfiguration(t *testing.T) {
 			}
 			type outcome struct {
 				Library, Parameters, Slot, PIN string
-				Sessions           int
-				Disabled, NoPIN    bool
+				Sessions                       int
+				Disabled, NoPIN                bool
 			}
 			want := outcome{c.library, c.params, c.slot, c.pin, c.sessions, c.disabled, c.pin == ""}
 			if have := (outcome{got.token.Library, got.token.LibraryParameters, slot, got.secret, got.token.MaxSessions, got.disabled, got.token.PIN.IsZero()}); have != want {

@@ -161,7 +161,7 @@ func RandomPIN() string {
 
 // toolCurves are curves by pkcs11-tool's names, with what a token must have for it to make keys on them.
 var toolCurves = map[string]Ability{
-	"EC:secp224r1": P256, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521, "EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
+	"EC:secp224r1": P224, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521, "EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
 }
 
 // Tool runs pkcs11-tool on the token, logged in: a witness that shares no code with this project. A test that has it
@@ -223,14 +223,17 @@ func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedI
 	return fmt.Errorf("no token %q", k.Label)
 }
 
-// Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed.
+// Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed,
+// without its warnings.
 func (k *Token) Command(t testing.TB, command ...string) string {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)
-	out, err := cmd.CombinedOutput()
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+		t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, out, &errs)
 	}
 	return string(out)
 }

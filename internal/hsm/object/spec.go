@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -51,7 +52,7 @@ type Spec struct {
 	kind   string          // of a secret key: AES or Generic
 	usages Usage           // those that are written explicitly
 	// template gives the attributes that say what kind of key to make: of the public half, where there is one.
-	template func(Template) []cryptoki.Attribute
+	template func(Template, quirk.Differences) []cryptoki.Attribute
 	// parse makes the public key of the public half's attributes; errors name the attribute. nil where there is none.
 	parse func(public Object) (crypto.PublicKey, error)
 	// halves says whether the two halves show the same key: undecided where the private half shows too little. nil where
@@ -121,7 +122,7 @@ var specs = []Spec{
 	{
 		Name: RSA, Title: "RSA", CKK: cryptoki.CKK_RSA, Classes: halfClasses, Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
 		May: Sign | Decrypt | Unwrap, usages: Sign | Decrypt | Unwrap,
-		template: func(t Template) []cryptoki.Attribute {
+		template: func(t Template, _ quirk.Differences) []cryptoki.Attribute {
 			return []cryptoki.Attribute{
 				cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(t.ModulusBits)),
 				cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, big.NewInt(t.PublicExponent).Bytes()),
@@ -190,7 +191,7 @@ var specs = []Spec{
 func secret(kt Spec) Spec {
 	kt.Name, kt.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
 	kt.usages, kt.Disproved = every|Encrypt|Verify|Wrap, "it does not undo, or does not verify, what it has done itself"
-	kt.template = func(t Template) []cryptoki.Attribute {
+	kt.template = func(t Template, _ quirk.Differences) []cryptoki.Attribute {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
 	}
 	kt.differs = func(t Template, key Key) []string {
@@ -206,8 +207,12 @@ func secret(kt Spec) Spec {
 // onCurves fills in what all types of key on curves have in common.
 func onCurves(kt Spec) Spec {
 	kt.Name, kt.Classes, kt.usages, kt.leastMost, kt.Disproved = EC, halfClasses, every, 112, strangers
-	kt.template = func(t Template) []cryptoki.Attribute {
-		params, _ := publickey.ECParams(t.Curve) // the row has the curve
+	kt.template = func(t Template, d quirk.Differences) []cryptoki.Attribute {
+		write := publickey.ECParams
+		if d.Ed25519ByOID {
+			write = publickey.ECParamsOID
+		}
+		params, _ := write(t.Curve) // the row has the curve
 		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
 	}
 	kt.parse = func(o Object) (crypto.PublicKey, error) {

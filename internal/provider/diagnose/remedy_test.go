@@ -35,7 +35,7 @@ func TestWhatAModuleAnswersHasARemedy(t *testing.T) {
 		"Library Parameters Differ":  {hsm.ErrParameters},
 		"Library Parameters Refused": {&cryptoki.Error{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}},
 		"Token Does Not Answer":      {&cryptoki.HangError{Function: "C_Sign", Err: errors.New("the time is over")}},
-		"":                           {
+		"": {
 			cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_GENERAL_ERROR,
 			&cryptoki.Error{Function: "C_Initialize", Code: cryptoki.CKR_GENERAL_ERROR},
 			&cryptoki.Error{Function: "C_Sign", Code: cryptoki.CKR_ARGUMENTS_BAD},
