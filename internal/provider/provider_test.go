@@ -100,6 +100,53 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// TestLibraryParameters: what goes wrong with them, on every make; and what they are for, on the one that wants them.
+func TestLibraryParameters(t *testing.T) {
+	b := newBench(t)
+	wants := b.Parameters != ""
+	library, label, pin := line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN)
+	const doing = "Unable to Read JSON Web Key Set: "
+	plan := func(pre func(), provider string, says ...remark) turn {
+		return turn{TestStep: resource.TestStep{PreConfig: pre, Config: provider + needsToken, PlanOnly: true}, says: says}
+	}
+	unset := func(faults ...hsmtest.Fault) func() {
+		return func() {
+			b.closeProviders()
+			b.faults.Clear()
+			for _, fault := range faults {
+				b.faults.Inject(fault)
+			}
+			t.Setenv("HSM_LIBRARY_PARAMETERS", "")
+		}
+	}
+	with := func(parameters string) func() {
+		return func() { unset()(); t.Setenv("HSM_LIBRARY_PARAMETERS", parameters) }
+	}
+	refusal := fails(doing+"Library Parameters Refused", "C_Initialize: CKR_ARGUMENTS_BAD (0x7)", "library_parameters", "HSM_LIBRARY_PARAMETERS")
+	turns := []turn{
+		plan(unset(hsmtest.Fault{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}), b.provider(), refusal),
+		plan(unset(), block("hsm", library, "library_parameters = terraform_data.p.output", label, pin)+
+			"resource \"terraform_data\" \"p\" { input = timestamp() }\n", fails(doing+"Provider Configuration Not Known Yet", "library_parameters")),
+		plan(unset(), block("hsm", library, line("library_parameters", ""), label, pin), fails("Empty Provider Setting", "HSM_LIBRARY_PARAMETERS").pointing("library_parameters")),
+		plan(func() {
+			unset()()
+			module, err := cryptoki.OpenWith(context.Background(), b.Library, b.Parameters)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = module.Close() })
+		}, block("hsm", library, line("library_parameters", "another text"), label, pin), fails(doing+"Library Parameters Differ", "library_parameters")),
+	}
+	if wants {
+		turns = append([]turn{
+			plan(unset(), block("hsm", library, label, pin), refusal),
+			plan(with(b.Parameters), block("hsm", library, label, pin)),
+			plan(with("nonsense"), b.provider()), // the block wins
+		}, turns...)
+	}
+	b.test(turns...)
+}
+
 func libm(t *testing.T) string {
 	t.Helper()
 	for _, pattern := range []string{"/lib/*/libm.so.6", "/lib64/libm.so.6", "/usr/lib/libm.so.6"} {
