@@ -24,6 +24,7 @@ const (
 	CMAC        Ability = "MACs by AES keys (CKM_AES_CMAC)"
 	CheckValues Ability = "check values of AES keys (CKA_CHECK_VALUE)"
 	Extractable Ability = "a sensitive private key that is extractable (CKA_EXTRACTABLE)"
+	KeptIn      Ability = "private keys that stay in the token unless they are told otherwise (CKA_EXTRACTABLE)"
 	OneUsage    Ability = "RSA keys of one usage alone (C_GenerateKeyPair)"
 	Exponents   Ability = "RSA exponents but 65537 (CKM_RSA_PKCS_KEY_PAIR_GEN)"
 	OtherEyes   Ability = "seeing at once what another process changes"
@@ -66,7 +67,7 @@ var Makes = []Make{
 		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
 	}},
 	{Name: "nss", Version: "NSS's softoken 3.87", Lacks: []Ability{
-		TwoTokens, TwoSessions, OwnToken, SameID, Local, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
+		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
 	}},
 }
 
