@@ -152,6 +152,18 @@ var Rows = []Row{
 		Test: "TestTheBoundsOfAESKeysAreInBytes",
 	},
 	{
+		Make: "NSS", Versions: "3.87, 3.110, 3.132",
+		Seen: "A number attribute that is asked for with a buffer of more than 8 bytes answers CKR_BUFFER_TOO_SMALL.",
+		Done: "Package cryptoki gives numbers what they need and no more.",
+		Test: "TestEveryMake",
+	},
+	{
+		Make: "NSS", Versions: "3.87",
+		Seen: "C_Initialize wants a text, where CK_C_INITIALIZE_ARGS has pReserved; without one it answers CKR_ARGUMENTS_BAD.",
+		Done: "The provider's library_parameters are handed to it.",
+		Test: "TestLibraryParameters",
+	},
+	{
 		Make: "NSS", Versions: "3.87",
 		Seen: "CKA_LOCAL is false of keys that it made itself.",
 		Done: "What a token claims of a key's past is shown, and decides nothing.",
