@@ -198,8 +198,8 @@ func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error
 	return proveSignature(ctx, s, pair, mechanism, proofText(pair))
 }
 
-func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, mechanism cryptoki.Mechanism, input []byte) error {
-	signature, err := s.Sign(ctx, mechanism, pair.Private.Handle, input)
+func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, m cryptoki.Mechanism, input []byte) error {
+	signature, err := s.Sign(ctx, m, pair.Private.Handle, input)
 	if err != nil {
 		return err
 	}

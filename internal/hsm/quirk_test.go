@@ -106,7 +106,9 @@ func TestWhatIsRefusedInACrowdIsAskedForAlone(t *testing.T) {
 func TestEd25519ByOID(t *testing.T) {
 	onSoftHSM(t)
 	ctx := context.Background()
-	for manufacturer, want := range map[string]string{"Mozilla Foundation": "06032b6570", "Acme": "130c656477617264733235353139"} {
+	for manufacturer, want := range map[string]string{
+		"Mozilla Foundation": "06032b6570", "Acme": "130c656477617264733235353139",
+	} {
 		k := hsmtest.New(t)
 		liar := cryptokitest.NewLiar(t, k.Library, false)
 		k.Library = liar.Path

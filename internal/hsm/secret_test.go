@@ -64,7 +64,8 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 				access += ", local"
 			}
 			seen := k.Tool(t, "--list-objects", "--id", object.FormatID(made.ID))
-			if strings.Count(seen, "Key Object") != 1 || !strings.Contains(seen, "Secret Key Object; "+c.tool) || !strings.Contains(seen, access+"\n") {
+			if strings.Count(seen, "Key Object") != 1 || !strings.Contains(seen, "Secret Key Object; "+c.tool) ||
+				!strings.Contains(seen, access+"\n") {
 				t.Errorf("pkcs11-tool sees\n%s", seen)
 			}
 			if _, err := token.Key(ctx, object.Ref{ID: made.ID}); !errors.Is(err, object.ErrNotFound) {

@@ -27,7 +27,8 @@ func newClient(c configuration) *client {
 // token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.
 // A failure is not remembered here. Package hsm remembers what must not be tried twice: a refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
-	if err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "max_sessions"); err != nil {
+	err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "max_sessions")
+	if err != nil {
 		return nil, err
 	}
 	select {

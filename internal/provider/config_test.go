@@ -26,14 +26,18 @@ func summarised(diags diag.Diagnostics) (list []string) {
 
 func TestResolveConfiguration(t *testing.T) {
 	value, unknown, null := types.StringValue, types.StringUnknown(), types.StringNull()
-	nothing := providerModel{Library: null, LibraryParameters: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null, MaxSessions: types.Int64Null()}
+	nothing := providerModel{
+		Library: null, LibraryParameters: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null,
+		MaxSessions: types.Int64Null(),
+	}
 	with := func(change func(*providerModel)) providerModel {
 		m := nothing
 		change(&m)
 		return m
 	}
 	everything := map[string]string{
-		envLibrary: "/env.so", envLibraryParameters: "dir='env'", envTokenLabel: "env label", envTokenSerial: "env serial", envSlot: "0x1F", envPIN: "1111",
+		envLibrary: "/env.so", envLibraryParameters: "dir='env'", envTokenLabel: "env label", envTokenSerial: "env serial",
+		envSlot: "0x1F", envPIN: "1111",
 	}
 	files := map[string]string{"/pin": "0123\nrest", "/dos": "0123\r\n", "/bare": "0123", "/blank": "\n0123", "/spaced": " 01 23 \n"}
 

@@ -122,12 +122,15 @@ func TestLibraryParameters(t *testing.T) {
 	with := func(parameters string) func() {
 		return func() { unset()(); t.Setenv("HSM_LIBRARY_PARAMETERS", parameters) }
 	}
-	refusal := fails(doing+"Library Parameters Refused", "C_Initialize: CKR_ARGUMENTS_BAD (0x7)", "library_parameters", "HSM_LIBRARY_PARAMETERS")
+	refusal := fails(doing+"Library Parameters Refused", "C_Initialize: CKR_ARGUMENTS_BAD (0x7)",
+		"library_parameters", "HSM_LIBRARY_PARAMETERS")
 	turns := []turn{
 		plan(unset(hsmtest.Fault{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}), b.provider(), refusal),
 		plan(unset(), block("hsm", library, "library_parameters = terraform_data.p.output", label, pin)+
-			"resource \"terraform_data\" \"p\" { input = timestamp() }\n", fails(doing+"Provider Configuration Not Known Yet", "library_parameters")),
-		plan(unset(), block("hsm", library, line("library_parameters", ""), label, pin), fails("Empty Provider Setting", "HSM_LIBRARY_PARAMETERS").pointing("library_parameters")),
+			"resource \"terraform_data\" \"p\" { input = timestamp() }\n",
+			fails(doing+"Provider Configuration Not Known Yet", "library_parameters")),
+		plan(unset(), block("hsm", library, line("library_parameters", ""), label, pin),
+			fails("Empty Provider Setting", "HSM_LIBRARY_PARAMETERS").pointing("library_parameters")),
 		plan(func() {
 			unset()()
 			module, err := cryptoki.OpenWith(context.Background(), b.Library, b.Parameters)
@@ -135,7 +138,8 @@ func TestLibraryParameters(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = module.Close() })
-		}, block("hsm", library, line("library_parameters", "another text"), label, pin), fails(doing+"Library Parameters Differ", "library_parameters")),
+		}, block("hsm", library, line("library_parameters", "another text"), label, pin),
+			fails(doing+"Library Parameters Differ", "library_parameters")),
 	}
 	if wants {
 		turns = append([]turn{
@@ -173,7 +177,8 @@ func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
 		return func() {
 			b.closeProviders()
 			for _, name := range []string{
-				"HSM_LIBRARY", "HSM_LIBRARY_PARAMETERS", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT", "HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED",
+				"HSM_LIBRARY", "HSM_LIBRARY_PARAMETERS", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT",
+				"HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED",
 			} {
 				t.Setenv(name, "")
 			}

@@ -61,7 +61,8 @@ var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
 	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
-		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, CheckValues, P224, P256, P384, P521, Secp256k1, Ed25519,
+		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, CheckValues, P224, P256, P384,
+		P521, Secp256k1, Ed25519,
 	}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
 		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
@@ -143,8 +144,8 @@ func sharedToken(t testing.TB) *Token {
 		<-shared.turn
 	})
 	k := &Token{
-		Library: os.Getenv("HSMTEST_LIBRARY"), Parameters: os.Getenv("HSMTEST_LIBRARY_PARAMETERS"), Label: os.Getenv("HSMTEST_TOKEN_LABEL"),
-		PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
+		Library: os.Getenv("HSMTEST_LIBRARY"), Parameters: os.Getenv("HSMTEST_LIBRARY_PARAMETERS"),
+		Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
 		toolLibrary: cmp.Or(os.Getenv("HSMTEST_TOOL_LIBRARY"), os.Getenv("HSMTEST_LIBRARY")),
 	}
 	if err := k.empty(); err != nil && !errors.Is(err, errInUse) {

@@ -92,7 +92,8 @@ func New(t testing.TB) *Token {
 	default:
 		softHSM.next = n
 	}
-	k := &Token{Library: softHSM.library, toolLibrary: softHSM.library, Label: label(n), PIN: softHSM.pin, SOPIN: softHSM.pin}
+	k := &Token{Library: softHSM.library, Label: label(n), PIN: softHSM.pin, SOPIN: softHSM.pin}
+	k.toolLibrary = k.Library
 	t.Cleanup(func() { k.giveBack(t, n) })
 	return k
 }
@@ -161,7 +162,8 @@ func RandomPIN() string {
 
 // toolCurves are curves by pkcs11-tool's names, with what a token must have for it to make keys on them.
 var toolCurves = map[string]Ability{
-	"EC:secp224r1": P224, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521, "EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
+	"EC:secp224r1": P224, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521,
+	"EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
 }
 
 // Tool runs pkcs11-tool on the token, logged in: a witness that shares no code with this project. A test that has it
@@ -173,16 +175,20 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 			Needs(t, ability)
 		}
 	}
-	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.ToolLibrary(), "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
+	command := []string{
+		"pkcs11-tool", "--module", k.ToolLibrary(), "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN",
+	}
+	return k.Command(t, append(command, args...)...)
 }
 
-// ToolLibrary is the path of the module for programs that give it no parameters: that of a wrapper, where it wants some.
+// ToolLibrary is the path of the module for programs that give it no parameters: a wrapper's, where it wants some.
 func (k *Token) ToolLibrary() string { return k.toolLibrary }
 
 // Config opens the token, with hooks around its calls.
 func (k *Token) Config(hooks ...hsm.Hook) hsm.Config {
 	return hsm.Config{
-		Library: k.Library, LibraryParameters: k.Parameters, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: hooks,
+		Library: k.Library, LibraryParameters: k.Parameters, Selector: hsm.Selector{Label: &k.Label},
+		PIN: hsm.NewPIN(k.PIN), Hooks: hooks,
 	}
 }
 

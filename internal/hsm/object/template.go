@@ -62,7 +62,8 @@ func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private [
 		cryptoki.Bytes(cryptoki.CKA_ID, t.ID),
 	}
 	if !spec.Alone() {
-		public = slices.Concat(name, []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_PRIVATE, false)}, spec.template(t, d), t.Usage.publicAttributes(spec.usages, d))
+		public = append(slices.Clone(name), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
+		public = slices.Concat(public, spec.template(t, d), t.Usage.publicAttributes(spec.usages, d))
 	}
 	private = append(slices.Clone(name),
 		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),

@@ -114,7 +114,8 @@ var Rows = []Row{
 	},
 	{
 		Make: "NSS", Versions: "3.87", Module: mozilla,
-		Seen: "A new key silently replaces the old one of its kind that has the same CKA_ID: two processes that both find an ID free make it one after the other, and the first one's key is gone.",
+		Seen: "A new key silently replaces the old one of its kind that has the same CKA_ID: of two processes that both find " +
+			"an ID free, the second one's key takes the place of the first one's.",
 		Done: "One process of a machine writes at a time, and looks whether the ID is free when its turn has come.",
 		Test: "TestTwoProcessesMakeTheSameID",
 		set:  func(d *Differences) { d.OneWriter = true },
@@ -159,7 +160,8 @@ var Rows = []Row{
 	},
 	{
 		Make: "NSS", Versions: "3.87",
-		Seen: "C_Initialize wants a text, where CK_C_INITIALIZE_ARGS has pReserved; without one it answers CKR_ARGUMENTS_BAD.",
+		Seen: "C_Initialize wants a text, where CK_C_INITIALIZE_ARGS has pReserved. Without one it answers " +
+			"CKR_ARGUMENTS_BAD.",
 		Done: "The provider's library_parameters are handed to it.",
 		Test: "TestLibraryParameters",
 	},

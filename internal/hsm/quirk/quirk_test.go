@@ -65,8 +65,14 @@ func TestOf(t *testing.T) {
 		{"no name is no make's", "", "", Differences{}},
 		{"openCryptoki, by its module", "IBM", "IBM", Differences{OneSession: true, ShownTwice: true}},
 		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true}},
-		{"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation", Differences{OneSession: true, OneWriter: true, Ed25519ByOID: true}},
-		{"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project", Differences{Torn: true, OneWriter: true, Blanks: true, Crowded: true}},
+		{
+			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation",
+			Differences{OneSession: true, OneWriter: true, Ed25519ByOID: true},
+		},
+		{
+			"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project",
+			Differences{Torn: true, OneWriter: true, Blanks: true, Crowded: true},
+		},
 	} {
 		if got := Of(cryptoki.Info{Manufacturer: c.module}, cryptoki.TokenInfo{Manufacturer: c.token}); got != c.want {
 			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)
