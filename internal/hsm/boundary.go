@@ -28,6 +28,7 @@ const (
 	CauseTokenFull                       // the token has no room for another object
 	CauseTooManySessions                 // the token has no session left
 	CauseTokenRemoved                    // the token is not there any more
+	CauseParameters                      // the module takes no such parameters, or wants some
 	CauseTokenDoesNotAnswer              // a call into the module did not return in time, and may still take effect
 )
 
@@ -46,6 +47,10 @@ var causeCodes = []struct {
 
 // CauseOf gives the cause of a failure, from the module's answers that err wraps.
 func CauseOf(err error) Cause {
+	e, ok := errors.AsType[*cryptoki.Error](err)
+	if ok && e.Function == "C_Initialize" && e.Code == cryptoki.CKR_ARGUMENTS_BAD {
+		return CauseParameters
+	}
 	for _, row := range causeCodes {
 		if slices.ContainsFunc(row.codes, func(code cryptoki.RV) bool { return errors.Is(err, code) }) {
 			return row.cause

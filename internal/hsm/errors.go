@@ -30,6 +30,8 @@ var (
 
 	// ErrLibrary: the PKCS#11 module cannot be loaded; see LibraryError.
 	ErrLibrary = errors.New("the PKCS#11 module cannot be loaded")
+	// ErrParameters: this process has the module open with other parameters.
+	ErrParameters = cryptoki.ErrParameters
 	// ErrTokenNotInitialized: the token was never initialised.
 	ErrTokenNotInitialized = errors.New("the token is not initialised")
 	// ErrReadOnly: the token is write-protected.

@@ -18,9 +18,10 @@ func ExampleOpen() {
 	label := os.Getenv("HSM_TOKEN_LABEL")
 	ctx := context.Background()
 	token, err := hsm.Open(ctx, hsm.Config{
-		Library:  os.Getenv("HSM_LIBRARY"),
-		Selector: hsm.Selector{Label: &label},
-		PIN:      hsm.NewPIN(os.Getenv("HSM_PIN")),
+		Library:           os.Getenv("HSM_LIBRARY"),
+		LibraryParameters: os.Getenv("HSM_LIBRARY_PARAMETERS"), // few modules want any
+		Selector:          hsm.Selector{Label: &label},
+		PIN:               hsm.NewPIN(os.Getenv("HSM_PIN")),
 	})
 	if err != nil {
 		log.Print(err)
@@ -45,7 +46,9 @@ func ExampleOpen() {
 func TestTheExample(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.P256)
 	k := hsmtest.New(t)
-	for name, value := range map[string]string{"HSM_LIBRARY": k.Library, "HSM_TOKEN_LABEL": k.Label, "HSM_PIN": k.PIN} {
+	for name, value := range map[string]string{
+		"HSM_LIBRARY": k.Library, "HSM_LIBRARY_PARAMETERS": k.Parameters, "HSM_TOKEN_LABEL": k.Label, "HSM_PIN": k.PIN,
+	} {
 		t.Setenv(name, value)
 	}
 	printed, err := os.CreateTemp(t.TempDir(), "printed")

@@ -128,7 +128,7 @@ func withoutKey(w *world) {
 
 // fresh is a look at the token with no memory of what was there before.
 func (w *world) fresh() *hsm.Token {
-	token, err := hsm.Open(context.Background(), hsm.Config{Library: w.token.Library, Selector: hsm.Selector{Label: &w.token.Label}, PIN: hsm.NewPIN(w.token.PIN)})
+	token, err := hsm.Open(context.Background(), w.token.Config())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -301,7 +301,8 @@ func changed(to func(kind) object.Change) func(*world, *hsm.Token) {
 			w.t.Errorf("the next run does not converge: %v", err)
 			return
 		}
-		if pair.Fingerprint() != w.key.Fingerprint() {
+		have := pair.Fingerprint()
+		if have != w.key.Fingerprint() && (have != "" || hsmtest.Has(w.t, hsmtest.CheckValues)) {
 			w.t.Error("the key is another one")
 		}
 		// A secret key that may not encrypt any more has a check value for those who remember it, where the token shows none.
@@ -474,7 +475,7 @@ func (m *matrix) picker(extent hsmtest.Extent) (takes func() bool) {
 
 // attempt runs the operation as a process of its own would: with a token that it opens and closes.
 func (m *matrix) attempt() error {
-	c := hsm.Config{Library: m.token.Library, Selector: hsm.Selector{Label: &m.token.Label}, PIN: hsm.NewPIN(m.token.PIN), Hooks: []cryptoki.Hook{m.faults.Hook}}
+	c := m.token.Config(m.faults.Hook)
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		return err

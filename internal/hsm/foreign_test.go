@@ -35,6 +35,7 @@ func TestALonePrivateHalfOfAnotherKeyIsNotDestroyed(t *testing.T) {
 }
 
 func TestAForeignPairDoesNotStandInForHalfOfOurs(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SameID)
 	k := hsmtest.New(t)
 	token := open(t, k)
 	mine := generate(t, token, small("x", "mine"))
@@ -70,7 +71,7 @@ func TestAnIDThatOthersTookSinceTheSnapshotIsTaken(t *testing.T) {
 // nothing of private keys. To a greater fingerprint we give way at once. For a lesser one to give way we wait, and keep
 // our pair where it does, and give way where it does not. Never is the other's destroyed.
 func TestOfTwoWhoMakeAnIDOneGivesWay(t *testing.T) {
-	hsmtest.Needs(t, hsmtest.OtherEyes)
+	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.SameID)
 	for _, name := range []string{"RSA", "P-256"} {
 		for _, c := range []struct {
 			rival           string

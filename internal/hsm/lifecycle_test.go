@@ -16,7 +16,7 @@ import (
 // open opens a test's token, with no fault between it and the module.
 func open(t testing.TB, k *hsmtest.Token) *hsm.Token {
 	t.Helper()
-	c := hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN)}
+	c := k.Config()
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)

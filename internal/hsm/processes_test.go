@@ -23,12 +23,12 @@ import (
 
 // order is what a child process is told to do to a token, in the environment variable HSMTEST_ORDER.
 type order struct {
-	Library, Label, PIN string
-	Kind                string // the name of one of kinds
-	Operation           string // the name of one of operations, or "race"
-	Meet                bool   // in a race, to go on only at the other's side: see meeting
-	ID, Fingerprint     []byte
-	Crash               hsmtest.Crash
+	Token           hsmtest.Token
+	Kind            string // the name of one of kinds
+	Operation       string // the name of one of operations, or "race"
+	Meet            bool   // in a race, to go on only at the other's side: see meeting
+	ID, Fingerprint []byte
+	Crash           hsmtest.Crash
 }
 
 // obey runs in a child process.
@@ -53,9 +53,7 @@ func obey(text string) int {
 			return kill(ctx, c, next)
 		},
 	)
-	c := hsm.Config{
-		Library: o.Library, Selector: hsm.Selector{Label: &o.Label}, PIN: hsm.NewPIN(o.PIN), Hooks: hooks,
-	}
+	c := o.Token.Config(hooks...)
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		fmt.Println(err)
@@ -156,8 +154,7 @@ func (k *killing) run(op operation, crash hsmtest.Crash) (printed []byte, err er
 	op.prepare(k.world)
 	k.made = object.Key{}
 	return command(order{
-		Library: k.token.Library, Label: k.token.Label, PIN: k.token.PIN,
-		Kind: k.kind.name, Operation: op.name, ID: k.id, Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
+		Token: *k.token, Kind: k.kind.name, Operation: op.name, ID: k.id, Fingerprint: []byte(k.key.Fingerprint()), Crash: crash,
 	}).CombinedOutput()
 }
 
@@ -266,7 +263,7 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 			kind.needs(t)
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
-			o := order{Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: kind.name, Operation: "race"}
+			o := order{Token: *k, Kind: kind.name, Operation: "race"}
 			racers := []racer{startRacer(t, o), startRacer(t, o)}
 			outcomes := map[string]int{}
 			for i := range 100 {
@@ -299,7 +296,7 @@ func TestTwoMachinesMakeTheSameID(t *testing.T) {
 			kind.needs(t)
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
-			o := order{Library: k.Library, Label: k.Label, PIN: k.PIN, Kind: kind.name, Operation: "race", Meet: true}
+			o := order{Token: *k, Kind: kind.name, Operation: "race", Meet: true}
 			// Processes of one machine meet in the folder for temporary files.
 			racers := []racer{startRacer(t, o, "TMPDIR="+t.TempDir()), startRacer(t, o, "TMPDIR="+t.TempDir())}
 			outcomes := map[string]int{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
@@ -191,16 +192,17 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Ke
 // proveECDSA verifies what the private half signs (ECDSA with SHA-256, on every curve).
 func proveECDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	digest := sha256.Sum256(proofText(pair))
-	return proveSignature(ctx, s, pair, cryptoki.CKM_ECDSA, digest[:])
+	return proveSignature(ctx, s, pair, cryptoki.Mechanism{Type: cryptoki.CKM_ECDSA}, digest[:])
 }
 
 // proveEdDSA verifies what the private half signs (plain Ed25519, with neither a context nor a digest before it).
 func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-	return proveSignature(ctx, s, pair, cryptoki.CKM_EDDSA, proofText(pair))
+	mechanism := cryptoki.Mechanism{Type: cryptoki.CKM_EDDSA, OutputLength: ed25519.SignatureSize}
+	return proveSignature(ctx, s, pair, mechanism, proofText(pair))
 }
 
-func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, mechanism cryptoki.MechanismType, input []byte) error {
-	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, pair.Private.Handle, input)
+func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, m cryptoki.Mechanism, input []byte) error {
+	signature, err := s.Sign(ctx, m, pair.Private.Handle, input)
 	if err != nil {
 		return err
 	}

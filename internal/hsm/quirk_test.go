@@ -2,14 +2,17 @@ package hsm_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"sync"
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki/cryptokitest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // as makes a token pass for one of another make.
@@ -28,9 +31,7 @@ func as(manufacturer string) cryptoki.Hook {
 
 func openAs(t *testing.T, k *hsmtest.Token, manufacturer string, hooks ...cryptoki.Hook) *hsm.Token {
 	t.Helper()
-	token, err := hsm.Open(context.Background(), hsm.Config{
-		Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: append(hooks, as(manufacturer)),
-	})
+	token, err := hsm.Open(context.Background(), k.Config(append(hooks, as(manufacturer))...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +98,35 @@ func TestWhatIsRefusedInACrowdIsAskedForAlone(t *testing.T) {
 		_, err := token.Generate(context.Background(), kind.template("the ID", "label"))
 		if (err == nil) != (calls == 2) || faults.Count("C_GenerateKeyPair") != calls || faults.Injected() != 1 {
 			t.Errorf("%s: asked for %d times: %v", manufacturer, faults.Count("C_GenerateKeyPair"), err)
+		}
+	}
+}
+
+// TestEd25519ByOID: what NSS has of Ed25519, on SoftHSM, which takes both names of the curve.
+func TestEd25519ByOID(t *testing.T) {
+	onSoftHSM(t)
+	ctx := context.Background()
+	for manufacturer, want := range map[string]string{
+		"Mozilla Foundation": "06032b6570", "Acme": "130c656477617264733235353139",
+	} {
+		k := hsmtest.New(t)
+		liar := cryptokitest.NewLiar(t, k.Library, false)
+		k.Library = liar.Path
+		liar.Tell(t, cryptokitest.Lie{Function: "C_Sign", Kind: cryptokitest.Exact, Number: 64})
+		token := openAs(t, k, manufacturer)
+		key := generate(t, token, onCurve(publickey.Ed25519, "the ID", "label"))
+		if proven, err := token.Prove(ctx, key); err != nil || !proven {
+			t.Errorf("%s: proven: %t, %v", manufacturer, proven, err)
+		}
+		err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+			shown, err := s.GetAttributeValue(ctx, key.Public.Handle, []cryptoki.AttributeType{cryptoki.CKA_EC_PARAMS})
+			if have := hex.EncodeToString(shown[cryptoki.CKA_EC_PARAMS]); have != want {
+				t.Errorf("%s: the curve is %s, not %s", manufacturer, have, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -30,15 +30,13 @@ func TestTheServerIsKilled(t *testing.T) {
 	}
 	var made atomic.Int64
 	killed := sync.OnceFunc(func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
-	c := hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(k.PIN), Hooks: []cryptoki.Hook{
-		func(_ context.Context, c *cryptoki.Call, next func() error) error {
-			err := next()
-			if c.Function == "C_GenerateKeyPair" && made.Add(1) == 8 {
-				killed()
-			}
-			return err
-		},
-	}}
+	c := k.Config(func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if c.Function == "C_GenerateKeyPair" && made.Add(1) == 8 {
+			killed()
+		}
+		return err
+	})
 	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +72,7 @@ func TestTheServerIsKilled(t *testing.T) {
 	}
 	var again *hsm.Token
 	for end := time.Now().Add(10 * time.Second); again == nil; time.Sleep(50 * time.Millisecond) {
-		if again, err = hsm.Open(context.Background(), hsm.Config{Library: k.Library, Selector: c.Selector, PIN: c.PIN}); err != nil && time.Now().After(end) {
+		if again, err = hsm.Open(context.Background(), k.Config()); err != nil && time.Now().After(end) {
 			t.Fatal(err)
 		}
 	}

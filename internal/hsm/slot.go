@@ -19,8 +19,8 @@ type Slot struct {
 }
 
 // Slots describes every slot of the module that the Config names, by slot ID, with or without a token. It uses nothing
-// else of the Config but the hooks, and opens no session. A slot that does not answer has an Err, and the others are
-// still shown. Errors: *LibraryError, or the module's failure to list its slots.
+// else of the Config but the parameters and the hooks, and opens no session. A slot that does not answer has an Err, and
+// the others are still shown. Errors: *LibraryError, ErrParameters, or the module's failure to list its slots.
 func Slots(ctx context.Context, c Config) ([]Slot, error) {
 	module, err := openModule(ctx, c)
 	if err != nil {

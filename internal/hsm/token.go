@@ -39,11 +39,12 @@ const DefaultMaxSessions = 8
 
 // Config says which token to open and how.
 type Config struct {
-	Library     string          // path of the PKCS#11 module
-	Selector    Selector        // which token
-	PIN         PIN             // of the normal user
-	MaxSessions int             // 0: DefaultMaxSessions; never more than the token reports
-	Hooks       []cryptoki.Hook // stand around each call into the module
+	Library           string          // path of the PKCS#11 module
+	LibraryParameters string          // for modules that want a text in C_Initialize, "" for none
+	Selector          Selector        // which token
+	PIN               PIN             // of the normal user
+	MaxSessions       int             // 0: DefaultMaxSessions; never more than the token reports
+	Hooks             []cryptoki.Hook // stand around each call into the module
 }
 
 // Selector says which token is meant: all that is set must match exactly one token. Slot numbers may change, so a
@@ -98,8 +99,8 @@ type Token struct {
 }
 
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in: the
-// first operation does that, once a token and process. Errors: *LibraryError, *TokenError, ErrTokenNotInitialized, or
-// the module's failure.
+// first operation does that, once a token and process. Errors: *LibraryError, ErrParameters, *TokenError,
+// ErrTokenNotInitialized, or the module's failure.
 func Open(ctx context.Context, c Config) (*Token, error) {
 	var gate atomic.Pointer[softhsm.Gate] // nil until it is known whether the token needs one
 	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
@@ -127,19 +128,19 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		gate.Store(softhsm.GateOf(info))
 		t.care = softhsm.NewCare(t.reader)
 	}
-	if t.differences.StaleView {
+	if t.differences.OneWriter {
 		t.processLock = softhsm.LockOf(info)
 	}
 	t.snapshot = newSnapshot(t.reader, t.find)
 	return t, nil
 }
 
-// openModule loads the module, once a process. Errors: *LibraryError, or C_Initialize's.
+// openModule loads the module, once a process. Errors: *LibraryError, ErrParameters, or C_Initialize's.
 func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 	if c.Library == "" {
 		return nil, &LibraryError{}
 	}
-	module, err := cryptoki.Open(ctx, c.Library, c.Hooks...)
+	module, err := cryptoki.OpenWith(ctx, c.Library, c.LibraryParameters, c.Hooks...)
 	if errors.Is(err, cryptoki.ErrLoad) {
 		return nil, &LibraryError{Path: c.Library, Err: err}
 	}

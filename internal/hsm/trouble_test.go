@@ -22,7 +22,9 @@ import (
 )
 
 func config(k *hsmtest.Token, pin string, faults *hsmtest.Faults) hsm.Config {
-	return hsm.Config{Library: k.Library, Selector: hsm.Selector{Label: &k.Label}, PIN: hsm.NewPIN(pin), Hooks: []cryptoki.Hook{faults.Hook}}
+	c := k.Config(faults.Hook)
+	c.PIN = hsm.NewPIN(pin)
+	return c
 }
 
 // openWith opens a token with another PIN, and sees it closed.

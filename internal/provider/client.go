@@ -27,7 +27,8 @@ func newClient(c configuration) *client {
 // token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.
 // A failure is not remembered here. Package hsm remembers what must not be tried twice: a refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
-	if err := c.needs("library", "token_label", "token_serial", "slot", "pin", "max_sessions"); err != nil {
+	err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "max_sessions")
+	if err != nil {
 		return nil, err
 	}
 	select {
@@ -70,14 +71,14 @@ func (c *client) needs(attributes ...string) error {
 // description describes the selected token, and slots every slot of the module. Neither logs in, so the PIN may be
 // wrong, missing or not known yet.
 func (c *client) description(ctx context.Context) (hsm.Description, error) {
-	if err := c.needs("library", "token_label", "token_serial", "slot"); err != nil {
+	if err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot"); err != nil {
 		return hsm.Description{}, err
 	}
 	return hsm.Describe(ctx, c.configuration.token)
 }
 
 func (c *client) slots(ctx context.Context) ([]hsm.Slot, error) {
-	if err := c.needs("library"); err != nil {
+	if err := c.needs("library", "library_parameters"); err != nil {
 		return nil, err
 	}
 	return hsm.Slots(ctx, c.configuration.token)

@@ -14,25 +14,27 @@ import (
 )
 
 // The environment variables that fill in what the provider block leaves out. They are Hydra's own, so that one
-// environment configures both, but HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
+// environment configures both, but HSM_LIBRARY_PARAMETERS, HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
 const (
-	envEnabled     = "HSM_ENABLED"
-	envLibrary     = "HSM_LIBRARY"
-	envTokenLabel  = "HSM_TOKEN_LABEL"
-	envTokenSerial = "HSM_TOKEN_SERIAL"
-	envSlot        = "HSM_SLOT"
-	envPIN         = "HSM_PIN"
-	envPINFile     = "HSM_PIN_FILE"
+	envEnabled           = "HSM_ENABLED"
+	envLibrary           = "HSM_LIBRARY"
+	envLibraryParameters = "HSM_LIBRARY_PARAMETERS"
+	envTokenLabel        = "HSM_TOKEN_LABEL"
+	envTokenSerial       = "HSM_TOKEN_SERIAL"
+	envSlot              = "HSM_SLOT"
+	envPIN               = "HSM_PIN"
+	envPINFile           = "HSM_PIN_FILE"
 )
 
 // providerModel is the provider block.
 type providerModel struct {
-	Library     types.String `tfsdk:"library"`
-	TokenLabel  types.String `tfsdk:"token_label"`
-	TokenSerial types.String `tfsdk:"token_serial"`
-	Slot        types.String `tfsdk:"slot"`
-	PIN         types.String `tfsdk:"pin"`
-	MaxSessions types.Int64  `tfsdk:"max_sessions"`
+	Library           types.String `tfsdk:"library"`
+	LibraryParameters types.String `tfsdk:"library_parameters"`
+	TokenLabel        types.String `tfsdk:"token_label"`
+	TokenSerial       types.String `tfsdk:"token_serial"`
+	Slot              types.String `tfsdk:"slot"`
+	PIN               types.String `tfsdk:"pin"`
+	MaxSessions       types.Int64  `tfsdk:"max_sessions"`
 }
 
 // environment is what completes the configuration. It is a value, so that tests can be tables.
@@ -68,6 +70,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 	c.disabled = r.disabled()
 
 	library := r.setting("library", model.Library, envLibrary)
+	parameters := r.setting("library_parameters", model.LibraryParameters, envLibraryParameters)
 	label := r.setting("token_label", model.TokenLabel, envTokenLabel)
 	serial := r.setting("token_serial", model.TokenSerial, envTokenSerial)
 	slot := r.setting("slot", model.Slot, envSlot)
@@ -78,7 +81,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 		slot = setting{}
 	}
 
-	c.token.Library = library.value
+	c.token.Library, c.token.LibraryParameters = library.value, parameters.value
 	if label.given {
 		c.token.Selector.Label = &label.value
 		c.selected = append(c.selected, fmt.Sprintf("label %q (from %s)", label.value, label.origin))
@@ -94,7 +97,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 	c.token.PIN, c.secret = hsm.NewPIN(pin.value), pin.value
 	c.token.MaxSessions = int(model.MaxSessions.ValueInt64())
 
-	for _, s := range []setting{library, label, serial, slot, pin} {
+	for _, s := range []setting{library, parameters, label, serial, slot, pin} {
 		if s.unknown {
 			c.unknown = append(c.unknown, s.origin)
 		}

@@ -26,14 +26,18 @@ func summarised(diags diag.Diagnostics) (list []string) {
 
 func TestResolveConfiguration(t *testing.T) {
 	value, unknown, null := types.StringValue, types.StringUnknown(), types.StringNull()
-	nothing := providerModel{Library: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null, MaxSessions: types.Int64Null()}
+	nothing := providerModel{
+		Library: null, LibraryParameters: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null,
+		MaxSessions: types.Int64Null(),
+	}
 	with := func(change func(*providerModel)) providerModel {
 		m := nothing
 		change(&m)
 		return m
 	}
 	everything := map[string]string{
-		envLibrary: "/env.so", envTokenLabel: "env label", envTokenSerial: "env serial", envSlot: "0x1F", envPIN: "1111",
+		envLibrary: "/env.so", envLibraryParameters: "dir='env'", envTokenLabel: "env label", envTokenSerial: "env serial",
+		envSlot: "0x1F", envPIN: "1111",
 	}
 	files := map[string]string{"/pin": "0123\nrest", "/dos": "0123\r\n", "/bare": "0123", "/blank": "\n0123", "/spaced": " 01 23 \n"}
 
@@ -42,6 +46,7 @@ func TestResolveConfiguration(t *testing.T) {
 		model    providerModel
 		env      map[string]string
 		library  string
+		params   string
 		selected []string
 		slot     string
 		pin      string
@@ -53,7 +58,7 @@ func TestResolveConfiguration(t *testing.T) {
 		{name: "nothing is given, and nothing fails yet", model: nothing},
 		{
 			name: "the environment alone: its label wins over its slot, as in Hydra", model: nothing, env: everything,
-			library: "/env.so", selected: []string{`label "env label" (from HSM_TOKEN_LABEL)`, `serial number "env serial" (from HSM_TOKEN_SERIAL)`}, pin: "1111",
+			library: "/env.so", params: "dir='env'", selected: []string{`label "env label" (from HSM_TOKEN_LABEL)`, `serial number "env serial" (from HSM_TOKEN_SERIAL)`}, pin: "1111",
 		},
 		{
 			name: "the environment's slot counts where it has no label", model: nothing, env: map[string]string{envSlot: "0x1F"},
@@ -61,8 +66,8 @@ func TestResolveConfiguration(t *testing.T) {
 		},
 		{
 			name:  "the configuration wins over the environment in each setting",
-			model: providerModel{Library: value("/block.so"), TokenLabel: value("block label"), TokenSerial: value("block serial"), Slot: value("7"), PIN: value("2222"), MaxSessions: types.Int64Value(3)},
-			env:   everything, library: "/block.so",
+			model: providerModel{Library: value("/block.so"), LibraryParameters: value("dir='block'"), TokenLabel: value("block label"), TokenSerial: value("block serial"), Slot: value("7"), PIN: value("2222"), MaxSessions: types.Int64Value(3)},
+			env:   everything, library: "/block.so", params: "dir='block'",
 			selected: []string{`label "block label" (from token_label)`, `serial number "block serial" (from token_serial)`, "slot ID 7 (from slot)"}, slot: "7", pin: "2222", sessions: 3,
 		},
 		{
@@ -75,13 +80,13 @@ func TestResolveConfiguration(t *testing.T) {
 		},
 		{
 			name:  "an unknown value is not taken from the environment",
-			model: providerModel{Library: unknown, TokenLabel: unknown, TokenSerial: unknown, Slot: unknown, PIN: unknown, MaxSessions: types.Int64Unknown()},
-			env:   everything, unknown: []string{"library", "max_sessions", "pin", "slot", "token_label", "token_serial"},
+			model: providerModel{Library: unknown, LibraryParameters: unknown, TokenLabel: unknown, TokenSerial: unknown, Slot: unknown, PIN: unknown, MaxSessions: types.Int64Unknown()},
+			env:   everything, unknown: []string{"library", "library_parameters", "max_sessions", "pin", "slot", "token_label", "token_serial"},
 		},
 		{
-			name: "an empty string is an error, and no wish for the environment's", model: providerModel{Library: value(""), TokenLabel: value(""), TokenSerial: value(""), Slot: null, PIN: value(""), MaxSessions: types.Int64Null()},
+			name: "an empty string is an error, and no wish for the environment's", model: providerModel{Library: value(""), LibraryParameters: value(""), TokenLabel: value(""), TokenSerial: value(""), Slot: null, PIN: value(""), MaxSessions: types.Int64Null()},
 			env: everything, selected: []string{`label "" (from token_label)`, `serial number "" (from token_serial)`, "slot ID 0x1F (from HSM_SLOT)"}, slot: "31",
-			errors: []string{"Empty Provider Setting @ library", "Empty Provider Setting @ token_label", "Empty Provider Setting @ token_serial", "Empty Provider Setting @ pin"},
+			errors: []string{"Empty Provider Setting @ library", "Empty Provider Setting @ library_parameters", "Empty Provider Setting @ token_label", "Empty Provider Setting @ token_serial", "Empty Provider Setting @ pin"},
 		},
 		{name: "a slot that is no number is the attribute's fault", model: with(func(m *providerModel) { m.Slot = value("first") }), selected: []string{"slot ID first (from slot)"}, errors: []string{"Invalid Slot ID @ slot"}},
 		{name: "a slot that is no number may be the environment's fault", model: nothing, env: map[string]string{envSlot: "-1"}, selected: []string{"slot ID -1 (from HSM_SLOT)"}, errors: []string{"Invalid Slot ID"}},
@@ -118,12 +123,12 @@ func TestResolveConfiguration(t *testing.T) {
 				slot = fmt.Sprint(*got.token.Selector.Slot)
 			}
 			type outcome struct {
-				Library, Slot, PIN string
-				Sessions           int
-				Disabled, NoPIN    bool
+				Library, Parameters, Slot, PIN string
+				Sessions                       int
+				Disabled, NoPIN                bool
 			}
-			want := outcome{c.library, c.slot, c.pin, c.sessions, c.disabled, c.pin == ""}
-			if have := (outcome{got.token.Library, slot, got.secret, got.token.MaxSessions, got.disabled, got.token.PIN.IsZero()}); have != want {
+			want := outcome{c.library, c.params, c.slot, c.pin, c.sessions, c.disabled, c.pin == ""}
+			if have := (outcome{got.token.Library, got.token.LibraryParameters, slot, got.secret, got.token.MaxSessions, got.disabled, got.token.PIN.IsZero()}); have != want {
 				t.Errorf("is %+v, not %+v", have, want)
 			}
 			if !slices.Equal(got.selected, c.selected) || !slices.Equal(got.unknown, c.unknown) {

@@ -109,18 +109,18 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 	b.test(
 		create(b, policyPair(abandon)),
 		refused(b, fails("Key ID Stays Taken", "The change of modulus_bits", `"web" (key_id 6b31)`, "give the new key another key_id").pointing("key_id"),
-			policyPair(abandon, "modulus_bits = 2056")),
+			policyPair(abandon, "modulus_bits = 2064")),
 		turn{TestStep: resource.TestStep{
-			Config:           b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2056")),
+			Config:           b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2064")),
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
 			ConfigStateChecks: []statecheck.StateCheck{attributes{key, func(state map[string]any) error {
 				second = state["key_id"].(string)
 				return b.holding(append(signing("web", policyKeyID), signing("web", second)...)...)()
-			}}, statecheck.ExpectKnownValue(key, tfjsonpath.New("modulus_bits"), knownvalue.Int64Exact(2056))},
+			}}, statecheck.ExpectKnownValue(key, tfjsonpath.New("modulus_bits"), knownvalue.Int64Exact(2064))},
 		}},
 		// -replace comes by no plan of the provider's, so that only the token can say that the ID stays taken
 		turn{TestStep: resource.TestStep{
-			Config: b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2056")), Taint: []string{key},
+			Config: b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2064")), Taint: []string{key},
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
 		}, says: []remark{warns("Label Already On The Token", "key_id 6b31").pointing("label")}},
 	)
@@ -145,7 +145,7 @@ func TestDeleteDestroysBothHalves(t *testing.T) {
 	}
 	replaced := func(taint ...string) turn {
 		return turn{TestStep: resource.TestStep{
-			Config: b.config(policyPair("modulus_bits = 2056")), Taint: taint,
+			Config: b.config(policyPair("modulus_bits = 2064")), Taint: taint,
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
 			ConfigStateChecks: []statecheck.StateCheck{b.holding(signing("web", policyKeyID)...), attributes{key, func(state map[string]any) error {
 				now := b.fingerprintOf(policyKeyID)

@@ -228,6 +228,7 @@ func exampleToken(t *testing.T) *hsmtest.Token {
 func nameInEnvironment(t *testing.T, token *hsmtest.Token) {
 	t.Helper()
 	t.Setenv("HSM_LIBRARY", token.Library)
+	t.Setenv("HSM_LIBRARY_PARAMETERS", token.Parameters)
 	t.Setenv("HSM_TOKEN_LABEL", token.Label)
 	t.Setenv("HSM_PIN", token.PIN)
 }

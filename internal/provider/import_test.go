@@ -3,6 +3,7 @@ package provider_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -24,7 +25,8 @@ func TestImportAdoptsAKeyPair(t *testing.T) {
 	b.make("twins", "6b33")
 	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "curve", "--id", "6b34")
 	whole := b.halves()
-	lines := []string{`label = "team/web"`, `usage = ["decrypt", "sign", "unwrap"]`}
+	extractable := !hsmtest.Has(t, hsmtest.KeptIn)
+	lines := []string{`label = "team/web"`, `usage = ["decrypt", "sign", "unwrap"]`, fmt.Sprintf("extractable = %t", extractable)}
 	config := b.config(pair("k", append(lines, `deletion_policy = "prevent"`)...))
 	secret := "48151623"
 
@@ -52,7 +54,7 @@ func TestImportAdoptsAKeyPair(t *testing.T) {
 			},
 			ConfigStateChecks: append(has(map[string]knownvalue.Check{
 				"label": knownvalue.StringExact("team/web"), "key_id": knownvalue.StringExact("6b31"), "kid": knownvalue.StringExact("k1"),
-				"deletion_policy": knownvalue.StringExact("prevent"), "extractable": knownvalue.Bool(false),
+				"deletion_policy": knownvalue.StringExact("prevent"), "extractable": knownvalue.Bool(extractable),
 				"modulus_bits": knownvalue.Int64Exact(2048), "public_exponent": knownvalue.Int64Exact(65537),
 				"uri": knownvalue.StringExact("pkcs11:token=" + b.Label + ";object=team%2Fweb;id=%6B%31"),
 			}), b.publicKeyIs(key, "6b31"), jwkIs("k1", "sig", "RS256"), b.holding(whole...)),

@@ -24,7 +24,7 @@ var knowsIdentity = []tfversion.TerraformVersionCheck{tfversion.SkipBelow(tfvers
 func (b *bench) serial() (serial string) {
 	b.t.Helper()
 	ctx := context.Background()
-	m, err := cryptoki.Open(ctx, b.Library)
+	m, err := cryptoki.OpenWith(ctx, b.Library, b.Parameters)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -92,6 +92,7 @@ func keysBlock(name string, lines ...string) string {
 
 func TestKeysAreListedWithTheirStrays(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.SameID)
 	b := newBench(t)
 	b.make("web", "6b31")
 	b.make("shop.half", "6b32")

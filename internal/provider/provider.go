@@ -92,6 +92,14 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Optional:            true,
 				Validators:          []validator.String{notEmpty{envLibrary}},
 			},
+			"library_parameters": schema.StringAttribute{
+				MarkdownDescription: "Text that the module is given when it is initialised, for the few modules that want one: " +
+					"NSS's softoken (`configdir='sql:/path/to/folder'`) and Kryoptic among them. Their documentation says what " +
+					"belongs in it. Defaults to `HSM_LIBRARY_PARAMETERS`. It may hold paths, and is not kept secret: a PIN does " +
+					"not belong in it.",
+				Optional:   true,
+				Validators: []validator.String{notEmpty{envLibraryParameters}},
+			},
 			"token_label": schema.StringAttribute{
 				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. All of `token_label`, `token_serial` " +
 					"and `slot` that are given must match, and they must match exactly one token.",

@@ -61,7 +61,7 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	const doing = "Unable to Read JSON Web Key Set: "
-	library, label, pin := line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN)
+	library, label, pin := b.library(), line("token_label", b.Label), line("pin", b.PIN)
 	cases := []struct {
 		name  string // a sentence
 		lines []string
@@ -102,6 +102,57 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// TestLibraryParameters: what goes wrong with them, on every make; and what they are for, on the one that wants them.
+func TestLibraryParameters(t *testing.T) {
+	b := newBench(t)
+	wants := b.Parameters != ""
+	library, label, pin := line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN)
+	const doing = "Unable to Read JSON Web Key Set: "
+	plan := func(pre func(), provider string, says ...remark) turn {
+		return turn{TestStep: resource.TestStep{PreConfig: pre, Config: provider + needsToken, PlanOnly: true}, says: says}
+	}
+	unset := func(faults ...hsmtest.Fault) func() {
+		return func() {
+			b.closeProviders()
+			b.faults.Clear()
+			for _, fault := range faults {
+				b.faults.Inject(fault)
+			}
+			t.Setenv("HSM_LIBRARY_PARAMETERS", "")
+		}
+	}
+	with := func(parameters string) func() {
+		return func() { unset()(); t.Setenv("HSM_LIBRARY_PARAMETERS", parameters) }
+	}
+	refusal := fails(doing+"Library Parameters Refused", "C_Initialize: CKR_ARGUMENTS_BAD (0x7)",
+		"library_parameters", "HSM_LIBRARY_PARAMETERS")
+	turns := []turn{
+		plan(unset(hsmtest.Fault{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}), b.provider(), refusal),
+		plan(unset(), block("hsm", library, "library_parameters = terraform_data.p.output", label, pin)+
+			"resource \"terraform_data\" \"p\" { input = timestamp() }\n",
+			fails(doing+"Provider Configuration Not Known Yet", "library_parameters")),
+		plan(unset(), block("hsm", library, line("library_parameters", ""), label, pin),
+			fails("Empty Provider Setting", "HSM_LIBRARY_PARAMETERS").pointing("library_parameters")),
+		plan(func() {
+			unset()()
+			module, err := cryptoki.OpenWith(context.Background(), b.Library, b.Parameters)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = module.Close() })
+		}, block("hsm", library, line("library_parameters", "another text"), label, pin),
+			fails(doing+"Library Parameters Differ", "library_parameters")),
+	}
+	if wants {
+		turns = append([]turn{
+			plan(unset(), block("hsm", library, label, pin), refusal),
+			plan(with(b.Parameters), block("hsm", library, label, pin)),
+			plan(with("nonsense"), b.provider()), // the block wins
+		}, turns...)
+	}
+	b.test(turns...)
+}
+
 func libm(t *testing.T) string {
 	t.Helper()
 	for _, pattern := range []string{"/lib/*/libm.so.6", "/lib64/libm.so.6", "/usr/lib/libm.so.6"} {
@@ -127,7 +178,10 @@ func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
 	set := func(variables ...string) func() {
 		return func() {
 			b.closeProviders()
-			for _, name := range []string{"HSM_LIBRARY", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT", "HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED"} {
+			for _, name := range []string{
+				"HSM_LIBRARY", "HSM_LIBRARY_PARAMETERS", "HSM_TOKEN_LABEL", "HSM_TOKEN_SERIAL", "HSM_SLOT",
+				"HSM_PIN", "HSM_PIN_FILE", "HSM_ENABLED",
+			} {
 				t.Setenv(name, "")
 			}
 			for i := 0; i < len(variables); i += 2 {
@@ -139,7 +193,7 @@ func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
 		return turn{TestStep: resource.TestStep{PreConfig: pre, Config: provider + needsToken, PlanOnly: true}, says: says}
 	}
 	empty := block("hsm")
-	full := []string{"HSM_LIBRARY", b.Library, "HSM_TOKEN_LABEL", b.Label}
+	full := []string{"HSM_LIBRARY", b.Library, "HSM_LIBRARY_PARAMETERS", b.Parameters, "HSM_TOKEN_LABEL", b.Label}
 	with := func(more ...string) func() { return set(append(append([]string{}, full...), more...)...) }
 	b.test(
 		plan(with("HSM_PIN", b.PIN), empty),
@@ -178,7 +232,7 @@ func TestTwoTokensInOneConfiguration(t *testing.T) {
 	t.Parallel()
 	b, second := newBench(t), newBench(t)
 	config := b.provider() +
-		block("other", line("library", second.Library), line("token_label", second.Label), line("pin", second.PIN)) +
+		block("other", second.library(), line("token_label", second.Label), line("pin", second.PIN)) +
 		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b31"`, "provider = other") +
 		jwks("k", "uris = [hsm_rsa_keypair.k.uri]") + jwks("l", "uris = [hsm_rsa_keypair.l.uri]", "provider = other")
 	b.testWith(b.factories("other"), turn{TestStep: resource.TestStep{
@@ -201,7 +255,7 @@ func TestTwoProvidersOfOneTokenShareALogin(t *testing.T) {
 	t.Parallel()
 	hsmtest.Needs(t, hsmtest.OwnToken)
 	b := newBench(t)
-	config := b.provider() + block("other", line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN), "max_sessions = 2") +
+	config := b.provider() + block("other", b.library(), line("token_label", b.Label), line("pin", b.PIN), "max_sessions = 2") +
 		pair("k", `label = "web"`, `key_id = "6b31"`) + pair("l", `label = "web"`, `key_id = "6b32"`, "provider = other")
 	b.testWith(b.factories("other"), turn{TestStep: resource.TestStep{
 		Config: config, ConfigStateChecks: []statecheck.StateCheck{b.holding(append(signing("web", "6b31"), signing("web", "6b32")...)...)},
@@ -215,7 +269,7 @@ func TestTwoProvidersOfOneTokenShareALogin(t *testing.T) {
 func TestAPINThatIsNotKnownYetFailsOnlyWhatNeedsTheToken(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	config := block("hsm", line("library", b.Library), line("token_label", b.Label), "pin = terraform_data.pin.output") +
+	config := block("hsm", b.library(), line("token_label", b.Label), "pin = terraform_data.pin.output") +
 		fmt.Sprintf("resource \"terraform_data\" \"pin\" { input = %q }\n", b.PIN)
 	b.test(
 		turn{

@@ -48,7 +48,8 @@ func newShell(t *testing.T, b *bench, config string) shell {
 	cli := filepath.Join(t.TempDir(), "cli.tfrc")
 	s.write(cli, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"terraform-provider-hsm/hsm\" = %q\n  }\n  direct {}\n}\n", bin))
 	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+config)
-	s.env = append(os.Environ(), "TF_CLI_CONFIG_FILE="+cli, "TF_IN_AUTOMATION=1", "TF_LOG=TRACE", "HSM_LIBRARY="+b.Library, "HSM_TOKEN_LABEL="+b.Label)
+	s.env = append(os.Environ(), "TF_CLI_CONFIG_FILE="+cli, "TF_IN_AUTOMATION=1", "TF_LOG=TRACE", "HSM_LIBRARY="+b.Library,
+		"HSM_LIBRARY_PARAMETERS="+b.Parameters, "HSM_TOKEN_LABEL="+b.Label)
 	return s
 }
 

@@ -19,7 +19,7 @@ import (
 // slotsSeen are the slots as pkcs11-tool lists them, each by the names of its lines.
 func (b *bench) slotsSeen() (slots []map[string]string) {
 	b.t.Helper()
-	for line := range strings.Lines(b.Command(b.t, "pkcs11-tool", "--module", b.Library, "--list-slots")) {
+	for line := range strings.Lines(b.Command(b.t, "pkcs11-tool", "--module", b.ToolLibrary(), "--list-slots")) {
 		if id := regexp.MustCompile(`^Slot \d+ \((0x[0-9a-f]+)\): (.*)\n`).FindStringSubmatch(line); id != nil {
 			slots = append(slots, map[string]string{"slot": id[1], "description": strings.TrimSpace(id[2])})
 			continue
@@ -68,7 +68,7 @@ func (b *bench) mechanismsSeen() map[string]string {
 	names := map[string]string{"ECDSA-KEY-PAIR-GEN": "EC-KEY-PAIR-GEN", "mechtype-0x210A": "AES-KEY-WRAP-PAD"}
 	words := map[string]string{"EC F_P": "ec_f_p", "EC OID": "ec_oid", "EC uncompressed": "ec_uncompress"}
 	seen := map[string]string{}
-	for line := range strings.Lines(b.Command(b.t, "pkcs11-tool", "--module", b.Library, "--token-label", b.Label, "--list-mechanisms")) {
+	for line := range strings.Lines(b.Command(b.t, "pkcs11-tool", "--module", b.ToolLibrary(), "--token-label", b.Label, "--list-mechanisms")) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), ", ")
 		if !strings.HasPrefix(line, "  ") {
 			continue
@@ -95,8 +95,8 @@ func (b *bench) mechanismsSeen() map[string]string {
 func TestTokensAreDescribedWithoutAPIN(t *testing.T) {
 	t.Parallel()
 	b, second := newBench(t), newBench(t)
-	config := block("hsm", line("library", b.Library), line("token_label", b.Label), "pin = terraform_data.pin.output") +
-		block("other", line("library", b.Library)) +
+	config := block("hsm", b.library(), line("token_label", b.Label), "pin = terraform_data.pin.output") +
+		block("other", b.library()) +
 		`resource "terraform_data" "pin" { input = "00000000" }
 		data "hsm_token" "t" {}
 		data "hsm_tokens" "all" {}
@@ -201,7 +201,7 @@ func TestTokensAreDescribedWithoutAPIN(t *testing.T) {
 					return err
 				}})
 			},
-			Config:            block("other", line("library", b.Library)) + `data "hsm_tokens" "of_the_library" { provider = other }`,
+			Config:            block("other", b.library()) + `data "hsm_tokens" "of_the_library" { provider = other }`,
 			ConfigStateChecks: []statecheck.StateCheck{broken},
 		}},
 		turn{
@@ -210,7 +210,7 @@ func TestTokensAreDescribedWithoutAPIN(t *testing.T) {
 					b.faults.Clear()
 					b.faults.Inject(hsmtest.Fault{Function: "C_GetMechanismList", Code: cryptoki.CKR_FUNCTION_FAILED})
 				},
-				Config: block("hsm", line("library", b.Library), line("token_label", b.Label)) + `data "hsm_token" "t" {}`, PlanOnly: true,
+				Config: block("hsm", b.library(), line("token_label", b.Label)) + `data "hsm_token" "t" {}`, PlanOnly: true,
 			},
 			says: []remark{fails("Unable to Read Token", "C_GetMechanismList: CKR_FUNCTION_FAILED (0x6)")},
 		},

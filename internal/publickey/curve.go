@@ -105,11 +105,17 @@ func Point(pub crypto.PublicKey) []byte {
 // "edwards25519", which SoftHSM 2.6.1 wants. ok is false for a curve that is not one of [Curves].
 func ECParams(curve string) (params []byte, ok bool) {
 	c := curveNamed(curve)
+	if c != nil && c.printable != "" {
+		return mustMarshal(c.printable, "printable"), true
+	}
+	return ECParamsOID(curve)
+}
+
+// ECParamsOID is ECParams by the curve's OID alone, for tokens that know Ed25519 by nothing else.
+func ECParamsOID(curve string) (params []byte, ok bool) {
+	c := curveNamed(curve)
 	if c == nil {
 		return nil, false
-	}
-	if c.printable != "" {
-		return mustMarshal(c.printable, "printable"), true
 	}
 	return c.oid(), true
 }

@@ -50,8 +50,14 @@ func TestECParams(t *testing.T) {
 			t.Errorf("%s: got %x, want %s", curve, params, want)
 		}
 	}
-	if params, ok := ECParams("P-224"); ok {
-		t.Errorf("there are parameters for a curve that is not in the table: %x", params)
+	params, ok := ECParamsOID(Ed25519)
+	if !ok || hex.EncodeToString(params) != "06032b6570" {
+		t.Errorf("the OID of Ed25519 is %x", params)
+	}
+	for _, write := range []func(string) ([]byte, bool){ECParams, ECParamsOID} {
+		if params, ok := write("P-224"); ok {
+			t.Errorf("there are parameters for a curve that is not in the table: %x", params)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func session(t testing.TB, hooks ...cryptoki.Hook) *cryptoki.Session {
 	t.Helper()
 	ctx := context.Background()
 	k := hsmtest.New(t)
-	m, err := cryptoki.Open(ctx, k.Library, hooks...)
+	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters, hooks...)
 	if err != nil {
 		t.Fatal(err)
 	}

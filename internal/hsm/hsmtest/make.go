@@ -1,6 +1,7 @@
 package hsmtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -21,15 +22,21 @@ const (
 	TwoTokens   Ability = "a second token beside the first"
 	SecretKeys  Ability = "secret keys (C_GenerateKey)"
 	CMAC        Ability = "MACs by AES keys (CKM_AES_CMAC)"
+	CheckValues Ability = "check values of AES keys (CKA_CHECK_VALUE)"
 	Extractable Ability = "a sensitive private key that is extractable (CKA_EXTRACTABLE)"
+	KeptIn      Ability = "private keys that stay in the token unless they are told otherwise (CKA_EXTRACTABLE)"
 	OneUsage    Ability = "RSA keys of one usage alone (C_GenerateKeyPair)"
 	Exponents   Ability = "RSA exponents but 65537 (CKM_RSA_PKCS_KEY_PAIR_GEN)"
 	OtherEyes   Ability = "seeing at once what another process changes"
 	ManyKeys    Ability = "hundreds of keys made by one process"
 	SessionLoss Ability = "sessions that can be closed behind a process's back (C_CloseAllSessions)"
-	TwoSessions Ability = "calls in two sessions at a time (C_DestroyObject crashes in another's)"
+	TwoSessions Ability = "calls in two sessions at a time (C_DestroyObject crashes or hangs)"
 	HashedRSA   Ability = "RSA signatures that hash in the token (CKM_SHA256_RSA_PKCS, CKM_SHA256_RSA_PKCS_PSS)"
+	SameID      Ability = "two keys with one ID (the new one silently replaces the old one)"
+	Local       Ability = "keys that are said to be made there (CKA_LOCAL)"
+	WrongMACs   Ability = "a wrong MAC that is called a wrong MAC (C_Verify)"
 	OwnToken    Ability = "a token for each test, since a refused PIN is counted and remembered"
+	P224        Ability = "keys on P-224 (CKM_EC_KEY_PAIR_GEN)"
 	P256        Ability = "keys on P-256 (CKM_EC_KEY_PAIR_GEN)"
 	P384        Ability = "keys on P-384 (CKM_EC_KEY_PAIR_GEN)"
 	P521        Ability = "keys on P-521 (CKM_EC_KEY_PAIR_GEN)"
@@ -54,10 +61,14 @@ var Makes = []Make{
 	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
 	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
-		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, P256, P384, P521, Secp256k1, Ed25519,
+		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, CheckValues, P224, P256, P384,
+		P521, Secp256k1, Ed25519,
 	}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
 		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
+	}},
+	{Name: "nss", Version: "NSS's softoken 3.87", Lacks: []Ability{
+		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
 	}},
 }
 
@@ -133,7 +144,9 @@ func sharedToken(t testing.TB) *Token {
 		<-shared.turn
 	})
 	k := &Token{
-		Library: os.Getenv("HSMTEST_LIBRARY"), Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
+		Library: os.Getenv("HSMTEST_LIBRARY"), Parameters: os.Getenv("HSMTEST_LIBRARY_PARAMETERS"),
+		Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
+		toolLibrary: cmp.Or(os.Getenv("HSMTEST_TOOL_LIBRARY"), os.Getenv("HSMTEST_LIBRARY")),
 	}
 	if err := k.empty(); err != nil && !errors.Is(err, errInUse) {
 		t.Fatal(err)

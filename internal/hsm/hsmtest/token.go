@@ -21,11 +21,14 @@ import (
 // Token is a token for one test.
 type Token struct {
 	Library string // path of the PKCS#11 module
-	Label   string
-	PIN     string
-	SOPIN   string
+	// Parameters are what the module wants in C_Initialize, "" for none.
+	Parameters string
+	Label      string
+	PIN        string
+	SOPIN      string
 
-	spoilt bool
+	toolLibrary string // the module for pkcs11-tool, which gives no parameters
+	spoilt      bool
 }
 
 // Tokens is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
@@ -90,6 +93,7 @@ func New(t testing.TB) *Token {
 		softHSM.next = n
 	}
 	k := &Token{Library: softHSM.library, Label: label(n), PIN: softHSM.pin, SOPIN: softHSM.pin}
+	k.toolLibrary = k.Library
 	t.Cleanup(func() { k.giveBack(t, n) })
 	return k
 }
@@ -158,7 +162,8 @@ func RandomPIN() string {
 
 // toolCurves are curves by pkcs11-tool's names, with what a token must have for it to make keys on them.
 var toolCurves = map[string]Ability{
-	"EC:secp224r1": P256, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521, "EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
+	"EC:secp224r1": P224, "EC:prime256v1": P256, "EC:secp384r1": P384, "EC:secp521r1": P521,
+	"EC:secp256k1": Secp256k1, "EC:edwards25519": Ed25519,
 }
 
 // Tool runs pkcs11-tool on the token, logged in: a witness that shares no code with this project. A test that has it
@@ -170,7 +175,21 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 			Needs(t, ability)
 		}
 	}
-	return k.Command(t, append([]string{"pkcs11-tool", "--module", k.Library, "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN"}, args...)...)
+	command := []string{
+		"pkcs11-tool", "--module", k.ToolLibrary(), "--token-label", k.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN",
+	}
+	return k.Command(t, append(command, args...)...)
+}
+
+// ToolLibrary is the path of the module for programs that give it no parameters: a wrapper's, where it wants some.
+func (k *Token) ToolLibrary() string { return k.toolLibrary }
+
+// Config opens the token, with hooks around its calls.
+func (k *Token) Config(hooks ...hsm.Hook) hsm.Config {
+	return hsm.Config{
+		Library: k.Library, LibraryParameters: k.Parameters, Selector: hsm.Selector{Label: &k.Label},
+		PIN: hsm.NewPIN(k.PIN), Hooks: hooks,
+	}
 }
 
 // Session runs f in a session of its own on the token, logged in.
@@ -181,7 +200,7 @@ func (k *Token) Session(f func(context.Context, *cryptoki.Session) error) error 
 // session tells f besides whether the process was logged in already.
 func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedIn bool) error) (err error) {
 	ctx := context.Background()
-	m, err := cryptoki.Open(ctx, k.Library)
+	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters)
 	if err != nil {
 		return err
 	}
@@ -210,14 +229,17 @@ func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedI
 	return fmt.Errorf("no token %q", k.Label)
 }
 
-// Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed.
+// Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed,
+// without its warnings.
 func (k *Token) Command(t testing.TB, command ...string) string {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)
-	out, err := cmd.CombinedOutput()
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+		t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, out, &errs)
 	}
 	return string(out)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -54,7 +55,7 @@ type Spec struct {
 	usages Usage           // those that templates set explicitly
 	// template gives the attributes that say what key to make. They go into the public half's template, if there is
 	// one.
-	template func(Template) []cryptoki.Attribute
+	template func(Template, quirk.Differences) []cryptoki.Attribute
 	// parse makes the public key of the public half's attributes; errors name the attribute. nil for secret keys.
 	parse func(public Object) (crypto.PublicKey, error)
 	// halves says whether the two halves show the same key. It is Undecided where the private half shows too little.
@@ -125,7 +126,7 @@ var specs = []Spec{
 	{
 		Name: RSA, Title: "RSA", CKK: cryptoki.CKK_RSA, Classes: halfClasses, Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
 		May: Sign | Decrypt | Unwrap, usages: Sign | Decrypt | Unwrap,
-		template: func(t Template) []cryptoki.Attribute {
+		template: func(t Template, _ quirk.Differences) []cryptoki.Attribute {
 			return []cryptoki.Attribute{
 				cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(t.ModulusBits)),
 				cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, big.NewInt(t.PublicExponent).Bytes()),
@@ -195,7 +196,7 @@ func secret(spec Spec) Spec {
 	spec.Name, spec.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
 	spec.usages, spec.Disproved = every|Encrypt|Verify|Wrap,
 		"it does not decrypt what it has encrypted, or does not verify what it has signed"
-	spec.template = func(t Template) []cryptoki.Attribute {
+	spec.template = func(t Template, _ quirk.Differences) []cryptoki.Attribute {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
 	}
 	spec.differs = func(t Template, key Key) []string {
@@ -211,8 +212,12 @@ func secret(spec Spec) Spec {
 // onCurves fills in what all types of key on curves have in common.
 func onCurves(spec Spec) Spec {
 	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, every, 112, strangers
-	spec.template = func(t Template) []cryptoki.Attribute {
-		params, _ := publickey.ECParams(t.Curve) // the row has the curve
+	spec.template = func(t Template, d quirk.Differences) []cryptoki.Attribute {
+		write := publickey.ECParams
+		if d.Ed25519ByOID {
+			write = publickey.ECParamsOID
+		}
+		params, _ := write(t.Curve) // the row has the curve
 		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
 	}
 	spec.parse = func(o Object) (crypto.PublicKey, error) {

@@ -62,14 +62,15 @@ func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private [
 		cryptoki.Bytes(cryptoki.CKA_ID, t.ID),
 	}
 	if !spec.Alone() {
-		public = slices.Concat(name, []cryptoki.Attribute{cryptoki.Bool(cryptoki.CKA_PRIVATE, false)}, spec.template(t), t.Usage.publicAttributes(spec.usages, d))
+		public = append(slices.Clone(name), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
+		public = slices.Concat(public, spec.template(t, d), t.Usage.publicAttributes(spec.usages, d))
 	}
 	private = append(slices.Clone(name),
 		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
 		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
 	if spec.Alone() {
-		private = append(private, spec.template(t)...)
+		private = append(private, spec.template(t, d)...)
 	}
 	return public, append(private, t.Usage.privateAttributes(spec.usages)...)
 }

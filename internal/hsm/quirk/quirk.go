@@ -19,12 +19,14 @@ type Differences struct {
 	// Torn: calls that look at objects and calls that write them are kept apart, and what reads as torn all the same is
 	// looked at again.
 	Torn bool
-	// StaleView: one process of a machine at a time makes, moves and destroys objects.
-	StaleView bool
+	// OneWriter: one process of a machine at a time makes, moves and destroys objects.
+	OneWriter bool
 	// Blanks: a generation that failed is swept up behind.
 	Blanks bool
 	// Crowded: what is refused beside other generations is asked for once more with none beside it.
 	Crowded bool
+	// Ed25519ByOID: the curve of a new key is named by its OID, not by its printable name.
+	Ed25519ByOID bool
 }
 
 // Row is one thing that a make does differently.
@@ -47,6 +49,7 @@ const (
 	tpm2    = "tpm2-software.github.io"
 	ibm     = "IBM"
 	softHSM = "SoftHSM project"
+	mozilla = "Mozilla Foundation"
 )
 
 // Rows is the table.
@@ -85,7 +88,7 @@ var Rows = []Row{
 		Seen: "A process that has just written an object does not see what another process wrote at the same time, so that both find an ID free, make it, and see nobody's key but their own.",
 		Done: "Package softhsm: one process of a machine writes at a time.",
 		Test: "TestTwoProcessesMakeTheSameID",
-		set:  func(d *Differences) { d.StaleView = true },
+		set:  func(d *Differences) { d.OneWriter = true },
 	},
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
@@ -103,6 +106,35 @@ var Rows = []Row{
 	},
 
 	{
+		Make: "NSS", Versions: "3.87", Module: mozilla,
+		Seen: "Two sessions in C_DestroyObject at a time wait for each other for ever.",
+		Done: "There is one session.",
+		Test: "TestEveryMake",
+		set:  func(d *Differences) { d.OneSession = true },
+	},
+	{
+		Make: "NSS", Versions: "3.87", Module: mozilla,
+		Seen: "A new key silently replaces the old one of its kind that has the same CKA_ID: of two processes that both find " +
+			"an ID free, the second one's key takes the place of the first one's.",
+		Done: "One process of a machine writes at a time, and looks whether the ID is free when its turn has come.",
+		Test: "TestTwoProcessesMakeTheSameID",
+		set:  func(d *Differences) { d.OneWriter = true },
+	},
+	{
+		Make: "NSS", Versions: "3.110, 3.132", Module: mozilla,
+		Seen: "Ed25519 is known by the OID 1.3.101.112 alone, though a private half shows the printable name.",
+		Done: "The curve of a new key is named by its OID.",
+		Test: "TestEd25519ByOID",
+		set:  func(d *Differences) { d.Ed25519ByOID = true },
+	},
+
+	{
+		Make: "NSS", Versions: "3.110, 3.132",
+		Seen: "C_Sign by an Ed25519 key asks for a buffer of 144 bytes, and signs into one of 64 alone.",
+		Done: "The buffer has 64 bytes on every token: the length of such a signature.",
+		Test: "TestEd25519ByOID",
+	},
+	{
 		Make: "SoftHSM, tpm2-pkcs11", Versions: "2.6.1, 1.9",
 		Seen: "A login while the process is logged in answers CKR_USER_ALREADY_LOGGED_IN, whatever the PIN.",
 		Done: "A second PIN for a token that the process is logged in to is refused without asking the token.",
@@ -119,6 +151,19 @@ var Rows = []Row{
 		Seen: "Bounds of AES mechanisms are told in bytes, as the specification has it; others tell bits.",
 		Done: "Bounds that can be no bits are taken for bytes.",
 		Test: "TestTheBoundsOfAESKeysAreInBytes",
+	},
+	{
+		Make: "NSS", Versions: "3.87, 3.110, 3.132",
+		Seen: "A number attribute that is asked for with a buffer of more than 8 bytes answers CKR_BUFFER_TOO_SMALL.",
+		Done: "Package cryptoki gives numbers what they need and no more.",
+		Test: "TestEveryMake",
+	},
+	{
+		Make: "NSS", Versions: "3.87",
+		Seen: "C_Initialize wants a text, where CK_C_INITIALIZE_ARGS has pReserved. Without one it answers " +
+			"CKR_ARGUMENTS_BAD.",
+		Done: "The provider's library_parameters are handed to it.",
+		Test: "TestLibraryParameters",
 	},
 	{
 		Make: "NSS", Versions: "3.87",

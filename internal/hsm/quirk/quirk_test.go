@@ -28,7 +28,11 @@ func TestEachRowSaysWhatItKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := map[Differences]string{}
+	type difference struct {
+		Differences
+		module, token string
+	}
+	set := map[difference]string{}
 	for _, row := range Rows {
 		if row.Make == "" || row.Versions == "" || row.Seen == "" || row.Done == "" {
 			t.Errorf("a row says too little: %+v", row)
@@ -42,9 +46,9 @@ func TestEachRowSaysWhatItKnows(t *testing.T) {
 		if row.set == nil {
 			continue
 		}
-		var d Differences
-		row.set(&d)
-		if other, taken := set[d]; taken || d == (Differences{}) {
+		d := difference{module: row.Module, token: row.Token}
+		row.set(&d.Differences)
+		if other, taken := set[d]; taken || d.Differences == (Differences{}) {
 			t.Errorf("%s: %s: it makes no difference of its own (%s)", row.Make, row.Seen, other)
 		}
 		set[d] = row.Make
@@ -61,7 +65,14 @@ func TestOf(t *testing.T) {
 		{"no name is no make's", "", "", Differences{}},
 		{"openCryptoki, by its module", "IBM", "IBM", Differences{OneSession: true, ShownTwice: true}},
 		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true}},
-		{"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project", Differences{Torn: true, StaleView: true, Blanks: true, Crowded: true}},
+		{
+			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation",
+			Differences{OneSession: true, OneWriter: true, Ed25519ByOID: true},
+		},
+		{
+			"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project",
+			Differences{Torn: true, OneWriter: true, Blanks: true, Crowded: true},
+		},
 	} {
 		if got := Of(cryptoki.Info{Manufacturer: c.module}, cryptoki.TokenInfo{Manufacturer: c.token}); got != c.want {
 			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)

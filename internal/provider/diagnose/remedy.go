@@ -56,6 +56,13 @@ var remedies = []remedy{
 			"through the environment. This plan needs the token; a plan that does not need it works without them.")},
 	{is: noLibraryGiven, name: "No PKCS#11 Module", next: nextNoLibrary},
 	{is: is(hsm.ErrLibrary), name: "PKCS#11 Module Not Usable", next: nextLibrary},
+	{is: is(hsm.ErrParameters), name: "Library Parameters Differ", next: say("give library_parameters the same value " +
+		"wherever the provider's configuration names this module, or give them in HSM_LIBRARY_PARAMETERS alone. A process " +
+		"initialises a module only once.")},
+	{is: cause(hsm.CauseParameters), name: "Library Parameters Refused", next: say("give the provider's argument " +
+		"library_parameters, or the environment variable HSM_LIBRARY_PARAMETERS, the text that this module wants. If the " +
+		"text is given, correct it; if the module wants none, leave it out. The module's documentation says what belongs " +
+		"in it.")},
 	{is: is(hsm.ErrTokenNotInitialized), name: "Token Not Initialised", next: nextInitialise},
 	{is: is(hsm.ErrNoToken), name: "Token Not Found", next: nextNoToken},
 

@@ -32,8 +32,14 @@ func TestWhatAModuleAnswersHasARemedy(t *testing.T) {
 		"Token Full":                 {cryptoki.CKR_DEVICE_MEMORY},
 		"Too Many Sessions":          {cryptoki.CKR_SESSION_COUNT},
 		"Token Removed":              {cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_DEVICE_REMOVED},
+		"Library Parameters Differ":  {hsm.ErrParameters},
+		"Library Parameters Refused": {&cryptoki.Error{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}},
 		"Token Does Not Answer":      {&cryptoki.HangError{Function: "C_Sign", Err: errors.New("the time is over")}},
-		"":                           {cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_GENERAL_ERROR},
+		"": {
+			cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_GENERAL_ERROR,
+			&cryptoki.Error{Function: "C_Initialize", Code: cryptoki.CKR_GENERAL_ERROR},
+			&cryptoki.Error{Function: "C_Sign", Code: cryptoki.CKR_ARGUMENTS_BAD},
+		},
 	} {
 		for _, err := range errs {
 			if have := remedyFor(fmt.Errorf("within: %w", err)).name; have != name {

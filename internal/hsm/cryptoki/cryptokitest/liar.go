@@ -35,6 +35,7 @@ const (
 	Write   Kind = "write"   // the call is not made; so many bytes or elements are written as Number, which the length is
 	Small   Kind = "small"   // CKR_BUFFER_TOO_SMALL, and Number is the length wanted
 	Grow    Kind = "grow"    // Small, as long as the buffer is shorter than Number; then the call is made: no lie
+	Exact   Kind = "exact"   // Small, as long as the buffer is not of just Number bytes; then the call is made
 	Handle  Kind = "handle"  // the call is made, and Number stands for each handle that it gives
 	Garbage Kind = "garbage" // the call is made, and the structure that it gives filled with 0xFF
 	Missing Kind = "missing" // the list of functions lacks this one; to be told before the module is loaded
