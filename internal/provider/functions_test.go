@@ -156,7 +156,9 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		{"a kid is not empty", "pem_to_jwk", []tftypes.Value{text(public), text("")}, 1, "a kid must not be empty; give null for none"},
 		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "text 1: it is null"},
 		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "text 1: key 1: " + noPrivate},
-		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0, `text 1: the kid "a" is that of text 0 too, another key`},
+		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed,
+			"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0,
+			`text 1: the kid "a" is also the kid of text 0, which is another key`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result, err := call(t, test.function, test.arguments...)

@@ -138,12 +138,11 @@ func TestALoneHalfIsMarked(t *testing.T) {
 	entries, _ := NewInventory(s.objects).Entries()
 	marks := ""
 	for _, e := range entries {
-		switch {
-		case e.OtherHalfMissing == nil:
+		if e.OtherHalfMissing == nil {
 			marks += e.Label + " untold "
-		default:
-			marks += fmt.Sprintf("%s %t ", e.Label, *e.OtherHalfMissing)
+			continue
 		}
+		marks += fmt.Sprintf("%s %t ", e.Label, *e.OtherHalfMissing)
 	}
 	if marks != "lone true secret untold whole false whole false " {
 		t.Error(marks)
