@@ -57,7 +57,7 @@ func TestTheGateKeepsGroupsApart(t *testing.T) {
 }
 
 func TestWhatHangsInTheGateIsWrittenOff(t *testing.T) {
-	g := newGate(100 * time.Millisecond)
+	g := newGate(2 * time.Second) // so that a busy machine writes nobody else off
 	ctx, inside, end, ended := context.Background(), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	pass := func(ctx context.Context, function string, do func()) error {
 		return g.Pass(ctx, &cryptoki.Call{Function: function}, func() error { do(); return nil })
@@ -91,7 +91,7 @@ func TestWhatHangsInTheGateIsWrittenOff(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if took := time.Since(start); called.Load() != 5 || took > 2*time.Second {
+	if took := time.Since(start); called.Load() != 5 || took > 20*time.Second {
 		t.Errorf("%d of 5 calls were made, in %s", called.Load(), took)
 	}
 	close(end)
