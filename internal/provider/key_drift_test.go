@@ -54,7 +54,7 @@ var driftingResources = []drifting{
 
 func TestDriftIsSeenAndMadeGood(t *testing.T) {
 	t.Parallel()
-	hsmtest.Needs(t, hsmtest.OtherEyes)
+	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.KeptIn) // of keys that pkcs11-tool makes
 	for _, d := range driftingResources {
 		t.Run(d.resourceType, func(t *testing.T) {
 			t.Parallel()

@@ -102,55 +102,52 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestLibraryParameters: what goes wrong with them, on every make; and what they are for, on the one that wants them.
-func TestLibraryParameters(t *testing.T) {
+func TestLibraryParametersThatCannotBeUsed(t *testing.T) {
 	b := newBench(t)
-	wants := b.Parameters != ""
 	library, label, pin := line("library", b.Library), line("token_label", b.Label), line("pin", b.PIN)
 	const doing = "Unable to Read JSON Web Key Set: "
-	plan := func(pre func(), provider string, says ...remark) turn {
-		return turn{TestStep: resource.TestStep{PreConfig: pre, Config: provider + needsToken, PlanOnly: true}, says: says}
-	}
-	unset := func(faults ...hsmtest.Fault) func() {
-		return func() {
-			b.closeProviders()
-			b.faults.Clear()
-			for _, fault := range faults {
-				b.faults.Inject(fault)
-			}
-			t.Setenv("HSM_LIBRARY_PARAMETERS", "")
+	plan := func(pre func(), parameters string, says remark) turn {
+		provider := block("hsm", library, "library_parameters = "+parameters, label, pin)
+		output := "resource \"terraform_data\" \"p\" { input = timestamp() }\n"
+		return turn{
+			TestStep: resource.TestStep{PreConfig: pre, Config: provider + output + needsToken, PlanOnly: true},
+			says:     []remark{says},
 		}
 	}
-	with := func(parameters string) func() {
-		return func() { unset()(); t.Setenv("HSM_LIBRARY_PARAMETERS", parameters) }
+	open := func() {
+		b.closeProviders()
+		module, err := cryptoki.OpenWith(context.Background(), b.Library, b.Parameters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = module.Close() })
 	}
-	refusal := fails(doing+"Library Parameters Refused", "C_Initialize: CKR_ARGUMENTS_BAD (0x7)",
-		"library_parameters", "HSM_LIBRARY_PARAMETERS")
-	turns := []turn{
-		plan(unset(hsmtest.Fault{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}), b.provider(), refusal),
-		plan(unset(), block("hsm", library, "library_parameters = terraform_data.p.output", label, pin)+
-			"resource \"terraform_data\" \"p\" { input = timestamp() }\n",
-			fails(doing+"Provider Configuration Not Known Yet", "library_parameters")),
-		plan(unset(), block("hsm", library, line("library_parameters", ""), label, pin),
-			fails("Empty Provider Setting", "HSM_LIBRARY_PARAMETERS").pointing("library_parameters")),
-		plan(func() {
-			unset()()
-			module, err := cryptoki.OpenWith(context.Background(), b.Library, b.Parameters)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = module.Close() })
-		}, block("hsm", library, line("library_parameters", "another text"), label, pin),
-			fails(doing+"Library Parameters Differ", "library_parameters")),
+	b.test(
+		plan(nil, "terraform_data.p.output", fails(doing+"Provider Configuration Not Known Yet", "library_parameters")),
+		plan(nil, `""`, fails("Empty Provider Setting", "HSM_LIBRARY_PARAMETERS").pointing("library_parameters")),
+		plan(open, `"another text"`, fails(doing+"Library Parameters Differ", "library_parameters")),
+	)
+}
+
+// TestAModuleThatWantsParameters runs the provider in processes of its own: a module is initialised once in each.
+func TestAModuleThatWantsParameters(t *testing.T) {
+	b := newBench(t)
+	if b.Parameters == "" {
+		t.Skip("only NSS's module wants parameters: scripts/with-token nss")
 	}
-	if wants {
-		turns = append([]turn{
-			plan(unset(), block("hsm", library, label, pin), refusal),
-			plan(with(b.Parameters), block("hsm", library, label, pin)),
-			plan(with("nonsense"), b.provider()), // the block wins
-		}, turns...)
+	s := newShell(t, b, "variable \"parameters\" { default = null }\n"+
+		block("hsm", "library_parameters = var.parameters")+needsToken).with("HSM_PIN=" + b.PIN)
+	printed, _ := s.with("HSM_LIBRARY_PARAMETERS=").terraform(true, "plan")
+	for _, part := range []string{
+		"Unable to Read JSON Web Key Set: Library Parameters Refused", "C_Initialize: CKR_ARGUMENTS_BAD (0x7)", "library_parameters",
+	} {
+		if !wrapped(part).MatchString(printed) {
+			t.Errorf("%q is not in\n%s", part, printed)
+		}
 	}
-	b.test(turns...)
+	s.terraform(false, "plan") // by the environment
+	s.with("HSM_LIBRARY_PARAMETERS=configdir='sql:/no/such/folder'", "TF_VAR_parameters="+b.Parameters).terraform(false, "plan")
+	s.with("TF_VAR_parameters=configdir='sql:/no/such/folder'").terraform(true, "plan") // the block wins
 }
 
 func libm(t *testing.T) string {

@@ -163,7 +163,7 @@ var Rows = []Row{
 		Seen: "C_Initialize wants a text, where CK_C_INITIALIZE_ARGS has pReserved. Without one it answers " +
 			"CKR_ARGUMENTS_BAD.",
 		Done: "The provider's library_parameters are handed to it.",
-		Test: "TestLibraryParameters",
+		Test: "TestAModuleThatWantsParameters",
 	},
 	{
 		Make: "NSS", Versions: "3.87",
