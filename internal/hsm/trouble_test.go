@@ -414,7 +414,7 @@ func TestOthersGoOnBesideAHangingCall(t *testing.T) {
 	ctx := t.Context()
 	go func() { _, _ = token.Key(ctx, object.Ref{ID: []byte("b")}) }()
 	<-entered
-	soon, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	soon, stop := context.WithTimeout(context.Background(), 8*time.Second)
 	defer stop()
 	if _, err := token.Key(soon, object.Ref{ID: pair.ID}); err != nil {
 		t.Errorf("another read: %v", err)

@@ -44,6 +44,7 @@ type bench struct {
 	made   []provider.Provider
 	heard  []remark
 	latest time.Time // when the last of it was heard, in this or an earlier step
+	asked  time.Time // when the request came that this was the answer to; of reads and applies alone
 }
 
 func newBench(t *testing.T) *bench {
@@ -273,6 +274,16 @@ func (l listener) hear(diagnostics []*tfprotov6.Diagnostic) {
 	}
 }
 
+// answered hears the answer to a request, which tests may ask the time of.
+func (l listener) answered(asked time.Time, diagnostics []*tfprotov6.Diagnostic) {
+	l.hear(diagnostics)
+	if len(diagnostics) > 0 {
+		l.bench.mu.Lock()
+		defer l.bench.mu.Unlock()
+		l.bench.asked = asked
+	}
+}
+
 // where writes a path as configurations do: labels[0], algorithms["RSA"].
 func where(path *tftypes.AttributePath) string {
 	var b strings.Builder
@@ -316,8 +327,9 @@ func (l listener) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6
 }
 
 func (l listener) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
+	asked := time.Now()
 	resp, err := l.ProviderServer.ReadResource(ctx, req)
-	l.hear(resp.Diagnostics)
+	l.answered(asked, resp.Diagnostics)
 	return resp, err
 }
 
@@ -328,8 +340,9 @@ func (l listener) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanRes
 }
 
 func (l listener) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
+	asked := time.Now()
 	resp, err := l.ProviderServer.ApplyResourceChange(ctx, req)
-	l.hear(resp.Diagnostics)
+	l.answered(asked, resp.Diagnostics)
 	return resp, err
 }
 

@@ -87,15 +87,21 @@ func version(v C.CK_VERSION) Version { return Version{Major: byte(v.major), Mino
 // MechanismInfo is CK_MECHANISM_INFO.
 type MechanismInfo struct{ MinKeySize, MaxKeySize, Flags uint }
 
-// GetMechanismInfo calls C_GetMechanismInfo.
+// GetMechanismInfo calls C_GetMechanismInfo. The structure is zero before: SoftHSM only adds to the flags. So one that
+// the module did not write is a mechanism without bounds, which nothing is refused for, and without flags.
 func (l *Library) GetMechanismInfo(slot, mechanism uint) (MechanismInfo, error) {
-	return describe(C.sizeof_CK_MECHANISM_INFO,
-		func(p unsafe.Pointer) C.CK_RV { return C.ck_GetMechanismInfo(l.list, ulong(slot), ulong(mechanism), p) },
-		func(i *C.CK_MECHANISM_INFO) MechanismInfo {
-			return MechanismInfo{
-				MinKeySize: number(i.ulMinKeySize), MaxKeySize: number(i.ulMaxKeySize), Flags: number(i.flags),
-			}
-		})
+	f := newFrame()
+	defer f.done()
+	structure := f.take(C.sizeof_CK_MECHANISM_INFO)
+	clear(structure)
+	p := pointer(structure)
+	if err := result(C.ck_GetMechanismInfo(l.list, ulong(slot), ulong(mechanism), p)); err != nil {
+		return MechanismInfo{}, err
+	}
+	i := (*C.CK_MECHANISM_INFO)(p)
+	return MechanismInfo{
+		MinKeySize: number(i.ulMinKeySize), MaxKeySize: number(i.ulMaxKeySize), Flags: number(i.flags),
+	}, nil
 }
 
 // GetSessionInfo calls C_GetSessionInfo, and gives the state.
