@@ -1,6 +1,8 @@
 package hsm_test
 
 import (
+	"flag"
+	"log"
 	"os"
 	"testing"
 
@@ -12,5 +14,8 @@ func TestMain(m *testing.M) {
 		os.Exit(obey(order))
 	}
 	hsmtest.Tokens = 24
+	if err := flag.Set("test.parallel", "6"); err != nil { // they wait for the module more than they compute
+		log.Fatal(err)
+	}
 	os.Exit(hsmtest.Main(m))
 }

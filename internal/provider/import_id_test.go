@@ -32,14 +32,14 @@ func TestParseImportID(t *testing.T) {
 		{name: "a label alone", text: "web/", err: "at least one byte"},
 		{name: "no hex", text: "web", err: `"web" is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI`},
 		{name: "half a byte", text: "6b3", err: "odd number"},
-		{name: "spaces around", text: " 6b31", err: "no hex digit"},
+		{name: "spaces around", text: " 6b31", err: "is not a hex digit"},
 		{name: "a key ID of 256 bytes", text: long + "ab", err: "at most 255"},
-		{name: "a label with a colon and no hex", text: "a:b/zz", err: "no hex digit"},
+		{name: "a label with a colon and no hex", text: "a:b/zz", err: "is not a hex digit"},
 		{name: "a label with a colon", text: "a:b/6b31", id: []byte("k1"), label: label("a:b")},
 		{name: "a URI with a PIN", text: "pkcs11:id=%01?pin-value=48151623", err: "a PIN in it is refused"},
 		{name: "a URI with a PIN's file in its path", text: "pkcs11:id=%01;PIN-source=48151623", err: "a PIN in it is refused"},
-		{name: "a URI of a module", text: "pkcs11:id=%01?module-path=/x.so", err: `no part after "?"`},
-		{name: "a URI that is badly encoded", text: "pkcs11:id=%0", err: "not well encoded"},
+		{name: "a URI of a module", text: "pkcs11:id=%01?module-path=/x.so", err: `leave out the part after "?"`},
+		{name: "a URI that is badly encoded", text: "pkcs11:id=%0", err: "is badly encoded"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
