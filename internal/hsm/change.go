@@ -88,17 +88,18 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	return changed, nil
 }
 
-// keyUnder finds the key that ref means. Its halves may have any of the IDs.
-func (t *Token) keyUnder(ctx context.Context, ref object.Ref, ids [][]byte) (object.Key, error) {
+// keyUnder finds the key that ref means, whose halves may have any of the IDs, among the objects of these.
+func (t *Token) keyUnder(ctx context.Context, ref object.Ref, ids [][]byte) (object.Key, []object.Object, error) {
 	var objects []object.Object
 	for _, id := range ids {
 		found, err := t.find(ctx, id)
 		if err != nil {
-			return object.Key{}, err
+			return object.Key{}, nil, err
 		}
 		objects = append(objects, found...)
 	}
-	return object.Choose(objects, ref, t.fingerprinter(ctx))
+	key, err := object.Choose(objects, ref, t.fingerprinter(ctx))
+	return key, objects, err
 }
 
 // mutation is the change of one key.
@@ -116,12 +117,15 @@ func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.K
 	var cause error
 	for range 2 {
 		cause = m.set(ctx, key, want)
-		now, holds, err := m.look(settle, cause)
+		now, beside, holds, err := m.look(settle, cause)
 		if err != nil {
 			return object.Key{}, holds, err
 		}
 		if key = now; want.HeldBy(key) {
-			return key, HoldsKey, nil
+			if cause = m.raced(key, beside); cause == nil {
+				return key, HoldsKey, nil
+			}
+			break
 		}
 		if cause == nil {
 			cause = &VerifyError{Problems: []string{
@@ -144,7 +148,7 @@ func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wante
 			return HoldsAsBefore, nil
 		}
 		failure := m.set(ctx, key, old)
-		now, holds, err := m.look(ctx, failure)
+		now, _, holds, err := m.look(ctx, failure)
 		if err != nil {
 			return holds, err
 		}
@@ -156,21 +160,37 @@ func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wante
 	return HoldsMixed, nil
 }
 
-// look reads the key again, after an attempt that ended with the given failure.
-func (m mutation) look(ctx context.Context, failure error) (object.Key, Holding, error) {
-	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
-		return object.Key{}, HoldsKeyAtLeast, failure // it may still take effect
+// raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free when it was looked at.
+func (m mutation) raced(key object.Key, beside []object.Object) error {
+	if len(m.ids) < 2 {
+		return nil
 	}
-	key, err := m.token.keyUnder(ctx, m.ref, m.ids)
+	rivals := slices.DeleteFunc(slices.Clone(beside), func(o object.Object) bool {
+		return !bytes.Equal(o.ID, key.ID) || object.IsOneOf(key.Objects(), o, beside)
+	})
+	if len(rivals) == 0 {
+		return nil
+	}
+	e := object.Exists(key.ID, rivals)
+	e.Raced = true
+	return e
+}
+
+// look reads the key again, after an attempt that ended with the given failure, and gives the objects beside it too.
+func (m mutation) look(ctx context.Context, failure error) (object.Key, []object.Object, Holding, error) {
+	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
+		return object.Key{}, nil, HoldsKeyAtLeast, failure // it may still take effect
+	}
+	key, beside, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if ambiguous := (*object.AmbiguousError)(nil); errors.As(err, &ambiguous) {
 		// A secret key that may no longer encrypt may show nothing of itself. It is the one with the handle that was
 		// written to.
 		key, err = m.written(ctx, ambiguous)
 	}
 	if err != nil {
-		return object.Key{}, HoldsKeyAtLeast, errors.Join(failure, err)
+		return object.Key{}, nil, HoldsKeyAtLeast, errors.Join(failure, err)
 	}
-	return key, HoldsKey, nil
+	return key, beside, HoldsKey, nil
 }
 
 // written finds a secret key by its handle, where several keys have the ID.

@@ -96,44 +96,35 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 func (t *Token) KeyByFingerprint(
 	ctx context.Context, ref object.Ref, skip func(id []byte) bool,
 ) (key object.Key, found bool, err error) {
-	inventory, err := t.snapshot.all(ctx)
+	var keys []object.Key
+	for range 2 {
+		var inventory *object.Inventory
+		if inventory, err = t.snapshot.all(ctx); err != nil {
+			return object.Key{}, false, err
+		}
+		keys, err = inventory.Fingerprinted(ref.Type, ref.Fingerprint, func(keys []object.Key) ([]object.Key, error) {
+			for i := range keys {
+				var err error
+				if keys[i], err = t.Fingerprinted(ctx, keys[i]); err != nil {
+					return nil, err
+				}
+			}
+			return keys, nil
+		})
+		if !cryptoki.InvalidHandle(err) {
+			break
+		}
+		t.snapshot.drop() // its handles may be older than a new login
+	}
 	if err != nil {
 		return object.Key{}, false, err
 	}
-	if _, err := inventory.Sound(); err != nil {
-		return object.Key{}, false, err
-	}
-	if ref.Type == object.Secret {
-		err = t.learn(ctx, inventory)
-		if cryptoki.InvalidHandle(err) { // the snapshot's handles may be older than a new login
-			t.snapshot.drop()
-			if inventory, err = t.snapshot.all(ctx); err == nil {
-				err = t.learn(ctx, inventory)
-			}
-		}
-		if err != nil {
-			return object.Key{}, false, err
-		}
-	}
-	for _, key := range inventory.Fingerprinted(ref.Type, ref.Fingerprint) {
+	for _, key := range keys {
 		if key.Is(ref) && !skip(key.ID) {
 			return key, true, nil
 		}
 	}
 	return object.Key{}, false, nil
-}
-
-// learn computes the check values of the secret keys that do not show them.
-func (t *Token) learn(ctx context.Context, inventory *object.Inventory) error {
-	keys := inventory.Unfingerprinted()
-	var err error
-	for i := range keys {
-		if keys[i], err = t.Fingerprinted(ctx, keys[i]); err != nil {
-			return err
-		}
-	}
-	inventory.Learn(keys)
-	return nil
 }
 
 // PublicKey finds the one public key that want names. It also finds a public key without a private half, which

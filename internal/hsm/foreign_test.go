@@ -327,3 +327,37 @@ func TestAWriteWhileTheSnapshotIsTaken(t *testing.T) {
 		})
 	}
 }
+
+// TestAnIDThatOthersTakeBesideAChangeIsGivenBack has another tool make a pair with the new ID while a key gets it.
+func TestAnIDThatOthersTakeBesideAChangeIsGivenBack(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.SameID)
+	for _, name := range []string{"RSA", "AES"} {
+		kind := kindNamed(name)
+		t.Run(name, func(t *testing.T) {
+			kind.needs(t)
+			k, faults := hsmtest.New(t), &hsmtest.Faults{}
+			token := openWith(t, k, k.PIN, faults)
+			key := generate(t, token, kind.template("old", "ours"))
+			faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: kind.objects(), Do: func(
+				_ context.Context, _ *cryptoki.Call, next func() error,
+			) error {
+				err := next()
+				k.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--id", "6e6577", "--label", "theirs", "--usage-sign")
+				return err
+			}})
+			ref := object.Ref{Type: kind.tmpl.Type, ID: key.ID, Fingerprint: key.Fingerprint()}
+			_, err := token.Change(context.Background(), ref, object.Change{ID: []byte("new")})
+			failed, ok := errors.AsType[*hsm.OperationError](err)
+			if !ok || !errors.Is(err, object.ErrExists) || failed.Holds != hsm.HoldsAsBefore || faults.Injected() != 1 {
+				t.Errorf("got %v", err)
+			}
+			if found, err := open(t, k).Key(context.Background(), ref); err != nil || describe(found) != describe(key) {
+				t.Errorf("ours: %v, %v", found, err)
+			}
+			theirs, err := open(t, k).Key(context.Background(), object.Ref{Type: object.RSA, ID: []byte("new")})
+			if err != nil || theirs.Label != "theirs" {
+				t.Errorf("theirs: %v, %v", theirs, err)
+			}
+		})
+	}
+}

@@ -99,8 +99,15 @@ func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
 		return object.Key{}, HoldsUntouched, err
 	}
 	defer leave()
-	if g.chosen { // nobody else makes the same random UUID
+	switch {
+	case g.chosen:
 		if err := g.free(ctx, g.template.ID); err != nil {
+			return object.Key{}, HoldsUntouched, err
+		}
+	case g.differences.OneWriter:
+		// Nobody else makes the same random UUID. But SoftHSM has to look at what other processes wrote before it
+		// writes, or it never sees that, and any search makes it look.
+		if _, err := g.reader.Search(ctx, g.template.ID, false); err != nil {
 			return object.Key{}, HoldsUntouched, err
 		}
 	}
@@ -278,12 +285,18 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 	result, refusal, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
 		return prove(ctx, s, key)
 	})
+	if err == nil && result == object.Undecided && refusal != nil {
+		err = refusal // which another session may not give
+	}
 	if err = judge(key, result, refusal, err); err != nil {
 		return err
 	}
 	if computes(key) {
-		value, failure := aesCheckValue(ctx, s, key.Private.Handle)
-		if key, err = checked(key, value, failure); err != nil {
+		value, err := aesCheckValue(ctx, s, key.Private.Handle)
+		if err != nil {
+			return err
+		}
+		if key, err = checked(key, value, nil); err != nil {
 			return err
 		}
 	}

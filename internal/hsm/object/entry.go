@@ -30,11 +30,13 @@ type Entry struct {
 // Entries lists every key object, by label, ID, class and type. unclassified is the number of unclassified objects.
 func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 	groups := v.groups()
+	anything := false // an unclassified object may be the other half of any half
 	for _, g := range groups {
 		for _, o := range g.objects {
 			if !o.IsKey() {
 				unclassified++
 			}
+			anything = anything || o.Unclassified
 		}
 	}
 	for _, g := range groups {
@@ -44,8 +46,7 @@ func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 				continue
 			}
 			entry := entryOf(o)
-			// An unclassified object may be the other half of any half.
-			if lacks, told := missing[o.Handle]; told && unclassified == 0 {
+			if lacks, told := missing[o.Handle]; told && !anything {
 				entry.OtherHalfMissing = &lacks
 			}
 			entries = append(entries, entry)

@@ -19,6 +19,7 @@ type Inventory struct {
 	byID         map[string]*group
 	certificates []Object
 	index        *index // nil until it is asked for, and after each update
+	updates      int    // how many there were
 }
 
 // group is the objects of one ID. It never changes; an update makes a new one.
@@ -32,11 +33,13 @@ type group struct {
 
 // index finds keys by what they show. Each map is made when it is first needed.
 type index struct {
-	keys          []Key   // the whole keys, in SortKeys' order
-	broken        []error // of the IDs that are left out
+	keys   []Key   // the whole keys, in SortKeys' order
+	broken []error // of the IDs that are left out
+
+	mu            sync.Mutex
 	byLabel       map[string][]*Key
 	byFingerprint map[fingerprint][]*Key
-	learned       bool // Learn was called
+	computed      bool // the fingerprints that keys do not show are in it too
 }
 
 // fingerprint finds a key of a type under any ID.
@@ -81,11 +84,9 @@ func (v *Inventory) Clone() *Inventory {
 func (v *Inventory) Update(old, now []Object) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, o := range old {
-		if !o.ShowsItself() && !slices.ContainsFunc(v.of(o.ID), func(have Object) bool { return have.Handle == o.Handle }) {
-			return false
-		}
-	}
+	all := !slices.ContainsFunc(old, func(o Object) bool {
+		return !o.ShowsItself() && !slices.ContainsFunc(v.of(o.ID), func(have Object) bool { return have.Handle == o.Handle })
+	})
 	for _, o := range slices.Concat(old, now) {
 		kept := slices.DeleteFunc(slices.Clone(v.of(o.ID)), func(have Object) bool {
 			return have.Handle == o.Handle || o.ShowsItself() && SameKey(have, o)
@@ -96,7 +97,8 @@ func (v *Inventory) Update(old, now []Object) bool {
 		v.byID[string(o.ID)] = &group{objects: append(slices.Clone(v.of(o.ID)), o)}
 	}
 	v.index = nil
-	return true
+	v.updates++
+	return all
 }
 
 func (v *Inventory) of(id []byte) []Object {
@@ -125,6 +127,10 @@ func (v *Inventory) All() (all []Object) {
 func (v *Inventory) groups() []*group {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.groupsLocked()
+}
+
+func (v *Inventory) groupsLocked() []*group {
 	groups := make([]*group, 0, len(v.byID))
 	for _, id := range slices.Sorted(maps.Keys(v.byID)) {
 		groups = append(groups, v.byID[id])
@@ -195,8 +201,8 @@ func (v *Inventory) Sound() ([]Key, error) {
 // Labelled gives those of Keys that have the label.
 func (v *Inventory) Labelled(label string) []Key {
 	x := v.indexed()
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.byLabel == nil {
 		x.byLabel = map[string][]*Key{}
 		for i := range x.keys {
@@ -225,40 +231,43 @@ func (v *Inventory) WithID(id []byte) []Key {
 	if err != nil || len(m.maybe) > 0 {
 		return nil
 	}
-	return slices.Clone(m.keys)
+	keys := slices.Clone(m.keys)
+	SortKeys(keys)
+	return keys
 }
 
-// Fingerprinted gives those of Keys that have the type and the fingerprint, under any ID.
-func (v *Inventory) Fingerprinted(keyType KeyType, value string) []Key {
-	x := v.indexed()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return values(x.fingerprints()[fingerprint{keyType, value}])
-}
-
-// Unfingerprinted gives the secret keys that have no fingerprint, neither shown nor learned.
-func (v *Inventory) Unfingerprinted() []Key {
-	x := v.indexed()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if x.learned {
-		return nil
+// Fingerprinted gives those of Keys that have the type and the fingerprint, under any ID. compute gives secret keys that
+// show no fingerprint with theirs; it is asked once for all of them. Errors: as of Sound, since what makes no sense may be
+// the key, or that of compute.
+func (v *Inventory) Fingerprinted(keyType KeyType, value string, compute func([]Key) ([]Key, error)) ([]Key, error) {
+	x := v.indexed() // one for all that follows, whatever is written in the meantime
+	if len(x.broken) > 0 {
+		return nil, x.broken[0]
 	}
-	return slices.DeleteFunc(slices.Clone(x.keys), func(k Key) bool { return k.fingerprint != "" || k.Public != nil })
-}
-
-// Learn takes the Unfingerprinted keys with the fingerprints that were computed for them, so that Fingerprinted finds
-// them.
-func (v *Inventory) Learn(keys []Key) {
-	x := v.indexed()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	x.learned = true
+	x.mu.Lock()
+	missing := keyType == Secret && !x.computed
+	x.mu.Unlock()
+	var computed []Key
+	if missing {
+		var err error
+		computed, err = compute(slices.DeleteFunc(slices.Clone(x.keys), func(k Key) bool {
+			return k.fingerprint != "" || k.Public != nil
+		}))
+		if err != nil {
+			return nil, err
+		}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	all := x.fingerprints()
-	for i := range keys {
-		who := fingerprint{keys[i].Type, keys[i].fingerprint}
-		all[who] = append(all[who], &keys[i])
+	if missing && !x.computed {
+		for i := range computed {
+			who := fingerprint{computed[i].Type, computed[i].fingerprint}
+			all[who] = append(all[who], &computed[i])
+		}
+		x.computed = true
 	}
+	return values(all[fingerprint{keyType, value}]), nil
 }
 
 func (x *index) fingerprints() map[fingerprint][]*Key {
@@ -274,13 +283,16 @@ func (x *index) fingerprints() map[fingerprint][]*Key {
 
 func (v *Inventory) indexed() *index {
 	v.mu.Lock()
-	x := v.index
+	x, updates, groups := v.index, v.updates, []*group(nil)
+	if x == nil {
+		groups = v.groupsLocked()
+	}
 	v.mu.Unlock()
 	if x != nil {
 		return x
 	}
 	x = &index{}
-	for _, g := range v.groups() { // matched outside of the lock: it takes as long as there are keys
+	for _, g := range groups { // matched outside of the lock: it takes as long as there are keys
 		m, err := g.match()
 		switch {
 		case err != nil:
@@ -294,7 +306,9 @@ func (v *Inventory) indexed() *index {
 	SortKeys(x.keys)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.index = x
+	if v.updates == updates { // else it is of before a write
+		v.index = x
+	}
 	return x
 }
 

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
@@ -104,18 +107,31 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 			t.Errorf("by the ID %s: %v", id, got)
 		}
 	}
+	computed := 0
+	compute := func(keys []Key) ([]Key, error) {
+		computed++
+		if got := namesOf(keys); !slices.Equal(got, []string{"s/4"}) {
+			t.Errorf("without a fingerprint: %v", got)
+		}
+		return []Key{keys[0].WithFingerprint("abcdef")}, nil
+	}
+	if _, err := v.Fingerprinted(EC, keys[0].Fingerprint(), compute); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("by a fingerprint, beside what makes no sense: %v", err)
+	}
+	v.Update(v.Objects([]byte("6")), nil)
+	for _, o := range v.Objects([]byte("6")) {
+		t.Errorf("%s is still there", o.Name())
+	}
 	for _, key := range keys {
-		if got := v.Fingerprinted(key.Type, key.Fingerprint()); key.Fingerprint() != "" && (len(got) != 1 || string(got[0].ID) != string(key.ID)) {
-			t.Errorf("by the fingerprint of %s: %v", key.Label, namesOf(got))
+		got, err := v.Fingerprinted(key.Type, key.Fingerprint(), compute)
+		if key.Fingerprint() != "" && (err != nil || len(got) != 1 || string(got[0].ID) != string(key.ID)) {
+			t.Errorf("by the fingerprint of %s: %v, %v", key.Label, namesOf(got), err)
 		}
 	}
-	unfingerprinted := v.Unfingerprinted()
-	if got := namesOf(unfingerprinted); !slices.Equal(got, []string{"s/4"}) {
-		t.Fatalf("without a fingerprint: %v", got)
-	}
-	v.Learn([]Key{unfingerprinted[0].WithFingerprint("abcdef")})
-	if got := v.Fingerprinted(Secret, "abcdef"); len(got) != 1 || len(v.Unfingerprinted()) != 0 {
-		t.Errorf("by a fingerprint that was learned: %v", namesOf(got))
+	for range 2 {
+		if got, err := v.Fingerprinted(Secret, "abcdef", compute); err != nil || len(got) != 1 || computed != 1 {
+			t.Errorf("by a fingerprint that was computed %d times: %v, %v", computed, namesOf(got), err)
+		}
 	}
 	if got := v.Certificates([]byte("1")); len(got) != 1 || got[0].Label != "c" || len(v.Certificates([]byte("2"))) != 0 {
 		t.Errorf("certificates: %v", got)
@@ -124,10 +140,10 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 		t.Errorf("unsupported: %v", got)
 	}
 	entries, unclassified := v.Entries()
-	if len(entries) != 13 || unclassified != 1 || slices.ContainsFunc(entries, func(e Entry) bool { return e.OtherHalfMissing != nil }) {
+	if len(entries) != 9 || unclassified != 1 || slices.ContainsFunc(entries, func(e Entry) bool { return e.OtherHalfMissing != nil }) {
 		t.Errorf("%d entries, %d unclassified", len(entries), unclassified) // which may be anything's other half
 	}
-	if n := len(v.All()); n != 14 || len(v.Objects([]byte("1"))) != 2 {
+	if n := len(v.All()); n != 10 || len(v.Objects([]byte("1"))) != 2 {
 		t.Errorf("%d objects", n)
 	}
 }
@@ -219,4 +235,32 @@ func BenchmarkChoose(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestWhatIsWrittenBesideALookIsSeen updates an inventory while others look into it.
+func TestWhatIsWrittenBesideALookIsSeen(t *testing.T) {
+	s := &shelf{t: t}
+	for i := range 200 {
+		s.secret(fmt.Sprintf("old %d", i), "l", []byte{1, 2, byte(i)})
+	}
+	v := NewInventory(s.objects)
+	ctx, stop := context.WithCancel(context.Background())
+	var lookers sync.WaitGroup
+	for range 2 {
+		lookers.Go(func() {
+			for ctx.Err() == nil {
+				v.Keys()
+			}
+		})
+	}
+	for i := range 200 {
+		id := fmt.Sprintf("new %d", i)
+		v.Update(nil, s.secret(id, id, []byte{3, 4, byte(i)}).objects[200+i:])
+		time.Sleep(100 * time.Microsecond) // whoever looks has begun before, and ends by now
+		if found := v.Labelled(id); len(found) != 1 {
+			t.Fatalf("%s is there %d times", id, len(found))
+		}
+	}
+	stop()
+	lookers.Wait()
 }
