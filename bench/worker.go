@@ -145,7 +145,9 @@ func create(pairs, parallel int) error {
 	group.SetLimit(parallel)
 	for i := range pairs {
 		group.Go(func() error {
-			_, err := token.Generate(ctx, object.Template{Type: object.RSA, Label: newID(i), ModulusBits: 4096, PublicExponent: 65537, Usage: object.Sign})
+			_, err := token.Generate(ctx, object.Template{
+				Type: object.RSA, Label: newID(i), ModulusBits: 4096, PublicExponent: 65537, Usage: object.Sign,
+			})
 			return err
 		})
 	}

@@ -160,7 +160,7 @@ func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wante
 	return HoldsMixed, nil
 }
 
-// raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free when it was looked at.
+// raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free before.
 func (m mutation) raced(key object.Key, beside []object.Object) error {
 	if len(m.ids) < 2 {
 		return nil
@@ -200,7 +200,9 @@ func (m mutation) written(ctx context.Context, ambiguous error) (key object.Key,
 		return object.Key{}, ambiguous
 	}
 	err = m.token.reader.Read(ctx, func(s *cryptoki.Session) error {
-		now, err := m.token.reader.Confirm(ctx, s, before.Handle, func(now object.Object) bool { return object.SameKey(*before, now) && m.has(now.ID) })
+		now, err := m.token.reader.Confirm(ctx, s, before.Handle, func(now object.Object) bool {
+			return object.SameKey(*before, now) && m.has(now.ID)
+		})
 		if err != nil {
 			return errors.Join(ambiguous, err)
 		}

@@ -453,7 +453,8 @@ func (g generation) accept(ctx context.Context, made []object.Object) (object.Ke
 	// The handles died with the sessions that were lost, so the key is searched for again.
 	found, findErr := g.find(ctx, g.template.ID)
 	again, problems := g.template.Read(g.spec, found)
-	if findErr != nil || len(problems) > 0 || len(found) != len(made) || !slices.EqualFunc(key.Objects(), again.Objects(), object.SameObject) {
+	same := len(found) == len(made) && slices.EqualFunc(key.Objects(), again.Objects(), object.SameObject)
+	if findErr != nil || len(problems) > 0 || !same {
 		return object.Key{}, errors.Join(err, findErr)
 	}
 	return g.prove(ctx, again)
@@ -466,79 +467,4 @@ func (g generation) prove(ctx context.Context, key object.Key) (object.Key, erro
 		return object.Key{}, err
 	}
 	return g.Fingerprinted(ctx, key)
-}
-
-// Two processes that make the same ID at the same time both find it free: a token has no way to reserve an ID. But
-// each looks again once its own key is there, so that at least the later one sees the other's key. Who sees a key with
-// a greater fingerprint than its own gives way at once. Who sees a key with a smaller one waits until that is gone. If
-// it stays, the other has looked before and has kept its key, so this one gives way.
-//
-// So two never both keep theirs. Both lose only if one of them stood still for raceTime, or if the keys show no
-// fingerprint: then everyone gives way.
-const (
-	raceTime = 3 * time.Second
-	racePoll = 50 * time.Millisecond
-)
-
-func (g generation) contend(ctx context.Context, made []object.Object) error {
-	id := g.template.ID
-	mine := "" // without a fingerprint, everyone gives way
-	for _, o := range made {
-		if o.Class == g.spec.Classes[len(g.spec.Classes)-1] {
-			mine = g.spec.Fingerprint(o)
-		}
-	}
-	for end := time.Now().Add(raceTime); ; {
-		objects, err := g.find(ctx, id)
-		if err != nil {
-			return err
-		}
-		var rivals []object.Object
-		giveWay := false
-		for _, o := range objects {
-			if object.IsOneOf(made, o, objects) {
-				continue
-			}
-			if o.Err != nil && slices.ContainsFunc(made, func(m object.Object) bool { return m.Handle == o.Handle }) {
-				return o.Err
-			}
-			rivals = append(rivals, o)
-			giveWay = giveWay || o.CKK != g.spec.CKK || !slices.Contains(g.spec.Classes, o.Class) || g.yields(mine, o)
-		}
-		if len(rivals) == 0 {
-			return nil
-		}
-		raced := object.Exists(id, rivals)
-		raced.Raced = true
-		if giveWay || time.Now().After(end) {
-			return raced
-		}
-		select {
-		case <-time.After(racePoll):
-		case <-ctx.Done():
-			return raced
-		}
-	}
-}
-
-// yields says that a key with the fingerprint mine gives way to a rival of the same type.
-func (g generation) yields(mine string, rival object.Object) bool {
-	theirs := g.spec.Fingerprint(rival)
-	if g.spec.Alone() {
-		return mine == "" || theirs == "" || theirs > mine
-	}
-	return rival.Class == cryptoki.CKO_PUBLIC_KEY && theirs > mine
-}
-
-// write waits until an operation may make, move or destroy objects. If another process has written meanwhile, it drops
-// the snapshot.
-func (t *Token) write(ctx context.Context) (leave func(), err error) {
-	leave, othersWrote, err := t.processLock.Enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if othersWrote {
-		t.snapshot.drop()
-	}
-	return leave, nil
 }

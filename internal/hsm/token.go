@@ -183,6 +183,19 @@ func tokenInfo(ctx context.Context, m *cryptoki.Module, slot uint) (cryptoki.Tok
 	return twice(ctx, func() (cryptoki.TokenInfo, error) { return m.GetTokenInfo(ctx, slot) })
 }
 
+// write waits until an operation may make, move or destroy objects. If another process has written meanwhile, it drops
+// the snapshot.
+func (t *Token) write(ctx context.Context) (leave func(), err error) {
+	leave, othersWrote, err := t.processLock.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if othersWrote {
+		t.snapshot.drop()
+	}
+	return leave, nil
+}
+
 // Close closes the token's sessions and gives the module back. All operations must have ended.
 func (t *Token) Close() error {
 	t.pool.Close()
