@@ -23,31 +23,40 @@ var Attributes = append([]cryptoki.AttributeType{
 // Set is a set of Attributes.
 type Set [2]uint64
 
-// places are the attributes' places in a Set. The array's length is checked by TestEveryAttributeHasAPlace.
-var places = func() map[cryptoki.AttributeType]int {
-	m := map[cryptoki.AttributeType]int{}
+// places are the attributes' places in a Set, counted from 1, by the attributes' numbers: they are asked for many times an
+// object. TestEveryAttributeHasAPlace holds the arrays' lengths against the attributes.
+var places = func() (p [1 << 9]uint8) {
 	for i, t := range Attributes {
-		m[t] = i
+		if int(t) < len(p) {
+			p[t] = uint8(i + 1)
+		}
 	}
-	return m
+	return p
 }()
 
-func (s *Set) add(t cryptoki.AttributeType) {
-	if i, ok := places[t]; ok {
-		s[i/64] |= 1 << (i % 64)
+// place gives the word and the bit of an attribute; no bit for one that has no place.
+func place(t cryptoki.AttributeType) (word int, bit uint64) {
+	if uint(t) >= uint(len(places)) || places[t] == 0 {
+		return 0, 0
 	}
+	i := int(places[t]) - 1
+	return i / 64, 1 << (i % 64)
+}
+
+func (s *Set) add(t cryptoki.AttributeType) {
+	word, bit := place(t)
+	s[word] |= bit
 }
 
 func (s *Set) remove(t cryptoki.AttributeType) {
-	if i, ok := places[t]; ok {
-		s[i/64] &^= 1 << (i % 64)
-	}
+	word, bit := place(t)
+	s[word] &^= bit
 }
 
 // Has says that the attribute is in the set.
 func (s Set) Has(t cryptoki.AttributeType) bool {
-	i, ok := places[t]
-	return ok && s[i/64]&(1<<(i%64)) != 0
+	word, bit := place(t)
+	return s[word]&bit != 0
 }
 
 // Without is what is in s and not in other.

@@ -76,6 +76,14 @@ var Rows = []Row{
 		set:  func(d *Differences) { d.ShownTwice = true },
 	},
 	{
+		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
+		Seen: "Secret keys show no check value. So of two processes that make keys with the same ID, none can tell which of " +
+			"them is to keep its key, and both give way.",
+		Done: "One process of a machine writes at a time.",
+		Test: "TestTwoProcessesMakeTheSameID",
+		set:  func(d *Differences) { d.OneWriter = true },
+	},
+	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
 		Seen: "An object's file is locked against other processes, but not against the process's other threads, and each search reads all files that changed. A search beside a write reads half an object: the " +
 			"process then loses sight of it, or an attribute is lost for good.",

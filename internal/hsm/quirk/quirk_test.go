@@ -63,7 +63,7 @@ func TestOf(t *testing.T) {
 	}{
 		{"a make that keeps to the specification", "Acme", "Acme", Differences{}},
 		{"no name is no make's", "", "", Differences{}},
-		{"openCryptoki, by its module", "IBM", "IBM", Differences{OneSession: true, ShownTwice: true}},
+		{"openCryptoki, by its module", "IBM", "IBM", Differences{OneSession: true, ShownTwice: true, OneWriter: true}},
 		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true}},
 		{
 			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation",
