@@ -43,7 +43,7 @@ func TestPairsOnEveryCurveAndUsage(t *testing.T) {
 				if err != nil || describe(found) != describe(made) {
 					t.Fatalf("found %s, %v", describe(found), err)
 				}
-				if publickey.Curve(made.PublicKey) != curve || made.Usage != usage || made.PublicUsage != usage || !made.Sensitive || made.Extractable {
+				if publickey.Curve(made.PublicKey) != curve || made.Usage != usage || made.PublicUsage != usage || !yes(made.Sensitive) || yes(made.Extractable) {
 					t.Errorf("made %s on %s", describe(made), publickey.Curve(made.PublicKey))
 				}
 				if proven, err := token.Prove(context.Background(), made); err != nil || !proven {

@@ -75,8 +75,8 @@ func TestGenerate(t *testing.T) {
 			if pair.Usage != tmpl.Usage || pair.PublicUsage != tmpl.Usage {
 				t.Errorf("usages %s and %s, want %s", pair.Usage, pair.PublicUsage, tmpl.Usage)
 			}
-			if !pair.Sensitive || pair.Extractable != tmpl.Extractable {
-				t.Errorf("sensitive %t, extractable %t", pair.Sensitive, pair.Extractable)
+			if !yes(pair.Sensitive) || !yes(pair.Protected) || pair.Extractable == nil || *pair.Extractable != tmpl.Extractable {
+				t.Errorf("%s, which is not as it was asked for", describe(pair))
 			}
 			pub := pair.PublicKey.(*rsa.PublicKey)
 			if pub.N.BitLen() != tmpl.ModulusBits || int64(pub.E) != tmpl.PublicExponent {
@@ -144,7 +144,7 @@ func TestChange(t *testing.T) {
 				want.ID = change.ID
 			}
 			if change.Extractable != nil {
-				want.Extractable = no
+				want.Extractable = &no
 			}
 			for _, got := range []object.Key{after, found} {
 				if describe(got) != describe(want) {
@@ -160,8 +160,11 @@ func TestChange(t *testing.T) {
 
 // describe is all that a test compares of a pair.
 func describe(k object.Key) string {
-	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t %s", k.Type, k.ID, k.Label, k.PublicLabel, k.Usage, k.PublicUsage, k.Extractable, k.Fingerprint())
+	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t %s", k.Type, k.ID, k.Label, k.PublicLabel, k.Usage, k.PublicUsage, yes(k.Extractable), k.Fingerprint())
 }
+
+// yes says that the token says yes.
+func yes(claim *bool) bool { return claim != nil && *claim }
 
 func TestDestroy(t *testing.T) {
 	k := hsmtest.New(t)

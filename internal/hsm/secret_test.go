@@ -56,7 +56,7 @@ func TestSecretKeysOfEverySizeAndUsage(t *testing.T) {
 			if err != nil || describe(found) != describe(made) {
 				t.Fatalf("found %s, %v", describe(found), err)
 			}
-			if made.Kind != c.tmpl.Kind || made.Bits != c.tmpl.Bits || made.Usage != c.tmpl.Usage || !made.Sensitive || made.Extractable || made.PublicKey != nil {
+			if made.Kind != c.tmpl.Kind || made.Bits != c.tmpl.Bits || made.Usage != c.tmpl.Usage || !yes(made.Sensitive) || yes(made.Extractable) || made.PublicKey != nil {
 				t.Errorf("made %s, %s of %d bits", describe(made), made.Kind, made.Bits)
 			}
 			access := "sensitive, always sensitive, never extractable"

@@ -259,7 +259,7 @@ func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 		a.KeyID = types.StringValue(object.FormatID(key.ID))
 	}
 	a.Label = types.StringValue(printable(key.Label))
-	a.Extractable = types.BoolValue(key.Extractable)
+	a.Extractable = types.BoolPointerValue(key.Extractable)
 	a.URI = types.StringValue(pkcs11uri.Of(token, key))
 	a.Local = types.BoolPointerValue(key.Local)
 	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)

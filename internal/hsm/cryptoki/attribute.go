@@ -44,6 +44,14 @@ const (
 	CKA_EC_PARAMS         AttributeType = pkcs11.CKA_EC_PARAMS
 	CKA_EC_POINT          AttributeType = pkcs11.CKA_EC_POINT
 	CKA_CHECK_VALUE       AttributeType = pkcs11.CKA_CHECK_VALUE
+	CKA_START_DATE        AttributeType = pkcs11.CKA_START_DATE
+	CKA_END_DATE          AttributeType = pkcs11.CKA_END_DATE
+	CKA_MODIFIABLE        AttributeType = pkcs11.CKA_MODIFIABLE
+	CKA_COPYABLE          AttributeType = pkcs11.CKA_COPYABLE
+	CKA_DESTROYABLE       AttributeType = pkcs11.CKA_DESTROYABLE
+
+	CKA_ALWAYS_AUTHENTICATE AttributeType = pkcs11.CKA_ALWAYS_AUTHENTICATE
+	CKA_ALLOWED_MECHANISMS  AttributeType = pkcs11.CKA_ALLOWED_MECHANISMS
 )
 
 // attributes is the one table of what this package needs of an attribute.
@@ -83,12 +91,21 @@ var attributes = map[AttributeType]struct {
 	CKA_EC_PARAMS:         {name: "CKA_EC_PARAMS", room: defaultRoom},
 	CKA_EC_POINT:          {name: "CKA_EC_POINT", room: defaultRoom},
 	CKA_CHECK_VALUE:       {name: "CKA_CHECK_VALUE", room: defaultRoom},
+	CKA_START_DATE:        {name: "CKA_START_DATE", room: date},
+	CKA_END_DATE:          {name: "CKA_END_DATE", room: date},
+	CKA_MODIFIABLE:        {name: "CKA_MODIFIABLE", room: flag},
+	CKA_COPYABLE:          {name: "CKA_COPYABLE", room: flag},
+	CKA_DESTROYABLE:       {name: "CKA_DESTROYABLE", room: flag},
+
+	CKA_ALWAYS_AUTHENTICATE: {name: "CKA_ALWAYS_AUTHENTICATE", room: flag},
+	CKA_ALLOWED_MECHANISMS:  {name: "CKA_ALLOWED_MECHANISMS", room: defaultRoom},
 }
 
 // Rooms, in bytes. Flags and numbers get exactly what they need: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
 const (
 	flag         = 1
 	number       = ck.ULongSize
+	date         = 8 // CK_DATE: YYYYMMDD
 	defaultRoom  = 512
 	maxAttribute = 1 << 20 // longer than any attribute; a module that says more lies
 )
@@ -160,6 +177,19 @@ func (a Attributes) ULong(t AttributeType) (value uint, ok bool, err error) {
 		return 0, false, fmt.Errorf("%s has %d bytes, but a CK_ULONG has %d", t, len(v), ck.ULongSize)
 	}
 	return ck.ULongOf(v), true, nil
+}
+
+// ULongs decodes a list of CK_ULONGs. It is nil where the object does not show the attribute.
+func (a Attributes) ULongs(t AttributeType) ([]uint, error) {
+	v := a[t]
+	if len(v)%ck.ULongSize != 0 {
+		return nil, fmt.Errorf("%s has %d bytes, but a CK_ULONG has %d", t, len(v), ck.ULongSize)
+	}
+	var list []uint
+	for ; len(v) > 0; v = v[ck.ULongSize:] {
+		list = append(list, ck.ULongOf(v[:ck.ULongSize]))
+	}
+	return list, nil
 }
 
 // Reading is the answer to one C_GetAttributeValue.

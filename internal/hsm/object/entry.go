@@ -17,8 +17,7 @@ type Entry struct {
 	Bits  int      // of an RSA modulus, of the value of a secret key; 0 where the object has or shows none
 	Curve string   // by its JOSE name; "" where there is none, or it is not supported
 	Uses  []string // what its flags allow: "decrypt", "derive", "encrypt", "sign", "unwrap", "verify", "wrap"
-	// What the token says of the object; nil where it says nothing.
-	Sensitive, Extractable, Local, AlwaysSensitive, NeverExtractable *bool
+	Claims
 	// OtherHalfMissing says that the token has no other half for this half under its ID. It is nil for a secret key,
 	// and where nobody can tell: the halves of the ID show too little, or are of a type that is not supported.
 	OtherHalfMissing *bool
@@ -73,8 +72,7 @@ func (o Object) uses() []string {
 func entryOf(o Object) Entry {
 	entry := Entry{
 		Name: o.Name(), Bits: 8 * int(o.valueLen), Uses: o.uses(), material: o.material(), Err: o.Err,
-		Sensitive: o.Claim(cryptoki.CKA_SENSITIVE), Extractable: o.Claim(cryptoki.CKA_EXTRACTABLE), Local: o.Claim(cryptoki.CKA_LOCAL),
-		AlwaysSensitive: o.Claim(cryptoki.CKA_ALWAYS_SENSITIVE), NeverExtractable: o.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
+		Claims: o.Claims(),
 	}
 	if o.Err != nil {
 		entry.Type = ""

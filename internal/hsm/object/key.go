@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
 // Key is a whole key: a value, as it was read from the token.
@@ -23,10 +21,7 @@ type Key struct {
 	// PublicUsage is what the public half's flags allow, in the private half's words. It is Usage where the token does
 	// not show them.
 	PublicUsage Usage
-	Extractable bool // CKA_EXTRACTABLE of the private half
-	Sensitive   bool // CKA_SENSITIVE of the private half
-	// What the token says about the private half's past; nil where it says nothing.
-	Local, AlwaysSensitive, NeverExtractable *bool
+	Claims      // of the private half
 
 	// Private is the private half, or the secret key. Public is the public half, nil for a secret key. Nobody changes
 	// them.
@@ -39,10 +34,7 @@ type Key struct {
 func NewKey(spec *Spec, private, public *Object) (Key, error) {
 	key := Key{
 		ID: private.ID, Label: private.Label, PublicLabel: private.Label, Type: spec.Name,
-		Extractable: private.Is(cryptoki.CKA_EXTRACTABLE), Sensitive: private.Is(cryptoki.CKA_SENSITIVE),
-		Local: private.Claim(cryptoki.CKA_LOCAL), AlwaysSensitive: private.Claim(cryptoki.CKA_ALWAYS_SENSITIVE),
-		NeverExtractable: private.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
-		Private:          private, Public: public,
+		Claims: private.Claims(), Private: private, Public: public,
 	}
 	for _, row := range usages {
 		if spec.usages.Has(row.usage) && private.Is(row.private) {

@@ -54,6 +54,7 @@ type Object struct {
 	// checkValue is CKA_CHECK_VALUE of a secret key: the first bytes of something that the key encrypted. It may be
 	// empty.
 	checkValue []byte
+	limits     *limits // nil for most
 }
 
 // Decode makes an object of the attributes that a token shows. What makes no sense is noted in Err, which names the
@@ -97,7 +98,9 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 			o.isTrue.add(t)
 		}
 	}
-	o.Unclassified = !o.shown.Has(cryptoki.CKA_CLASS)
+	limits, err := limitsOf(a)
+	note(err)
+	o.limits, o.Unclassified = limits, !o.shown.Has(cryptoki.CKA_CLASS)
 	if d.NoPublicUsage && o.Class == cryptoki.CKO_PUBLIC_KEY {
 		for _, row := range usages {
 			o.shown.remove(row.public)
@@ -192,9 +195,14 @@ func (o Object) Claim(flag cryptoki.AttributeType) *bool {
 	if !o.Has(flag) {
 		return nil
 	}
-	v := o.Is(flag)
-	return &v
+	if o.Is(flag) {
+		return &isTrue
+	}
+	return &isFalse
 }
+
+// What claims point to, so that ten thousand keys do not make a hundred thousand of them. Nobody changes them.
+var isTrue, isFalse = true, false
 
 // Blank says that the object is one that SoftHSM began to make and did not finish: it shows that it has neither a name
 // nor a key.

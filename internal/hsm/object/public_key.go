@@ -20,9 +20,7 @@ type PublicKey struct {
 	HasPrivate bool     // the private half is there too
 	Usage      Usage    // what the private half may do; without one, what the public half's flags say, in its words
 	PublicUses []string // what the public half's flags allow: "encrypt", "verify", ...
-	// What the token says of the private half, or of the public half where there is no private one; nil where it says
-	// nothing.
-	Local, AlwaysSensitive, NeverExtractable *bool
+	Claims              // of the private half, or of the public half where there is no private one
 
 	fingerprint string
 }
@@ -87,7 +85,7 @@ func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lo
 			if named(*pair.Private) {
 				keys = append(keys, PublicKey{
 					ID: pair.ID, Label: pair.Label, Type: pair.Type, PublicKey: pair.PublicKey, HasPrivate: true, Usage: pair.Usage, PublicUses: pair.Public.uses(),
-					Local: pair.Local, AlwaysSensitive: pair.AlwaysSensitive, NeverExtractable: pair.NeverExtractable, fingerprint: pair.fingerprint,
+					Claims: pair.Claims, fingerprint: pair.fingerprint,
 				})
 			}
 		}
@@ -120,7 +118,7 @@ func newPublicKey(o Object) (PublicKey, error) {
 	}
 	key := PublicKey{
 		ID: o.ID, Label: o.Label, Type: spec.Name, PublicKey: pub, PublicUses: o.uses(), fingerprint: fingerprint,
-		Local: o.Claim(cryptoki.CKA_LOCAL), AlwaysSensitive: o.Claim(cryptoki.CKA_ALWAYS_SENSITIVE), NeverExtractable: o.Claim(cryptoki.CKA_NEVER_EXTRACTABLE),
+		Claims: o.Claims(),
 	}
 	for _, row := range usages {
 		if spec.usages.Has(row.usage) && o.Has(row.public) && o.Is(row.public) {

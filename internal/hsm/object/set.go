@@ -12,12 +12,15 @@ var Flags = []cryptoki.AttributeType{
 	cryptoki.CKA_TOKEN, cryptoki.CKA_PRIVATE, cryptoki.CKA_SENSITIVE, cryptoki.CKA_EXTRACTABLE, cryptoki.CKA_LOCAL,
 	cryptoki.CKA_ALWAYS_SENSITIVE, cryptoki.CKA_NEVER_EXTRACTABLE, cryptoki.CKA_SIGN, cryptoki.CKA_VERIFY,
 	cryptoki.CKA_ENCRYPT, cryptoki.CKA_DECRYPT, cryptoki.CKA_WRAP, cryptoki.CKA_UNWRAP, cryptoki.CKA_DERIVE,
+	cryptoki.CKA_SIGN_RECOVER, cryptoki.CKA_VERIFY_RECOVER, cryptoki.CKA_ALWAYS_AUTHENTICATE,
+	cryptoki.CKA_MODIFIABLE, cryptoki.CKA_COPYABLE, cryptoki.CKA_DESTROYABLE,
 }
 
 // Attributes are read from every object, in one call. An object answers with those that it has.
 var Attributes = append([]cryptoki.AttributeType{
 	cryptoki.CKA_CLASS, cryptoki.CKA_KEY_TYPE, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_MODULUS,
 	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN, cryptoki.CKA_CHECK_VALUE,
+	cryptoki.CKA_START_DATE, cryptoki.CKA_END_DATE, cryptoki.CKA_ALLOWED_MECHANISMS,
 }, Flags...)
 
 // Set is a set of Attributes.
@@ -25,21 +28,25 @@ type Set [2]uint64
 
 // places are the attributes' places in a Set, counted from 1, by the attributes' numbers: they are asked for many times an
 // object. TestEveryAttributeHasAPlace holds the arrays' lengths against the attributes.
-var places = func() (p [1 << 9]uint8) {
+var places = func() (p [1 << 11]uint8) {
 	for i, t := range Attributes {
-		if int(t) < len(p) {
-			p[t] = uint8(i + 1)
+		if int(number(t)) < len(p) {
+			p[number(t)] = uint8(i + 1)
 		}
 	}
 	return p
 }()
 
+// number is the attribute's without CKF_ARRAY_ATTRIBUTE, which makes it too large for an array.
+func number(t cryptoki.AttributeType) uint { return uint(t) &^ 0x40000000 }
+
 // place gives the word and the bit of an attribute; no bit for one that has no place.
 func place(t cryptoki.AttributeType) (word int, bit uint64) {
-	if uint(t) >= uint(len(places)) || places[t] == 0 {
+	n := number(t)
+	if n >= uint(len(places)) || places[n] == 0 {
 		return 0, 0
 	}
-	i := int(places[t]) - 1
+	i := int(places[n]) - 1
 	return i / 64, 1 << (i % 64)
 }
 
