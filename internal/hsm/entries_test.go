@@ -153,9 +153,9 @@ func TestHalvesThatShowNothing(t *testing.T) {
 		"one private key RSA 0 [sign] false",
 		"one public key RSA 1024 [verify] false",
 		"two private key RSA 0 [sign] -",
-		"two private key RSA 0 [sign] -",
+		"two private key RSA 0 [sign sign_recover] -",
 		"two public key RSA 1024 [verify] -",
-		"two public key RSA 1024 [verify] -",
+		"two public key RSA 1024 [verify verify_recover] -",
 	)
 }
 

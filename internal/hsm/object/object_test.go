@@ -77,9 +77,11 @@ func TestEveryFlagIsWritten(t *testing.T) {
 			Template{Type: RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: Sign},
 			map[string]string{
 				"CKA_PRIVATE": "00", "CKA_MODULUS_BITS": "0008000000000000", "CKA_PUBLIC_EXPONENT": "010001",
-				"CKA_VERIFY": "01", "CKA_ENCRYPT": "00", "CKA_WRAP": "00",
+				"CKA_VERIFY": "01", "CKA_ENCRYPT": "00", "CKA_WRAP": "00", "CKA_DERIVE": "00", "CKA_VERIFY_RECOVER": "00",
 			},
-			map[string]string{"CKA_SIGN": "01", "CKA_DECRYPT": "00", "CKA_UNWRAP": "00"},
+			map[string]string{
+				"CKA_SIGN": "01", "CKA_DECRYPT": "00", "CKA_UNWRAP": "00", "CKA_DERIVE": "00", "CKA_SIGN_RECOVER": "00",
+			},
 		},
 		"AES": {
 			Template{Type: Secret, Kind: AES, Bits: 256, Usage: Encrypt | Decrypt},

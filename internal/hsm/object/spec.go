@@ -119,13 +119,16 @@ func verdictOf(equal bool) Verdict {
 }
 
 // every is every usage of a private key. Templates also set what a type of key cannot do, as false: SoftHSM's default
-// is true.
-const every = Sign | Decrypt | Unwrap | Derive
+// is true. In pairs, ofPairs is that too.
+const (
+	every   = Sign | Decrypt | Unwrap | Derive
+	ofPairs = every | SignRecover
+)
 
 var specs = []Spec{
 	{
 		Name: RSA, Title: "RSA", CKK: cryptoki.CKK_RSA, Classes: halfClasses, Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
-		May: Sign | Decrypt | Unwrap, usages: Sign | Decrypt | Unwrap,
+		May: Sign | Decrypt | Unwrap, usages: ofPairs,
 		template: func(t Template, _ quirk.Differences) []cryptoki.Attribute {
 			return []cryptoki.Attribute{
 				cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(t.ModulusBits)),
@@ -211,7 +214,7 @@ func secret(spec Spec) Spec {
 
 // onCurves fills in what all types of key on curves have in common.
 func onCurves(spec Spec) Spec {
-	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, every, 112, strangers
+	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, ofPairs, 112, strangers
 	spec.template = func(t Template, d quirk.Differences) []cryptoki.Attribute {
 		write := publickey.ECParams
 		if d.Ed25519ByOID {

@@ -113,8 +113,10 @@ func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
 		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
-	want(private, true, t.Usage.privateAttributes(spec.usages)...)
+	want(private, true, t.Usage.privateAttributes(spec.usages&^SignRecover)...)
+	want(private, false, t.Usage.privateAttributes(SignRecover&spec.usages)...)
 	if !spec.Alone() {
+		want(public, false, cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
 		want(public, false, t.Usage.publicAttributes(spec.usages, quirk.Differences{})...)
 	}
 	key, err := NewKey(spec, private, public)

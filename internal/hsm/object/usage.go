@@ -12,7 +12,8 @@ import (
 // Usage is a set of things that a private or secret key may do.
 type Usage uint
 
-// The usages of private keys, then those that only secret keys have; each is an attribute of that name.
+// The usages of private keys, then those that only secret keys have, then signing with recovery of the message, which
+// no resource offers: it is written as false. Each is an attribute of that name.
 const (
 	Sign Usage = 1 << iota
 	Decrypt
@@ -21,6 +22,8 @@ const (
 	Encrypt
 	Verify
 	Wrap
+	SignRecover
+	verifyRecover // of public halves alone
 )
 
 // usages has a row for each usage: its word, its attribute on the private half or the secret key, and its counterpart on
@@ -34,8 +37,10 @@ var usages = []struct {
 	{"derive", Derive, cryptoki.CKA_DERIVE, cryptoki.CKA_DERIVE},
 	{"encrypt", Encrypt, cryptoki.CKA_ENCRYPT, noCounterpart},
 	{"sign", Sign, cryptoki.CKA_SIGN, cryptoki.CKA_VERIFY},
+	{"sign_recover", SignRecover, cryptoki.CKA_SIGN_RECOVER, cryptoki.CKA_VERIFY_RECOVER},
 	{"unwrap", Unwrap, cryptoki.CKA_UNWRAP, cryptoki.CKA_WRAP},
 	{"verify", Verify, cryptoki.CKA_VERIFY, noCounterpart},
+	{"verify_recover", verifyRecover, cryptoki.CKA_VERIFY_RECOVER, noCounterpart},
 	{"wrap", Wrap, cryptoki.CKA_WRAP, noCounterpart},
 }
 
