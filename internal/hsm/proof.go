@@ -7,8 +7,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
-	"crypto/sha256"
+	"crypto/sha1"     //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
+	_ "crypto/sha256" // for the proofs' hashes
+	_ "crypto/sha512" // likewise
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,14 +20,31 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// methods make the proofs: that the halves of a pair belong together, or that a secret key decrypts what it encrypts
-// or verifies what it signs.
-var methods = map[object.Method]func(context.Context, *cryptoki.Session, object.Key) error{
-	object.SignRSA: proveRSASignature, object.DecryptRSA: proveRSADecryption,
-	object.SignECDSA: proveECDSA, object.SignEdDSA: proveEdDSA, object.AgreeECDH: proveAgreement,
-	object.CipherAES: proveCipher, object.MACAES: proveMAC(cryptoki.CKM_AES_CMAC),
-	object.HMACSHA256: proveMAC(cryptoki.CKM_SHA256_HMAC), object.HMACSHA1: proveMAC(cryptoki.CKM_SHA_1_HMAC),
+// proofs make the proofs by each mechanism: that the halves of a pair belong together, or that a secret key decrypts what
+// it encrypts or verifies what it signs.
+var proofs = map[cryptoki.MechanismType]func(context.Context, *cryptoki.Session, object.Key) error{
+	cryptoki.CKM_RSA_PKCS:            proveRSASignature(crypto.SHA256, false, plain(cryptoki.CKM_RSA_PKCS)),
+	cryptoki.CKM_SHA256_RSA_PKCS:     proveRSASignature(crypto.SHA256, true, plain(cryptoki.CKM_SHA256_RSA_PKCS)),
+	cryptoki.CKM_SHA384_RSA_PKCS:     proveRSASignature(crypto.SHA384, true, plain(cryptoki.CKM_SHA384_RSA_PKCS)),
+	cryptoki.CKM_SHA512_RSA_PKCS:     proveRSASignature(crypto.SHA512, true, plain(cryptoki.CKM_SHA512_RSA_PKCS)),
+	cryptoki.CKM_RSA_PKCS_PSS:        provePSS(crypto.SHA256, false, cryptoki.CKM_RSA_PKCS_PSS),
+	cryptoki.CKM_SHA256_RSA_PKCS_PSS: provePSS(crypto.SHA256, true, cryptoki.CKM_SHA256_RSA_PKCS_PSS),
+	cryptoki.CKM_SHA384_RSA_PKCS_PSS: provePSS(crypto.SHA384, true, cryptoki.CKM_SHA384_RSA_PKCS_PSS),
+	cryptoki.CKM_SHA512_RSA_PKCS_PSS: provePSS(crypto.SHA512, true, cryptoki.CKM_SHA512_RSA_PKCS_PSS),
+	cryptoki.CKM_RSA_PKCS_OAEP:       proveRSADecryption,
+	cryptoki.CKM_ECDSA:               proveECDSA(crypto.SHA256, false, cryptoki.CKM_ECDSA),
+	cryptoki.CKM_ECDSA_SHA256:        proveECDSA(crypto.SHA256, true, cryptoki.CKM_ECDSA_SHA256),
+	cryptoki.CKM_ECDSA_SHA384:        proveECDSA(crypto.SHA384, true, cryptoki.CKM_ECDSA_SHA384),
+	cryptoki.CKM_ECDSA_SHA512:        proveECDSA(crypto.SHA512, true, cryptoki.CKM_ECDSA_SHA512),
+	cryptoki.CKM_EDDSA:               proveEdDSA,
+	cryptoki.CKM_ECDH1_DERIVE:        proveAgreement,
+	cryptoki.CKM_AES_ECB:             proveCipher,
+	cryptoki.CKM_AES_CMAC:            proveMAC(cryptoki.CKM_AES_CMAC),
+	cryptoki.CKM_SHA256_HMAC:         proveMAC(cryptoki.CKM_SHA256_HMAC),
+	cryptoki.CKM_SHA_1_HMAC:          proveMAC(cryptoki.CKM_SHA_1_HMAC),
 }
+
+func plain(m cryptoki.MechanismType) cryptoki.Mechanism { return cryptoki.Mechanism{Type: m} }
 
 // proofText is what proofs sign: a fixed text of this provider, with the key's ID. Somebody could later pass off a
 // signature over random bytes as a signature over something else.
@@ -78,10 +96,10 @@ func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verd
 // proveBy is operate, but do runs each proof.
 func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Session, object.Key) error) error) (result object.Verdict, refusal, err error) {
 	for _, p := range key.Spec().Proofs {
-		if !key.Usage.Has(p.Usage) {
+		if !key.Usage.Has(p.Usage) || !key.Allows(p.Mechanism) {
 			continue
 		}
-		err := do(methods[p.Method])
+		err := do(proofs[p.Mechanism])
 		switch {
 		case err == nil:
 			return object.Same, nil, nil
@@ -157,17 +175,62 @@ func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err err
 // sha256Prefix is the DER of DigestInfo before a SHA-256 digest (RFC 8017, 9.2).
 var sha256Prefix = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
 
-// proveRSASignature verifies what the private half signs (RSASSA-PKCS1-v1_5 with SHA-256).
-func proveRSASignature(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-	digest := sha256.Sum256(proofText(pair))
-	signature, err := s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, pair.Private.Handle, append(bytes.Clone(sha256Prefix), digest[:]...))
-	if err != nil {
-		return err
+// proveRSASignature verifies what the private half signs (RSASSA-PKCS1-v1_5). hashes says that the mechanism hashes by
+// itself; the other one is for SHA-256 alone.
+func proveRSASignature(h crypto.Hash, hashes bool, m cryptoki.Mechanism) func(context.Context, *cryptoki.Session, object.Key) error {
+	return proveSigned(h, m, func(text, digest []byte) []byte {
+		if hashes {
+			return text
+		}
+		return append(bytes.Clone(sha256Prefix), digest...)
+	}, func(pair object.Key, digest, signature []byte) bool {
+		return rsa.VerifyPKCS1v15(pair.PublicKey.(*rsa.PublicKey), h, digest, signature) == nil
+	})
+}
+
+// provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash).
+func provePSS(h crypto.Hash, hashes bool, m cryptoki.MechanismType) func(context.Context, *cryptoki.Session, object.Key) error {
+	return proveSigned(h, cryptoki.PSS(m, h), either(hashes), func(pair object.Key, digest, signature []byte) bool {
+		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+		return rsa.VerifyPSS(pair.PublicKey.(*rsa.PublicKey), h, digest, signature, options) == nil
+	})
+}
+
+// proveECDSA verifies what the private half signs (ECDSA, with the same hash on every curve).
+func proveECDSA(h crypto.Hash, hashes bool, m cryptoki.MechanismType) func(context.Context, *cryptoki.Session, object.Key) error {
+	return proveSigned(h, plain(m), either(hashes), func(pair object.Key, digest, signature []byte) bool {
+		return publickey.VerifyDigest(pair.PublicKey, digest, signature)
+	})
+}
+
+// either is what a mechanism signs: the text where it hashes by itself, else the digest.
+func either(hashes bool) func(text, digest []byte) []byte {
+	return func(text, digest []byte) []byte {
+		if hashes {
+			return text
+		}
+		return digest
 	}
-	if rsa.VerifyPKCS1v15(pair.PublicKey.(*rsa.PublicKey), crypto.SHA256, digest[:], signature) != nil {
-		return errDisproved
+}
+
+// proveSigned has the private half sign a text, and verifies the signature here.
+func proveSigned(
+	h crypto.Hash, m cryptoki.Mechanism, input func(text, digest []byte) []byte, good func(pair object.Key, digest, signature []byte) bool,
+) func(context.Context, *cryptoki.Session, object.Key) error {
+	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+		text := proofText(pair)
+		hash := h.New()
+		hash.Write(text)
+		digest := hash.Sum(nil)
+		signature, err := s.Sign(ctx, m, pair.Private.Handle, input(text, digest))
+		if err != nil {
+			return err
+		}
+		if !good(pair, digest, signature) {
+			return errDisproved
+		}
+		return nil
 	}
-	return nil
 }
 
 // proveRSADecryption has the token decrypt what is encrypted here (RSAES-OAEP).
@@ -189,20 +252,10 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Ke
 	return nil
 }
 
-// proveECDSA verifies what the private half signs (ECDSA with SHA-256, on every curve).
-func proveECDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-	digest := sha256.Sum256(proofText(pair))
-	return proveSignature(ctx, s, pair, cryptoki.Mechanism{Type: cryptoki.CKM_ECDSA}, digest[:])
-}
-
 // proveEdDSA verifies what the private half signs (plain Ed25519, with neither a context nor a digest before it).
 func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	mechanism := cryptoki.Mechanism{Type: cryptoki.CKM_EDDSA, OutputLength: ed25519.SignatureSize}
-	return proveSignature(ctx, s, pair, mechanism, proofText(pair))
-}
-
-func proveSignature(ctx context.Context, s *cryptoki.Session, pair object.Key, m cryptoki.Mechanism, input []byte) error {
-	signature, err := s.Sign(ctx, m, pair.Private.Handle, input)
+	signature, err := s.Sign(ctx, mechanism, pair.Private.Handle, proofText(pair))
 	if err != nil {
 		return err
 	}

@@ -39,14 +39,17 @@ var ecdhES = []string{"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A2
 // are none for what is not a public key of package publickey.
 func Algorithms(pub crypto.PublicKey) []string { return algs(pub, "") }
 
-// DefaultAlg is the alg of a key where none is asked for, by its use; use "" is [Sig]. For RSA that is RS256 and
-// RSA-OAEP, which most readers know (RFC 7518, 3.1 and 4.1). It is "" where no alg fits.
+// DefaultAlg is the alg of a key where none is asked for, by its use; use "" is [Sig]: the first that fits and is allowed.
+// For RSA that is RS256 and RSA-OAEP, which most readers know (RFC 7518, 3.1 and 4.1). It is "" where no alg fits.
+// allowed says which algs the key may be used for; nil: for all.
 //
 // Ory Hydra also names RS256 for a key whose use is enc. RS256 is not an encryption algorithm, so that is not repeated
 // here.
-func DefaultAlg(pub crypto.PublicKey, use string) string {
-	if fitting := algs(pub, use); len(fitting) > 0 {
-		return fitting[0]
+func DefaultAlg(pub crypto.PublicKey, use string, allowed func(alg string) bool) string {
+	for _, alg := range algs(pub, use) {
+		if allowed == nil || allowed(alg) {
+			return alg
+		}
 	}
 	return ""
 }

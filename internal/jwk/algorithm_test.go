@@ -27,7 +27,7 @@ func TestAlgorithms(t *testing.T) {
 				t.Errorf("got %s, want %s", got, test.all)
 			}
 			for use, want := range map[string]string{"": test.sig, Sig: test.sig, Enc: test.enc, "other": ""} {
-				if got := DefaultAlg(pub, use); got != want {
+				if got := DefaultAlg(pub, use, nil); got != want {
 					t.Errorf("use %q: got the default %q, want %q", use, got, want)
 				}
 			}

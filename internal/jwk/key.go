@@ -1,7 +1,7 @@
 // Package jwk writes public keys as JSON Web Keys (RFC 7517), and reads them. It knows neither tokens nor Terraform,
 // and the same input gives the same bytes.
 //
-//	text, err := jwk.Key{PublicKey: pub, KID: "web", Use: "sig", Alg: jwk.DefaultAlg(pub, "sig")}.JSON()
+//	text, err := jwk.Key{PublicKey: pub, KID: "web", Use: "sig", Alg: jwk.DefaultAlg(pub, "sig", nil)}.JSON()
 //	key, err := jwk.Parse(text)
 //	set, err := jwk.Merge([]string{text, otherSet})
 //

@@ -109,7 +109,7 @@ func TestGoJoseWritesTheSameBytesAndReadsThem(t *testing.T) {
 		if name == publickey.Secp256k1 { // which go-jose does not know
 			continue
 		}
-		key := Key{pub, "the kid", "sig", DefaultAlg(pub, Sig)}
+		key := Key{pub, "the kid", "sig", DefaultAlg(pub, Sig, nil)}
 		got, err := key.JSON()
 		if err != nil {
 			t.Fatal(err)

@@ -63,6 +63,12 @@ var hydraRules = []struct {
 		return ""
 	}, `Set its usage to ["sign"], which changes in place. If the key is in no configuration yet, import it for that.`},
 	{true, func(k candidate, _ hydraSets) string {
+		if alg := hydraAlgs[hydraKind(k.PublicKey)]; k.Usage.Has(object.Sign) && alg != "" && !k.AllowsAlg(alg) {
+			return "its CKA_ALLOWED_MECHANISMS do not let it sign by " + alg + ", as Hydra would"
+		}
+		return ""
+	}, "Replace it by a key without that limit."},
+	{true, func(k candidate, _ hydraSets) string {
 		if jwk.KID(k.ID) != string(k.ID) || len(k.ID) == 0 {
 			return "its ID is not printable UTF-8 text in Unicode's normal form C, so Hydra would give it another kid than " +
 				"this set"

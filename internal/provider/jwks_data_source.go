@@ -116,7 +116,8 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"algorithms": schema.MapAttribute{
 				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes " +
 					"precedence over a `kty`. The `alg` must fit every key of that kind in the set. The defaults are, where `use` " +
-					"is `sig`, `RS256` for RSA, `ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` " +
+					"is `sig`, `RS256` for RSA (the first that the key's `CKA_ALLOWED_MECHANISMS` allow, such as `PS256`), " +
+					"`ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` " +
 					"and `secp256k1`, and `EdDSA` for `Ed25519`; where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
 				Optional:    true,
 				ElementType: types.StringType,
@@ -479,10 +480,16 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 					"for encryption are selected together, make two sets, one for each use: a set has one alg for each kind of key.",
 					pair.Label, object.FormatID(pair.ID), err))
 		}
+		if !pair.AllowsAlg(alg) {
+			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Not Allowed",
+				fmt.Sprintf("The token does not let the key %q (key_id %s) be used for %s: its CKA_ALLOWED_MECHANISMS have no "+
+					"mechanism for that.\n\nWhat to do: choose an alg that the key allows, or leave it out of algorithms to get one.",
+					pair.Label, object.FormatID(pair.ID), alg))
+		}
 		key.Alg = alg
 		return key, nil
 	}
-	key.Alg = jwk.DefaultAlg(pair.PublicKey, key.Use)
+	key.Alg = jwk.DefaultAlg(pair.PublicKey, key.Use, pair.AllowsAlg)
 	return key, nil
 }
 

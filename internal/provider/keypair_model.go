@@ -54,7 +54,7 @@ func use(u object.Usage) string {
 }
 
 func (a *keyPairAttributes) take(pair object.Key) error {
-	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage))
+	forms, err := formsOf(pair.PublicKey, pair.ID, use(pair.Usage), pair.AllowsAlg)
 	if err != nil {
 		return err
 	}

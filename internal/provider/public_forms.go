@@ -15,8 +15,8 @@ type publicForms struct {
 }
 
 // formsOf gives the texts of a public key. Its JWK has the kid of the ID, if there is one, and the use and its alg,
-// if use is not "".
-func formsOf(pub crypto.PublicKey, id []byte, use string) (f publicForms, err error) {
+// if use is not "": the first that allowed allows.
+func formsOf(pub crypto.PublicKey, id []byte, use string, allowed func(alg string) bool) (f publicForms, err error) {
 	if f.pem, err = publickey.PEM(pub); err != nil {
 		return f, err
 	}
@@ -29,7 +29,7 @@ func formsOf(pub crypto.PublicKey, id []byte, use string) (f publicForms, err er
 	f.kid = jwk.KID(id)
 	key := jwk.Key{PublicKey: pub, KID: f.kid, Use: use}
 	if use != "" {
-		key.Alg = jwk.DefaultAlg(pub, use)
+		key.Alg = jwk.DefaultAlg(pub, use, allowed)
 	}
 	f.jwk, err = key.JSON()
 	return f, err

@@ -146,7 +146,7 @@ func (m *publicKeyModel) take(key object.PublicKey, token hsm.TokenInfo) error {
 	if key.HasPrivate || key.Usage != 0 {
 		role = use(key.Usage)
 	}
-	forms, err := formsOf(key.PublicKey, key.ID, role)
+	forms, err := formsOf(key.PublicKey, key.ID, role, key.AllowsAlg)
 	if err != nil {
 		return err
 	}

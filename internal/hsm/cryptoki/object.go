@@ -2,6 +2,7 @@ package cryptoki
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
@@ -176,6 +177,19 @@ type Mechanism struct {
 func OAEP() Mechanism {
 	parameter := ck.OAEP{Hash: pkcs11.CKM_SHA_1, MGF: pkcs11.CKG_MGF1_SHA1, Source: pkcs11.CKZ_DATA_SPECIFIED}
 	return Mechanism{Type: CKM_RSA_PKCS_OAEP, parameter: parameter}
+}
+
+// PSS gives a mechanism of RSASSA-PSS its parameters: the hash, MGF1 with the same hash, and a salt as long as the
+// hash, as in JOSE (RFC 7518, 3.5). Hashes are SHA-256, SHA-384 and SHA-512.
+func PSS(m MechanismType, hash crypto.Hash) Mechanism {
+	parameter := ck.PSS{Hash: pkcs11.CKM_SHA256, MGF: pkcs11.CKG_MGF1_SHA256, Salt: hash.Size()}
+	switch hash {
+	case crypto.SHA384:
+		parameter.Hash, parameter.MGF = pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384
+	case crypto.SHA512:
+		parameter.Hash, parameter.MGF = pkcs11.CKM_SHA512, pkcs11.CKG_MGF1_SHA512
+	}
+	return Mechanism{Type: m, parameter: parameter}
 }
 
 // ECDH1 is CKM_ECDH1_DERIVE without a key derivation function, with the other side's public point as

@@ -43,7 +43,7 @@ type Spec struct {
 	Mechanism cryptoki.MechanismType
 	May       Usage // what such a key can be made for
 	// Proofs show that the halves belong together, or that a secret key decrypts what it encrypts. The first one that
-	// the key's usage allows is made.
+	// the key's usage and mechanisms allow, and that the token offers, is made.
 	Proofs []Proof
 	// Disproved says what a failed proof shows.
 	Disproved string
@@ -73,27 +73,20 @@ type Spec struct {
 	sizes func(Template) error
 }
 
-// Proof is an operation that shows that the parts of a key are one key, for keys whose usage allows it.
+// Proof is an operation with a mechanism that shows that the parts of a key are one key, for keys whose usage allows it.
+// Package hsm makes it.
 type Proof struct {
-	Usage  Usage
-	Method Method
+	Usage     Usage
+	Mechanism cryptoki.MechanismType
 }
 
-// Method is the operation of a Proof. Package hsm makes it.
-type Method int
-
-// The methods.
-const (
-	SignRSA    Method = iota // RSASSA-PKCS1-v1_5 with SHA-256, verified here
-	DecryptRSA               // RSAES-OAEP, encrypted here
-	SignECDSA                // with SHA-256, verified here
-	SignEdDSA                // verified here
-	AgreeECDH                // with a pair that is made here
-	CipherAES                // a block, encrypted and decrypted
-	MACAES                   // CKM_AES_CMAC, signed and verified
-	HMACSHA256               // CKM_SHA256_HMAC, signed and verified
-	HMACSHA1                 // CKM_SHA_1_HMAC, signed and verified
-)
+// by are proofs by a usage with each of the mechanisms.
+func by(usage Usage, mechanisms ...cryptoki.MechanismType) (proofs []Proof) {
+	for _, m := range mechanisms {
+		proofs = append(proofs, Proof{usage, m})
+	}
+	return proofs
+}
 
 // halfClasses are the classes of the halves of a pair.
 var halfClasses = []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY}
@@ -154,19 +147,23 @@ var specs = []Spec{
 			return problems
 		},
 		size: func(t Template) uint { return uint(t.ModulusBits) }, leastMost: 1024,
-		Proofs: []Proof{{Sign, SignRSA}, {Decrypt, DecryptRSA}}, Disproved: strangers,
+		Proofs: slices.Concat(by(Sign, cryptoki.CKM_RSA_PKCS, cryptoki.CKM_SHA256_RSA_PKCS, cryptoki.CKM_RSA_PKCS_PSS,
+			cryptoki.CKM_SHA256_RSA_PKCS_PSS, cryptoki.CKM_SHA384_RSA_PKCS, cryptoki.CKM_SHA384_RSA_PKCS_PSS,
+			cryptoki.CKM_SHA512_RSA_PKCS, cryptoki.CKM_SHA512_RSA_PKCS_PSS), by(Decrypt, cryptoki.CKM_RSA_PKCS_OAEP)),
+		Disproved: strangers,
 	},
 	onCurves(Spec{
 		Title: "EC", CKK: cryptoki.CKK_EC, Mechanism: cryptoki.CKM_EC_KEY_PAIR_GEN,
 		curves: map[string]uint{publickey.P256: 256, publickey.P384: 384, publickey.P521: 521, publickey.Secp256k1: 256},
 		May:    Sign | Derive,
-		Proofs: []Proof{{Sign, SignECDSA}, {Derive, AgreeECDH}},
+		Proofs: slices.Concat(by(Sign, cryptoki.CKM_ECDSA, cryptoki.CKM_ECDSA_SHA256, cryptoki.CKM_ECDSA_SHA384,
+			cryptoki.CKM_ECDSA_SHA512), by(Derive, cryptoki.CKM_ECDH1_DERIVE)),
 	}),
 	onCurves(Spec{
 		Title: "Edwards", CKK: cryptoki.CKK_EC_EDWARDS, Mechanism: cryptoki.CKM_EC_EDWARDS_KEY_PAIR_GEN,
 		curves: map[string]uint{publickey.Ed25519: 255},
 		May:    Sign,
-		Proofs: []Proof{{Sign, SignEdDSA}},
+		Proofs: by(Sign, cryptoki.CKM_EDDSA),
 	}),
 	secret(Spec{
 		Title: "AES", CKK: cryptoki.CKK_AES, Mechanism: cryptoki.CKM_AES_KEY_GEN, kind: AES,
@@ -178,7 +175,7 @@ var specs = []Spec{
 			}
 			return nil
 		},
-		Proofs: []Proof{{Encrypt | Decrypt, CipherAES}, {Sign | Verify, MACAES}},
+		Proofs: slices.Concat(by(Encrypt|Decrypt, cryptoki.CKM_AES_ECB), by(Sign|Verify, cryptoki.CKM_AES_CMAC)),
 	}),
 	secret(Spec{
 		Title: "generic", CKK: cryptoki.CKK_GENERIC_SECRET, Mechanism: cryptoki.CKM_GENERIC_SECRET_KEY_GEN, kind: Generic,
@@ -190,7 +187,7 @@ var specs = []Spec{
 			}
 			return nil
 		},
-		Proofs: []Proof{{Sign | Verify, HMACSHA256}, {Sign | Verify, HMACSHA1}},
+		Proofs: by(Sign|Verify, cryptoki.CKM_SHA256_HMAC, cryptoki.CKM_SHA_1_HMAC),
 	}),
 }
 

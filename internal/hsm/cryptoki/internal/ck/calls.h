@@ -183,6 +183,11 @@ static void ck_put_OAEP(void *at, CK_ULONG hash, CK_ULONG mgf, CK_ULONG source) 
 	memcpy(at, &params, sizeof params);
 }
 
+static void ck_put_PSS(void *at, CK_ULONG hash, CK_ULONG mgf, CK_ULONG salt) {
+	CK_RSA_PKCS_PSS_PARAMS params = {.hashAlg = hash, .mgf = mgf, .sLen = salt};
+	memcpy(at, &params, sizeof params);
+}
+
 static void ck_put_ECDH1(void *at, CK_ULONG kdf, void *point, CK_ULONG length) {
 	CK_ECDH1_DERIVE_PARAMS params = {.kdf = kdf, .ulPublicDataLen = length, .pPublicData = point};
 	memcpy(at, &params, sizeof params);

@@ -184,7 +184,7 @@ type Mechanism struct {
 	Parameter Parameter
 }
 
-// Parameter is OAEP or ECDH1.
+// Parameter is OAEP, PSS or ECDH1.
 type Parameter interface{ put(f *frame) []byte }
 
 // OAEP is CK_RSA_PKCS_OAEP_PARAMS without a label.
@@ -193,6 +193,18 @@ type OAEP struct{ Hash, MGF, Source uint }
 func (p OAEP) put(f *frame) []byte {
 	b := f.take(C.sizeof_CK_RSA_PKCS_OAEP_PARAMS)
 	C.ck_put_OAEP(pointer(b), ulong(p.Hash), ulong(p.MGF), ulong(p.Source))
+	return b
+}
+
+// PSS is CK_RSA_PKCS_PSS_PARAMS.
+type PSS struct {
+	Hash, MGF uint
+	Salt      int // bytes
+}
+
+func (p PSS) put(f *frame) []byte {
+	b := f.take(C.sizeof_CK_RSA_PKCS_PSS_PARAMS)
+	C.ck_put_PSS(pointer(b), ulong(p.Hash), ulong(p.MGF), ulong(p.Salt))
 	return b
 }
 

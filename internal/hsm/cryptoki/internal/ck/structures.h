@@ -51,6 +51,8 @@ typedef struct {
 	CK_ULONG ulSourceDataLen;
 } CK_RSA_PKCS_OAEP_PARAMS;
 
+typedef struct { CK_ULONG hashAlg, mgf, sLen; } CK_RSA_PKCS_PSS_PARAMS;
+
 typedef struct {
 	CK_ULONG kdf;
 	CK_ULONG ulSharedDataLen;

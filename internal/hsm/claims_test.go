@@ -1,0 +1,50 @@
+package hsm_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// TestAKeyIsProvenByWhatItMay makes keys that the token lets be used with one mechanism alone, and has each proven by
+// that one.
+func TestAKeyIsProvenByWhatItMay(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	k := hsmtest.New(t)
+	for id, c := range map[string]struct {
+		kind, mechanism string
+		alg, other      string // what it may be used for, and what not
+	}{
+		"01": {"rsa:1024", "RSA-PKCS", "RS256", "PS256"},
+		"02": {"rsa:1024", "SHA256-RSA-PKCS", "RS256", "RS512"},
+		"03": {"rsa:1024", "SHA384-RSA-PKCS", "RS384", "RS256"},
+		"04": {"rsa:2048", "SHA512-RSA-PKCS", "RS512", "RS256"},
+		"05": {"rsa:1024", "RSA-PKCS-PSS", "PS256", "RS256"},
+		"06": {"rsa:1024", "SHA256-RSA-PKCS-PSS", "PS256", "RS256"},
+		"07": {"rsa:2048", "SHA384-RSA-PKCS-PSS", "PS384", "PS256"},
+		"08": {"rsa:2048", "SHA512-RSA-PKCS-PSS", "PS512", "PS384"},
+		"09": {"EC:prime256v1", "ECDSA", "ES256", "ECDH-ES"},
+	} {
+		k.Tool(t, "--keypairgen", "--key-type", c.kind, "--id", id, "--label", c.mechanism, "--usage-sign",
+			"--allowed-mechanisms", c.mechanism)
+		faults := &hsmtest.Faults{}
+		token := openWith(t, k, k.PIN, faults)
+		faults.Inject(lie(cryptoki.CKO_PRIVATE_KEY, func(a cryptoki.Attributes) {
+			delete(a, cryptoki.CKA_MODULUS) // so that nothing but an operation can prove the pair
+		}))
+		raw, _ := object.ParseID(id)
+		key, err := token.Key(context.Background(), object.Ref{ID: raw})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(key.Mechanisms) != 1 || !key.AllowsAlg(c.alg) || key.AllowsAlg(c.other) {
+			t.Errorf("%s: the key may be used with %v", c.mechanism, key.Mechanisms)
+		}
+		if proven, err := token.Prove(context.Background(), key); err != nil || !proven || faults.Count("C_Sign") != 1 {
+			t.Errorf("%s: proven %t, %v, by the calls %v", c.mechanism, proven, err, faults.Calls())
+		}
+	}
+}
