@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/setdefault"
@@ -79,6 +78,7 @@ type keyModel interface {
 	take(object.Key) error                // what differs between keys, as the token holds it
 	replacing(prior keyModel) []path.Path // the attributes whose difference no token changes in place
 	fingerprint() string                  // the key's, "" where it is not known
+	excess() []excess                     // what no new key may be, and an adopted one may
 	forget(newID bool)                    // makes unknown what depends on the key's label and usage, and on its ID
 }
 
@@ -92,6 +92,8 @@ type keyAttributes struct {
 	Timeouts       timeouts.Value `tfsdk:"timeouts"`
 
 	URI              types.String `tfsdk:"uri"`
+	Private          types.Bool   `tfsdk:"private"`
+	Sensitive        types.Bool   `tfsdk:"sensitive"`
 	Local            types.Bool   `tfsdk:"local"`
 	AlwaysSensitive  types.Bool   `tfsdk:"always_sensitive"`
 	NeverExtractable types.Bool   `tfsdk:"never_extractable"`
@@ -122,7 +124,7 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 			MarkdownDescription: fmt.Sprintf(
 				"Label (`CKA_LABEL`)%s: a name. It can change in place, and need not be unique.%s", k.of, k.labelNote),
 			Required:   true,
-			Validators: []validator.String{stringvalidator.LengthBetween(1, 255)},
+			Validators: []validator.String{stringvalidator.LengthAtMost(255)},
 		},
 		"key_id": schema.StringAttribute{
 			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and "+
@@ -140,10 +142,10 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"extractable": schema.BoolAttribute{
 			MarkdownDescription: fmt.Sprintf("Whether the %s may ever leave the token, wrapped by another key "+
 				"(`CKA_EXTRACTABLE`). Defaults to false. True changes to false in place; "+
-				"a change from false to true replaces the %s.", k.secret, k.noun),
-			Optional: true,
-			Computed: true,
-			Default:  booldefault.StaticBool(false),
+				"a change from false to true replaces the %s. Null where the token does not tell.", k.secret, k.noun),
+			Optional:      true,
+			Computed:      true,
+			PlanModifiers: []planmodifier.Bool{notExtractable{}},
 		},
 		"deletion_policy": deletionPolicyAttribute(),
 		"timeouts":        timeoutsAttribute(ctx),
@@ -151,6 +153,11 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
 			"unknown until the key exists and has its final label and usage, so that whatever refers to it waits for that.",
 			k.noun, k.uriNote)),
+		"private": claim(fmt.Sprintf("Whether the token shows and uses the %s only after a login (`CKA_PRIVATE`). Always true of "+
+			"keys that this provider made; where it is false, every plan warns.", k.secret)),
+		"sensitive": claim(fmt.Sprintf("Whether the token keeps the value of the %s to itself (`CKA_SENSITIVE`). Always true of "+
+			"keys that this provider made. Where it is false, a plan warns, and terraform apply sets it to true if the token "+
+			"takes that.", k.secret)),
 		"local":             claim("Whether the key was generated on this token (`CKA_LOCAL`)."),
 		"always_sensitive":  claim(fmt.Sprintf("Whether the %s has always been sensitive (`CKA_ALWAYS_SENSITIVE`).", k.secret)),
 		"never_extractable": claim(fmt.Sprintf("Whether the %s has never been extractable (`CKA_NEVER_EXTRACTABLE`).", k.secret)),
@@ -248,7 +255,7 @@ func (k keyKind) ref(m keyModel) object.Ref {
 func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	a := m.common()
 	words := []attr.Value{}
-	for _, w := range key.Usage.Words() {
+	for _, w := range (key.Usage &^ object.SignRecover).Words() { // see halvesAgree
 		words = append(words, types.StringValue(w))
 	}
 	var err error
@@ -260,6 +267,7 @@ func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	}
 	a.Label = types.StringValue(printable(key.Label))
 	a.Extractable = types.BoolPointerValue(key.Extractable)
+	a.Private, a.Sensitive = types.BoolPointerValue(key.Protected), types.BoolPointerValue(key.Sensitive)
 	a.URI = types.StringValue(pkcs11uri.Of(token, key))
 	a.Local = types.BoolPointerValue(key.Local)
 	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -40,11 +41,18 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	}
 	if state != nil {
 		r.client.noteManaged(state.common().KeyID.ValueString())
+		r.warnOf(state, &resp.Diagnostics)
+	}
+	if plan != nil {
+		r.fresh(plan, state, &resp.Diagnostics)
 	}
 	switch {
 	case plan == nil:
 		if policyOf(state) == policyPrevent {
 			resp.Diagnostics.Append(prevented(removal{key: keyName(state.common())}))
+		}
+		if policyOf(state) == policyDelete {
+			r.forbidden(ctx, state, true, &resp.Diagnostics)
 		}
 	case state == nil:
 		r.planNew(ctx, plan, resp)
@@ -67,7 +75,8 @@ func unchanged(ctx context.Context, req resource.ModifyPlanRequest) (keyID strin
 		return "", false
 	}
 	var state map[string]tftypes.Value
-	if req.State.Raw.As(&state) != nil || state["key_id"].As(&keyID) != nil {
+	if req.State.Raw.As(&state) != nil || state["key_id"].As(&keyID) != nil || saysNoIn(state, "private") ||
+		saysNoIn(state, "sensitive") {
 		return "", false
 	}
 	return keyID, true
@@ -108,6 +117,9 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 			return
 		}
 	}
+	if policyOf(state) == policyDelete {
+		r.forbidden(ctx, state, true, &resp.Diagnostics)
+	}
 	r.check(ctx, plan, &resp.Diagnostics)
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
 }
@@ -119,7 +131,17 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	resp.Diagnostics.Append(diags...)
 	p, s := plan.common(), state.common()
 	newID := p.KeyID.IsUnknown() || !bytes.Equal(p.id(), s.id())
-	if p.Label.Equal(s.Label) && p.Usage.Equal(s.Usage) && !newID && string(differ) != "true" {
+	names := !p.Label.Equal(s.Label) || !p.Usage.Equal(s.Usage) || newID || string(differ) == "true"
+	rises := raises(ctx, state, req.Private)
+	if !names && !rises && p.Extractable.Equal(s.Extractable) {
+		return
+	}
+	r.forbidden(ctx, state, false, &resp.Diagnostics)
+	if rises { // unknown, since some tokens do not take it
+		p.Sensitive = types.BoolUnknown()
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+	}
+	if !names {
 		return
 	}
 	if newID && p.id() != nil {

@@ -108,6 +108,9 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 			if !ok {
 				return errUnknownAtApply
 			}
+			if r.fresh(m, nil, &resp.Diagnostics); resp.Diagnostics.HasError() {
+				return nil // what the plan did not know yet
+			}
 			key, err := token.Generate(ctx, tmpl)
 			if err != nil {
 				return err
@@ -171,6 +174,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
+		r.warnOf(m, &resp.Diagnostics)
 		// Otherwise resp.State is right already, and writing it costs more than reading the key.
 		if !reflect.DeepEqual(m, before) {
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
@@ -234,7 +238,7 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 	if resp.Identity.Raw.IsFullyNull() { // a state from before there were identities, and -refresh=false
 		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{}, prior.id())
 	}
-	if !plan.URI.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
+	if !plan.URI.IsUnknown() && !plan.Sensitive.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
 		// Only deletion_policy or timeouts differ, which are not on the token.
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return
@@ -261,13 +265,16 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 			return err
 		}
 		r.client.noteManaged(object.FormatID(key.ID))
+		if plan.Sensitive.IsUnknown() {
+			key, err = r.raise(ctx, token, state, key, resp)
+		}
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, []byte("false"))...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
-		return nil
+		return err
 	})
 }
 

@@ -43,13 +43,23 @@ type keyObjectModel struct {
 	Usage            []types.String `tfsdk:"usage"`
 	Bits             types.Int64    `tfsdk:"bits"`
 	Curve            types.String   `tfsdk:"curve"`
+	Private          types.Bool     `tfsdk:"private"`
 	Sensitive        types.Bool     `tfsdk:"sensitive"`
 	Extractable      types.Bool     `tfsdk:"extractable"`
 	Local            types.Bool     `tfsdk:"local"`
 	AlwaysSensitive  types.Bool     `tfsdk:"always_sensitive"`
 	NeverExtractable types.Bool     `tfsdk:"never_extractable"`
-	TwinMissing      types.Bool     `tfsdk:"twin_missing"`
-	Problem          types.String   `tfsdk:"problem"`
+
+	AlwaysAuthenticate types.Bool     `tfsdk:"always_authenticate"`
+	Modifiable         types.Bool     `tfsdk:"modifiable"`
+	Copyable           types.Bool     `tfsdk:"copyable"`
+	Destroyable        types.Bool     `tfsdk:"destroyable"`
+	StartDate          types.String   `tfsdk:"start_date"`
+	EndDate            types.String   `tfsdk:"end_date"`
+	AllowedMechanisms  []types.String `tfsdk:"allowed_mechanisms"`
+
+	TwinMissing types.Bool   `tfsdk:"twin_missing"`
+	Problem     types.String `tfsdk:"problem"`
 }
 
 // keyClasses are the words for the classes of keys, and package hsm's words for them.
@@ -99,17 +109,27 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"uri": computedString("PKCS#11 URI of the key, as in the resources; null if the key has no ID. " +
 						"The two halves of a pair have the same URI. The URI of a secret key says `type=secret-key`."),
 					"usage": computedWords("What the key may do, according to its own flags: any of `decrypt`, " +
-						"`derive`, `encrypt`, `sign`, `unwrap`, `verify` and `wrap`. A public half verifies where the private half " +
-						"signs."),
+						"`derive`, `encrypt`, `sign`, `sign_recover`, `unwrap`, `verify`, `verify_recover` and `wrap`. A public half verifies where the private half " +
+						"signs. `sign_recover` and `verify_recover` are signing with recovery of the message."),
 					"bits": computedNumber("Size in bits of an RSA modulus, or of the value of a secret key; null for " +
 						"other keys, and if the token does not show it."),
 					"curve": computedString("Curve, by its JOSE name; null for other keys, and for curves that this " +
 						"provider does not know."),
-					"sensitive":         claim("Whether the key is sensitive, so that the token does not reveal its value"),
-					"extractable":       claim("Whether the key may leave the token, wrapped by another key"),
-					"local":             claim("Whether the key was made on this token, as the token claims"),
-					"always_sensitive":  claim("Whether the key has always been sensitive, as the token claims"),
-					"never_extractable": claim("Whether the key has never been extractable, as the token claims"),
+					"private": claim("Whether the token shows and uses the key only after a login. A private half or a secret key of " +
+						"which this is false can have been made, and can be used, by whoever can open a session on the token"),
+					"sensitive":           claim("Whether the key is sensitive, so that the token does not reveal its value"),
+					"extractable":         claim("Whether the key may leave the token, wrapped by another key"),
+					"local":               claim("Whether the key was made on this token, as the token claims"),
+					"always_sensitive":    claim("Whether the key has always been sensitive, as the token claims"),
+					"never_extractable":   claim("Whether the key has never been extractable, as the token claims"),
+					"always_authenticate": claim("Whether each use of the key wants the PIN again"),
+					"modifiable":          claim("Whether the key's attributes may be changed at all"),
+					"copyable":            claim("Whether the key may be copied"),
+					"destroyable":         claim("Whether the key may be destroyed"),
+					"start_date":          computedString("First day on which the key is meant to be used, such as `2026-11-28`; null if there is none."),
+					"end_date":            computedString("Last day on which the key is meant to be used; null if there is none."),
+					"allowed_mechanisms": computedWords("Names of the only mechanisms that the key may be used with, such as " +
+						"`CKM_RSA_PKCS_PSS`; null if there is no such limit."),
 					"twin_missing": computedBool("Whether the other half of the key pair is missing: no other half with the same " +
 						"ID and type shows the same key. If halves show too little of their key, they belong together if there is " +
 						"only one of each class. Null for secret keys, and if it cannot be told."),
@@ -156,9 +176,17 @@ func (m *keysModel) lists(key object.Entry) bool {
 func keyObjectModelOf(key object.Entry, token hsm.TokenInfo) keyObjectModel {
 	m := keyObjectModel{
 		Class: types.StringValue(strings.TrimSuffix(key.Class, " key")), Type: given(key.Type), Label: types.StringValue(printable(key.Label)),
-		Usage: words(key.Uses), Curve: given(key.Curve), Sensitive: types.BoolPointerValue(key.Sensitive), Extractable: types.BoolPointerValue(key.Extractable),
+		Usage: words(key.Uses), Curve: given(key.Curve), Private: types.BoolPointerValue(key.Protected),
+		Sensitive: types.BoolPointerValue(key.Sensitive), Extractable: types.BoolPointerValue(key.Extractable),
 		Local: types.BoolPointerValue(key.Local), AlwaysSensitive: types.BoolPointerValue(key.AlwaysSensitive),
 		NeverExtractable: types.BoolPointerValue(key.NeverExtractable), TwinMissing: types.BoolPointerValue(key.OtherHalfMissing),
+
+		AlwaysAuthenticate: types.BoolPointerValue(key.AlwaysAuthenticate), Modifiable: types.BoolPointerValue(key.Modifiable),
+		Copyable: types.BoolPointerValue(key.Copyable), Destroyable: types.BoolPointerValue(key.Destroyable),
+		StartDate: given(key.StartDate), EndDate: given(key.EndDate),
+	}
+	for _, mechanism := range key.Mechanisms {
+		m.AllowedMechanisms = append(m.AllowedMechanisms, types.StringValue(mechanism.String()))
 	}
 	m.KeyID, m.URI = named(key.ID, key.Label, token)
 	if key.Class == keyClasses["secret"] && !m.URI.IsNull() {

@@ -20,6 +20,7 @@ type planView struct {
 	mu      sync.Mutex
 	managed map[string]bool // by formatted key ID
 	warned  bool
+	told    map[string]bool // the warnings that were given, see first
 }
 
 func (v *planView) noteManaged(keyID string) {
@@ -72,6 +73,18 @@ func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.Key
 	return slices.DeleteFunc(found, func(k object.Key) bool {
 		return k.Type != keyType || v.managed[object.FormatID(k.ID)]
 	}), nil
+}
+
+// first is true once for each warning.
+func (v *planView) first(warning string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.told == nil {
+		v.told = map[string]bool{}
+	}
+	told := v.told[warning]
+	v.told[warning] = true
+	return !told
 }
 
 // firstWarning is true once: what each of a thousand planned keys would say, the first says for all.

@@ -43,6 +43,8 @@ type publicKeyModel struct {
 	PublicKeyOpenSSH            types.String   `tfsdk:"public_key_openssh"`
 	PublicKeyFingerprintSHA256  types.String   `tfsdk:"public_key_fingerprint_sha256"`
 	PublicKeyFingerprintOpenSSH types.String   `tfsdk:"public_key_fingerprint_openssh"`
+	Private                     types.Bool     `tfsdk:"private"`
+	Sensitive                   types.Bool     `tfsdk:"sensitive"`
 	Local                       types.Bool     `tfsdk:"local"`
 	AlwaysSensitive             types.Bool     `tfsdk:"always_sensitive"`
 	NeverExtractable            types.Bool     `tfsdk:"never_extractable"`
@@ -93,6 +95,9 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 			"public_key_fingerprint_sha256": computedString("SHA-256 of the DER SubjectPublicKeyInfo, in hexadecimal."),
 			"public_key_fingerprint_openssh": computedString("Fingerprint as `ssh-keygen -l` prints it: `SHA256:` and " +
 				"base64; null if OpenSSH does not know this kind of key."),
+			"private": claim("Whether the token shows and uses the private half, or a public key that stands alone, only after a " +
+				"login."),
+			"sensitive":         claim("Whether the token keeps the value of the private half to itself."),
 			"local":             claim("Whether the key was made on this token."),
 			"always_sensitive":  claim("Whether the private half has always been sensitive."),
 			"never_extractable": claim("Whether the private half has never been extractable."),
@@ -171,6 +176,7 @@ func (m *publicKeyModel) take(key object.PublicKey, token hsm.TokenInfo) error {
 	m.PublicUsage = words(key.PublicUses)
 	m.JWK, m.PublicKeyPEM, m.PublicKeyOpenSSH = types.StringValue(forms.jwk), types.StringValue(forms.pem), given(forms.openSSH)
 	m.PublicKeyFingerprintSHA256, m.PublicKeyFingerprintOpenSSH = types.StringValue(key.Fingerprint()), given(forms.sshDigest)
+	m.Private, m.Sensitive = types.BoolPointerValue(key.Protected), types.BoolPointerValue(key.Sensitive)
 	m.Local, m.AlwaysSensitive, m.NeverExtractable = types.BoolPointerValue(key.Local), types.BoolPointerValue(key.AlwaysSensitive), types.BoolPointerValue(key.NeverExtractable)
 	return nil
 }

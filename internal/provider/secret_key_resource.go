@@ -70,6 +70,8 @@ func (m *secretKeyModel) fill(t *object.Template) {
 	t.Kind, t.Bits = m.Type.ValueString(), int(m.Bits.ValueInt64())
 }
 
+func (m *secretKeyModel) excess() []excess { return nil }
+
 func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
 
 // take keeps what the token does not tell, or does not tell any more: a key that may no longer encrypt is still the

@@ -13,6 +13,7 @@ type Change struct {
 	Label       *string
 	Usage       *Usage
 	Extractable *bool // only to false, which is final
+	Sensitive   *bool // only to true, which is final
 }
 
 // Wanted are attributes that a key should have: those of the private half and, in a pair, those of the public half.
@@ -35,6 +36,9 @@ func (c Change) Wanted(spec *Spec, d quirk.Differences) (w Wanted) {
 	}
 	if c.Extractable != nil {
 		w.Private = append(w.Private, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, *c.Extractable))
+	}
+	if c.Sensitive != nil {
+		w.Private = append(w.Private, cryptoki.Bool(cryptoki.CKA_SENSITIVE, *c.Sensitive))
 	}
 	if spec.Alone() {
 		w.Public = nil
@@ -91,7 +95,7 @@ func (o Object) as(changed []cryptoki.Attribute) []cryptoki.Attribute {
 // Reversible separates what can be changed back from what is final on every token.
 func Reversible(all []cryptoki.Attribute) (reversible, final []cryptoki.Attribute) {
 	for _, a := range all {
-		if a.Type == cryptoki.CKA_EXTRACTABLE {
+		if a.Type == cryptoki.CKA_EXTRACTABLE || a.Type == cryptoki.CKA_SENSITIVE {
 			final = append(final, a)
 			continue
 		}
