@@ -48,3 +48,29 @@ func TestAKeyIsProvenByWhatItMay(t *testing.T) {
 		}
 	}
 }
+
+// TestADateHidesNoKey has a secret key with dates beside another one.
+func TestADateHidesNoKey(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k)
+	made := generate(t, token, object.Template{Type: object.Secret, Kind: object.AES, Bits: 256, Label: "a", ID: []byte("a"), Usage: object.Encrypt | object.Decrypt})
+	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		return s.SetAttributeValue(ctx, made.Private.Handle, []cryptoki.Attribute{
+			cryptoki.Bytes(cryptoki.CKA_START_DATE, []byte("20260102")), cryptoki.Bytes(cryptoki.CKA_END_DATE, []byte("20361231")),
+		})
+	})
+	if err != nil {
+		t.Skipf("this token does not set dates: %v", err)
+	}
+	inventory, err := open(t, k).Inventory(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, _ := inventory.Keys()
+	if len(keys) != 1 || keys[0].Label != "a" {
+		t.Errorf("the token holds %v", keys)
+	}
+	if c := keys[0].Claims; c.StartDate != "" && (c.StartDate != "2026-01-02" || c.EndDate != "2036-12-31") {
+		t.Errorf("the dates are %q and %q", c.StartDate, c.EndDate)
+	}
+}

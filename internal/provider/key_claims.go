@@ -27,10 +27,10 @@ func (r *keyResource) cautions(m keyModel) (all []caution) {
 	a := m.common()
 	if saysNo(a.Private) {
 		all = append(all, caution{"Key That Needs No PIN", fmt.Sprintf(
-			"The %s of the key %s is not protected (CKA_PRIVATE is false): whoever can open a session on the token can use it "+
+			"The key %s is not protected (CKA_PRIVATE is false): whoever can open a session on the token can use it "+
 				"without a PIN, and may have made it. No token protects a key afterwards.\n\n"+
 				"What to do: do not trust what it signs or protects. Make a new key with this provider, which protects every key "+
-				"that it makes, and let it take this one's place.", r.kind.secret, keyName(a))})
+				"that it makes, and let it take this one's place.", keyName(a))})
 	}
 	if saysNo(a.Sensitive) {
 		who := "whoever has the PIN"
@@ -146,9 +146,9 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bo
 			}
 			return
 		}
-		attribute, doing, way := "CKA_MODIFIABLE", "changed", "Take the change back in the configuration."
+		attribute, doing, way := "CKA_MODIFIABLE", "changed", "take the change back in the configuration."
 		if destroys {
-			attribute, doing, way = "CKA_DESTROYABLE", "destroyed", "Set deletion_policy = \"abandon\", apply that, and then "+
+			attribute, doing, way = "CKA_DESTROYABLE", "destroyed", "set deletion_policy = \"abandon\", apply that, and then "+
 				"destroy or replace the resource: the key then stays on the token."
 		}
 		for _, o := range key.Objects() {
@@ -161,12 +161,23 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bo
 				continue
 			}
 			diags.AddError("Key Cannot Be "+strings.ToUpper(doing[:1])+doing[1:], fmt.Sprintf(
-				"The %s of the key %s says that it must not be %s (%s is false), and the plan needs that. This provider makes no "+
-					"such key.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s",
-				object.ClassNames[o.Class], keyName(state.common()), doing, attribute, way))
+				"The key %s says that it must not be %s (%s is false), and the plan needs that. This provider makes no such "+
+					"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s", keyName(state.common()), doing, attribute, way))
 			return
 		}
 	})
+}
+
+// unknownKind says of what kind a pair is, where a kind that the provider does not know is why it was not found.
+func unknownKind(ctx context.Context, token *hsm.Token, id []byte, notFound error) error {
+	part, err := token.Part(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, pair := range part.Unsupported() {
+		return &diagnose.KindError{ID: object.FormatID(pair.ID), Label: pair.Label, Kind: pair.Kind}
+	}
+	return notFound
 }
 
 // notExtractable is the default of extractable: false. It stays null where the token does not tell what it is.

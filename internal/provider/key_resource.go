@@ -341,6 +341,9 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		var key object.Key
 		if err == nil {
 			key, err = r.find(ctx, token, asked)
+			if errors.Is(err, object.ErrNotFound) && asked.id != nil {
+				err = unknownKind(ctx, token, asked.id, err)
+			}
 		}
 		if err == nil { // the state finds the key by its fingerprint, which the token may not show by itself
 			key, err = token.Fingerprinted(ctx, key)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
 // Flags are the boolean attributes that are read from every object.
@@ -22,6 +23,18 @@ var Attributes = append([]cryptoki.AttributeType{
 	cryptoki.CKA_PUBLIC_EXPONENT, cryptoki.CKA_EC_PARAMS, cryptoki.CKA_EC_POINT, cryptoki.CKA_VALUE_LEN, cryptoki.CKA_CHECK_VALUE,
 	cryptoki.CKA_START_DATE, cryptoki.CKA_END_DATE, cryptoki.CKA_ALLOWED_MECHANISMS,
 }, Flags...)
+
+// Read gives those of Attributes that are read from a token's objects.
+func Read(d quirk.Differences) []cryptoki.AttributeType {
+	if d.NoDates {
+		return undated
+	}
+	return Attributes
+}
+
+var undated = slices.DeleteFunc(slices.Clone(Attributes), func(t cryptoki.AttributeType) bool {
+	return t == cryptoki.CKA_START_DATE || t == cryptoki.CKA_END_DATE
+})
 
 // Set is a set of Attributes.
 type Set [2]uint64

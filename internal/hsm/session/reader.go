@@ -44,7 +44,7 @@ func (r *Reader) Read(ctx context.Context, f func(*cryptoki.Session) error) erro
 func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Object, error) {
 	for try := 1; ; try++ {
 		var o object.Object
-		attributes, err := s.GetAttributeValue(ctx, handle, object.Attributes)
+		attributes, err := s.GetAttributeValue(ctx, handle, object.Read(r.Differences))
 		if err == nil {
 			o = object.Decode(handle, attributes, r.Differences)
 		}

@@ -45,6 +45,16 @@ func (e *MovedError) Error() string {
 // Unwrap lets it match object.ErrNotFound too.
 func (e *MovedError) Unwrap() error { return object.ErrNotFound }
 
+// KindError says that a key is of a kind that the provider does not know.
+type KindError struct {
+	ID, Label string
+	Kind      string // such as "type 0x1"
+}
+
+func (e *KindError) Error() string {
+	return fmt.Sprintf("the key pair %q (key_id %s) is of a kind that this provider does not know: %s", e.Label, e.ID, e.Kind)
+}
+
 // LabelError says that an import named another label than the token shows.
 type LabelError struct{ Asked, Found string }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // remedy is what to do about one kind of failure.
@@ -95,6 +96,9 @@ var remedies = []remedy{
 	{is: as[*object.DifferentKeyError], name: "Another Key Behind The Same ID", next: nextDifferentKey},
 	{is: as[*MovedError], name: "Key ID Changed On The Token", attribute: "key_id", next: nextMoved},
 	{is: is(object.ErrNotFound), name: "Not On The Token", next: nextNotFound},
+	{is: unsupported, name: "Kind Of Key Not Supported", next: say("nothing is wrong with the key, but this provider does not " +
+		"manage keys of its kind. Leave it to the tool that made it, or make a new key of a kind that the provider knows: " +
+		"RSA, or a key on " + strings.Join(publickey.Curves(), ", ") + ".")},
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},
 	{is: as[*LabelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token " +
 		"shows.")},
@@ -137,6 +141,10 @@ var remedies = []remedy{
 	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: say("look in the documentation or the " +
 		"configuration of the token and its PKCS#11 module (a policy, a FIPS mode) for the attributes named above: it did " +
 		"something else than it was told. What does not match was not kept.")},
+}
+
+func unsupported(err error) bool {
+	return as[*KindError](err) || as[*publickey.UnsupportedCurveError](err)
 }
 
 // otherwise is for a failure that has no row: one of the token's own, which its code tells.
