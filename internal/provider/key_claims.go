@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -20,7 +19,7 @@ import (
 // What the token claims of a key that other tools made, and what a plan makes of it.
 
 // caution is a warning about a key as it is on the token.
-type caution struct{ summary, text string }
+type caution struct{ title, text string }
 
 // cautions are the warnings about a key in the state.
 func (r *keyResource) cautions(m keyModel) (all []caution) {
@@ -74,8 +73,8 @@ func (r *keyResource) fresh(plan, state keyModel, diags *diag.Diagnostics) {
 // warnOf gives each warning about a key once in a run: a plan reads the key, then plans it.
 func (r *keyResource) warnOf(m keyModel, diags *diag.Diagnostics) {
 	for _, c := range r.cautions(m) {
-		if r.client == nil || r.client.view.first(m.common().KeyID.ValueString()+c.summary) {
-			diags.AddWarning(c.summary, c.text)
+		if r.client == nil || r.client.view.first(m.common().KeyID.ValueString()+c.title) {
+			diags.AddWarning(c.title, c.text)
 		}
 	}
 }
@@ -146,9 +145,9 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bo
 			}
 			return
 		}
-		attribute, doing, way := "CKA_MODIFIABLE", "changed", "take the change back in the configuration."
+		summary, attribute, way := "Key Cannot Be Changed", "CKA_MODIFIABLE", "take the change back in the configuration."
 		if destroys {
-			attribute, doing, way = "CKA_DESTROYABLE", "destroyed", "set deletion_policy = \"abandon\", apply that, and then "+
+			summary, attribute, way = "Key Cannot Be Destroyed", "CKA_DESTROYABLE", "set deletion_policy = \"abandon\", apply that, and then "+
 				"destroy or replace the resource: the key then stays on the token."
 		}
 		for _, o := range key.Objects() {
@@ -160,9 +159,8 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bo
 			if claim == nil || *claim {
 				continue
 			}
-			diags.AddError("Key Cannot Be "+strings.ToUpper(doing[:1])+doing[1:], fmt.Sprintf(
-				"The key %s says that it must not be %s (%s is false), and the plan needs that. This provider makes no such "+
-					"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s", keyName(state.common()), doing, attribute, way))
+			diags.AddError(summary, fmt.Sprintf("The key %s forbids what is planned: its %s is false. This provider makes no such "+
+				"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s", keyName(state.common()), attribute, way))
 			return
 		}
 	})
