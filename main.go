@@ -16,13 +16,18 @@ import (
 var version = "dev"
 
 func main() {
-	debug := flag.Bool("debug", false, "serve under a debugger such as delve")
+	debug := flag.Bool("debug", false, "serve under a debugger such as delve, which may read the memory, and the PIN in it")
 	flag.Parse()
 	var options []tf6server.ServeOpt
-	if *debug {
+	if *debug { // a debugger has to read the memory
 		options = append(options, tf6server.WithManagedDebug())
-	} else if err := provider.LimitLogs(); err != nil {
-		log.Fatal(err)
+	} else {
+		if err := makeUndumpable(); err != nil {
+			log.Printf("[WARN] the memory of this process, in which the PIN will be, is not protected: %v", err)
+		}
+		if err := provider.LimitLogs(); err != nil {
+			log.Fatal(err)
+		}
 	}
 	// The garbage collector runs whenever as much has been allocated as is in use. This counts as in use, so the
 	// collector waits for that much more, and takes no memory, since nobody touches it. Without it, the collector
