@@ -208,24 +208,9 @@ func CloseAll() { cryptoki.CloseAll() }
 // Info describes the token as it was when it was opened.
 func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 
-// Command is a pkcs11-tool command line for this token, quoted for a shell. It has no PIN: the tool asks for it.
+// Command is a pkcs11-tool command line for this token, as [Command] writes it. It has no PIN: the tool asks for it.
 func (t *Token) Command(args ...string) string {
-	words := append([]string{"pkcs11-tool", "--module", t.library, "--token-label", t.info.Label, "--login"}, args...)
-	for i, w := range words {
-		words[i] = quote(w)
-	}
-	return strings.Join(words, " ")
-}
-
-// quote makes one word for a POSIX shell.
-func quote(w string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,+@", r)
-	}
-	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !safe(r) }) < 0 {
-		return w
-	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	return Command(append([]string{"pkcs11-tool", "--module", t.library, "--token-label", t.info.Label, "--login"}, args...)...)
 }
 
 // usualModules are where distributions put PKCS#11 modules.

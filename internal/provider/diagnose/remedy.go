@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,17 +175,17 @@ func foundModules() string {
 	if len(modules) == 0 {
 		return "No module was found in the usual places of this machine."
 	}
+	for i, path := range modules {
+		modules[i] = hsm.Command(path) // as one word of a command
+	}
 	return "Found in the usual places of this machine:\n\n  " + strings.Join(modules, "\n  ")
 }
 
 func nextInitialise(f Failure) string {
-	module := f.Provider.Library
-	if module == "" {
-		module = "MODULE"
-	}
+	tool := []string{"pkcs11-tool", "--module", cmp.Or(f.Provider.Library, "MODULE"), "--slot", "SLOT"}
 	return "initialise the token, then set its user PIN. Initialising destroys whatever the token holds:\n\n" +
-		"  pkcs11-tool --module " + module + " --slot SLOT --init-token --label LABEL\n" +
-		"  pkcs11-tool --module " + module + " --slot SLOT --login --login-type so --init-pin"
+		"  " + hsm.Command(append(tool, "--init-token", "--label", "LABEL")...) + "\n" +
+		"  " + hsm.Command(append(tool, "--login", "--login-type", "so", "--init-pin")...)
 }
 
 func nextNoToken(f Failure) string {
@@ -199,13 +200,13 @@ func nextNoToken(f Failure) string {
 		"HSM_TOKEN_SERIAL or HSM_SLOT."
 }
 
-// HowToImport says how a key that is on the token comes into the state.
-func HowToImport(resourceType, keyID string) string {
-	return fmt.Sprintf("  terraform import %s.NAME %s\n\nor, in the configuration:\n\n"+
+// HowToImport says how a key that is on the token comes into the state, by its key ID or its URI.
+func HowToImport(resourceType, id string) string {
+	return fmt.Sprintf("  %s\n\nor, in the configuration:\n\n"+
 		"  import {\n    to = %s.NAME\n    id = %q\n  }\n\n"+
 		"(NAME is the resource's name in your configuration, with the address of its module in front. Terraform does not "+
 		"tell it to the provider.)",
-		resourceType, keyID, resourceType, keyID)
+		hsm.Command("terraform", "import", resourceType+".NAME", id), resourceType, id)
 }
 
 func nextExists(f Failure) string {
