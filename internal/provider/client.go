@@ -106,5 +106,5 @@ func (c *client) forMessages() diagnose.Provider {
 	if c == nil {
 		return diagnose.Provider{}
 	}
-	return diagnose.Provider{Library: c.configuration.token.Library, Selected: c.selected, Redact: c.redact}
+	return diagnose.Provider{Library: c.configuration.token.Library, Selected: c.selected, Foreign: c.foreign}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -40,14 +39,13 @@ type providerModel struct {
 // environment is what completes the configuration. It is a value, so that tests can be tables.
 type environment struct {
 	getenv   func(string) string
-	readFile func(string) ([]byte, error)
+	readFile func(string) (pinFile, error)
 }
 
 // configuration is the provider block, completed from the environment. It may lack a library or a PIN, and have
 // values that this plan does not know: operations fail for that only where they need the token.
 type configuration struct {
 	token    hsm.Config
-	secret   string   // the PIN once more, only to mask it in logs and diagnostics
 	disabled bool     // HSM_ENABLED=false
 	unknown  []string // attributes of the provider block whose value is not known yet
 	selected []string // what selects the token, and where each came from, for messages
@@ -94,7 +92,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 		c.token.Selector.Slot = r.slot(slot)
 		c.selected = append(c.selected, fmt.Sprintf("slot ID %s (from %s)", slot.value, slot.origin))
 	}
-	c.token.PIN, c.secret = hsm.NewPIN(pin.value), pin.value
+	c.token.PIN = hsm.NewPIN(pin.value)
 	c.token.MaxSessions = int(model.MaxSessions.ValueInt64())
 
 	for _, s := range []setting{library, parameters, label, serial, slot, pin} {
@@ -138,39 +136,13 @@ func emptyAttribute(p path.Path, variable string) diag.Diagnostic {
 		fmt.Sprintf("%s is an empty string. Give it a value, or leave it out (null) to take it from the environment variable %s.", p, variable))
 }
 
-func (r *resolver) pin(value types.String) setting {
-	file := r.env.getenv(envPINFile)
-	s := r.setting("pin", value, envPIN)
-	if file == "" || s.unknown || (s.given && !s.fromEnv) {
-		return s
-	}
-	if s.fromEnv {
-		r.diags.AddError("Two PINs In The Environment",
-			"HSM_PIN and HSM_PIN_FILE are both set, and they may differ. A token locks after a few wrong PINs, so this "+
-				"provider does not guess which one is right. Unset one of them.")
-		return setting{}
-	}
-	text, err := r.env.readFile(file)
-	if err != nil {
-		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf("The file that HSM_PIN_FILE names cannot be read: %v.",
-			err))
-		return setting{}
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	line = strings.TrimSuffix(line, "\r")
-	if line == "" {
-		r.diags.AddError("Empty PIN File", fmt.Sprintf("The first line of %s (HSM_PIN_FILE) is empty. It must be the PIN.", file))
-		return setting{}
-	}
-	return setting{value: line, given: true, fromEnv: true, origin: envPINFile}
-}
-
 func (r *resolver) slot(s setting) *uint {
 	id, err := hsm.ParseSlot(s.value)
 	if err == nil {
 		return &id
 	}
-	detail := fmt.Sprintf("%s: %v. A slot ID is a number, decimal or hexadecimal with 0x in front. It is an ID, not a position in the list of slots.", s.origin, err)
+	detail := s.origin + " is no slot ID. A slot ID is a number, decimal or hexadecimal with 0x in front. It is an ID, not a " +
+		"position in the list of slots."
 	if s.fromEnv {
 		r.diags.AddError("Invalid Slot ID", detail)
 		return nil
@@ -186,7 +158,7 @@ func (r *resolver) disabled() bool {
 	}
 	enabled, err := strconv.ParseBool(v)
 	if err != nil {
-		r.diags.AddError("Invalid HSM_ENABLED", fmt.Sprintf("The environment variable HSM_ENABLED is %q. It must be true or false.", v))
+		r.diags.AddError("Invalid HSM_ENABLED", "The environment variable HSM_ENABLED is neither true nor false.")
 	}
 	return err == nil && !enabled
 }

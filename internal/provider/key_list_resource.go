@@ -98,7 +98,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 		if len(broken) > 0 {
 			var lines []string
 			for _, err := range broken {
-				lines = append(lines, "  - "+r.client.redact(err.Error()))
+				lines = append(lines, "  - "+err.Error())
 			}
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
 				"What the token holds under some key IDs makes no sense. Nothing with these IDs is listed, even if part of it "+

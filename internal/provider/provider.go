@@ -122,7 +122,8 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 			"pin": schema.StringAttribute{
 				MarkdownDescription: "PIN of the token's user. Defaults to `HSM_PIN`, or to the first line of the file that " +
 					"`HSM_PIN_FILE` names (setting both is an error). The provider writes it to no state and no log. A PIN that " +
-					"the token refuses is sent only once in a run, since tokens lock after a few wrong ones.",
+					"the token refuses is sent only once in a run, since tokens lock after a few wrong ones. What cannot be meant " +
+					"is not sent at all: a PIN with a line ending, with blanks at its ends, or in UTF-16.",
 				Optional:   true,
 				Sensitive:  true,
 				Validators: []validator.String{notEmpty{envPIN}},
@@ -144,7 +145,10 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	config, diags := resolveConfiguration(model, environment{getenv: os.Getenv, readFile: os.ReadFile})
+	config, diags := resolveConfiguration(model, environment{
+		getenv:   os.Getenv,
+		readFile: func(name string) (pinFile, error) { return readPINFile(ctx, name) },
+	})
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return

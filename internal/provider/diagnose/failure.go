@@ -53,7 +53,7 @@ func (k Kind) Doing(what string) string {
 type Provider struct {
 	Library  string              // path of the PKCS#11 module
 	Selected []string            // what selects the token, and where each came from: `label "web" (from token_label)`
-	Redact   func(string) string // takes the PIN out of a text; nil where there is no PIN
+	Foreign  func(string) string // gives a text of others, or a note in its place where it has the PIN in it
 }
 
 // Failure is a failed operation, and what is known around it.
@@ -99,8 +99,8 @@ func (f Failure) what() string {
 		f.Label, f.KeyID = cmp.Or(operation.Label, f.Label), object.FormatID(operation.ID)
 	}
 	text := err.Error()
-	if f.Provider.Redact != nil {
-		text = f.Provider.Redact(text)
+	if errors.Is(err, hsm.ErrLibrary) && !noLibraryGiven(err) && f.Provider.Foreign != nil {
+		text = f.Provider.Foreign(text) // the loader's words; no other error has words that are not ours
 	}
 	text = Sentence(text)
 	if key := f.key(); key != "" {
@@ -140,7 +140,7 @@ func (f Failure) id() string {
 // options.
 func (f Failure) command(args ...string) string {
 	if f.Token == nil {
-		return strings.Join(append([]string{"pkcs11-tool"}, args...), " ")
+		return hsm.Command(append([]string{"pkcs11-tool"}, args...)...)
 	}
 	return f.Token.Command(args...)
 }

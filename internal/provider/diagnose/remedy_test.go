@@ -117,20 +117,25 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 	}
 }
 
-func TestADiagnosticTellsOfTheConfigurationAndNotThePIN(t *testing.T) {
+func TestADiagnosticTellsOfTheConfigurationAndNotTheLoadersWords(t *testing.T) {
 	provider := Provider{
 		Selected: []string{`label "a" (from token_label)`, `slot ID 1 (from HSM_SLOT)`},
-		Redact:   func(text string) string { return strings.ReplaceAll(text, "48151623", "(sensitive)") },
+		Foreign:  func(string) string { return "(not shown)" },
 	}
 	missing := Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}, Provider: provider}.Diagnostic().Detail()
 	if !strings.Contains(missing, `The token is selected by label "a" (from token_label) and slot ID 1 (from HSM_SLOT).`) {
 		t.Errorf("it says %s", missing)
 	}
-	leaks := Failure{Doing: Read, Kind: &rsa, Err: errors.New("bad PIN 48151623"),
-		Provider: provider}.Diagnostic().Detail()
-	if !strings.HasPrefix(leaks, "Bad PIN (sensitive).") || strings.Contains(leaks,
-		"48151623") || strings.Contains(leaks, "selected") {
-		t.Errorf("it says %s", leaks)
+	loader := Failure{
+		Doing: Read, Kind: &rsa, Provider: provider,
+		Err: &hsm.LibraryError{Path: "/m.so", Err: errors.New("/m.so: bad PIN 48151623")},
+	}.Diagnostic().Detail()
+	if !strings.HasPrefix(loader, "(not shown).\n") || strings.Contains(loader, "48151623") || strings.Contains(loader, "selected") {
+		t.Errorf("it says %s", loader)
+	}
+	loader = Failure{Doing: Read, Kind: &rsa, Provider: provider, Err: &hsm.LibraryError{}}.Diagnostic().Detail()
+	if !strings.HasPrefix(loader, "No PKCS#11 module is given.") {
+		t.Errorf("words of ours are left out: %s", loader)
 	}
 }
 

@@ -1,0 +1,106 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+// pin takes the PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names. It repeats neither the
+// PIN nor the file's name, which may be a PIN that was put into the wrong variable. Nor do its diagnostics point at the
+// attribute: Terraform would show the line of the configuration.
+func (r *resolver) pin(value types.String) setting {
+	file := r.env.getenv(envPINFile)
+	s := r.setting("pin", value, envPIN)
+	switch {
+	case s.fromEnv && file != "":
+		r.diags.AddError("Two PINs In The Environment",
+			"HSM_PIN and HSM_PIN_FILE are both set, and they may differ. A token locks after a few wrong PINs, so this "+
+				"provider does not guess which one is right. Unset one of them.")
+		return setting{}
+	case s.given:
+		return r.meant(s, s.origin)
+	case s.unknown || file == "":
+		return s
+	}
+	read, err := r.env.readFile(file)
+	if err != nil {
+		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf(
+			"The file that HSM_PIN_FILE names cannot be used: %v. Its name is not repeated here, because the variable may "+
+				"hold the PIN itself by mistake.\n\nWhat to do: set HSM_PIN_FILE to the path of a file, or of a named pipe, "+
+				"whose first line is the PIN. A PIN itself belongs in HSM_PIN.", err))
+		return setting{}
+	}
+	if len(read.risks) > 0 {
+		r.diags.AddWarning("PIN File Not Protected", "The file that HSM_PIN_FILE names is not protected:\n\n  - "+
+			strings.Join(read.risks, "\n  - "))
+	}
+	line, _, _ := strings.Cut(string(read.text), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	if line == "" {
+		r.diags.AddError("Empty PIN File", "The first line of the file that HSM_PIN_FILE names is empty. It must be the PIN.")
+		return setting{}
+	}
+	return r.meant(setting{value: line, given: true, fromEnv: true, origin: envPINFile},
+		"The first line of the file that HSM_PIN_FILE names")
+}
+
+// meant refuses a PIN that cannot be meant: each wrong one that is sent counts at the token. The subject says where it
+// is from.
+func (r *resolver) meant(s setting, subject string) setting {
+	for _, row := range neverMeant {
+		if row.is(s.value) {
+			r.diags.AddError("Not A PIN", fmt.Sprintf("%s %s. Nothing was sent to the token, which counts each wrong PIN and "+
+				"locks after a few.\n\nWhat to do: %s.", subject, row.what, row.next))
+			return setting{}
+		}
+	}
+	return s
+}
+
+// neverMeant has a row for each kind of text that is no PIN. The first that matches is told.
+var neverMeant = []struct {
+	is         func(string) bool
+	what, next string
+}{
+	{startsWith("\xff\xfe", "\xfe\xff"), "is UTF-16 text", saveAsUTF8},
+	{startsWith("\ufeff"), "starts with a byte order mark (BOM), which some editors write", saveAsUTF8},
+	{contains("\x00"), "holds a zero byte, as UTF-16 text does", saveAsUTF8},
+	{
+		func(pin string) bool { return strings.HasSuffix(pin, "\n") || strings.HasSuffix(pin, "\r") }, "ends in a line ending",
+		"take the line ending off: HSM_PIN=\"$(cat FILE)\" in a shell, or chomp(...) in the configuration",
+	},
+	{contains("\n\r"), "has more than one line", "give the PIN alone"},
+	{
+		func(pin string) bool {
+			first, _ := utf8.DecodeRuneInString(pin)
+			last, _ := utf8.DecodeLastRuneInString(pin)
+			return blank(first) || blank(last)
+		},
+		"begins or ends with a blank or an invisible character",
+		"take it off. If the PIN on the token really has it, change that PIN: the provider does not send such a PIN",
+	},
+}
+
+const saveAsUTF8 = "save it as plain text (ASCII, or UTF-8 without a byte order mark)"
+
+func startsWith(prefixes ...string) func(string) bool {
+	return func(pin string) bool {
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(pin, prefix) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func contains(characters string) func(string) bool {
+	return func(pin string) bool { return strings.ContainsAny(pin, characters) }
+}
+
+// blank says that a character cannot be seen. Cf are invisible ones, such as a zero-width space.
+func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
