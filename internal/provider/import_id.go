@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -19,18 +20,26 @@ type importID struct {
 }
 
 // parseImportID reads `<hex key id>`, `<label>/<hex key id>` or a `pkcs11:` URI (RFC 7512). A label may hold slashes
-// and a key ID does not, so the last slash divides them.
+// and a key ID does not, so the last slash divides them. An error repeats nothing that may have a PIN in it.
 func parseImportID(s string) (importID, error) {
-	if scheme, _, ok := strings.Cut(s, ":"); ok && strings.EqualFold(scheme, "pkcs11") {
+	if scheme, _, ok := strings.Cut(s, ":"); ok && strings.EqualFold(scheme, "pkcs11") || pkcs11uri.HasPIN(s) {
 		uri, err := pkcs11uri.Parse(s)
 		if err != nil {
 			return importID{}, err
 		}
 		return importID{id: uri.ID, uri: &uri, text: s}, nil
 	}
+	if pkcs11uri.Meant(s) {
+		return importID{}, errors.New("the import ID is nearly a PKCS#11 URI, but a URI starts with \"pkcs11:\", with no blank " +
+			"in front and with the colon as it is (the ID is not repeated here, because a PIN may be in it)")
+	}
 	i := strings.LastIndexByte(s, '/')
 	id, err := object.ParseID(s[i+1:])
-	if err != nil {
+	switch {
+	case err != nil && mayHavePIN(s):
+		return importID{}, errors.New("the import ID is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI (it is " +
+			"not repeated here, because a PIN may be in it)")
+	case err != nil:
 		return importID{}, fmt.Errorf("%q is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI: %w", s, err)
 	}
 	if i < 0 {
@@ -38,4 +47,10 @@ func parseImportID(s string) (importID, error) {
 	}
 	label := s[:i]
 	return importID{id: id, label: &label, text: s}, nil
+}
+
+// mayHavePIN says that a text which makes no sense has the look of a URI's parts, or speaks of a PIN.
+func mayHavePIN(s string) bool {
+	s = strings.ToLower(s)
+	return strings.ContainsAny(s, "%=;?") || strings.Contains(s, "pkcs11") || strings.Contains(s, "pin")
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -73,7 +74,11 @@ func importIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity) (impo
 	}
 	text := given.KeyID.ValueString()
 	id, err := object.ParseID(text)
-	if err != nil {
+	switch {
+	case err != nil && mayHavePIN(text):
+		return importID{}, errors.New("the identity's key_id is not a <hex key id> (it is not repeated here, because a PIN " +
+			"may be in it)")
+	case err != nil:
 		return importID{}, fmt.Errorf("the identity's key_id %q is not a <hex key id>: %w", text, err)
 	}
 	return importID{id: id, serial: given.TokenSerial.ValueString(), text: text}, nil

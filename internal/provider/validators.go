@@ -61,7 +61,12 @@ func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, r
 	if s.IsUnknown() || s.IsNull() || v.emptyToo && s.ValueString() == "" {
 		return
 	}
-	if err := v.parse(s.ValueString()); err != nil {
+	err := v.parse(s.ValueString())
+	switch {
+	case err == nil:
+	case pkcs11uri.HasPIN(s.ValueString()): // without the path: Terraform shows the line that it leads to
+		resp.Diagnostics.AddError(v.title, fmt.Sprintf("%s: %s%s", req.Path, diagnose.Sentence(err.Error()), v.hint))
+	default:
 		resp.Diagnostics.AddAttributeError(req.Path, v.title, diagnose.Sentence(err.Error())+v.hint)
 	}
 }

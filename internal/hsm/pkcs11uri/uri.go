@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -23,17 +27,49 @@ type URI struct {
 // errPIN does not repeat the URI, since the URI has a PIN in it.
 var errPIN = errors.New("a PKCS#11 URI is public, so a PIN in it is refused: remove pin-value or pin-source, and change that PIN if the URI has been written down anywhere")
 
+// HasPIN says that a text has a PIN, or the place of one, as an attribute of a PKCS#11 URI: one that Parse reads, or one
+// that was meant to be such, with a blank in front or encoded once more. Such a text is not to be repeated anywhere.
+func HasPIN(s string) bool { return pinAttribute.MatchString(decoded(s)) }
+
+var pinAttribute = regexp.MustCompile(`(?i)pin\W?(value|source)\s*=`)
+
+// Meant says that a text was meant as a PKCS#11 URI, also with a blank in front, or encoded once more.
+func Meant(s string) bool {
+	s = strings.TrimLeftFunc(decoded(s), func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' })
+	scheme, _, ok := strings.Cut(s, ":")
+	return ok && strings.EqualFold(strings.TrimSpace(scheme), "pkcs11")
+}
+
+// decoded decodes as often as there is something to decode, and leaves what is badly encoded.
+func decoded(s string) string {
+	for {
+		next := encoded.ReplaceAllStringFunc(s, func(c string) string {
+			n, _ := strconv.ParseUint(c[1:], 16, 8) // two hex digits
+			return string([]byte{byte(n)})
+		})
+		if next == s {
+			return s
+		}
+		s = next
+	}
+}
+
+var encoded = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
 // Parse reads a `pkcs11:` URI. It refuses attributes that it cannot match, such as those of the library, instead of
 // ignoring them. It also refuses the query part: that says which module to load, which is the provider's configuration
-// to say.
+// to say. Its errors repeat no value of the URI, since a PIN may be anywhere in one that is badly written.
 func Parse(s string) (URI, error) {
 	var u URI
+	if HasPIN(s) {
+		return u, errPIN
+	}
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || !strings.EqualFold(scheme, "pkcs11") {
 		return u, errors.New("a PKCS#11 URI starts with \"pkcs11:\" (RFC 7512)")
 	}
 	path, query, hasQuery := strings.Cut(rest, "?")
-	if strings.Contains(strings.ToLower(query), "pin-") || strings.Contains(strings.ToLower(path), "pin-") {
+	if strings.Contains(strings.ToLower(query), "pin") {
 		return u, errPIN
 	}
 	if hasQuery {
@@ -41,14 +77,20 @@ func Parse(s string) (URI, error) {
 			"which module to load")
 	}
 	seen := map[string]bool{}
+	n := 0
 	for part := range strings.SplitSeq(path, ";") {
+		n++
 		name, raw, ok := strings.Cut(part, "=")
 		if !ok {
-			return u, fmt.Errorf("%q in the PKCS#11 URI is not of the form attribute=value", part)
+			return u, fmt.Errorf("part %d of the PKCS#11 URI is not of the form attribute=value", n)
+		}
+		if !slices.Contains(attributes, name) {
+			return u, fmt.Errorf("the attribute in part %d of the PKCS#11 URI is not supported: use %s or %s", n,
+				strings.Join(attributes[:len(attributes)-1], ", "), attributes[len(attributes)-1])
 		}
 		value, err := url.PathUnescape(raw)
 		if err != nil {
-			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is badly encoded: %w", name, err)
+			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is badly encoded", name)
 		}
 		if seen[name] {
 			return u, fmt.Errorf("%s is in the PKCS#11 URI twice", name)
@@ -60,6 +102,9 @@ func Parse(s string) (URI, error) {
 	}
 	return u, nil
 }
+
+// attributes are those that a URI may have here.
+var attributes = []string{"token", "serial", "manufacturer", "model", "slot-id", "object", "id", "type"}
 
 func (u *URI) set(name, value string) error {
 	texts := map[string]**string{
@@ -78,17 +123,15 @@ func (u *URI) set(name, value string) error {
 	case "slot-id":
 		slot, err := cryptoki.ParseSlot(value)
 		if err != nil {
-			return fmt.Errorf("slot-id in the PKCS#11 URI: %w", err)
+			return errors.New("slot-id in the PKCS#11 URI is not a number, decimal or hexadecimal with 0x in front")
 		}
 		u.Slot = &slot
 	case "type":
 		if value != "public" && value != "private" && value != secretKey {
-			return fmt.Errorf("type=%s in the PKCS#11 URI names neither half of a key pair nor a secret key", value)
+			return errors.New("type in the PKCS#11 URI names neither half of a key pair nor a secret key: it is public, " +
+				"private or " + secretKey)
 		}
 		u.Type = value
-	default:
-		return fmt.Errorf("the attribute %q of the PKCS#11 URI is not supported: use token, serial, manufacturer, "+
-			"model, slot-id, object, id or type", name)
 	}
 	return nil
 }

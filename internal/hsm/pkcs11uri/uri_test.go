@@ -48,6 +48,17 @@ func TestURI(t *testing.T) {
 		"a PIN":                          {"pkcs11:id=a?pin-value=seecret", false},
 		"a PIN where none can be":        {"pkcs11:id=a;pin-value=seecret", false},
 		"a PIN's source":                 {"pkcs11:id=a?PIN-SOURCE=/seecret", false},
+		"a PIN, encoded":                 {"pkcs11:id=a;pin%2Dvalue=seecret", false},
+		"a PIN, encoded twice":           {"pkcs11:id=a%253Bpin-value%253Dseecret", false},
+		"a PIN in another spelling":      {"pkcs11:id=a;PIN_VALUE=seecret", false},
+		"a PIN without its equals sign":  {"pkcs11:id=a;pin-value:seecret", false},
+		"a PIN behind a blank":           {" pkcs11:id=a?pin-value=seecret", false},
+		"a PIN behind an encoded colon":  {"pkcs11%3aid=a?pin-value=seecret", false},
+		"a PIN as an attribute":          {"pkcs11:seecret=a", false},
+		"a PIN as a type":                {"pkcs11:id=a;type=seecret", false},
+		"a PIN as a slot ID":             {"pkcs11:id=a;slot-id=seecret", false},
+		"a PIN that is badly encoded":    {"pkcs11:id=a;object=seecret%zz", false},
+		"a label that speaks of pins":    {"pkcs11:object=pin-board", true},
 		"a slot ID that is not a number": {"pkcs11:slot-id=x", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,6 +70,17 @@ func TestURI(t *testing.T) {
 				t.Errorf("the PIN is in the error: %v", err)
 			}
 		})
+	}
+}
+
+func TestWhatWasMeantAsAURI(t *testing.T) {
+	for text, meant := range map[string]bool{
+		"pkcs11:id=a": true, " pkcs11:id=a": true, "\tPKCS11:id=a": true, "\u200bpkcs11:": true, "pkcs11%3aid=a": true, "%70kcs11%253Aid=a": true, "pkcs11 :id=a": true,
+		"6b31": false, "pkcs11-signer/6b31": false, "web:pkcs11/6b31": false, "": false,
+	} {
+		if Meant(text) != meant {
+			t.Errorf("%q was meant as a URI: %t", text, !meant)
+		}
 	}
 }
 
