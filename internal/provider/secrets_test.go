@@ -206,19 +206,34 @@ func TestThePINIsNowhereAndAWrongOneIsSentOnce(t *testing.T) {
 	s.innocent(b.PIN, wrong)
 }
 
+// The wrong PIN is a short one, and part of what the provider has to say: what is left out would betray it.
 func TestPlansOfNewKeysRefuseAWrongPINToo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	wrong := hsmtest.RandomPIN()
-	s := newShell(t, b, ephemeralPIN+pair("k", "count = 5", `label = "web ${count.index}"`)).with("HSM_PIN=" + wrong)
-	printed, log := s.terraform(true, "plan")
+	wrong := "3031"
+	s := newShell(t, b, ephemeralPIN+pair("k", "count = 5", `label = "web 3031"`, `key_id = "6b30313${count.index}"`)).with("HSM_PIN=" + wrong)
+	printed, log := s.terraform(true, "plan", "-no-color")
 	if n := calls(log, "C_Login"); n != 1 || !wrapped("Unable to Plan Key Pair: PIN Refused").MatchString(printed) {
 		t.Errorf("the plan of five new keys sent a wrong PIN %d times, and printed:\n%s", n, printed)
+	}
+	if !wrapped(`the key "web 3031" (key_id 6b303130)`).MatchString(printed) {
+		t.Errorf("what the PIN is part of is not told as it is:\n%s", printed)
+	}
+	for line := range strings.Lines(printed + log) {
+		if strings.Contains(line, "***") || strings.Contains(line, "PIN is in it") {
+			t.Errorf("what is left out betrays the PIN: %s", line)
+		}
 	}
 	// validate needs no token, nor even its module
 	_, log = s.with("HSM_LIBRARY=/no/such/module.so").terraform(false, "validate")
 	if n := calls(log, ""); n != 0 {
 		t.Errorf("validate made %d calls into the module", n)
+	}
+	// nor does it need one to refuse a PIN in a URI, whose line Terraform would show if it were led there
+	s.write(filepath.Join(s.dir, "jwks.tf"), jwks("x", `uris = [" pkcs11:id=%6B;pin%2dvalue%3d48151623"]`))
+	printed, log = s.terraform(true, "validate", "-no-color")
+	if !wrapped("a PIN in it is refused").MatchString(printed) || strings.Contains(printed+log, "48151623") {
+		t.Errorf("a URI with a PIN is not refused, or is repeated:\n%s", printed)
 	}
 }
 
