@@ -16,7 +16,7 @@ import (
 var version = "dev"
 
 func main() {
-	debug := flag.Bool("debug", false, "serve under a debugger such as delve, which may read the memory, and the PIN in it")
+	debug := flag.Bool("debug", false, "serve under a debugger such as delve: others may read the PIN in the memory")
 	flag.Parse()
 	var options []tf6server.ServeOpt
 	if *debug { // a debugger has to read the memory

@@ -53,8 +53,8 @@ func TestNobodyReadsTheMemoryOfTheProvider(t *testing.T) {
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}}
 			}
 			// The cookie is what Terraform shows a plugin.
-			cmd.Env = append(os.Environ(), "TF_PLUGIN_MAGIC_COOKIE=d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
-				"HSMTEST_MAIN=1")
+			const cookie = "TF_PLUGIN_MAGIC_COOKIE=d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"
+			cmd.Env = append(os.Environ(), cookie, "HSMTEST_MAIN=1")
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// Command is a command line for a POSIX shell, of such words as messages offer for copying: names of files, and labels
-// that anyone may have given to a token or a key. Each word is quoted where it has to be. What cannot be seen, or would
-// change how the rest is shown, is written in octal, as in $'a\033[2Jb'. Where no command can hold a word, the text says
-// so.
+// Command is a command line for a POSIX shell, of such words as messages offer for copying: names of files, and
+// labels that anyone may have given to a token or a key. Each word is quoted where it has to be. What cannot be seen,
+// or would change how the rest is shown, is written in octal, as in $'a\033[2Jb'. Where no command can hold a word,
+// the text says so.
 func Command(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -63,7 +63,8 @@ func TestACommandIsOneThatCanBeSeenAndRuns(t *testing.T) {
 	if line := Command("pkcs11-tool", "--token-label", "a\x00b"); !strings.HasPrefix(line, "(no command") {
 		t.Errorf("a command with a zero byte is offered: %q", line)
 	}
-	if line := Command("pkcs11-tool", "--module", "/m.so", "--id", "6b31"); line != "pkcs11-tool --module /m.so --id 6b31" {
+	line := Command("pkcs11-tool", "--module", "/m.so", "--id", "6b31")
+	if line != "pkcs11-tool --module /m.so --id 6b31" {
 		t.Errorf("a command that needs no quotes is %q", line)
 	}
 }

@@ -210,7 +210,8 @@ func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 
 // Command is a pkcs11-tool command line for this token, as [Command] writes it. It has no PIN: the tool asks for it.
 func (t *Token) Command(args ...string) string {
-	return Command(append([]string{"pkcs11-tool", "--module", t.library, "--token-label", t.info.Label, "--login"}, args...)...)
+	tool := []string{"pkcs11-tool", "--module", t.library, "--token-label", t.info.Label, "--login"}
+	return Command(append(tool, args...)...)
 }
 
 // usualModules are where distributions put PKCS#11 modules.

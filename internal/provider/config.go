@@ -141,8 +141,8 @@ func (r *resolver) slot(s setting) *uint {
 	if err == nil {
 		return &id
 	}
-	detail := s.origin + " is no slot ID. A slot ID is a number, decimal or hexadecimal with 0x in front. It is an ID, not a " +
-		"position in the list of slots."
+	detail := s.origin + " is no slot ID. A slot ID is a number, decimal or hexadecimal with 0x in front. It is an ID, " +
+		"not a position in the list of slots."
 	if s.fromEnv {
 		r.diags.AddError("Invalid Slot ID", detail)
 		return nil

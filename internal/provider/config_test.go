@@ -39,9 +39,13 @@ func TestResolveConfiguration(t *testing.T) {
 		envLibrary: "/env.so", envLibraryParameters: "dir='env'", envTokenLabel: "env label", envTokenSerial: "env serial",
 		envSlot: "0x1F", envPIN: "1111",
 	}
-	files := map[string]string{"/pin": "0123\nrest", "/dos": "0123\r\n", "/bare": "0123", "/blank": "\n0123", "/spaced": "01 23\n",
-		"/bom": "\ufeff0123\n", "/utf16": "\xff\xfe0\x001\x002\x003\x00\n\x00", "/bare utf16": "0\x001\x002\x003\x00\r\x00\n\x00",
-		"/blank at the end": "0123 \n", "/two endings": "0123\r\r\n", "/invisible": "\u200b0123", "/open": "0123\n"}
+	files := map[string]string{
+		"/pin": "0123\nrest", "/dos": "0123\r\n", "/bare": "0123", "/blank": "\n0123", "/spaced": "01 23\n",
+		"/bom": "\ufeff0123\n", "/utf16": "\xff\xfe0\x001\x002\x003\x00\n\x00",
+		"/bare utf16":       "0\x001\x002\x003\x00\r\x00\n\x00",
+		"/blank at the end": "0123 \n", "/two endings": "0123\r\r\n", "/invisible": "\u200b0123",
+		"/open": "0123\n",
+	}
 
 	cases := []struct {
 		name     string // a sentence
@@ -97,22 +101,72 @@ func TestResolveConfiguration(t *testing.T) {
 		{name: "the first line of the PIN file is the PIN", model: nothing, env: map[string]string{envPINFile: "/pin"}, pin: "0123"},
 		{name: "a PIN file may have carriage returns", model: nothing, env: map[string]string{envPINFile: "/dos"}, pin: "0123"},
 		{name: "a PIN file may lack the last newline", model: nothing, env: map[string]string{envPINFile: "/bare"}, pin: "0123"},
-		{name: "a space within a PIN belongs to it", model: nothing, env: map[string]string{envPINFile: "/spaced"}, pin: "01 23"},
-		{name: "a PIN file with a byte order mark is no PIN", model: nothing, env: map[string]string{envPINFile: "/bom"}, errors: []string{"Not A PIN"}},
-		{name: "a PIN file in UTF-16 is no PIN", model: nothing, env: map[string]string{envPINFile: "/utf16"}, errors: []string{"Not A PIN"}},
-		{name: "a PIN file in UTF-16 without a mark is no PIN", model: nothing, env: map[string]string{envPINFile: "/bare utf16"}, errors: []string{"Not A PIN"}},
-		{name: "a PIN file with a blank after the PIN is no PIN", model: nothing, env: map[string]string{envPINFile: "/blank at the end"}, errors: []string{"Not A PIN"}},
-		{name: "one line ending is taken off, not two", model: nothing, env: map[string]string{envPINFile: "/two endings"}, errors: []string{"Not A PIN"}},
-		{name: "a PIN file with an invisible character is no PIN", model: nothing, env: map[string]string{envPINFile: "/invisible"}, errors: []string{"Not A PIN"}},
-		{name: "a PIN file that others may write is read, with a warning", model: nothing, env: map[string]string{envPINFile: "/open"}, pin: "0123", errors: []string{"PIN File Not Protected"}},
-		{name: "a variable that ends in a line feed is no PIN", model: nothing, env: map[string]string{envPIN: "0123\n"}, errors: []string{"Not A PIN"}},
-		{name: "a variable that ends in a carriage return is no PIN", model: nothing, env: map[string]string{envPIN: "0123\r\n"}, errors: []string{"Not A PIN"}},
-		{name: "a variable of two lines is no PIN", model: nothing, env: map[string]string{envPIN: "0123\n4567"}, errors: []string{"Not A PIN"}},
-		{name: "a variable with a blank in front is no PIN", model: nothing, env: map[string]string{envPIN: " 0123"}, errors: []string{"Not A PIN"}},
-		{name: "the configuration's PIN must be one too, and Terraform is not led to its line", model: with(func(m *providerModel) { m.PIN = value("0123\n") }), errors: []string{"Not A PIN"}},
-		{name: "a PIN in the place of its file is not repeated", model: nothing, env: map[string]string{envPINFile: "0123"}, errors: []string{"Unable to Read the PIN File"}},
-		{name: "a PIN in the place of a slot is not repeated", model: nothing, env: map[string]string{envSlot: "0123x"}, selected: []string{"slot ID 0123x (from HSM_SLOT)"}, errors: []string{"Invalid Slot ID"}},
-		{name: "a PIN in the place of HSM_ENABLED is not repeated", model: nothing, env: map[string]string{envEnabled: "0123"}, errors: []string{"Invalid HSM_ENABLED"}},
+		{
+			name: "a space within a PIN belongs to it", model: nothing,
+			env: map[string]string{envPINFile: "/spaced"}, pin: "01 23",
+		},
+		{
+			name: "a PIN file with a byte order mark is no PIN", model: nothing,
+			env: map[string]string{envPINFile: "/bom"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN file in UTF-16 is no PIN", model: nothing,
+			env: map[string]string{envPINFile: "/utf16"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN file in UTF-16 without a mark is no PIN", model: nothing,
+			env: map[string]string{envPINFile: "/bare utf16"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN file with a blank after the PIN is no PIN", model: nothing,
+			env: map[string]string{envPINFile: "/blank at the end"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "one line ending is taken off, not two", model: nothing,
+			env: map[string]string{envPINFile: "/two endings"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN file with an invisible character is no PIN", model: nothing,
+			env: map[string]string{envPINFile: "/invisible"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN file that others may write is read, with a warning", model: nothing,
+			env: map[string]string{envPINFile: "/open"}, pin: "0123", errors: []string{"PIN File Not Protected"},
+		},
+		{
+			name: "a variable that ends in a line feed is no PIN", model: nothing,
+			env: map[string]string{envPIN: "0123\n"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a variable that ends in a carriage return is no PIN", model: nothing,
+			env: map[string]string{envPIN: "0123\r\n"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a variable of two lines is no PIN", model: nothing,
+			env: map[string]string{envPIN: "0123\n4567"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a variable with a blank in front is no PIN", model: nothing,
+			env: map[string]string{envPIN: " 0123"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name:   "the configuration's PIN must be one too, and Terraform is not led to its line",
+			model:  with(func(m *providerModel) { m.PIN = value("0123\n") }),
+			errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN in the place of its file is not repeated", model: nothing,
+			env: map[string]string{envPINFile: "0123"}, errors: []string{"Unable to Read the PIN File"},
+		},
+		{
+			name: "a PIN in the place of a slot is not repeated", model: nothing,
+			env: map[string]string{envSlot: "0123x"}, selected: []string{"slot ID 0123x (from HSM_SLOT)"},
+			errors: []string{"Invalid Slot ID"},
+		},
+		{
+			name: "a PIN in the place of HSM_ENABLED is not repeated", model: nothing,
+			env: map[string]string{envEnabled: "0123"}, errors: []string{"Invalid HSM_ENABLED"},
+		},
 		{name: "an empty first line is an error", model: nothing, env: map[string]string{envPINFile: "/blank"}, errors: []string{"Empty PIN File"}},
 		{name: "a missing PIN file is an error", model: nothing, env: map[string]string{envPINFile: "/missing"}, errors: []string{"Unable to Read the PIN File"}},
 		{name: "two PINs in the environment are an error, even where they are the same", model: nothing, env: map[string]string{envPIN: "0123", envPINFile: "/pin"}, errors: []string{"Two PINs In The Environment"}},
@@ -149,10 +203,14 @@ func TestResolveConfiguration(t *testing.T) {
 				Disabled, NoPIN           bool
 			}
 			want := outcome{c.library, c.params, c.slot, c.sessions, c.disabled, c.pin == ""}
-			if have := (outcome{got.token.Library, got.token.LibraryParameters, slot, got.token.MaxSessions, got.disabled, got.token.PIN.IsZero()}); have != want {
+			have := outcome{
+				got.token.Library, got.token.LibraryParameters, slot, got.token.MaxSessions, got.disabled, got.token.PIN.IsZero(),
+			}
+			if have != want {
 				t.Errorf("is %+v, not %+v", have, want)
 			}
-			if c.pin != "" && (!got.token.PIN.In(c.pin) || got.token.PIN.In(c.pin[1:]) || got.token.PIN.In(c.pin[:len(c.pin)-1])) {
+			pin := got.token.PIN
+			if c.pin != "" && (!pin.In(c.pin) || pin.In(c.pin[1:]) || pin.In(c.pin[:len(c.pin)-1])) {
 				t.Errorf("the PIN is not %q", c.pin)
 			}
 			if !slices.Equal(got.selected, c.selected) || !slices.Equal(got.unknown, c.unknown) {

@@ -30,8 +30,8 @@ func parseImportID(s string) (importID, error) {
 		return importID{id: uri.ID, uri: &uri, text: s}, nil
 	}
 	if pkcs11uri.Meant(s) {
-		return importID{}, errors.New("the import ID is nearly a PKCS#11 URI, but a URI starts with \"pkcs11:\", with no blank " +
-			"in front and with the colon as it is (the ID is not repeated here, because a PIN may be in it)")
+		return importID{}, errors.New("the import ID is nearly a PKCS#11 URI, but a URI starts with \"pkcs11:\", with no " +
+			"blank in front and with the colon as it is (the ID is not repeated here, because a PIN may be in it)")
 	}
 	i := strings.LastIndexByte(s, '/')
 	id, err := object.ParseID(s[i+1:])

@@ -16,55 +16,85 @@ import (
 // what the message says, and a mark that turns text around could make it say something else.
 type legibleServer struct{ wholeServer }
 
-func (s legibleServer) ValidateProviderConfig(ctx context.Context, req *tfprotov6.ValidateProviderConfigRequest) (*tfprotov6.ValidateProviderConfigResponse, error) {
+func (s legibleServer) ValidateProviderConfig(ctx context.Context, req *tfprotov6.ValidateProviderConfigRequest) (
+	*tfprotov6.ValidateProviderConfigResponse, error,
+) {
 	return legibly(s.wholeServer.ValidateProviderConfig(ctx, req))
 }
 
-func (s legibleServer) ConfigureProvider(ctx context.Context, req *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
+func (s legibleServer) ConfigureProvider(ctx context.Context, req *tfprotov6.ConfigureProviderRequest) (
+	*tfprotov6.ConfigureProviderResponse, error,
+) {
 	return legibly(s.wholeServer.ConfigureProvider(ctx, req))
 }
 
-func (s legibleServer) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
+func (s legibleServer) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (
+	*tfprotov6.ValidateResourceConfigResponse, error,
+) {
 	return legibly(s.wholeServer.ValidateResourceConfig(ctx, req))
 }
 
-func (s legibleServer) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
+func (s legibleServer) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (
+	*tfprotov6.UpgradeResourceStateResponse, error,
+) {
 	return legibly(s.wholeServer.UpgradeResourceState(ctx, req))
 }
 
-func (s legibleServer) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
+func (s legibleServer) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (
+	*tfprotov6.ReadResourceResponse, error,
+) {
 	return legibly(s.wholeServer.ReadResource(ctx, req))
 }
 
-func (s legibleServer) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
+func (s legibleServer) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (
+	*tfprotov6.PlanResourceChangeResponse, error,
+) {
 	return legibly(s.wholeServer.PlanResourceChange(ctx, req))
 }
 
-func (s legibleServer) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
+func (s legibleServer) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (
+	*tfprotov6.ApplyResourceChangeResponse, error,
+) {
 	return legibly(s.wholeServer.ApplyResourceChange(ctx, req))
 }
 
-func (s legibleServer) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
+func (s legibleServer) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (
+	*tfprotov6.ImportResourceStateResponse, error,
+) {
 	return legibly(s.wholeServer.ImportResourceState(ctx, req))
 }
 
-func (s legibleServer) MoveResourceState(ctx context.Context, req *tfprotov6.MoveResourceStateRequest) (*tfprotov6.MoveResourceStateResponse, error) {
+func (s legibleServer) MoveResourceState(ctx context.Context, req *tfprotov6.MoveResourceStateRequest) (
+	*tfprotov6.MoveResourceStateResponse, error,
+) {
 	return legibly(s.wholeServer.MoveResourceState(ctx, req))
 }
 
-func (s legibleServer) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
+func (s legibleServer) ValidateDataResourceConfig(
+	ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest,
+) (
+	*tfprotov6.ValidateDataResourceConfigResponse, error,
+) {
 	return legibly(s.wholeServer.ValidateDataResourceConfig(ctx, req))
 }
 
-func (s legibleServer) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
+func (s legibleServer) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (
+	*tfprotov6.ReadDataSourceResponse, error,
+) {
 	return legibly(s.wholeServer.ReadDataSource(ctx, req))
 }
 
-func (s legibleServer) ValidateListResourceConfig(ctx context.Context, req *tfprotov6.ValidateListResourceConfigRequest) (*tfprotov6.ValidateListResourceConfigResponse, error) {
+func (s legibleServer) ValidateListResourceConfig(
+	ctx context.Context, req *tfprotov6.ValidateListResourceConfigRequest,
+) (
+	*tfprotov6.ValidateListResourceConfigResponse, error,
+) {
 	return legibly(s.wholeServer.ValidateListResourceConfig(ctx, req))
 }
 
-func (s legibleServer) ListResource(ctx context.Context, req *tfprotov6.ListResourceRequest) (*tfprotov6.ListResourceServerStream, error) {
+func (s legibleServer) ListResource(ctx context.Context, req *tfprotov6.ListResourceRequest) (
+	*tfprotov6.ListResourceServerStream, error,
+) {
 	stream, err := s.wholeServer.ListResource(ctx, req)
 	if stream == nil || stream.Results == nil {
 		return stream, err
@@ -80,7 +110,9 @@ func (s legibleServer) ListResource(ctx context.Context, req *tfprotov6.ListReso
 	}}, err
 }
 
-func (s legibleServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
+func (s legibleServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (
+	*tfprotov6.CallFunctionResponse, error,
+) {
 	resp, err := s.wholeServer.CallFunction(ctx, req)
 	if resp != nil && resp.Error != nil {
 		resp.Error.Text = legible(resp.Error.Text)

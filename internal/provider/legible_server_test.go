@@ -36,15 +36,22 @@ func evilDiagnostics() []*tfprotov6.Diagnostic {
 	return []*tfprotov6.Diagnostic{{Summary: evil, Detail: evil}}
 }
 
-func (evilServer) ListResource(context.Context, *tfprotov6.ListResourceRequest) (*tfprotov6.ListResourceServerStream, error) {
-	return &tfprotov6.ListResourceServerStream{Results: slices.Values([]tfprotov6.ListResourceResult{{DisplayName: evil, Diagnostics: evilDiagnostics()}})}, nil
+func (evilServer) ListResource(context.Context, *tfprotov6.ListResourceRequest) (
+	*tfprotov6.ListResourceServerStream, error,
+) {
+	results := []tfprotov6.ListResourceResult{{DisplayName: evil, Diagnostics: evilDiagnostics()}}
+	return &tfprotov6.ListResourceServerStream{Results: slices.Values(results)}, nil
 }
 
-func (evilServer) CallFunction(context.Context, *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
+func (evilServer) CallFunction(context.Context, *tfprotov6.CallFunctionRequest) (
+	*tfprotov6.CallFunctionResponse, error,
+) {
 	return &tfprotov6.CallFunctionResponse{Error: &tfprotov6.FunctionError{Text: evil}}, nil
 }
 
-func (evilServer) ReadResource(context.Context, *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
+func (evilServer) ReadResource(context.Context, *tfprotov6.ReadResourceRequest) (
+	*tfprotov6.ReadResourceResponse, error,
+) {
 	return &tfprotov6.ReadResourceResponse{Diagnostics: evilDiagnostics()}, nil
 }
 
@@ -77,7 +84,9 @@ func TestEveryAnswerWithDiagnosticsIsMadeLegible(t *testing.T) {
 		t.Fatal(err)
 	}
 	inner := reflect.TypeFor[wholeServer]()
-	none := []string{"Action", "Ephemeral", "State", "Identity", "Schema", "Schemas", "Metadata", "Functions", "GenerateResourceConfig"}
+	none := []string{
+		"Action", "Ephemeral", "State", "Identity", "Schema", "Schemas", "Metadata", "Functions", "GenerateResourceConfig",
+	}
 	ours := 0
 	for method := range inner.Methods() {
 		response := method.Type.Out(0).Elem()

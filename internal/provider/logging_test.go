@@ -67,12 +67,14 @@ func TestAPanicBecomesADiagnosticWithoutThePIN(t *testing.T) {
 		t.Helper()
 		var diags diag.Diagnostics
 		c.run(t.Context(), &diags, "Create Key Pair", func(context.Context) { panic(what) })
-		if len(diags) != 1 || diags[0].Severity() != diag.SeverityError || diags[0].Summary() != "Provider Panic: Create Key Pair" {
+		if len(diags) != 1 || diags[0].Severity() != diag.SeverityError ||
+			diags[0].Summary() != "Provider Panic: Create Key Pair" {
 			t.Fatalf("it says %v", diags)
 		}
 		return diags[0].Detail()
 	}
-	if detail := said("slot 3, PIN 3031, and more"); strings.Contains(detail, "slot 3") || strings.Contains(detail, "3031,") || !strings.Contains(detail, withheld) ||
+	detail := said("slot 3, PIN 3031, and more")
+	if strings.Contains(detail, "slot 3") || strings.Contains(detail, "3031,") || !strings.Contains(detail, withheld) ||
 		!strings.Contains(detail, "goroutine") {
 		t.Errorf("what has the PIN in it is not left out as a whole: %q", detail)
 	}
@@ -92,9 +94,11 @@ func TestAPanicBecomesADiagnosticWithoutThePIN(t *testing.T) {
 func TestOnlyTextsOfOthersAreLeftOutAndAsAWhole(t *testing.T) {
 	c := &client{}
 	c.configuration.token.PIN = hsm.NewPIN("3031")
-	kind := diagnose.Kind{Resource: "hsm_rsa_keypair", Noun: "key pair", Title: "Key Pair", Parts: []string{"privkey", "pubkey"}}
+	kind := diagnose.Kind{Resource: "hsm_rsa_keypair", Noun: "key pair", Title: "Key Pair", Parts: []string{"privkey"}}
 	said := func(err error) string {
-		f := diagnose.Failure{Doing: diagnose.Read, Kind: &kind, Err: err, Provider: c.forMessages(), KeyID: "6b303199", Label: "web 3031"}
+		f := diagnose.Failure{
+			Doing: diagnose.Read, Kind: &kind, Err: err, Provider: c.forMessages(), KeyID: "6b303199", Label: "web 3031",
+		}
 		return f.Diagnostic().Detail()
 	}
 	for name, err := range hsmtest.InOrder(map[string]error{
@@ -104,7 +108,8 @@ func TestOnlyTextsOfOthersAreLeftOutAndAsAWhole(t *testing.T) {
 		"a call that fails": fmt.Errorf("C_Sign 0x3031"),
 	}) {
 		detail := said(err)
-		if !strings.Contains(detail, "6b303199") || !strings.Contains(detail, "3031") || strings.Contains(detail, "sensitive") || strings.Contains(detail, withheld) {
+		if !strings.Contains(detail, "6b303199") || !strings.Contains(detail, "web 3031") ||
+			strings.Contains(detail, "sensitive") || strings.Contains(detail, withheld) {
 			t.Errorf("%s: a text of ours betrays the PIN by what is left out of it: %s", name, detail)
 		}
 	}

@@ -70,7 +70,8 @@ var neverMeant = []struct {
 	{startsWith("\ufeff"), "starts with a byte order mark (BOM), which some editors write", saveAsUTF8},
 	{contains("\x00"), "holds a zero byte, as UTF-16 text does", saveAsUTF8},
 	{
-		func(pin string) bool { return strings.HasSuffix(pin, "\n") || strings.HasSuffix(pin, "\r") }, "ends in a line ending",
+		func(pin string) bool { return strings.HasSuffix(pin, "\n") || strings.HasSuffix(pin, "\r") },
+		"ends in a line ending",
 		"take the line ending off: HSM_PIN=\"$(cat FILE)\" in a shell, or chomp(...) in the configuration",
 	},
 	{contains("\n\r"), "has more than one line", "give the PIN alone"},

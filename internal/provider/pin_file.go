@@ -47,8 +47,8 @@ func readPINFile(ctx context.Context, name string) (pinFile, error) {
 }
 
 // errNobodyWrites: the time is over.
-var errNobodyWrites = errors.New("nothing came out of it in time. If it is a pipe, somebody must write the PIN into it " +
-	"each time that Terraform starts the provider")
+var errNobodyWrites = errors.New("nothing came out of it in time. If it is a pipe, somebody must write the PIN into " +
+	"it each time that Terraform starts the provider")
 
 func openAndReadPINFile(ctx context.Context, name string) (pinFile, error) {
 	f, err := openWithoutWaiting(name)

@@ -38,6 +38,7 @@ func TestReadPINFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
+	full := strings.Repeat("x", maxPINFile)
 	const write, read = "its group or others may write it", "every user of this machine may read"
 	for _, c := range []struct {
 		name, path string
@@ -47,12 +48,18 @@ func TestReadPINFile(t *testing.T) {
 	}{
 		{name: "a file for its owner alone", path: file("a", "0123\n", 0o600), text: "0123\n"},
 		{name: "a file that the group may read", path: file("b", "0123\n", 0o640), text: "0123\n"},
-		{name: "a file that the group may write", path: file("c", "0123", 0o620), text: "0123", risks: []string{"its mode is 0620, so " + write}},
-		{name: "a file that others may read", path: file("d", "0123", 0o604), text: "0123", risks: []string{"its mode is 0604, so " + read}},
+		{
+			name: "a file that the group may write", path: file("c", "0123", 0o620), text: "0123",
+			risks: []string{"its mode is 0620, so " + write},
+		},
+		{
+			name: "a file that others may read", path: file("d", "0123", 0o604), text: "0123",
+			risks: []string{"its mode is 0604, so " + read},
+		},
 		{name: "a file for all", path: file("e", "0123", 0o666), text: "0123", risks: []string{write, read}},
 		{name: "a link to a file", path: link, text: "0123"},
-		{name: "as much as is read", path: file("f", strings.Repeat("x", maxPINFile), 0o600), text: strings.Repeat("x", maxPINFile)},
-		{name: "more than is read", path: file("g", strings.Repeat("x", maxPINFile+1), 0o600), err: "more than 4096 bytes"},
+		{name: "as much as is read", path: file("f", full, 0o600), text: full},
+		{name: "more than is read", path: file("g", full+"x", 0o600), err: "more than 4096 bytes"},
 		{name: "an empty file", path: file("h", "", 0o600)},
 		{name: "zeros without an end", path: "/dev/zero", err: "it is a device, not a file"},
 		{name: "a folder", path: folder, err: "it is a folder, not a file"},
@@ -62,7 +69,8 @@ func TestReadPINFile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			have, err := readPINFile(t.Context(), c.path)
 			if c.err != "" {
-				if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), folder) || have.text != nil {
+				if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), folder) ||
+					have.text != nil {
 					t.Errorf("it gives %q and says %v", have.text, err)
 				}
 				return
@@ -114,7 +122,9 @@ func TestAPipeIsReadOnceAndNobodyWaitsForEver(t *testing.T) {
 		file, err := readPINFile(t.Context(), pipe)
 		outcomes <- outcome{file, err}
 	}
-	for name, pieces := range map[string][]string{"a writer that closes it": {"01", "23"}, "a writer that keeps it": {"01", "23\n"}} {
+	for name, pieces := range map[string][]string{
+		"a writer that closes it": {"01", "23"}, "a writer that keeps it": {"01", "23\n"},
+	} {
 		go read()
 		writer, err := os.OpenFile(pipe, os.O_WRONLY, 0)
 		if err != nil {

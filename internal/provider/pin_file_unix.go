@@ -25,8 +25,8 @@ func openWithoutWaiting(name string) (*os.File, error) {
 func risksOf(info fs.FileInfo) (risks []string) {
 	mode := info.Mode().Perm()
 	if mode&0o022 != 0 {
-		risks = append(risks, fmt.Sprintf("its mode is %04o, so its group or others may write it: they can have wrong PINs sent, and "+
-			"the token locks after a few. To mend it: chmod 600 \"$HSM_PIN_FILE\"", mode))
+		risks = append(risks, fmt.Sprintf("its mode is %04o, so its group or others may write it: they can have wrong PINs "+
+			"sent, and the token locks after a few. To mend it: chmod 600 \"$HSM_PIN_FILE\"", mode))
 	}
 	if mode&0o004 != 0 {
 		risks = append(risks, fmt.Sprintf("its mode is %04o, so every user of this machine may read the PIN. To mend it: "+

@@ -211,7 +211,8 @@ func TestPlansOfNewKeysRefuseAWrongPINToo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	wrong := "3031"
-	s := newShell(t, b, ephemeralPIN+pair("k", "count = 5", `label = "web 3031"`, `key_id = "6b30313${count.index}"`)).with("HSM_PIN=" + wrong)
+	keys := pair("k", "count = 5", `label = "web 3031"`, `key_id = "6b30313${count.index}"`)
+	s := newShell(t, b, ephemeralPIN+keys).with("HSM_PIN=" + wrong)
 	printed, log := s.terraform(true, "plan", "-no-color")
 	if n := calls(log, "C_Login"); n != 1 || !wrapped("Unable to Plan Key Pair: PIN Refused").MatchString(printed) {
 		t.Errorf("the plan of five new keys sent a wrong PIN %d times, and printed:\n%s", n, printed)

@@ -27,8 +27,8 @@ type URI struct {
 // errPIN does not repeat the URI, since the URI has a PIN in it.
 var errPIN = errors.New("a PKCS#11 URI is public, so a PIN in it is refused: remove pin-value or pin-source, and change that PIN if the URI has been written down anywhere")
 
-// HasPIN says that a text has a PIN, or the place of one, as an attribute of a PKCS#11 URI: one that Parse reads, or one
-// that was meant to be such, with a blank in front or encoded once more. Such a text is not to be repeated anywhere.
+// HasPIN says that a text has a PIN, or the place of one, as an attribute of a PKCS#11 URI: one that Parse reads, or
+// one that was meant to be such, with a blank in front or encoded once more. Such a text is not to be repeated.
 func HasPIN(s string) bool { return pinAttribute.MatchString(decoded(s)) }
 
 var pinAttribute = regexp.MustCompile(`(?i)pin\W?(value|source)\s*=`)

@@ -75,7 +75,8 @@ func TestURI(t *testing.T) {
 
 func TestWhatWasMeantAsAURI(t *testing.T) {
 	for text, meant := range map[string]bool{
-		"pkcs11:id=a": true, " pkcs11:id=a": true, "\tPKCS11:id=a": true, "\u200bpkcs11:": true, "pkcs11%3aid=a": true, "%70kcs11%253Aid=a": true, "pkcs11 :id=a": true,
+		"pkcs11:id=a": true, " pkcs11:id=a": true, "\tPKCS11:id=a": true, "\u200bpkcs11:": true,
+		"pkcs11%3aid=a": true, "%70kcs11%253Aid=a": true, "pkcs11 :id=a": true,
 		"6b31": false, "pkcs11-signer/6b31": false, "web:pkcs11/6b31": false, "": false,
 	} {
 		if Meant(text) != meant {

@@ -100,6 +100,10 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 			[]string{"give the path", "HSM_LIBRARY"}, []string{"check the path"}},
 		{"the module of the configuration initialises", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrTokenNotInitialized,
 			Provider: Provider{Library: "/m.so"}}, []string{"--module /m.so --slot SLOT --init-token"}, nil},
+		{"the path of a module is quoted", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrTokenNotInitialized,
+			Provider: Provider{Library: "/a module/\x1b[8m;x.so"}},
+			[]string{`--module $'/a module/\033[8m;x.so' --slot SLOT --init-token`, `.so' --slot SLOT --login`},
+			[]string{"\x1b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			detail := c.failure.Diagnostic().Detail()
@@ -130,7 +134,8 @@ func TestADiagnosticTellsOfTheConfigurationAndNotTheLoadersWords(t *testing.T) {
 		Doing: Read, Kind: &rsa, Provider: provider,
 		Err: &hsm.LibraryError{Path: "/m.so", Err: errors.New("/m.so: bad PIN 48151623")},
 	}.Diagnostic().Detail()
-	if !strings.HasPrefix(loader, "(not shown).\n") || strings.Contains(loader, "48151623") || strings.Contains(loader, "selected") {
+	if !strings.HasPrefix(loader, "(not shown).\n") || strings.Contains(loader, "48151623") ||
+		strings.Contains(loader, "selected") {
 		t.Errorf("it says %s", loader)
 	}
 	loader = Failure{Doing: Read, Kind: &rsa, Provider: provider, Err: &hsm.LibraryError{}}.Diagnostic().Detail()
