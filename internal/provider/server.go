@@ -16,7 +16,8 @@ import (
 // It is the plugin framework's server with three differences. Its messages hold only what can be seen. CallFunction
 // takes a missing argument for null. And the framework keeps the context of each request, with the request's loggers
 // and all that they hold, until the process ends: half a gigabyte in a plan of ten thousand keys. So each request that
-// comes once or more for a resource gets a requestContext, which lets go of the request's own context when the request ends.
+// comes once or more for a resource gets a requestContext, which lets go of the request's own context when the
+// request ends.
 func NewServer(newProvider func() provider.Provider) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		inner := providerserver.NewProtocol6(newProvider())()
