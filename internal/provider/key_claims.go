@@ -121,7 +121,7 @@ func (r *keyResource) raise(
 	resp.Diagnostics.AddWarning("Key Value Stays Readable", fmt.Sprintf(
 		"The token does not set CKA_SENSITIVE of the key %s to true: %s The key is as it was, and no later plan tries this "+
 			"again.\n\nWhat to do: if the value must be secret, make a new key with this provider, and let it take this one's place.",
-		keyName(state.common()), diagnose.Sentence(r.client.redact(err.Error()))))
+		keyName(state.common()), diagnose.Sentence(err.Error())))
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, sensitiveRefused, []byte("true"))...)
 	return key, nil
 }
