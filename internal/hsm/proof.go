@@ -88,9 +88,17 @@ func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verd
 			if _, err := t.reader.Confirm(ctx, s, key.Private.Handle, session.Is(*key.Private)); err != nil {
 				return err
 			}
-			return prove(ctx, s, key)
+			return t.in(ctx, s, key, prove)
 		})
 	})
+}
+
+// in makes a proof in a session. A key that wants the PIN for each use gets it.
+func (t *Token) in(ctx context.Context, s *cryptoki.Session, key object.Key, prove func(context.Context, *cryptoki.Session, object.Key) error) error {
+	if key.AlwaysAuthenticate == nil || !*key.AlwaysAuthenticate {
+		return prove(ctx, s, key)
+	}
+	return t.pool.Authenticated(s, func() error { return prove(ctx, s, key) })
 }
 
 // proveBy is operate, but do runs each proof.
