@@ -35,6 +35,9 @@ type curve struct {
 	printable string
 	ssh       string         // the name in OpenSSH keys (RFC 5656, 10.1), "" where there is none
 	nist      elliptic.Curve // nil where a key is not an *ecdsa.PublicKey
+	// domain are the numbers that make the curve y² = x³ + a·x + b, and domain.B is b; nil for an Edwards curve.
+	domain *elliptic.CurveParams
+	a      int64
 	// decode makes the key of a point in one of the curve's forms. It is false for a point that is not on the curve.
 	decode func(c *curve, point []byte) (crypto.PublicKey, bool)
 }
@@ -43,17 +46,21 @@ var curves = []curve{
 	{
 		name: P256, size: 32, oids: []asn1.ObjectIdentifier{{1, 2, 840, 10045, 3, 1, 7}},
 		names: []string{"secp256r1", "prime256v1"}, ssh: "nistp256", nist: elliptic.P256(), decode: decodeNIST,
+		domain: elliptic.P256().Params(), a: -3,
 	},
 	{
 		name: P384, size: 48, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 34}},
 		names: []string{"secp384r1"}, ssh: "nistp384", nist: elliptic.P384(), decode: decodeNIST,
+		domain: elliptic.P384().Params(), a: -3,
 	},
 	{
 		name: P521, size: 66, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 35}},
 		names: []string{"secp521r1"}, ssh: "nistp521", nist: elliptic.P521(), decode: decodeNIST,
+		domain: elliptic.P521().Params(), a: -3,
 	},
 	{
 		name: Secp256k1, size: 32, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 10}}, decode: decodeSecp256k1,
+		domain: secp256k1.S256().Params(), a: 0,
 	},
 	{
 		// The OIDs are those of RFC 8410 (PKCS#11 3.2) and of PKCS#11 3.0 and 3.1. More tokens know the curve only by
@@ -132,15 +139,16 @@ func ParseECParams(params []byte) (curve string, err error) {
 // ParseEC makes a public key of CKA_EC_PARAMS and CKA_EC_POINT (PKCS#11 3.0, elliptic curve and Edwards public key
 // objects), in the forms that tokens give. The parameters are the curve's OID or its name as a PrintableString, both
 // DER, or just the text of its name. The point is uncompressed or compressed, or 32 bytes for Ed25519. It is raw or in
-// a DER OCTET STRING; on one curve, no length fits both. The curve is returned by its JOSE name. An error names the
-// attribute at fault. It is an [UnsupportedCurveError] if only the curve is at fault.
+// a DER OCTET STRING, or on Ed25519 in a DER BIT STRING, which some tokens take RFC 8410 to mean; on one curve, no
+// length fits two of these. The curve is returned by its JOSE name. An error names the attribute at fault. It is an
+// [UnsupportedCurveError] if only the curve is at fault.
 func ParseEC(params, point []byte) (key crypto.PublicKey, curve string, err error) {
 	c, err := parseParams(params)
 	if err != nil {
 		return nil, "", fmt.Errorf("CKA_EC_PARAMS %w", err)
 	}
 	if !c.fits(point) {
-		if raw, ok := unwrap(point); ok {
+		if raw, ok := c.unwrap(point); ok {
 			point = raw
 		}
 	}
@@ -243,9 +251,12 @@ func curveIdentified(oid asn1.ObjectIdentifier) *curve {
 	return findCurve(func(c *curve) bool { return slices.ContainsFunc(c.oids, oid.Equal) })
 }
 
-// unwrap takes a point out of a DER OCTET STRING.
-func unwrap(der []byte) (point []byte, ok bool) {
+// unwrap takes a point out of a DER OCTET STRING, or on Ed25519 out of a DER BIT STRING.
+func (c *curve) unwrap(der []byte) (point []byte, ok bool) {
 	in := cryptobyte.String(der)
+	if c.name == Ed25519 && in.PeekASN1Tag(cbasn1.BIT_STRING) {
+		return point, in.ReadASN1BitStringAsBytes(&point) && in.Empty()
+	}
 	var octets cryptobyte.String
 	return octets, in.ReadASN1(&octets, cbasn1.OCTET_STRING) && in.Empty()
 }

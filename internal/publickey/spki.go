@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -50,8 +49,21 @@ func MarshalSPKI(pub crypto.PublicKey) ([]byte, error) {
 	})
 }
 
-// ParseSPKI reads a SubjectPublicKeyInfo, DER with nothing after it. A point may be compressed.
+// Info is what a SubjectPublicKeyInfo says: a key, and what it is restricted to.
+type Info struct {
+	PublicKey crypto.PublicKey
+	PSS       *PSS // nil for a key that is not restricted to RSASSA-PSS
+}
+
+// ParseSPKI gives the key alone of what [ReadSPKI] reads.
 func ParseSPKI(der []byte) (crypto.PublicKey, error) {
+	info, err := ReadSPKI(der)
+	return info.PublicKey, err
+}
+
+// ReadSPKI reads a SubjectPublicKeyInfo, DER with nothing after it. A point may be compressed, and its curve may be
+// given by all of its numbers instead of its name. An RSA key may be one for RSASSA-PSS alone.
+func ReadSPKI(der []byte) (Info, error) {
 	in := cryptobyte.String(der)
 	var info, params cryptobyte.String
 	var algorithm asn1.ObjectIdentifier
@@ -59,8 +71,24 @@ func ParseSPKI(der []byte) (crypto.PublicKey, error) {
 	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() ||
 		!info.ReadASN1(&params, cbasn1.SEQUENCE) || !params.ReadASN1ObjectIdentifier(&algorithm) ||
 		!info.ReadASN1BitStringAsBytes(&key) || !info.Empty() {
-		return nil, errors.New("the key is not a SubjectPublicKeyInfo")
+		return Info{}, errors.New("the key is not a SubjectPublicKeyInfo")
 	}
+	if algorithm.Equal(oidPSS) {
+		pss, err := parsePSS(params)
+		if err != nil {
+			return Info{}, err
+		}
+		pub, err := parsePKCS1(key)
+		if err != nil {
+			return Info{}, err
+		}
+		return Info{pub, pss}, nil
+	}
+	pub, err := parseUnrestricted(algorithm, params, key)
+	return Info{PublicKey: pub}, err
+}
+
+func parseUnrestricted(algorithm asn1.ObjectIdentifier, params cryptobyte.String, key []byte) (crypto.PublicKey, error) {
 	switch {
 	case algorithm.Equal(oidRSA):
 		var null cryptobyte.String
@@ -77,19 +105,56 @@ func ParseSPKI(der []byte) (crypto.PublicKey, error) {
 		}
 		return NewEC(c.name, key)
 	}
-	return nil, fmt.Errorf("the key's algorithm is %s; only RSA, EC and Ed25519 are supported", algorithm)
+	return nil, fmt.Errorf("the key's algorithm is %s; only RSA, EC and Ed25519 are supported", named(algorithm))
 }
 
 func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, error) {
 	var oid asn1.ObjectIdentifier
-	if !params.ReadASN1ObjectIdentifier(&oid) || !params.Empty() {
-		return nil, errors.New("the key's curve is not given by its OID")
+	var domain cryptobyte.String
+	switch whole := params; {
+	case params.ReadASN1ObjectIdentifier(&oid) && params.Empty():
+		c := curveIdentified(oid)
+		if c == nil || c.name == Ed25519 {
+			return nil, fmt.Errorf("the key is on the curve %s, which is not one of %s", named(oid), strings.Join(Curves(), ", "))
+		}
+		return NewEC(c.name, point)
+	case whole.ReadASN1(&domain, cbasn1.SEQUENCE) && whole.Empty():
+		c := curveOfDomain(domain)
+		if c == nil {
+			return nil, fmt.Errorf("the key's curve is given by its numbers, and they are not all those of one of %s",
+				strings.Join(Curves(), ", "))
+		}
+		return NewEC(c.name, point)
 	}
-	c := curveIdentified(oid)
-	if c == nil || c.name == Ed25519 {
-		return nil, fmt.Errorf("the key is on the curve %s, which is not one of %s", oid, strings.Join(Curves(), ", "))
+	return nil, errors.New("the key's curve is given neither by its OID nor by its numbers")
+}
+
+// wellKnown are names of algorithms and curves that are not supported, for errors.
+var wellKnown = map[string]string{
+	"1.2.840.10040.4.1":       "DSA",
+	"1.2.840.10046.2.1":       "X9.42 Diffie-Hellman",
+	"1.2.840.113549.1.3.1":    "Diffie-Hellman",
+	"1.2.840.113549.1.1.7":    "RSA for OAEP alone",
+	"1.3.101.110":             "X25519",
+	"1.3.101.111":             "X448",
+	"1.3.101.113":             "Ed448",
+	"2.16.840.1.101.3.4.3.17": "ML-DSA-44",
+	"2.16.840.1.101.3.4.3.18": "ML-DSA-65",
+	"2.16.840.1.101.3.4.3.19": "ML-DSA-87",
+	"1.2.840.10045.3.1.1":     "P-192",
+	"1.3.132.0.33":            "P-224",
+	"1.2.156.10197.1.301":     "SM2",
+	"1.3.36.3.3.2.8.1.1.7":    "brainpoolP256r1",
+	"1.3.36.3.3.2.8.1.1.11":   "brainpoolP384r1",
+	"1.3.36.3.3.2.8.1.1.13":   "brainpoolP512r1",
+}
+
+// named is an OID, with the name that people know it by.
+func named(oid asn1.ObjectIdentifier) string {
+	if name, ok := wellKnown[oid.String()]; ok {
+		return fmt.Sprintf("%s (%s)", name, oid)
 	}
-	return NewEC(c.name, point)
+	return oid.String()
 }
 
 // parsePKCS1 reads an RSAPublicKey (RFC 8017, A.1.1).
@@ -117,51 +182,4 @@ func Fingerprint(pub crypto.PublicKey) (string, error) {
 	}
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:]), nil
-}
-
-// The labels of PEM blocks that hold a public key (RFC 7468, 13 and 5), and what reads each.
-var pemBlocks = map[string]func(der []byte) (crypto.PublicKey, error){
-	"PUBLIC KEY":     ParseSPKI,
-	"RSA PUBLIC KEY": parsePKCS1,
-	"CERTIFICATE": func(der []byte) (crypto.PublicKey, error) {
-		certificate, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, errors.New("the certificate cannot be read")
-		}
-		return ParseSPKI(certificate.RawSubjectPublicKeyInfo)
-	},
-}
-
-// PEM is the key's SubjectPublicKeyInfo as a PEM block "PUBLIC KEY" (RFC 7468, 13), with a newline at its end.
-func PEM(pub crypto.PublicKey) (string, error) {
-	der, err := MarshalSPKI(pub)
-	if err != nil {
-		return "", err
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
-}
-
-// ParsePEM reads a text that is one PEM block, with white space around it: PUBLIC KEY, RSA PUBLIC KEY, or CERTIFICATE
-// for the key in it. It looks at nothing else in a certificate, and cannot read one with a key on secp256k1, a curve
-// that crypto/x509 does not know. It refuses a private key. Errors repeat nothing of the text.
-func ParsePEM(text string) (crypto.PublicKey, error) {
-	if strings.Contains(text, "PRIVATE KEY-----") {
-		return nil, errors.New("the text holds a private key; only its public half belongs here")
-	}
-	if strings.Count(text, "-----BEGIN ") > 1 {
-		return nil, errors.New("the text holds more than one PEM block")
-	}
-	text = strings.TrimSpace(text)
-	block, rest := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, errors.New("the text holds no PEM block")
-	}
-	if !strings.HasPrefix(text, "-----BEGIN ") || len(rest) > 0 {
-		return nil, errors.New("the text holds more than the PEM block")
-	}
-	parse, ok := pemBlocks[block.Type]
-	if !ok {
-		return nil, errors.New("the PEM block must be PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE")
-	}
-	return parse(block.Bytes)
 }
