@@ -7,9 +7,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -305,6 +309,7 @@ func TestPEMThereAndBack(t *testing.T) {
 		"a kid that is bytes": func() (string, error) { return FromPEM("SECRET", "\xff") },
 		"no JWK":              func() (string, error) { return ToPEM("SECRET") },
 		"no JWK's thumbprint": func() (string, error) { return ThumbprintJSON("SECRET") },
+		"no JWK's SPKI":       func() (string, error) { return SPKISHA256JSON("SECRET") },
 	} {
 		if text, err := convert(); err == nil || text != "" || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%s: got %q, error %v", name, text, err)
@@ -325,6 +330,68 @@ func TestThumbprint(t *testing.T) {
 			t.Errorf("%s: got %s, error %v, want %s", name, got, err, test.want)
 		}
 	}
+}
+
+// openssl writes the DER that is digested.
+func TestOpenSSLAgreesOnTheDigestOfTheSPKI(t *testing.T) {
+	for name, pub := range newKeys(t) {
+		pem, err := publickey.PEM(pub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := Key{PublicKey: pub, KID: "a", Use: "sig", Alg: DefaultAlg(pub, Sig)}.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(openssl(t, pem, "pkey", "-pubin", "-outform", "DER"))
+		if got, err := SPKISHA256JSON(text); err != nil || got != base64.RawURLEncoding.EncodeToString(sum[:]) {
+			t.Errorf("%s: got %s, error %v, want %x", name, got, err, sum)
+		}
+	}
+	if digest, err := SPKISHA256(nil); err == nil {
+		t.Errorf("what is no key has the digest %s", digest)
+	}
+}
+
+func TestAKeyForPSSAloneHasTheAlgOfItsParameters(t *testing.T) {
+	const md, mask, salt = "-pkeyopt rsa_pss_keygen_md:", " -pkeyopt rsa_pss_keygen_mgf1_md:", " -pkeyopt rsa_pss_keygen_saltlen:"
+	const none = "the key is one for RSASSA-PSS alone, with %s, a mask with %s and a salt of at least %d bytes, and JOSE has no alg for that"
+	for options, want := range map[string]string{
+		"": "PS256",
+		md + "sha256" + mask + "sha256" + salt + "32": "PS256",
+		md + "sha384" + mask + "sha384" + salt + "20": "PS384",
+		md + "sha512" + mask + "sha512" + salt + "64": "PS512",
+		md + "sha512" + mask + "sha512" + salt + "65": fmt.Sprintf(none, "SHA-512", "SHA-512", 65),
+		md + "sha256" + mask + "sha1" + salt + "32":   fmt.Sprintf(none, "SHA-256", "SHA-1", 32),
+		md + "sha1" + mask + "sha1" + salt + "20":     fmt.Sprintf(none, "SHA-1", "SHA-1", 20),
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			private := openssl(t, "", append([]string{"genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024"},
+				strings.Fields(options)...)...)
+			text, err := FromPEM(string(openssl(t, string(private), "pkey", "-pubout")), "a")
+			if err != nil {
+				if err.Error() != want {
+					t.Errorf("got the error %v, want %s", err, want)
+				}
+				return
+			}
+			if key := parse(t, text); key.Alg != want || key.Use != "" || key.KID != "a" || Kty(key.PublicKey) != ktyRSA {
+				t.Errorf("got %s, want the alg %s", text, want)
+			}
+		})
+	}
+}
+
+func openssl(t *testing.T, in string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "openssl", args...)
+	cmd.Stdin = strings.NewReader(in)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("openssl %s: %v", strings.Join(args, " "), err)
+	}
+	return out
 }
 
 func FuzzParse(f *testing.F) {

@@ -15,7 +15,8 @@ import (
 )
 
 // secretMembers hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
-// refused with every kty, and in capital letters too, since some readers (encoding/json) take D for d.
+// refused with every kty, and in capital letters too, since some readers (encoding/json) take D for d. See secretName for
+// kinds of key that are not known.
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
 // keyTypes says for each kty which members make the key, and reads them.
@@ -112,36 +113,44 @@ func uniqueMembers(text string) error {
 	}
 }
 
-// key reads a JWK.
-func (o object) key() (Key, error) {
+var errSecret = errors.New("it has a member of a private or symmetric key; only public keys belong here")
+
+// kind checks what is common to all JWKs, and gives the kty.
+func (o object) kind() (kty string, err error) {
 	for name := range o {
-		lower := strings.ToLower(name)
+		lower := fold(name)
 		switch public := slices.Contains(keyMaterial, lower) || slices.Contains(commonMembers, lower); {
 		case slices.Contains(secretMembers, lower):
-			return Key{}, errors.New("it has a member of a private or symmetric key; only public keys belong here")
+			return "", errSecret
 		case public && name != lower:
-			return Key{}, fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s",
+			return "", fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s",
 				lower, lower)
 		}
 	}
-	kty, err := o.text("kty")
+	kty, err = o.text("kty")
+	switch {
+	case err != nil:
+		return "", err
+	case o["kty"] == nil:
+		return "", errors.New("it has no kty")
+	case kty == "oct":
+		return "", errors.New("it is a symmetric key; only public keys belong here")
+	}
+	return kty, nil
+}
+
+// key reads a JWK of a known kind.
+func (o object) key() (Key, error) {
+	kty, err := o.kind()
 	if err != nil {
 		return Key{}, err
 	}
 	keyType, ok := keyTypes[kty]
-	switch {
-	case o["kty"] == nil:
-		return Key{}, errors.New("it has no kty")
-	case kty == "oct":
-		return Key{}, errors.New("it is a symmetric key; only public keys belong here")
-	case !ok:
+	if !ok {
 		return Key{}, errors.New("its kty must be RSA, EC or OKP")
 	}
-	for _, name := range keyMaterial {
-		if _, has := o[name]; has != slices.Contains(keyType.members, name) {
-			return Key{}, fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty,
-				strings.Join(keyType.members, ", "))
-		}
+	if err := o.onlyMembers(kty); err != nil {
+		return Key{}, err
 	}
 	pub, err := keyType.read(o)
 	if err != nil {
@@ -155,6 +164,17 @@ func (o object) key() (Key, error) {
 		}
 	}
 	return key, nil
+}
+
+// onlyMembers is an error where a JWK does not have the key members of a known kty, or has those of another.
+func (o object) onlyMembers(kty string) error {
+	members := keyTypes[kty].members
+	for _, name := range keyMaterial {
+		if _, has := o[name]; has != slices.Contains(members, name) {
+			return fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty, strings.Join(members, ", "))
+		}
+	}
+	return nil
 }
 
 // text is a member that is a string, "" where it is absent.

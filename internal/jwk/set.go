@@ -23,15 +23,16 @@ func SetJSON(keys []Rendered) string {
 func setOf(keys []string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
 // Merge makes one JWK Set of JWKs and JWK Sets ({"keys":[...]}), in any mixture. It orders the keys by kid, then
-// thumbprint, then text; keys without a kid come first. So the order of the texts, and of the keys in them, does not
-// matter.
+// thumbprint, then text; keys without a kid come first, and keys of unknown kinds, which have no thumbprint here, before
+// others of their kid. So the order of the texts, and of the keys in them, does not matter.
 //
-// It reads each key as [Parse] does; if one of them cannot be read or is not public, Merge fails. It writes each key
-// as [Key.JSON] does. Public members that Key does not have (x5c, key_ops, ...) follow in the order of their names,
-// with the values that they had. Members of a set other than keys are left out.
+// It reads a key as [Parse] does. A key of a kind that Parse does not know (another kty, or another crv of EC and OKP)
+// is passed through, unless it looks private or symmetric. If a key cannot be read or is not public, Merge fails. The
+// members keep the values that they had, in the order of [Key.Render]; those that Key does not have (x5c, key_ops, ...)
+// follow in the order of their names. Members of a set other than keys are left out.
 //
-// A JWK that is given several times is there once. Merge refuses two different JWKs with the same kid, even if they
-// differ only in a member: readers choose a key by its kid.
+// A JWK that is given several times is there once. Readers choose a key by its kid, kty and alg (RFC 7517, 4.5), so that
+// Merge refuses two different JWKs with the same kid and kty unless each has an alg of its own.
 //
 // Errors name the text and, in a set, the key. Both are counted from 0, as Terraform does.
 func Merge(texts []string) (string, error) {
@@ -46,18 +47,19 @@ func Merge(texts []string) (string, error) {
 		}
 		all = append(all, entries...)
 	}
-	byKID := map[string]entry{}
+	type name struct{ kid, kty string }
+	named := map[name][]entry{} // without those that are there already
 	for _, e := range all {
-		other, ok := byKID[e.kid]
-		if ok && e.kid != "" && other.text != e.text {
-			what := "the same key with other members"
-			if other.thumbprint != e.thumbprint {
-				what = "another key"
-			}
-			return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where,
-				what)
+		others := named[name{e.kid, e.kty}]
+		if !e.hasKID || slices.ContainsFunc(others, func(other entry) bool { return other.text == e.text }) {
+			continue
 		}
-		byKID[e.kid] = e
+		for _, other := range others {
+			if e.alg == "" || other.alg == "" || e.alg == other.alg {
+				return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where, e.unlike(other))
+			}
+		}
+		named[name{e.kid, e.kty}] = append(others, e)
 	}
 	slices.SortStableFunc(all, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.kid, b.kid), cmp.Compare(a.thumbprint, b.thumbprint), cmp.Compare(a.text, b.text))
@@ -71,9 +73,22 @@ func Merge(texts []string) (string, error) {
 
 // entry is a JWK to be merged.
 type entry struct {
-	where           string // in which text it was found
-	kid, thumbprint string
-	text            string // as it is written
+	where         string // in which text it was found
+	kid, kty, alg string
+	hasKID        bool
+	thumbprint    string // "" for a key of an unknown kind
+	text          string // as it is written
+}
+
+// unlike says what another entry is, of the same kid, kty and alg.
+func (e entry) unlike(other entry) string {
+	switch {
+	case e.thumbprint == "" || other.thumbprint == "":
+		return "not the same"
+	case e.thumbprint != other.thumbprint:
+		return "another key"
+	}
+	return "the same key with other members"
 }
 
 // parseEntries reads a JWK, or the JWKs of a set.
@@ -105,34 +120,74 @@ func parseEntries(text string) ([]entry, error) {
 	return entries, nil
 }
 
-func newEntry(o object) (entry, error) {
-	key, err := o.key()
-	if err != nil {
+func newEntry(o object) (e entry, err error) {
+	if e.kty, err = o.kind(); err != nil {
 		return entry{}, err
 	}
-	thumbprint, err := Thumbprint(key.PublicKey)
-	if err != nil {
-		return entry{}, err
-	}
-	text, err := key.JSON()
-	if err != nil {
-		return entry{}, err
-	}
-	var b bytes.Buffer
-	b.WriteString(strings.TrimSuffix(text, "}"))
-	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if slices.Contains(commonMembers, name) || slices.Contains(keyMaterial, name) {
-			continue
-		}
-		quoted, err := marshal(name)
+	if o.known(e.kty) {
+		key, err := o.key()
 		if err != nil {
 			return entry{}, err
 		}
-		fmt.Fprintf(&b, ",%s:", quoted)
-		if err := json.Compact(&b, o[name]); err != nil {
+		if e.thumbprint, err = Thumbprint(key.PublicKey); err != nil {
+			return entry{}, err
+		}
+		if err := o.inspect(true); err != nil {
+			return entry{}, err
+		}
+	} else if err := o.checkUnknown(e.kty); err != nil {
+		return entry{}, err
+	}
+	for _, name := range commonMembers {
+		if _, err := o.text(name); err != nil {
 			return entry{}, err
 		}
 	}
-	b.WriteString("}")
-	return entry{kid: key.KID, thumbprint: thumbprint, text: b.String()}, nil
+	_, e.hasKID = o["kid"]
+	e.kid, _ = o.text("kid")
+	e.alg, _ = o.text("alg")
+	e.text, err = o.write()
+	return e, err
+}
+
+// inOrder are the members that stand first, in the order of [Key.Render].
+var inOrder = []string{"use", "kty", "kid", "crv", "alg", "n", "e", "x", "y"}
+
+// write gives the members with the values that they have. Strings among the first are written in one way only, so that
+// the same key is the same text.
+func (o object) write() (string, error) {
+	var b bytes.Buffer
+	add := func(name string, value []byte) error {
+		quoted, err := marshal(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, ",%s:", quoted)
+		return json.Compact(&b, value)
+	}
+	for _, name := range inOrder {
+		value, ok := o[name]
+		if !ok {
+			continue
+		}
+		if text, err := o.text(name); err == nil {
+			again, err := marshal(text)
+			if err != nil {
+				return "", err
+			}
+			value = json.RawMessage(again)
+		}
+		if err := add(name, value); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if slices.Contains(inOrder, name) {
+			continue
+		}
+		if err := add(name, o[name]); err != nil {
+			return "", err
+		}
+	}
+	return "{" + strings.TrimPrefix(b.String(), ",") + "}", nil
 }

@@ -1,6 +1,7 @@
 package jwk
 
 import (
+	"crypto/rsa"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -47,6 +48,8 @@ func TestSetJSON(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	a, b := withKID(t, edText, "a"), withKID(t, k1Text, "b")
+	const akp = `{"kty":"AKP","kid":"a","alg":"ML-DSA-44","pub":"AA"}`
+	zeros := `{"kty":"RSA","n":"` + encode(append([]byte{0}, parse(t, rsaText).PublicKey.(*rsa.PublicKey).N.Bytes()...)) + `","e":"AAEAAQ"}`
 	const extra = `,"a":[1, {"b" : "<\/>"}],"x5c":["AA=="]`
 	for _, test := range []struct {
 		name  string
@@ -63,6 +66,14 @@ func TestMerge(t *testing.T) {
 		{"without a kid the thumbprint decides, before those that have one", []string{a, edText, rsaText, k1Text, edText}, []string{k1Text, rsaText, edText, a}},
 		{"one key without a kid, for two uses, is there twice", []string{`{"use":"sig",` + edText[1:], `{"use":"enc",` + edText[1:]}, []string{`{"use":"enc",` + edText[1:], `{"use":"sig",` + edText[1:]}},
 		{"public members are kept, by name, behind the others", []string{`{"x5c":["AA=="],` + strings.TrimSuffix(edText[1:], "}") + `,"a":[1, {"b" : "<\/>"}]}`}, []string{strings.TrimSuffix(edText, "}") + strings.NewReplacer(`1, {"b" : `, `1,{"b":`).Replace(extra) + "}"}},
+		{"an empty kid is kept, before others and behind none", []string{a, `{"kid":"",` + edText[1:], k1Text},
+			[]string{k1Text, strings.Replace(edText, `"crv"`, `"kid":"","crv"`, 1), a}},
+		{"an empty use and alg are kept", []string{`{"use":"","alg":"",` + edText[1:]}, []string{`{"use":"","kty":"OKP","crv":"Ed25519","alg":"",` + edText[len(`{"kty":"OKP","crv":"Ed25519",`):]}},
+		{"zeros before a modulus are kept", []string{zeros}, []string{zeros}},
+		{"one kid for different kty", []string{a, withKID(t, k1Text, "a")}, []string{withKID(t, k1Text, "a"), a}},
+		{"one kid for different alg", []string{`{"kid":"a","alg":"PS256",` + rsaText[1:], `{"kid":"a","alg":"RS256",` + rsaText[1:], `{"kid":"a","alg":"PS256",` + rsaText[1:]},
+			[]string{`{"kty":"RSA","kid":"a","alg":"PS256",` + rsaText[len(`{"kty":"RSA",`):], `{"kty":"RSA","kid":"a","alg":"RS256",` + rsaText[len(`{"kty":"RSA",`):]}},
+		{"a kind that is not known, before others of its kid", []string{withKID(t, edText, "a"), akp}, []string{akp, a}},
 		{"members of the set are left out", []string{`{"foo":1,"keys":[` + a + `]}`}, []string{a}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -95,8 +106,6 @@ func TestMergeRefuses(t *testing.T) {
 		{"a private JWK", []string{private}, "text 0: " + public},
 		{"a private JWK in a set", []string{a, `{"keys":[` + a + `,` + private + `]}`}, "text 1: key 1: " + public},
 		{"a symmetric key in a set", []string{`{"keys":[{"kty":"oct"}]}`}, "text 0: key 0: it is a symmetric key; only public keys belong here"},
-		{"a key type that is not known", []string{`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`},
-			"text 0: key 0: its kty must be RSA, EC or OKP"},
 		{"keys that are no array", []string{`{"keys":{}}`}, "text 0: its keys are not an array of objects"},
 		{"keys that are null", []string{`{"keys":null}`}, "text 0: its keys are not an array of objects"},
 		{"a key that is null", []string{`{"keys":[null]}`}, "text 0: its keys are not an array of objects"},
@@ -104,8 +113,14 @@ func TestMergeRefuses(t *testing.T) {
 		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]},
 			"text 0: it has both kty and keys, so it is neither a JWK nor a JWK Set"},
 		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "text 0: an object in it names a member twice"},
-		{"another key of that kid", []string{a, `{"keys":[` + withKID(t, k1Text, "a") + `]}`},
+		{"another key of that kid and kty", []string{withKID(t, p256Text, "a"), `{"keys":[` + withKID(t, k1Text, "a") + `]}`},
 			`text 1, key 0: the kid "a" is also the kid of text 0, which is another key`},
+		{"another key of an empty kid", []string{`{"kid":"",` + p256Text[1:], `{"kid":"",` + k1Text[1:]},
+			`text 1: the kid "" is also the kid of text 0, which is another key`},
+		{"another key of that kid, kty and alg", []string{`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AA"}`, a, `{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AQ"}`},
+			`text 2: the kid "a" is also the kid of text 0, which is not the same`},
+		{"a key without an alg, which may have any", []string{`{"alg":"PS256","kid":"a",` + rsaText[1:], `{"alg":"RS256","kid":"a",` + rsaText[1:], `{"kid":"a",` + rsaText[1:]},
+			`text 2: the kid "a" is also the kid of text 0, which is the same key with other members`},
 		{"the same key of that kid with another alg",
 			[]string{`{"keys":[` + a + `]}`, strings.Replace(a, `"kty"`, `"alg":"EdDSA","kty"`, 1)},
 			`text 1: the kid "a" is also the kid of text 0, key 0, which is the same key with other members`},
@@ -123,6 +138,7 @@ func FuzzMerge(f *testing.F) {
 	f.Add(rsaText, `{"keys":[`+p256Text+`,`+edText+`]}`)
 	f.Add(withKID(f, k1Text, "a"), withKID(f, edText, "a"))
 	f.Add(`{"x5c":["\u003c"],"a\u2028":1e999,`+edText[1:], edText)
+	f.Add(`{"kty":"AKP","a":[{"D":1}],"kid":""}`, `{"kty":"OKP","crv":"X25519","x":"AA"}`)
 	f.Add(`{"keys":[{"kty":"oct","k":"AA"}]}`, `{"keys":null}`)
 	f.Fuzz(func(t *testing.T, first, second string) {
 		merged, err := Merge([]string{first, second})
@@ -143,11 +159,31 @@ func FuzzMerge(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, key := range set.Keys {
-			for _, name := range secretMembers {
-				if _, ok := key[name]; ok {
-					t.Fatalf("%s has the member %s", merged, name)
-				}
+			if name := secretIn(key); name != "" {
+				t.Fatalf("%s has the member %s", merged, name)
 			}
 		}
 	})
+}
+
+// secretIn is a private or symmetric member in a JSON value, in whatever depth, "" where there is none.
+func secretIn(value any) string {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			if slices.ContainsFunc(secretMembers, func(secret string) bool { return strings.EqualFold(name, secret) }) {
+				return name
+			}
+			if inside := secretIn(member); inside != "" {
+				return inside
+			}
+		}
+	case []any:
+		for _, element := range value {
+			if inside := secretIn(element); inside != "" {
+				return inside
+			}
+		}
+	}
+	return ""
 }

@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"fmt"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // thumbprints are the texts that a thumbprint is computed over: the members in the order of their names, without white
@@ -34,4 +36,24 @@ func ThumbprintJSON(jwk string) (string, error) {
 		return "", err
 	}
 	return Thumbprint(key.PublicKey)
+}
+
+// SPKISHA256 is the SHA-256 of a key's SubjectPublicKeyInfo, in base64url: the kid that Kubernetes gives to keys of
+// service accounts. It depends on the key alone.
+func SPKISHA256(pub crypto.PublicKey) (string, error) {
+	der, err := publickey.MarshalSPKI(pub)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(der)
+	return encode(sum[:]), nil
+}
+
+// SPKISHA256JSON is [SPKISHA256] of a JWK's text.
+func SPKISHA256JSON(jwk string) (string, error) {
+	key, err := Parse(jwk)
+	if err != nil {
+		return "", err
+	}
+	return SPKISHA256(key.PublicKey)
 }
