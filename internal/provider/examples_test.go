@@ -111,9 +111,10 @@ func TestTheFunctionExamplesGiveWhatTheySay(t *testing.T) {
 	dir := layOut(t, filepath.Join(examples, "provider", "provider.tf"))
 	var checks []statecheck.StateCheck
 	for function, outputs := range hsmtest.InOrder(map[string]map[string]string{
-		"key_id":         {"key_id": "69642d746f6b656e2d31"},
-		"kid":            {"kid": "id-token-1", "kid_of_bytes": "ff01"},
-		"jwk_thumbprint": {"thumbprint": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}, // RFC 8037, A.3
+		"key_id":          {"key_id": "69642d746f6b656e2d31"},
+		"kid":             {"kid": "id-token-1", "kid_of_bytes": "ff01"},
+		"jwk_thumbprint":  {"thumbprint": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}, // RFC 8037, A.3
+		"jwk_spki_sha256": {"spki_sha256": "BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k"},
 		"jwks": {"jwks": `{"keys":[` + strings.Replace("{"+oldEd+"}", `"crv"`, `"kid":"2025","crv"`, 1) + "," +
 			strings.Replace("{"+ed+"}", `"crv"`, `"kid":"2026","crv"`, 1) + "]}"},
 		"pem_to_jwk": {

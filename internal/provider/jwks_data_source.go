@@ -61,9 +61,10 @@ var jwksKeyType = func() types.ObjectType {
 
 // kidFormats are the ways to name a key in the set.
 var kidFormats = map[string]func(object.Key) (string, error){
-	"text":       func(k object.Key) (string, error) { return jwk.KID(k.ID), nil },
-	"hex":        func(k object.Key) (string, error) { return object.FormatID(k.ID), nil },
-	"thumbprint": func(k object.Key) (string, error) { return jwk.Thumbprint(k.PublicKey) },
+	"text":        func(k object.Key) (string, error) { return jwk.KID(k.ID), nil },
+	"hex":         func(k object.Key) (string, error) { return object.FormatID(k.ID), nil },
+	"thumbprint":  func(k object.Key) (string, error) { return jwk.Thumbprint(k.PublicKey) },
+	"spki_sha256": func(k object.Key) (string, error) { return jwk.SPKISHA256(k.PublicKey) },
 }
 
 func (d *jwksDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -109,9 +110,10 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"kid_format": schema.StringAttribute{
 				MarkdownDescription: "How the set names its keys: `text` (the default), the bytes of the key's ID as text, like " +
 					"the resource's `kid` and like Hydra; `hex`, the ID in hexadecimal; `thumbprint`, the JWK's SHA-256 thumbprint " +
-					"([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).",
+					"([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)); `spki_sha256`, the SHA-256 of the key's " +
+					"SubjectPublicKeyInfo in base64url, like Kubernetes.",
 				Optional:   true,
-				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint")},
+				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint", "spki_sha256")},
 			},
 			"algorithms": schema.MapAttribute{
 				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes " +

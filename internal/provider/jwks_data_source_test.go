@@ -136,6 +136,18 @@ func TestJWKSHasJustTheSelectedPairs(t *testing.T) {
 			return nil
 		}}
 	}
+	spki := func(name, keyID string) statecheck.StateCheck { // the kid as pkcs11-tool and openssl see the key
+		return attributes{"data.hsm_jwks." + name, func(state map[string]any) error {
+			file := filepath.Join(b.t.TempDir(), "spki")
+			b.Tool(b.t, "--read-object", "--type", "pubkey", "--id", keyID, "--output-file", file)
+			digest := b.Command(b.t, "openssl", "dgst", "-sha256", "-binary", file)
+			k := state["keys"].([]any)[0].(map[string]any)
+			if want := base64.RawURLEncoding.EncodeToString([]byte(digest)); k["kid"] != want || k["key_id"] != keyID {
+				return fmt.Errorf("%s: kid is %s, want %s", name, k["kid"], want)
+			}
+			return nil
+		}}
+	}
 	same := statecheck.CompareValue(compare.ValuesSame())
 	config := b.config(
 		jwks("all"), jwks("again"),
@@ -149,6 +161,7 @@ func TestJWKSHasJustTheSelectedPairs(t *testing.T) {
 		jwks("no_prefix", `label_prefix = "nobody"`, "allow_empty = true"),
 		jwks("hex", `labels = ["hydra.b"]`, `kid_format = "hex"`),
 		jwks("thumbprint", `labels = ["hydra.b"]`, `kid_format = "thumbprint"`),
+		jwks("spki_sha256", `labels = ["hydra.b"]`, `kid_format = "spki_sha256"`),
 		jwks("ps256", `label_prefix = "hydra."`, `algorithms = { RSA = "PS256" }`),
 		jwks("rs512", `labels = ["other"]`, `algorithms = { "P-256" = "ES256", EC = "ES512", RSA = "RS512" }`),
 		jwks("enc", `labels = ["hydra.b"]`, `use = "enc"`),
@@ -159,6 +172,7 @@ func TestJWKSHasJustTheSelectedPairs(t *testing.T) {
 			keySet("all", a1, a2, b1, other), keySet("labels", a1, a2, b1), keySet("prefix", a1, a2, b1), keySet("key_ids", a2, b1), keySet("uris", a1, b1),
 			keySet("uris_of_a_label", a1, a2), keySet("combined", a1), keySet("disjoint"), keySet("no_prefix"),
 			keySet("hex", "hydra.b 6b34 6b34 RSA sig RS256"), thumbprint("thumbprint", "6b34"),
+			spki("spki_sha256", "6b34"),
 			keySet("ps256", "hydra.a 6b31 k1 RSA sig PS256", "hydra.a ff02 ff02 RSA sig PS256", "hydra.b 6b34 k4 RSA sig PS256"),
 			keySet("rs512", "other 6b37 k7 RSA sig RS512"), keySet("enc", "hydra.b 6b34 k4 RSA enc RSA-OAEP"),
 			statecheck.ExpectKnownValue("data.hsm_jwks.disjoint", tfjsonpath.New("json"), knownvalue.StringExact(`{"keys":[]}`)),

@@ -198,6 +198,7 @@ func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSourc
 func (p *hsmProvider) Functions(context.Context) []func() function.Function {
 	return []func() function.Function{
 		newJWKSFunction,
+		newJWKSPKISHA256Function,
 		newJWKThumbprintFunction,
 		newJWKToPEMFunction,
 		newKIDFunction,
