@@ -85,7 +85,7 @@ func (b *bench) verifies(name, mechanism string, algorithm jose.SignatureAlgorit
 			if err != nil {
 				return err
 			}
-			token, err := jose.ParseSigned(input+"."+base64.RawURLEncoding.EncodeToString(signature), []jose.SignatureAlgorithm{algorithm})
+			token, err := jose.ParseSignedCompact(input+"."+base64.RawURLEncoding.EncodeToString(signature), []jose.SignatureAlgorithm{algorithm})
 			if err != nil {
 				return err
 			}

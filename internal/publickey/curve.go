@@ -35,9 +35,7 @@ type curve struct {
 	printable string
 	ssh       string         // the name in OpenSSH keys (RFC 5656, 10.1), "" where there is none
 	nist      elliptic.Curve // nil where a key is not an *ecdsa.PublicKey
-	// domain are the numbers that make the curve y² = x³ + a·x + b, and domain.B is b; nil for an Edwards curve.
-	domain *elliptic.CurveParams
-	a      int64
+	domain    *domain        // nil for an Edwards curve
 	// decode makes the key of a point in one of the curve's forms. It is false for a point that is not on the curve.
 	decode func(c *curve, point []byte) (crypto.PublicKey, bool)
 }
@@ -46,21 +44,21 @@ var curves = []curve{
 	{
 		name: P256, size: 32, oids: []asn1.ObjectIdentifier{{1, 2, 840, 10045, 3, 1, 7}},
 		names: []string{"secp256r1", "prime256v1"}, ssh: "nistp256", nist: elliptic.P256(), decode: decodeNIST,
-		domain: elliptic.P256().Params(), a: -3,
+		domain: domainNIST(elliptic.P256()),
 	},
 	{
 		name: P384, size: 48, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 34}},
 		names: []string{"secp384r1"}, ssh: "nistp384", nist: elliptic.P384(), decode: decodeNIST,
-		domain: elliptic.P384().Params(), a: -3,
+		domain: domainNIST(elliptic.P384()),
 	},
 	{
 		name: P521, size: 66, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 35}},
 		names: []string{"secp521r1"}, ssh: "nistp521", nist: elliptic.P521(), decode: decodeNIST,
-		domain: elliptic.P521().Params(), a: -3,
+		domain: domainNIST(elliptic.P521()),
 	},
 	{
 		name: Secp256k1, size: 32, oids: []asn1.ObjectIdentifier{{1, 3, 132, 0, 10}}, decode: decodeSecp256k1,
-		domain: secp256k1.S256().Params(), a: 0,
+		domain: domainSecp256k1(),
 	},
 	{
 		// The OIDs are those of RFC 8410 (PKCS#11 3.2) and of PKCS#11 3.0 and 3.1. More tokens know the curve only by

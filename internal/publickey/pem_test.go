@@ -147,10 +147,10 @@ func TestACurveWithOtherNumbersIsRefused(t *testing.T) {
 	domain := curveNamed(P256).domain
 	for name, change := range map[string]struct{ from, to []byte }{
 		"another generator, as in CVE-2020-0601": {curveNamed(P256).generator(), Point(other)},
-		"another b":                              {domain.B.Bytes(), domain.Gx.Bytes()},
-		"another order":                          {domain.N.Bytes(), domain.P.Bytes()},
+		"another b":                              {domain.b.Bytes(), domain.gx.Bytes()},
+		"another order":                          {domain.n.Bytes(), domain.p.Bytes()},
 		"another a":                              {unhex("fffffffc0420"), unhex("fffffffb0420")},
-		"another cofactor":                       {append(domain.N.Bytes(), 2, 1, 1), append(domain.N.Bytes(), 2, 1, 2)},
+		"another cofactor":                       {append(domain.n.Bytes(), 2, 1, 1), append(domain.n.Bytes(), 2, 1, 2)},
 		"another kind of field":                  {unhex("2a8648ce3d0101"), unhex("2a8648ce3d0102")},
 	} {
 		if !bytes.Contains(der, change.from) {

@@ -110,7 +110,7 @@ func parseUnrestricted(algorithm asn1.ObjectIdentifier, params cryptobyte.String
 
 func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, error) {
 	var oid asn1.ObjectIdentifier
-	var domain cryptobyte.String
+	var numbers cryptobyte.String
 	switch whole := params; {
 	case params.ReadASN1ObjectIdentifier(&oid) && params.Empty():
 		c := curveIdentified(oid)
@@ -118,8 +118,8 @@ func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, erro
 			return nil, fmt.Errorf("the key is on the curve %s, which is not one of %s", named(oid), strings.Join(Curves(), ", "))
 		}
 		return NewEC(c.name, point)
-	case whole.ReadASN1(&domain, cbasn1.SEQUENCE) && whole.Empty():
-		c := curveOfDomain(domain)
+	case whole.ReadASN1(&numbers, cbasn1.SEQUENCE) && whole.Empty():
+		c := curveOfDomain(numbers)
 		if c == nil {
 			return nil, fmt.Errorf("the key's curve is given by its numbers, and they are not all those of one of %s",
 				strings.Join(Curves(), ", "))
