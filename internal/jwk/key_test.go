@@ -354,8 +354,13 @@ func TestOpenSSLAgreesOnTheDigestOfTheSPKI(t *testing.T) {
 }
 
 func TestAKeyForPSSAloneHasTheAlgOfItsParameters(t *testing.T) {
-	const md, mask, salt = "-pkeyopt rsa_pss_keygen_md:", " -pkeyopt rsa_pss_keygen_mgf1_md:", " -pkeyopt rsa_pss_keygen_saltlen:"
-	const none = "the key is one for RSASSA-PSS alone, with %s, a mask with %s and a salt of at least %d bytes, and JOSE has no alg for that"
+	const (
+		md   = "-pkeyopt rsa_pss_keygen_md:"
+		mask = " -pkeyopt rsa_pss_keygen_mgf1_md:"
+		salt = " -pkeyopt rsa_pss_keygen_saltlen:"
+		none = "the key is one for RSASSA-PSS alone, with %s, a mask with %s and a salt of at least %d bytes, " +
+			"and JOSE has no alg for that"
+	)
 	for options, want := range map[string]string{
 		"": "PS256",
 		md + "sha256" + mask + "sha256" + salt + "32": "PS256",
@@ -367,7 +372,8 @@ func TestAKeyForPSSAloneHasTheAlgOfItsParameters(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
-			private := openssl(t, "", append([]string{"genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024"},
+			private := openssl(t, "", append([]string{"genpkey", "-algorithm", "RSA-PSS", "-pkeyopt",
+				"rsa_keygen_bits:1024"},
 				strings.Fields(options)...)...)
 			text, err := FromPEM(string(openssl(t, string(private), "pkey", "-pubout")), "a")
 			if err != nil {
@@ -376,7 +382,8 @@ func TestAKeyForPSSAloneHasTheAlgOfItsParameters(t *testing.T) {
 				}
 				return
 			}
-			if key := parse(t, text); key.Alg != want || key.Use != "" || key.KID != "a" || Kty(key.PublicKey) != ktyRSA {
+			key := parse(t, text)
+			if key.Alg != want || key.Use != "" || key.KID != "a" || Kty(key.PublicKey) != ktyRSA {
 				t.Errorf("got %s, want the alg %s", text, want)
 			}
 		})

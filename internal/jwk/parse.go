@@ -15,8 +15,8 @@ import (
 )
 
 // secretMembers hold, or may hold, what must stay secret (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 9964 for priv). They are
-// refused with every kty, and in capital letters too, since some readers (encoding/json) take D for d. See secretName for
-// kinds of key that are not known.
+// refused with every kty, and in capital letters too, since some readers (encoding/json) take D for d. See secretName
+// for kinds of key that are not known.
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
 // keyTypes says for each kty which members make the key, and reads them.
@@ -171,7 +171,8 @@ func (o object) onlyMembers(kty string) error {
 	members := keyTypes[kty].members
 	for _, name := range keyMaterial {
 		if _, has := o[name]; has != slices.Contains(members, name) {
-			return fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty, strings.Join(members, ", "))
+			return fmt.Errorf("a JWK with kty %s has the key members %s, and no others", kty,
+				strings.Join(members, ", "))
 		}
 	}
 	return nil

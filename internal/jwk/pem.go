@@ -35,8 +35,8 @@ func pssAlg(pss *publickey.PSS) (string, error) {
 	}
 	alg, ok := pssAlgs[pss.Hash]
 	if !ok || pss.Mask != pss.Hash || pss.MinSalt > pss.Hash.Size() {
-		return "", fmt.Errorf("the key is one for RSASSA-PSS alone, with %s, a mask with %s and a salt of at least %d bytes, "+
-			"and JOSE has no alg for that", pss.Hash, pss.Mask, pss.MinSalt)
+		return "", fmt.Errorf("the key is one for RSASSA-PSS alone, with %s, a mask with %s and a salt of at least %d "+
+			"bytes, and JOSE has no alg for that", pss.Hash, pss.Mask, pss.MinSalt)
 	}
 	return alg, nil
 }

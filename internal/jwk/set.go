@@ -23,15 +23,15 @@ func SetJSON(keys []Rendered) string {
 func setOf(keys []string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
 // Merge makes one JWK Set of JWKs and JWK Sets ({"keys":[...]}), in any mixture. It orders the keys by kid, then
-// thumbprint, then text; keys without a kid come first, and keys of unknown kinds, which have no thumbprint here, before
-// others of their kid. So the order of the texts, and of the keys in them, does not matter.
+// thumbprint, then text; keys without a kid come first, and keys of unknown kinds, which have no thumbprint here,
+// before others of their kid. So the order of the texts, and of the keys in them, does not matter.
 //
 // It reads a key as [Parse] does. A key of a kind that Parse does not know (another kty, or another crv of EC and OKP)
 // is passed through, unless it looks private or symmetric. If a key cannot be read or is not public, Merge fails. The
 // members keep the values that they had, in the order of [Key.Render]; those that Key does not have (x5c, key_ops, ...)
 // follow in the order of their names. Members of a set other than keys are left out.
 //
-// A JWK that is given several times is there once. Readers choose a key by its kid, kty and alg (RFC 7517, 4.5), so that
+// A JWK that is given several times is there once. Readers choose a key by its kid, kty and alg (RFC 7517, 4.5), so
 // Merge refuses two different JWKs with the same kid and kty unless each has an alg of its own.
 //
 // Errors name the text and, in a set, the key. Both are counted from 0, as Terraform does.
@@ -56,7 +56,8 @@ func Merge(texts []string) (string, error) {
 		}
 		for _, other := range others {
 			if e.alg == "" || other.alg == "" || e.alg == other.alg {
-				return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where, e.unlike(other))
+				return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where,
+					e.unlike(other))
 			}
 		}
 		named[name{e.kid, e.kty}] = append(others, e)

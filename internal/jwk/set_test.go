@@ -49,7 +49,8 @@ func TestSetJSON(t *testing.T) {
 func TestMerge(t *testing.T) {
 	a, b := withKID(t, edText, "a"), withKID(t, k1Text, "b")
 	const akp = `{"kty":"AKP","kid":"a","alg":"ML-DSA-44","pub":"AA"}`
-	zeros := `{"kty":"RSA","n":"` + encode(append([]byte{0}, parse(t, rsaText).PublicKey.(*rsa.PublicKey).N.Bytes()...)) + `","e":"AAEAAQ"}`
+	zeros := `{"kty":"RSA","n":"` + encode(append([]byte{0}, parse(t,
+		rsaText).PublicKey.(*rsa.PublicKey).N.Bytes()...)) + `","e":"AAEAAQ"}`
 	const extra = `,"a":[1, {"b" : "<\/>"}],"x5c":["AA=="]`
 	for _, test := range []struct {
 		name  string
@@ -68,12 +69,17 @@ func TestMerge(t *testing.T) {
 		{"public members are kept, by name, behind the others", []string{`{"x5c":["AA=="],` + strings.TrimSuffix(edText[1:], "}") + `,"a":[1, {"b" : "<\/>"}]}`}, []string{strings.TrimSuffix(edText, "}") + strings.NewReplacer(`1, {"b" : `, `1,{"b":`).Replace(extra) + "}"}},
 		{"an empty kid is kept, before others and behind none", []string{a, `{"kid":"",` + edText[1:], k1Text},
 			[]string{k1Text, strings.Replace(edText, `"crv"`, `"kid":"","crv"`, 1), a}},
-		{"an empty use and alg are kept", []string{`{"use":"","alg":"",` + edText[1:]}, []string{`{"use":"","kty":"OKP","crv":"Ed25519","alg":"",` + edText[len(`{"kty":"OKP","crv":"Ed25519",`):]}},
+		{"an empty use and alg are kept", []string{`{"use":"","alg":"",` + edText[1:]},
+			[]string{`{"use":"","kty":"OKP","crv":"Ed25519","alg":"",` +
+				edText[len(`{"kty":"OKP","crv":"Ed25519",`):]}},
 		{"zeros before a modulus are kept", []string{zeros}, []string{zeros}},
 		{"one kid for different kty", []string{a, withKID(t, k1Text, "a")}, []string{withKID(t, k1Text, "a"), a}},
-		{"one kid for different alg", []string{`{"kid":"a","alg":"PS256",` + rsaText[1:], `{"kid":"a","alg":"RS256",` + rsaText[1:], `{"kid":"a","alg":"PS256",` + rsaText[1:]},
-			[]string{`{"kty":"RSA","kid":"a","alg":"PS256",` + rsaText[len(`{"kty":"RSA",`):], `{"kty":"RSA","kid":"a","alg":"RS256",` + rsaText[len(`{"kty":"RSA",`):]}},
-		{"a kind that is not known, before others of its kid", []string{withKID(t, edText, "a"), akp}, []string{akp, a}},
+		{"one kid for different alg", []string{`{"kid":"a","alg":"PS256",` + rsaText[1:], `{"kid":"a","alg":"RS256",` +
+			rsaText[1:], `{"kid":"a","alg":"PS256",` + rsaText[1:]},
+			[]string{`{"kty":"RSA","kid":"a","alg":"PS256",` + rsaText[len(`{"kty":"RSA",`):],
+				`{"kty":"RSA","kid":"a","alg":"RS256",` + rsaText[len(`{"kty":"RSA",`):]}},
+		{"a kind that is not known, before others of its kid", []string{withKID(t, edText, "a"), akp}, []string{akp,
+			a}},
 		{"members of the set are left out", []string{`{"foo":1,"keys":[` + a + `]}`}, []string{a}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,13 +119,16 @@ func TestMergeRefuses(t *testing.T) {
 		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]},
 			"text 0: it has both kty and keys, so it is neither a JWK nor a JWK Set"},
 		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "text 0: an object in it names a member twice"},
-		{"another key of that kid and kty", []string{withKID(t, p256Text, "a"), `{"keys":[` + withKID(t, k1Text, "a") + `]}`},
+		{"another key of that kid and kty", []string{withKID(t, p256Text, "a"), `{"keys":[` + withKID(t, k1Text, "a") +
+			`]}`},
 			`text 1, key 0: the kid "a" is also the kid of text 0, which is another key`},
 		{"another key of an empty kid", []string{`{"kid":"",` + p256Text[1:], `{"kid":"",` + k1Text[1:]},
 			`text 1: the kid "" is also the kid of text 0, which is another key`},
-		{"another key of that kid, kty and alg", []string{`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AA"}`, a, `{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AQ"}`},
+		{"another key of that kid, kty and alg", []string{`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AA"}`, a,
+			`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AQ"}`},
 			`text 2: the kid "a" is also the kid of text 0, which is not the same`},
-		{"a key without an alg, which may have any", []string{`{"alg":"PS256","kid":"a",` + rsaText[1:], `{"alg":"RS256","kid":"a",` + rsaText[1:], `{"kid":"a",` + rsaText[1:]},
+		{"a key without an alg, which may have any", []string{`{"alg":"PS256","kid":"a",` + rsaText[1:],
+			`{"alg":"RS256","kid":"a",` + rsaText[1:], `{"kid":"a",` + rsaText[1:]},
 			`text 2: the kid "a" is also the kid of text 0, which is the same key with other members`},
 		{"the same key of that kid with another alg",
 			[]string{`{"keys":[` + a + `]}`, strings.Replace(a, `"kty"`, `"alg":"EdDSA","kty"`, 1)},

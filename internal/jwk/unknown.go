@@ -41,7 +41,8 @@ func (o object) known(kty string) bool {
 		return true
 	}
 	_, err = publickey.ParseECParams([]byte(strings.TrimSpace(norm.NFKC.String(crv)))) // the curves' other names
-	return err == nil || slices.ContainsFunc(publickey.Curves(), func(name string) bool { return plain(name) == plain(crv) })
+	return err == nil ||
+		slices.ContainsFunc(publickey.Curves(), func(name string) bool { return plain(name) == plain(crv) })
 }
 
 // checkUnknown refuses a JWK of an unknown kind that looks like a private or symmetric key, or that readers may read
@@ -62,7 +63,7 @@ func (o object) checkUnknown(kty string) error {
 	names := map[string]bool{}
 	for name := range o {
 		if names[fold(name)] {
-			return errors.New("two names of its members differ in capital letters only, so that some readers confuse them")
+			return errors.New("two names of its members differ in capital letters only, and some readers confuse them")
 		}
 		names[fold(name)] = true
 	}
@@ -121,8 +122,8 @@ func inspectName(name string, known bool) error {
 		return errSecret
 	}
 	if word, secret := secretName(name); secret && !known {
-		return fmt.Errorf("its kind of key is not known, and the name of a member has %q in it, as in private and symmetric "+
-			"keys; only public keys belong here", word)
+		return fmt.Errorf("its kind of key is not known, and the name of a member has %q in it, as in private and "+
+			"symmetric keys; only public keys belong here", word)
 	}
 	return nil
 }
@@ -159,7 +160,10 @@ func inspectValue(value any, known bool) error {
 			return errors.New("a member of it holds a private key in PEM; only public keys belong here")
 		}
 		text := strings.TrimSpace(value)
-		if (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) && json.Valid([]byte(text)) { // a JWK in a string
+		if strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") { // a JWK in a string
+			if !json.Valid([]byte(text)) {
+				return nil
+			}
 			return inspectJSON(text, known)
 		}
 	}

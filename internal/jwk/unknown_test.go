@@ -8,17 +8,19 @@ import (
 func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 	octets := func(n int) string { return encode(make([]byte, n)) }
 	for name, text := range map[string]string{
-		"ML-DSA, RFC 9964":             `{"kty":"AKP","kid":"T4xl70S7MT6Zeq6r9V9fPJGVn76wfnXJ21-gyo0Gu6o","alg":"ML-DSA-44","pub":"unH59k4RuutY-pxvu24U5h8YZD2rSVtHU5qRZsoBmBMcRPgmu9VuNOVdteXi"}`,
-		"SLH-DSA":                      `{"use":"sig","kty":"AKP","kid":"a","alg":"SLH-DSA-SHA2-128s","key_ops":["verify"],"pub":"AA"}`,
-		"X25519":                       `{"use":"enc","kty":"OKP","crv":"X25519","alg":"ECDH-ES+A128KW","x":"` + octets(32) + `"}`,
-		"X448":                         `{"kty":"OKP","crv":"X448","x":"` + octets(56) + `"}`,
-		"Ed448":                        `{"kty":"OKP","crv":"Ed448","x":"` + octets(57) + `"}`,
-		"an Edwards curve of tomorrow": `{"kty":"OKP","crv":"Ed521","x":"` + octets(66) + `"}`,
-		"a curve of Brainpool's":       `{"kty":"EC","crv":"BP-256","x":"` + octets(32) + `","y":"` + octets(32) + `"}`,
-		"a kty of tomorrow":            `{"kty":"NEW","kid":"","n":1e999,"x":[1],"a":{"b":[{"c":"{d"}]},"pub_key":"AA","x5c":["AA=="],"x5t#S256":"AA"}`,
+		"ML-DSA, RFC 9964": `{"kty":"AKP","kid":"T4xl70S7","alg":"ML-DSA-44","pub":"unH59k4R"}`,
+		"SLH-DSA":          `{"use":"sig","kty":"AKP","alg":"SLH-DSA-SHA2-128s","key_ops":["verify"],"pub":"AA"}`,
+		"X25519": `{"use":"enc","kty":"OKP","crv":"X25519","alg":"ECDH-ES+A128KW","x":"` +
+			octets(32) + `"}`,
+		"X448":                     `{"kty":"OKP","crv":"X448","x":"` + octets(56) + `"}`,
+		"Ed448":                    `{"kty":"OKP","crv":"Ed448","x":"` + octets(57) + `"}`,
+		"an OKP curve of tomorrow": `{"kty":"OKP","crv":"Ed521","x":"` + octets(66) + `"}`,
+		"Brainpool":                `{"kty":"EC","crv":"BP-256","x":"` + octets(32) + `","y":"` + octets(32) + `"}`,
+		"a kty of tomorrow":        `{"kty":"NEW","kid":"","n":1e999,"x":[1],"a":{"b":[{"c":"{"}]},"pub":"AA","x5t":"A"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := Merge([]string{" " + strings.ReplaceAll(text, ",", "\n, ")}); err != nil || got != setOf([]string{text}) {
+			got, err := Merge([]string{" " + strings.ReplaceAll(text, ",", "\n, ")})
+			if err != nil || got != setOf([]string{text}) {
 				t.Errorf("got %s, error %v", got, err)
 			}
 			if key, err := Parse(text); err == nil {
@@ -31,22 +33,32 @@ func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 	const akp = `{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"`
 	named := func(word string) string {
-		return `its kind of key is not known, and the name of a member has "` + word + `" in it, as in private and symmetric keys; ` +
+		return `its kind of key is not known, and the name of a member has "` + word +
+			`" in it, as in private and symmetric keys; ` +
 			"only public keys belong here"
 	}
 	const secret = "its kty or alg is one of private or symmetric keys; only public keys belong here"
+	const inPEM = "a member of it holds a private key in PEM; only public keys belong here"
+	const onlyX = "a JWK with kty OKP has the key members crv, x, and no others"
 	public := errSecret.Error()
 	for member, err := range map[string]string{
-		`"priv":"SECRET"`: public, `"PRIV":"SECRET"`: public, `"d":"SECRET"`: public, `"K":"SECRET"`: public, `"\u212a":"SECRET"`: public,
-		`"\uff44":"SECRET"`: public, `"p":1`: public, `"q":1`: public, `"dp":1`: public, `"dq":1`: public, `"qi":1`: public, `"oth":[]`: public,
-		`"a":{"d":"SECRET"}`: public, `"a":[[{"b":{"Priv":"SECRET"}}]]`: public, `"a":" {\"k\":\"SECRET\"}"`: public, `"a":"[{\"k\":1}]"`: public,
-		`"seed":"SECRET"`: named("seed"), `"a":{"SEED":"SECRET"}`: named("seed"), `"x-priv":"SECRET"`: named("priv"),
-		`"private_key":"SECRET"`: named("priv"), `"privateExponent":"SECRET"`: named("priv"), `"P-R-I-V":"SECRET"`: named("priv"),
-		`"ſecret":"SECRET"`: named("secret"), `"client_secret":"SECRET"`: named("secret"), `"password":"SECRET"`: named("passw"),
-		`"x-d":"SECRET"`: named("d"), `"rsaDp":"SECRET"`: named("dp"), `"d_1":"SECRET"`: named("d"), `"k2":"SECRET"`: named("k2"),
-		`"d\u200b":"SECRET"`: named("d"), `"d.":"SECRET"`: named("d"), `"sk":"SECRET"`: named("sk"), `"a":[{"keyK":"SECRET"}]`: named("k"),
-		`"a":"-----BEGIN PRIVATE KEY-----SECRET"`: "a member of it holds a private key in PEM; only public keys belong here",
-		`"Pub":"AQ"`: "two names of its members differ in capital letters only, so that some readers confuse them",
+		`"priv":"SECRET"`: public, `"PRIV":"SECRET"`: public, `"d":"SECRET"`: public, `"K":"SECRET"`: public,
+		`"\u212a":"SECRET"`: public,
+		`"\uff44":"SECRET"`: public, `"p":1`: public, `"q":1`: public, `"dp":1`: public, `"dq":1`: public,
+		`"qi":1`: public, `"oth":[]`: public,
+		`"a":{"d":"SECRET"}`: public, `"a":[[{"b":{"Priv":"SECRET"}}]]`: public, `"a":" {\"k\":\"SECRET\"}"`: public,
+		`"a":"[{\"k\":1}]"`: public,
+		`"seed":"SECRET"`:   named("seed"), `"a":{"SEED":"SECRET"}`: named("seed"), `"x-priv":"SECRET"`: named("priv"),
+		`"private_key":"SECRET"`: named("priv"), `"privateExponent":"SECRET"`: named("priv"),
+		`"P-R-I-V":"SECRET"`: named("priv"),
+		`"ſecret":"SECRET"`:  named("secret"), `"client_secret":"SECRET"`: named("secret"),
+		`"password":"SECRET"`: named("passw"),
+		`"x-d":"SECRET"`:      named("d"), `"rsaDp":"SECRET"`: named("dp"), `"d_1":"SECRET"`: named("d"),
+		`"k2":"SECRET"`:      named("k2"),
+		`"d\u200b":"SECRET"`: named("d"), `"d.":"SECRET"`: named("d"), `"sk":"SECRET"`: named("sk"),
+		`"a":[{"keyK":"SECRET"}]`:                 named("k"),
+		`"a":"-----BEGIN PRIVATE KEY-----SECRET"`: inPEM,
+		`"Pub":"AQ"`: "two names of its members differ in capital letters only, and some readers confuse them",
 		`"Kid":"a"`:  "it has a member kid in capital letters, which some readers confuse with kid",
 		`"kid":7`:    "its kid is not a string",
 		`"use":null`: "its use is not a string",
@@ -60,24 +72,31 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 	}
 	for text, err := range map[string]string{
 		`{"kty":"Oct"}`: secret, `{"kty":"oct ","x":"SECRET"}`: secret, `{"kty":"SymmetricKey","x":"SECRET"}`: secret,
-		`{"kty":"NEW","alg":"HS256","x":"SECRET"}`: secret, `{"kty":"NEW","alg":"A128GCMKW","x":"SECRET"}`: secret, `{"kty":"NEW","alg":"dir"}`: secret,
-		`{"kty":"rsa","n":"AA","e":"AQAB"}`: "its kty must be written RSA", `{"kty":"EC ","crv":"P-256"}`: "its kty must be written EC",
-		`{"kty":"ＯＫＰ","crv":"X25519"}`:                     "its kty must be written OKP",
-		strings.Replace(p256Text, "P-256", "p-256", 1):     `the curve "p-256" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
-		strings.Replace(p256Text, "P-256", "P256", 1):      `the curve "P256" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
-		strings.Replace(p256Text, "P-256", "secp256r1", 1): `the curve "secp256r1" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
-		strings.Replace(edText, "Ed25519", "ED25519 ", 1):  "its crv must be Ed25519, the only one that is supported for kty OKP",
-		strings.Replace(p256Text, "FyM", "FyI", 1):         "the point is not on P-256",
-		`{"kty":"OKP","crv":"X25519","x":"AA"}`:            `its x has 1 bytes, and no key on "X25519" has that many`,
-		`{"kty":"OKP","crv":"X25519","x":"AA=="}`:          "its x is not unpadded base64url",
-		`{"kty":"OKP","crv":"X25519"}`:                     "a JWK with kty OKP has the key members crv, x, and no others",
-		`{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}`:   public,
-		`{"kty":"EC","crv":"P-224","x":"AA","y":"AAAA"}`:   "its x and y do not have the same length",
-		`{"kty":"EC","crv":"P-224","x":"","y":""}`:         `its x has 0 bytes, and no key on "P-224" has that many`,
-		`{"kty":"EC","crv":"","x":"AA","y":"AA"}`:          "its crv is empty",
+		`{"kty":"NEW","alg":"HS256","x":"SECRET"}`: secret, `{"kty":"NEW","alg":"A128GCMKW","x":"SECRET"}`: secret,
+		`{"kty":"NEW","alg":"dir"}`:         secret,
+		`{"kty":"rsa","n":"AA","e":"AQAB"}`: "its kty must be written RSA",
+		`{"kty":"EC ","crv":"P-256"}`:       "its kty must be written EC",
+		`{"kty":"ＯＫＰ","crv":"X25519"}`:      "its kty must be written OKP",
+		strings.Replace(p256Text, "P-256", "p-256",
+			1): `the curve "p-256" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
+		strings.Replace(p256Text, "P-256", "P256",
+			1): `the curve "P256" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
+		strings.Replace(p256Text, "P-256", "secp256r1",
+			1): `the curve "secp256r1" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
+		strings.Replace(edText, "Ed25519", "ED25519 ",
+			1): "its crv must be Ed25519, the only one that is supported for kty OKP",
+		strings.Replace(p256Text, "FyM", "FyI", 1):       "the point is not on P-256",
+		`{"kty":"OKP","crv":"X25519","x":"AA"}`:          `its x has 1 bytes, and no key on "X25519" has that many`,
+		`{"kty":"OKP","crv":"X25519","x":"AA=="}`:        "its x is not unpadded base64url",
+		`{"kty":"OKP","crv":"X25519"}`:                   onlyX,
+		`{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}`: public,
+		`{"kty":"EC","crv":"P-224","x":"AA","y":"AAAA"}`: "its x and y do not have the same length",
+		`{"kty":"EC","crv":"P-224","x":"","y":""}`:       `its x has 0 bytes, and no key on "P-224" has that many`,
+		`{"kty":"EC","crv":"","x":"AA","y":"AA"}`:        "its crv is empty",
 		// What only Merge keeps must not be private in a key of a known kind either.
-		strings.TrimSuffix(edText, "}") + `,"a":{"d":"SECRET"}}`:                     public,
-		strings.TrimSuffix(edText, "}") + `,"a":["-----BEGIN EC PRIVATE KEY-----"]}`: "a member of it holds a private key in PEM; only public keys belong here",
+		strings.TrimSuffix(edText, "}") + `,"a":{"d":"SECRET"}}`: public,
+		strings.TrimSuffix(edText, "}") +
+			`,"a":["-----BEGIN EC PRIVATE KEY-----"]}`: inPEM,
 	} {
 		t.Run(text, func(t *testing.T) {
 			got, mergeErr := Merge([]string{text})

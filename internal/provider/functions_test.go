@@ -32,7 +32,8 @@ func TestFunctionsInTerraform(t *testing.T) {
 	checks := []statecheck.StateCheck{
 		statecheck.ExpectKnownOutputValue("late_key_id", knownvalue.StringExact("6c617465")),
 		statecheck.ExpectKnownOutputValue("late_set", knownvalue.StringExact(`{"keys":[]}`)),
-		statecheck.ExpectKnownOutputValue("foreign", knownvalue.StringExact(`{"keys":[{"kty":"AKP","kid":"","alg":"ML-DSA-44","pub":"AA"}]}`)),
+		statecheck.ExpectKnownOutputValue("foreign",
+			knownvalue.StringExact(`{"keys":[{"kty":"AKP","kid":"","alg":"ML-DSA-44","pub":"AA"}]}`)),
 	}
 	config := `
 		terraform {
@@ -43,7 +44,8 @@ func TestFunctionsInTerraform(t *testing.T) {
 		resource "terraform_data" "late" { input = "late" }
 		resource "terraform_data" "set" { input = jsonencode({ keys = [] }) }
 		output "late_key_id" { value = provider::hsm::key_id(terraform_data.late.output) }
-		output "foreign" { value = provider::hsm::jwks([jsonencode({ alg = "ML-DSA-44", kid = "", kty = "AKP", pub = "AA" })]) }
+		output "foreign" { value = provider::hsm::jwks([jsonencode({ alg = "ML-DSA-44", kid = "", kty = "AKP",
+			pub = "AA" })]) }
 		output "late_set" { value = provider::hsm::jwks([jsonencode({ keys = [] }), terraform_data.set.output]) }
 	`
 	for kind, options := range hsmtest.InOrder(map[string][]string{
@@ -60,10 +62,14 @@ func TestFunctionsInTerraform(t *testing.T) {
 		checks = append(checks, statecheck.ExpectKnownOutputValue(kind, knownvalue.StringExact(text)))
 		// The kid of Kubernetes, of a certificate that crypto/x509 refuses.
 		certificate := filepath.Join(dir, kind+".crt")
-		write(t, certificate, "\ufeff"+openssl(t, "req", "-x509", "-new", "-key", private, "-subj", "/CN=test", "-set_serial", "-5"))
-		config += fmt.Sprintf("output \"%s_kid\" { value = provider::hsm::jwk_spki_sha256(provider::hsm::pem_to_jwk(file(%q), \"\")) }\n", kind, certificate)
+		write(t, certificate, "\ufeff"+openssl(t, "req", "-x509", "-new", "-key", private, "-subj", "/CN=test",
+			"-set_serial", "-5"))
+		config += fmt.Sprintf(`
+			output "%s_kid" { value = provider::hsm::jwk_spki_sha256(provider::hsm::pem_to_jwk(file(%q), "")) }
+		`, kind, certificate)
 		digest := sha256.Sum256([]byte(openssl(t, "pkey", "-in", private, "-pubout", "-outform", "DER")))
-		checks = append(checks, statecheck.ExpectKnownOutputValue(kind+"_kid", knownvalue.StringExact(base64.RawURLEncoding.EncodeToString(digest[:]))))
+		checks = append(checks, statecheck.ExpectKnownOutputValue(kind+"_kid",
+			knownvalue.StringExact(base64.RawURLEncoding.EncodeToString(digest[:]))))
 	}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){"hsm": served},
@@ -138,9 +144,12 @@ func texts(elements ...any) tftypes.Value {
 func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 	t.Parallel()
 	const (
-		public    = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
-		ed        = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
-		secret    = `{"d":"SECRET",` + ed
+		public = "-----BEGIN PUBLIC KEY-----\n" +
+			"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+		ed           = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+		secret       = `{"d":"SECRET",` + ed
+		noPrivatePEM = "the text holds a private key; only its public half belongs here, which " +
+			"`openssl pkey -in FILE -pubout` writes"
 		noPrivate = "it has a member of a private or symmetric key; only public keys belong here"
 	)
 	for _, test := range []struct {
@@ -159,15 +168,22 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		{"a private JWK has no thumbprint", "jwk_thumbprint", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"a private JWK is made no PEM", "jwk_to_pem", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"a set is no JWK", "jwk_to_pem", []tftypes.Value{text(`{"keys":[]}`)}, 0, "it is a JWK Set, not a JWK"},
-		{"a private key is made no JWK", "pem_to_jwk", []tftypes.Value{text("-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"), text("k")}, 0, "the text holds a private key; only its public half belongs here, which `openssl pkey -in FILE -pubout` writes"},
-		{"nor is one behind a public key", "pem_to_jwk", []tftypes.Value{text(public + "-----BEGIN EC PRIVATE KEY-----\nSECRET"), text("k")}, 0, "the text holds a private key; only its public half belongs here, which `openssl pkey -in FILE -pubout` writes"},
-		{"one PEM block is one key", "pem_to_jwk", []tftypes.Value{text(public + public), text("k")}, 0, "the text holds more than one PEM block; give the one whose key is meant, of a chain usually the first"},
+		{"a private key is made no JWK", "pem_to_jwk",
+			[]tftypes.Value{text("-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"), text("k")}, 0,
+			noPrivatePEM},
+		{"nor is one behind a public key", "pem_to_jwk", []tftypes.Value{text(public +
+			"-----BEGIN EC PRIVATE KEY-----\nSECRET"), text("k")}, 0,
+			noPrivatePEM},
+		{"one PEM block is one key", "pem_to_jwk", []tftypes.Value{text(public + public), text("k")}, 0,
+			"the text holds more than one PEM block; give the one whose key is meant, of a chain usually the first"},
 		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block"},
 		{"a private JWK has no SPKI", "jwk_spki_sha256", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "text 1: it is null"},
 		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "text 1: key 1: " + noPrivate},
-		{"a private key of an unknown kind", "jwks", []tftypes.Value{texts(`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","a":[{"x-seed":"SECRET"}]}`)}, 0,
-			`text 0: its kind of key is not known, and the name of a member has "seed" in it, as in private and symmetric keys; only public keys belong here`},
+		{"a private key of an unknown kind", "jwks",
+			[]tftypes.Value{texts(`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","a":[{"x-seed":"SECRET"}]}`)}, 0,
+			`text 0: its kind of key is not known, and the name of a member has "seed" in it, as in private and ` +
+				"symmetric keys; only public keys belong here"},
 		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed,
 			"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0,
 			`text 1: the kid "a" is also the kid of text 0, which is another key`},

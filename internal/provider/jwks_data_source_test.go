@@ -85,7 +85,8 @@ func (b *bench) verifies(name, mechanism string, algorithm jose.SignatureAlgorit
 			if err != nil {
 				return err
 			}
-			token, err := jose.ParseSignedCompact(input+"."+base64.RawURLEncoding.EncodeToString(signature), []jose.SignatureAlgorithm{algorithm})
+			compact := input + "." + base64.RawURLEncoding.EncodeToString(signature)
+			token, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{algorithm})
 			if err != nil {
 				return err
 			}

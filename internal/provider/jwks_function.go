@@ -14,22 +14,24 @@ func newJWKSFunction() function.Function {
 		name: "jwks",
 		definition: function.Definition{
 			Summary: "Merges JWKs and JWK Sets into one JWK Set",
-			MarkdownDescription: "One JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)) of public JWKs " +
-				"and JWK Sets, compact, with its keys ordered by `kid`, then thumbprint. Keys " +
-				"without a `kid` come first, and of one `kid` those that have no thumbprint here. So the order of the list, and of the keys in the sets, does not matter.\n\n" +
-				"A key that is given twice is in the set once. Verifiers choose a key by `kid`, `kty` and `alg`. So two JWKs " +
-				"of one `kid` are allowed if their `kty` differ, or if both have an `alg` and these differ. Others are refused, " +
-				"even if they differ in one member only.\n\n" +
-				"The members of a JWK keep the values that they have, an empty `kid` and members such as `x5c` too. Members of " +
-				"a set other than `keys` are left out.\n\n" +
-				"Private and symmetric keys are refused. Keys of the kinds that [`jwk_to_pem`](jwk_to_pem.md) knows are " +
-				"checked. Keys of other kinds, such as `AKP` ([RFC 9964](https://www.rfc-editor.org/rfc/rfc9964)), X25519 and " +
-				"Ed448, pass as they are; since nobody here knows which of their members are private, they are refused if the " +
-				"name of a member, also of one inside of another, looks like it: the private and symmetric members of all " +
-				"registered kinds (`d`, `k`, `priv`, ...), and names with a word such as `secret`, `private` or `seed`.",
+			MarkdownDescription: "One JSON Web Key Set ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)) of " +
+				"public JWKs and JWK Sets, compact, with its keys ordered by `kid`, then thumbprint. Keys without a " +
+				"`kid` come first, and of one `kid` those that have no thumbprint here. So the order of the list, " +
+				"and of the keys in the sets, does not matter.\n\n" +
+				"A key that is given twice is in the set once. Verifiers choose a key by `kid`, `kty` and `alg`. So " +
+				"two JWKs of one `kid` are allowed if their `kty` differ, or if both have an `alg` and these differ. " +
+				"Others are refused, even if they differ in one member only.\n\n" +
+				"The members of a JWK keep the values that they have, an empty `kid` and members such as `x5c` too. " +
+				"Members of a set other than `keys` are left out.\n\n" +
+				"Private and symmetric keys are refused. Keys of the kinds that [`jwk_to_pem`](jwk_to_pem.md) knows " +
+				"are checked. Keys of other kinds, such as `AKP` ([RFC " +
+				"9964](https://www.rfc-editor.org/rfc/rfc9964)), X25519 and Ed448, pass as they are; since nobody " +
+				"here knows which of their members are private, they are refused if the name of a member, also of " +
+				"one inside of another, looks like it: the private and symmetric members of all registered kinds " +
+				"(`d`, `k`, `priv`, ...), and names with a word such as `secret`, `private` or `seed`.",
 			Parameters: []function.Parameter{
-				function.ListParameter{Name: "texts", ElementType: types.StringType, MarkdownDescription: "JWKs and JWK Sets as " +
-					"JSON, in any mix. An error names the element at fault, counted from 0."},
+				function.ListParameter{Name: "texts", ElementType: types.StringType, MarkdownDescription: "JWKs and " +
+					"JWK Sets as JSON, in any mix. An error names the element at fault, counted from 0."},
 			},
 		},
 		result: ofOne(func(elements []*string) (string, error) {

@@ -152,9 +152,11 @@ func TestParseECRefuses(t *testing.T) {
 		{"an Ed25519 point of 31 bytes", []byte("Ed25519"), ed[:31],
 			"CKA_EC_POINT is not a point on Ed25519: its 31 bytes have none of the forms that a point can have"},
 		{"a P-256 point in a BIT STRING", oid, slices.Concat([]byte{3, 66, 0}, p256), fmt.Sprintf(noForm, 68)},
-		{"an Ed25519 point in a BIT STRING with bits to spare", []byte("Ed25519"), slices.Concat([]byte{3, 33, 1}, change(ed, 31, 2)),
+		{"an Ed25519 point in a BIT STRING with bits to spare", []byte("Ed25519"), slices.Concat([]byte{3, 33, 1},
+			change(ed, 31, 2)),
 			"CKA_EC_POINT is not a point on Ed25519: its 35 bytes have none of the forms that a point can have"},
-		{"an Ed25519 point in a BIT STRING, and more", []byte("Ed25519"), slices.Concat([]byte{3, 33, 0}, ed, []byte{0}),
+		{"an Ed25519 point in a BIT STRING, and more", []byte("Ed25519"), slices.Concat([]byte{3, 33, 0}, ed,
+			[]byte{0}),
 			"CKA_EC_POINT is not a point on Ed25519: its 36 bytes have none of the forms that a point can have"},
 		{"an Ed25519 point of zeros", []byte("Ed25519"), make([]byte, 32), "CKA_EC_POINT is not on Ed25519"},
 	} {

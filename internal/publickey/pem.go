@@ -47,8 +47,8 @@ func ReadPEM(text string) (Info, error) {
 	block, rest := pem.Decode([]byte(text))
 	switch {
 	case block == nil:
-		return Info{}, errors.New("the PEM block cannot be read: its base64 is damaged, or its END line is missing or " +
-			"another block's")
+		return Info{}, errors.New("the PEM block cannot be read: its base64 is damaged, or its END line is missing " +
+			"or another block's")
 	case len(rest) > 0:
 		return Info{}, errors.New("the text holds more than the PEM block")
 	}
@@ -58,7 +58,8 @@ func ReadPEM(text string) (Info, error) {
 	}
 	for _, other := range pemBlocks {
 		if _, otherErr := other.parse(block.Bytes); otherErr == nil {
-			return Info{}, fmt.Errorf("the PEM block is named %s, but holds what belongs in a block %s", label, other.label)
+			return Info{}, fmt.Errorf("the PEM block is named %s, but holds what belongs in a block %s", label,
+				other.label)
 		}
 	}
 	return Info{}, err
@@ -93,8 +94,8 @@ func parserOf(label string) func([]byte) (Info, error) {
 var otherBlocks = map[string]string{
 	"CERTIFICATE REQUEST":     certificateRequest,
 	"NEW CERTIFICATE REQUEST": certificateRequest,
-	"TRUSTED CERTIFICATE": "the PEM block is a certificate in a form of openssl's own; `openssl x509 -in FILE` writes the " +
-		"usual one",
+	"TRUSTED CERTIFICATE": "the PEM block is a certificate in a form of openssl's own; `openssl x509 -in FILE` " +
+		"writes the usual one",
 	"PKCS7":                certificateBundle,
 	"CMS":                  certificateBundle,
 	"X509 CRL":             "the PEM block is a revocation list, which has no public key",
@@ -104,8 +105,8 @@ var otherBlocks = map[string]string{
 }
 
 const (
-	certificateRequest = "the PEM block is a certificate request; `openssl req -in FILE -noout -pubkey` writes its public key"
-	certificateBundle  = "the PEM block is a bundle of certificates; `openssl pkcs7 -in FILE -print_certs` writes each of them"
+	certificateRequest = "the PEM block is a certificate request; `openssl req -in FILE -noout -pubkey` writes its key"
+	certificateBundle  = "the PEM block is a bundle of certificates; `openssl pkcs7 -in FILE -print_certs` writes them"
 )
 
 // tidy takes away what editors and heredocs put around lines.
@@ -125,13 +126,14 @@ func refuseUnread(text string) error {
 	case strings.Contains(text, "OPENSSH PRIVATE KEY"):
 		return errors.New("the text holds a private key; only its public half belongs here. " + convertSSH)
 	case strings.Contains(text, "PRIVATE KEY") && strings.Contains(text, "ENCRYPTED"):
-		return errors.New("the text holds an encrypted private key; only its public half belongs here, which `openssl pkey " +
-			"-in FILE -pubout` writes")
+		return errors.New("the text holds an encrypted private key; only its public half belongs here, which " +
+			"`openssl pkey -in FILE -pubout` writes")
 	case strings.Contains(text, "PRIVATE KEY"), strings.HasPrefix(text, "PuTTY-User-Key-File"):
-		return errors.New("the text holds a private key; only its public half belongs here, which `openssl pkey -in FILE " +
-			"-pubout` writes")
+		return errors.New("the text holds a private key; only its public half belongs here, which `openssl pkey -in " +
+			"FILE -pubout` writes")
 	case blocks > 1:
-		return errors.New("the text holds more than one PEM block; give the one whose key is meant, of a chain usually the first")
+		return errors.New("the text holds more than one PEM block; give the one whose key is meant, of a chain " +
+			"usually the first")
 	case blocks == 0:
 		return errors.New(guess(text))
 	case !strings.HasPrefix(text, begin):
@@ -162,8 +164,10 @@ func guess(text string) string {
 		return none + "; it looks like DER in base64, which needs the lines -----BEGIN PUBLIC KEY----- and " +
 			"-----END PUBLIC KEY----- around it, or those of a CERTIFICATE"
 	}
-	if strings.HasPrefix(text, "0") && strings.ContainsFunc(text, func(r rune) bool { return r < '\t' || r == '\ufffd' }) {
-		return none + "; it looks like DER, of which `openssl pkey -pubin -inform DER -in FILE` or `openssl x509 -in FILE` makes PEM"
+	binary := func(r rune) bool { return r < '\t' || r == '\ufffd' }
+	if strings.HasPrefix(text, "0") && strings.ContainsFunc(text, binary) { // 0x30, a SEQUENCE
+		return none + "; it looks like DER, of which `openssl pkey -pubin -inform DER -in FILE` or `openssl x509 -in " +
+			"FILE` makes PEM"
 	}
 	return none
 }

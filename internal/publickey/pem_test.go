@@ -23,10 +23,11 @@ func TestParsePEM(t *testing.T) {
 	}
 	const (
 		secret  = "SECRET"
-		private = "the text holds a private key; only its public half belongs here, which `openssl pkey -in FILE -pubout` writes"
-		broken  = "the PEM block cannot be read: its base64 is damaged, or its END line is missing or another block's"
-		more    = "the text holds more than the PEM block"
-		noCert  = "the certificate cannot be read: it has no key where X.509 puts it, or is not DER"
+		private = "the text holds a private key; only its public half belongs here, which " +
+			"`openssl pkey -in FILE -pubout` writes"
+		broken = "the PEM block cannot be read: its base64 is damaged, or its END line is missing or another block's"
+		more   = "the text holds more than the PEM block"
+		noCert = "the certificate cannot be read: it has no key where X.509 puts it, or is not DER"
 	)
 	base64DER := strings.Join(strings.Split(strings.TrimSpace(text), "\n")[1:3], "\n")
 	spki, err := MarshalSPKI(key)
@@ -45,29 +46,40 @@ func TestParsePEM(t *testing.T) {
 		{"nothing", "", "the text holds no PEM block"},
 		{"prose", secret + " text", "the text holds no PEM block"},
 		{"a JWK", `{"kty":"EC","d":"SECRET"}`, "the text holds no PEM block; it looks like JSON, such as a JWK"},
-		{"OpenSSH's form", "ssh-rsa AAAASECRET me@home", "the text holds no PEM block, but a public key as SSH writes it. " + convertSSH},
-		{"SSH2's form", "---- BEGIN SSH2 PUBLIC KEY ----\nSECRET", "the text holds no PEM block, but a public key as SSH writes it. " + convertSSH},
-		{"DER in base64", base64DER, "the text holds no PEM block; it looks like DER in base64, which needs the lines " +
-			"-----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY----- around it, or those of a CERTIFICATE"},
-		{"DER", string(spki), "the text holds no PEM block; it looks like DER, of which `openssl pkey -pubin -inform DER -in FILE` " +
-			"or `openssl x509 -in FILE` makes PEM"},
-		{"a second block", text + text, "the text holds more than one PEM block; give the one whose key is meant, of a chain " +
-			"usually the first"},
+		{"OpenSSH's form", "ssh-rsa AAAASECRET me@home",
+			"the text holds no PEM block, but a public key as SSH writes it. " + convertSSH},
+		{"SSH2's form", "---- BEGIN SSH2 PUBLIC KEY ----\nSECRET",
+			"the text holds no PEM block, but a public key as SSH writes it. " + convertSSH},
+		{"DER in base64", base64DER,
+			"the text holds no PEM block; it looks like DER in base64, which needs the lines " +
+				"-----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY----- around it, or those of a CERTIFICATE"},
+		{"DER", string(spki),
+			"the text holds no PEM block; it looks like DER, of which `openssl pkey -pubin -inform DER -in FILE` " +
+				"or `openssl x509 -in FILE` makes PEM"},
+		{"a second block", text + text,
+			"the text holds more than one PEM block; give the one whose key is meant, of a chain " +
+				"usually the first"},
 		{"text before it", "my key\n" + text, more},
 		{"text behind it", text + secret, more},
-		{"line feeds written out", strings.ReplaceAll(text, "\n", `\n`), `the text has \n written out where its lines should end`},
-		{"blanks instead of line feeds", strings.ReplaceAll(text, "\n", " "), "the PEM block is on one line; its BEGIN and END need lines of their own"},
+		{"line feeds written out", strings.ReplaceAll(text, "\n", `\n`),
+			`the text has \n written out where its lines should end`},
+		{"blanks instead of line feeds", strings.ReplaceAll(text, "\n", " "),
+			"the PEM block is on one line; its BEGIN and END need lines of their own"},
 		{"a private key", block("PRIVATE KEY", secret), private},
 		{"an EC private key", block("EC PRIVATE KEY", secret), private},
 		{"a private key behind the public one", text + block("PRIVATE KEY", secret), private},
 		{"a private key with a broken end", "-----BEGIN PRIVATE KEY-----\n" + secret, private},
-		{"an encrypted private key", block("ENCRYPTED PRIVATE KEY", secret), strings.Replace(private, "a private", "an encrypted private", 1)},
-		{"one that is encrypted in the old way", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" + secret, strings.Replace(private, "a private", "an encrypted private", 1)},
-		{"a private key of OpenSSH's", block("OPENSSH PRIVATE KEY", secret), "the text holds a private key; only its public half belongs here. " + convertSSH},
+		{"an encrypted private key", block("ENCRYPTED PRIVATE KEY", secret), strings.Replace(private, "a private",
+			"an encrypted private", 1)},
+		{"one that is encrypted in the old way", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" + secret,
+			strings.Replace(private, "a private", "an encrypted private", 1)},
+		{"a private key of OpenSSH's", block("OPENSSH PRIVATE KEY", secret),
+			"the text holds a private key; only its public half belongs here. " + convertSSH},
 		{"a private key of PuTTY's", "PuTTY-User-Key-File-3: ssh-rsa\n" + secret, private},
 		{"another label", block(secret, secret), "the PEM block must be PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE"},
 		{"a certificate request", block("NEW CERTIFICATE REQUEST", secret), certificateRequest},
-		{"an OpenPGP key, whose base64 has a checksum", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nU0VDUkVU\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----",
+		{"an OpenPGP key, whose base64 has a checksum",
+			"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nU0VDUkVU\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----",
 			"the PEM block is one of OpenPGP, which is not supported"},
 		{"no end", strings.SplitAfter(text, "\n")[0] + base64DER, broken},
 		{"an end of another label", strings.Replace(text, "END PUBLIC KEY", "END CERTIFICATE", 1), broken},
@@ -150,14 +162,16 @@ func TestACurveWithOtherNumbersIsRefused(t *testing.T) {
 		"another b":                              {domain.b.Bytes(), domain.gx.Bytes()},
 		"another order":                          {domain.n.Bytes(), domain.p.Bytes()},
 		"another a":                              {unhex("fffffffc0420"), unhex("fffffffb0420")},
-		"another cofactor":                       {append(domain.n.Bytes(), 2, 1, 1), append(domain.n.Bytes(), 2, 1, 2)},
-		"another kind of field":                  {unhex("2a8648ce3d0101"), unhex("2a8648ce3d0102")},
+		"another cofactor": {append(domain.n.Bytes(), 2, 1, 1), append(domain.n.Bytes(), 2, 1,
+			2)},
+		"another kind of field": {unhex("2a8648ce3d0101"), unhex("2a8648ce3d0102")},
 	} {
 		if !bytes.Contains(der, change.from) {
 			t.Errorf("%s: there is nothing to change", name)
 		}
 		_, err := ParseSPKI(bytes.Replace(der, change.from, change.to, 1))
-		const want = "the key's curve is given by its numbers, and they are not all those of one of P-256, P-384, P-521, secp256k1, Ed25519"
+		const want = "the key's curve is given by its numbers, and they are not all those of one of " +
+			"P-256, P-384, P-521, secp256k1, Ed25519"
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: got the error %v", name, err)
 		}
@@ -170,18 +184,23 @@ func TestReadPEMSaysWhatAKeyForPSSIsRestrictedTo(t *testing.T) {
 		want    PSS
 	}{
 		"nothing": {"", PSS{}},
-		"a hash": {"-pkeyopt rsa_pss_keygen_md:sha384 -pkeyopt rsa_pss_keygen_mgf1_md:sha384 -pkeyopt rsa_pss_keygen_saltlen:48",
+		"a hash": {"md:sha384 mgf1_md:sha384 saltlen:48",
 			PSS{crypto.SHA384, crypto.SHA384, 48}},
-		"another mask": {"-pkeyopt rsa_pss_keygen_md:sha256 -pkeyopt rsa_pss_keygen_mgf1_md:sha512 -pkeyopt rsa_pss_keygen_saltlen:20",
+		"another mask": {"md:sha256 mgf1_md:sha512 saltlen:20",
 			PSS{crypto.SHA256, crypto.SHA512, 20}},
-		"what is not written out": {"-pkeyopt rsa_pss_keygen_md:sha1 -pkeyopt rsa_pss_keygen_mgf1_md:sha1 -pkeyopt rsa_pss_keygen_saltlen:20",
+		"what is not written out": {"md:sha1 mgf1_md:sha1 saltlen:20",
 			PSS{crypto.SHA1, crypto.SHA1, 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			private := filepath.Join(t.TempDir(), "key.pem")
-			openssl(t, append([]string{"genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024", "-out", private},
-				strings.Fields(test.options)...)...)
+			var options []string
+			for _, option := range strings.Fields(test.options) {
+				options = append(options, "-pkeyopt", "rsa_pss_keygen_"+option)
+			}
+			openssl(t, append([]string{"genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024", "-out",
+				private},
+				options...)...)
 			public := string(openssl(t, "pkey", "-in", private, "-pubout"))
 			modulus := openssl(t, "rsa", "-in", private, "-noout", "-modulus")
 			info, err := ReadPEM(public)
@@ -215,7 +234,8 @@ func TestParametersForPSSThatAreRefused(t *testing.T) {
 		"a negative salt":     {"3005a2030201ff", none},
 		"an unknown field":    {"3005a403020101", none},
 		"a hash that is none": {"3004a0020500", none},
-		"MD5":                 {"3010a00e300c06082a864886f70d02050500", "the key is one for RSASSA-PSS alone, with the hash 1.2.840.113549.2.5, which is not supported"},
+		"MD5": {"3010a00e300c06082a864886f70d02050500",
+			"the key is one for RSASSA-PSS alone, with the hash 1.2.840.113549.2.5, which is not supported"},
 		"another mask function": {"300fa10d300b06092a864886f70d010109",
 			"the key is one for RSASSA-PSS alone, with the mask function 1.2.840.113549.1.1.9, which is not MGF1"},
 		"a mask without a hash": {"300fa10d300b06092a864886f70d010108", none},

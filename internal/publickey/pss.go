@@ -61,7 +61,8 @@ func parsePSS(params cryptobyte.String) (*PSS, error) {
 			return nil, errPSS
 		}
 		if !oid.Equal(oidMGF1) {
-			return nil, fmt.Errorf("the key is one for RSASSA-PSS alone, with the mask function %s, which is not MGF1", oid)
+			return nil, fmt.Errorf("the key is one for RSASSA-PSS alone, with the mask function %s, which is not MGF1",
+				oid)
 		}
 		if pss.Mask, err = readHash(function); err != nil {
 			return nil, err

@@ -88,7 +88,10 @@ func ReadSPKI(der []byte) (Info, error) {
 	return Info{PublicKey: pub}, err
 }
 
-func parseUnrestricted(algorithm asn1.ObjectIdentifier, params cryptobyte.String, key []byte) (crypto.PublicKey, error) {
+// parseUnrestricted reads the key of any algorithm but id-RSASSA-PSS.
+func parseUnrestricted(algorithm asn1.ObjectIdentifier, params cryptobyte.String, key []byte) (
+	crypto.PublicKey, error,
+) {
 	switch {
 	case algorithm.Equal(oidRSA):
 		var null cryptobyte.String
@@ -115,7 +118,8 @@ func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, erro
 	case params.ReadASN1ObjectIdentifier(&oid) && params.Empty():
 		c := curveIdentified(oid)
 		if c == nil || c.name == Ed25519 {
-			return nil, fmt.Errorf("the key is on the curve %s, which is not one of %s", named(oid), strings.Join(Curves(), ", "))
+			return nil, fmt.Errorf("the key is on the curve %s, which is not one of %s", named(oid),
+				strings.Join(Curves(), ", "))
 		}
 		return NewEC(c.name, point)
 	case whole.ReadASN1(&numbers, cbasn1.SEQUENCE) && whole.Empty():

@@ -84,7 +84,8 @@ func TestOpenSSLAgreesOnPEMAndFingerprint(t *testing.T) {
 					t.Errorf("its compressed form is read as %v, error %v", short, err)
 				}
 			}
-			certificate := string(openssl(t, "req", "-x509", "-new", "-key", private, "-subj", "/CN=test", "-days", "1"))
+			certificate := string(openssl(t, "req", "-x509", "-new", "-key", private, "-subj", "/CN=test", "-days",
+				"1"))
 			certified, err := ParsePEM(certificate)
 			if err != nil || !Equal(certified, key) {
 				t.Errorf("its certificate is read as %v, error %v", certified, err)
@@ -133,9 +134,11 @@ func TestParseSPKIRefuses(t *testing.T) {
 		{"X25519", strings.Replace(ed, "2b6570", "2b656e", 1),
 			"the key's algorithm is X25519 (1.3.101.110); only RSA, EC and Ed25519 are supported"},
 		{"a P-224 key", "300f300b06072a8648ce3d02010601010000", "the key is not a SubjectPublicKeyInfo"},
-		{"EC without a curve", "3010300906072a8648ce3d0201030300" + "0402", "the key's curve is given neither by its OID nor by its numbers"},
+		{"EC without a curve", "3010300906072a8648ce3d0201030300" + "0402",
+			"the key's curve is given neither by its OID nor by its numbers"},
 		{"EC on P-224", "3017301006072a8648ce3d020106052b81040021030300" + "0402",
-			"the key is on the curve P-224 (1.3.132.0.33), which is not one of P-256, P-384, P-521, secp256k1, Ed25519"},
+			"the key is on the curve P-224 (1.3.132.0.33), which is not one of P-256, P-384, P-521, secp256k1, " +
+				"Ed25519"},
 		{"EC on Ed25519's OID", "3015300e06072a8648ce3d020106032b6570030300" + "0402",
 			"the key is on the curve 1.3.101.112, which is not one of P-256, P-384, P-521, secp256k1, Ed25519"},
 		{"RSA without NULL", "3012300b06092a864886f70d010101030300" + "3000",

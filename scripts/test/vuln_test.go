@@ -30,7 +30,9 @@ func TestTheCheckForKnownVulnerabilities(t *testing.T) {
 		"package":{"name":"stdlib","ecosystem":"Go"},
 		"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}],
 		"ecosystem_specific":{"imports":[{"path":"unicode/utf8","symbols":["ValidString"]}]}}]}`)
-	for name, body := range map[string]string{"hole": `ValidString("a")`, "sound": `RuneCountInString("a")`, "broken": `None("a")`} {
+	for name, body := range map[string]string{
+		"hole": `ValidString("a")`, "sound": `RuneCountInString("a")`, "broken": `None("a")`,
+	} {
 		write(name+"/go.mod", "module example.com/"+name+"\n\ngo 1.26.0\n")
 		write(name+"/main.go", "package main\n\nimport \"unicode/utf8\"\n\nfunc main() { println(utf8."+body+") }\n")
 	}
@@ -50,7 +52,8 @@ func TestTheCheckForKnownVulnerabilities(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "../vuln", filepath.Join(dir, test.module))
 			cmd.Env = append(os.Environ(), "VULN_DB="+test.database, "GOFLAGS=", "GOWORK=off")
 			out, err := cmd.CombinedOutput()
-			if _, failed := errors.AsType[*exec.ExitError](err); failed == test.passes || !strings.Contains(string(out), test.says) {
+			_, failed := errors.AsType[*exec.ExitError](err)
+			if failed == test.passes || !strings.Contains(string(out), test.says) {
 				t.Errorf("error %v, and it says: %s", err, out)
 			}
 		})
