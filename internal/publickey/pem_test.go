@@ -195,7 +195,7 @@ func TestReadPEMSaysWhatAKeyForPSSIsRestrictedTo(t *testing.T) {
 			t.Parallel()
 			private := filepath.Join(t.TempDir(), "key.pem")
 			var options []string
-			for _, option := range strings.Fields(test.options) {
+			for option := range strings.FieldsSeq(test.options) {
 				options = append(options, "-pkeyopt", "rsa_pss_keygen_"+option)
 			}
 			openssl(t, append([]string{"genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024", "-out",
