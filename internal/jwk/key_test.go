@@ -339,7 +339,7 @@ func TestOpenSSLAgreesOnTheDigestOfTheSPKI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := Key{PublicKey: pub, KID: "a", Use: "sig", Alg: DefaultAlg(pub, Sig)}.JSON()
+		text, err := Key{PublicKey: pub, KID: "a", Use: "sig", Alg: DefaultAlg(pub, Sig, nil)}.JSON()
 		if err != nil {
 			t.Fatal(err)
 		}
