@@ -13,8 +13,9 @@ import (
 )
 
 // Change changes the key that ref means in place. Where the second half of a pair cannot be changed, it puts the first
-// one back. Errors are *OperationError, which say what the token holds now. They wrap what Key fails with where the
-// key is not found, *object.DifferentKeyError, *object.ExistsError where the new ID is taken, or the token's failure.
+// one back, and the certificates that have moved with them. Errors are *OperationError, which say what the token holds
+// now. They wrap what Key fails with where the key is not found, *object.DifferentKeyError, *object.ExistsError where
+// the new ID is taken, or the token's failure.
 func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (object.Key, error) {
 	failed := func(err error, holds Holding, label string) (object.Key, error) {
 		return object.Key{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
@@ -67,10 +68,23 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	defer cancel()
 	// A key that shows no fingerprint now may show one after the change.
 	ref.Fingerprint = cmp.Or(key.Fingerprint(), ref.Fingerprint)
+	beside := certificates{token: t, from: ref.ID, to: c.ID, fingerprint: key.Fingerprint()}
+	moves := c.Certificates && len(ids) > 1 && key.Public != nil
+	if moves {
+		defer t.snapshot.drop() // it has the certificates under their old ID
+		if holds, err := beside.move(ctx, settle); err != nil {
+			return failed(err, holds, key.Label)
+		}
+	}
 	m := mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
 		t.snapshot.drop()
+		if moves && holds == HoldsAsBefore {
+			var failure error
+			holds, failure = beside.putBack(settle)
+			err = errors.Join(err, failure)
+		}
 		return failed(err, holds, key.Label)
 	}
 	changed = changed.WithFingerprint(key.Fingerprint())

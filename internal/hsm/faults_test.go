@@ -99,6 +99,8 @@ type world struct {
 	key     object.Key // before the operation; zero where there is none
 	made    object.Key // by the operation
 	err     error      // of the operation
+
+	certified string // the fingerprint of the key that certificates on the token are for; "" where there are none
 }
 
 const oldLabel, newLabel = "old", "new"
@@ -232,6 +234,7 @@ var operations = []operation{
 	{name: "relabel", prepare: withKey, converge: changed(relabel), run: change(relabel)},
 	{name: "change the usage", prepare: withKey, converge: changed(reuse), run: change(reuse)},
 	{name: "change the ID", prepare: withKey, converge: changed(move), run: change(move)},
+	{name: "change the ID, with certificates", prepare: withCertificates, converge: movedWithCertificates, run: change(moveAll)},
 	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		_, err := token.Destroy(ctx, w.ref())
 		return err
@@ -356,7 +359,7 @@ func (w *world) holdsAsSaid(err error, blind bool) {
 	case hsm.HoldsAsBefore:
 		is = whole
 		keys, _ := wholeKeys(context.Background(), token)
-		is = is && len(keys) == 1 && describe(keys[0]) == describe(w.key)
+		is = is && len(keys) == 1 && describe(keys[0]) == describe(w.key) && (w.certified == "" || w.certificatesAre(w.id, w.id))
 	case hsm.HoldsKey, hsm.HoldsMixed, hsm.HoldsKeyAtLeast:
 		is = whole
 	case hsm.HoldsPrivate:
@@ -373,7 +376,15 @@ func (w *world) holdsAsSaid(err error, blind bool) {
 
 // allows says that the operation can be done to such a key.
 func (k kind) allows(op operation) bool {
-	return (op.name != "change the usage" || k.other != 0) && (op.name != "a public key" || k.objects() > 1)
+	switch op.name {
+	case "change the usage":
+		return k.other != 0
+	case "a public key":
+		return k.objects() > 1
+	case "change the ID, with certificates": // it is the same for each kind of pair
+		return k.name == "RSA" || k.name == "P-256"
+	}
+	return true
 }
 
 // notWhole says that something of a key is malformed or missing.

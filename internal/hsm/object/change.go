@@ -14,6 +14,8 @@ type Change struct {
 	Usage       *Usage
 	Extractable *bool // only to false, which is final
 	Sensitive   *bool // only to true, which is final
+	// Certificates: with the ID, those certificates move that have the old ID and the pair's public key.
+	Certificates bool
 }
 
 // Wanted are attributes that a key should have: those of the private half and, in a pair, those of the public half.

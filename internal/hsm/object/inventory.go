@@ -17,9 +17,9 @@ import (
 type Inventory struct {
 	mu           sync.Mutex
 	byID         map[string]*group
-	certificates []Object
-	index        *index // nil until it is asked for, and after each update
-	updates      int    // how many there were
+	certificates map[string][]Object // by ID
+	index        *index              // nil until it is asked for, and after each update
+	updates      int                 // how many there were
 }
 
 // group is the objects of one ID. It never changes; an update makes a new one.
@@ -55,8 +55,11 @@ func NewInventory(objects []Object) *Inventory {
 		switch {
 		case o.Counts():
 			v.add(o)
-		case o.Class == certificate && o.OnToken():
-			v.certificates = append(v.certificates, o)
+		case o.Class == CertificateClass && o.OnToken():
+			if v.certificates == nil {
+				v.certificates = map[string][]Object{}
+			}
+			v.certificates[string(o.ID)] = append(v.certificates[string(o.ID)], o)
 		}
 	}
 	return v
@@ -139,9 +142,7 @@ func (v *Inventory) groupsLocked() []*group {
 }
 
 // Certificates gives the certificates of an ID. Their values are not read.
-func (v *Inventory) Certificates(id []byte) []Object {
-	return slices.DeleteFunc(slices.Clone(v.certificates), func(o Object) bool { return !bytes.Equal(o.ID, id) })
-}
+func (v *Inventory) Certificates(id []byte) []Object { return slices.Clone(v.certificates[string(id)]) }
 
 // Choose picks the key that ref means. Errors: as of Choose.
 func (v *Inventory) Choose(ref Ref, fingerprinted Fingerprinter) (Key, error) {

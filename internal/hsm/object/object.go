@@ -28,9 +28,6 @@ var ClassNames = map[uint]string{
 	cryptoki.CKO_PUBLIC_KEY: "public key", cryptoki.CKO_PRIVATE_KEY: "private key", cryptoki.CKO_SECRET_KEY: "secret key",
 }
 
-// certificate is CKO_CERTIFICATE.
-const certificate uint = 1
-
 // Object is an object as it was read from the token: everything that the packages ask of it. It is small, since a
 // token may hold tens of thousands of objects.
 type Object struct {

@@ -1,0 +1,158 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
+)
+
+// Certificates gives the certificates that have an ID, whosever they are. Errors: the token's failure.
+func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Certificate, err error) {
+	template := []cryptoki.Attribute{
+		cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass), cryptoki.Bytes(cryptoki.CKA_ID, id),
+	}
+	err = t.reader.Read(ctx, func(s *cryptoki.Session) error {
+		found = nil
+		handles, err := s.FindObjects(ctx, template)
+		if err != nil {
+			return err
+		}
+		for _, handle := range handles {
+			c, err := readCertificate(ctx, s, handle)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(c.ID, id) {
+				return &object.MalformedError{Object: c.Name(), Handle: handle, Err: fmt.Errorf("the search for a "+
+					"certificate with the %s %s found it, but it is something else", cryptoki.CKA_ID, object.FormatID(id))}
+			}
+			found = append(found, c)
+		}
+		return session.LoggedIn(ctx, s, t.info) // a token hides private certificates from who is not logged in
+	})
+	return found, err
+}
+
+// readCertificate reads a certificate in a session. What is none by now has no ID.
+func readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Certificate, error) {
+	attributes, err := s.GetAttributeValue(ctx, handle, object.CertificateAttributes)
+	if err != nil {
+		return object.Certificate{}, err
+	}
+	c, _ := object.DecodeCertificate(handle, attributes)
+	return c, nil
+}
+
+// certificates moves the certificates of one key to another ID, and back. It takes those of the ID whose public key is
+// the key's own, and leaves all others where they are.
+//
+// They move before the key does. Whoever is killed in between leaves the key under the ID that the state knows, so that
+// the next run moves what is left, and the key.
+type certificates struct {
+	token       *Token
+	from, to    []byte
+	fingerprint string // of the key's public half
+	before      contents
+}
+
+// contents counts certificates by what they are.
+type contents map[[32]byte]int
+
+// move moves the key's certificates to the new ID. If that fails, it moves them back, and says what the token holds.
+func (c *certificates) move(ctx, settle context.Context) (Holding, error) {
+	there, err := c.own(ctx, c.to, nil)
+	if err != nil {
+		return HoldsUntouched, err
+	}
+	c.before = contents{} // those that are under the new ID already stay there, whatever happens
+	for _, one := range there {
+		c.before[one.Content()]++
+	}
+	err = c.shift(ctx, settle, c.from, c.to, nil)
+	if err == nil {
+		return HoldsKey, nil
+	}
+	holds, failure := c.putBack(settle)
+	if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+		holds = HoldsKeyAtLeast // it may still take effect
+	}
+	return holds, errors.Join(err, failure)
+}
+
+// putBack moves the certificates back that move has moved.
+func (c *certificates) putBack(settle context.Context) (Holding, error) {
+	if err := c.shift(settle, settle, c.to, c.from, c.before); err != nil {
+		return HoldsMixed, fmt.Errorf("not every certificate of the key has its old %s %s again: %w", cryptoki.CKA_ID,
+			object.FormatID(c.from), err)
+	}
+	return HoldsAsBefore, nil
+}
+
+// shift gives the key's certificates that have one ID the other one, but for those to keep. It reads from the token
+// whether a call took effect: the code of a call does not show that.
+func (c *certificates) shift(ctx, settle context.Context, from, to []byte, keep contents) error {
+	left, err := c.own(ctx, from, keep)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	for again := false; ; again = true {
+		cause := c.set(ctx, left, to)
+		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
+			return cause
+		}
+		if left, err = c.own(settle, from, keep); err != nil {
+			return errors.Join(cause, err)
+		}
+		switch {
+		case len(left) == 0:
+			return nil
+		case cause == nil:
+			cause = &VerifyError{Problems: []string{
+				"the token says that it changed the " + left[0].Name().String() + ", but still shows it as it was",
+			}}
+		}
+		if _, lies := errors.AsType[*VerifyError](cause); again || cryptoki.Refused(cause) || !lies && !session.Repeatable(ctx, cause) {
+			return cause
+		}
+	}
+}
+
+// set gives certificates an ID, each in a session that has read that it is the one.
+func (c *certificates) set(ctx context.Context, all []object.Certificate, id []byte) error {
+	for _, one := range all {
+		err := c.token.pool.Use(ctx, func(s *cryptoki.Session) error {
+			now, err := readCertificate(ctx, s, one.Handle)
+			if err == nil && (!bytes.Equal(now.ID, one.ID) || !now.Is(one)) { // after a new login, another object
+				err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+			}
+			if err != nil {
+				return err
+			}
+			return s.SetAttributeValue(ctx, one.Handle, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own gives the certificates of an ID whose public key is the key's, without so many of each content as are to stay.
+func (c *certificates) own(ctx context.Context, id []byte, keep contents) ([]object.Certificate, error) {
+	found, err := c.token.Certificates(ctx, id)
+	stay := contents{}
+	return slices.DeleteFunc(found, func(one object.Certificate) bool {
+		if one.Foreign(c.fingerprint) != nil {
+			return true
+		}
+		content := one.Content()
+		stay[content]++
+		return stay[content] <= keep[content]
+	}), err
+}
