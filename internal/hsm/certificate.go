@@ -117,7 +117,8 @@ func (c *certificates) shift(ctx, settle context.Context, from, to []byte, keep 
 				"the token says that it changed the " + left[0].Name().String() + ", but still shows it as it was",
 			}}
 		}
-		if _, lies := errors.AsType[*VerifyError](cause); again || cryptoki.Refused(cause) || !lies && !session.Repeatable(ctx, cause) {
+		_, lies := errors.AsType[*VerifyError](cause)
+		if again || cryptoki.Refused(cause) || !lies && !session.Repeatable(ctx, cause) {
 			return cause
 		}
 	}

@@ -21,7 +21,7 @@ const ownCertificate, foreignCertificate = "own", "foreign"
 
 func moveAll(kind) object.Change { return object.Change{ID: newID, Certificates: true} }
 
-// certify writes a certificate for a public key beside an ID, as others do: openssl makes it, and pkcs11-tool writes it.
+// certify writes a certificate for a public key under an ID, as others do: by openssl and pkcs11-tool.
 func certify(t *testing.T, k *hsmtest.Token, key object.Key, id []byte, label string) {
 	t.Helper()
 	text, err := publickey.PEM(key.PublicKey)
@@ -155,7 +155,9 @@ func TestWhereACertificateCannotMoveTheKeyStays(t *testing.T) {
 	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
 	withCertificates(w)
 	certify(t, k, w.key, w.id, "second")
-	for nth, what := range []string{"the first certificate", "the second certificate", "the private half", "the public half"} {
+	certify(t, k, w.key, newID, "there before")
+	for nth, what := range []string{"the first certificate", "the second certificate", "the private half",
+		"the public half"} {
 		t.Run(what, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
 			token := openWith(t, k, k.PIN, faults)
@@ -169,15 +171,21 @@ func TestWhereACertificateCannotMoveTheKeyStays(t *testing.T) {
 			if err != nil || len(found) != 3 {
 				t.Errorf("%d certificates have the old ID: %v", len(found), err)
 			}
+			found, err = w.witness.Certificates(context.Background(), newID)
+			if err != nil || len(found) != 1 || found[0].Label != "there before" {
+				t.Errorf("under the new ID there are %v, %v", found, err)
+			}
 		})
 	}
 	t.Run("a certificate that cannot go back", func(t *testing.T) {
 		faults := &hsmtest.Faults{}
 		token := openWith(t, k, k.PIN, faults)
-		faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 2, Onwards: true, Code: cryptoki.CKR_ATTRIBUTE_READ_ONLY})
+		faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 2, Onwards: true,
+			Code: cryptoki.CKR_ATTRIBUTE_READ_ONLY})
 		_, err := token.Change(context.Background(), w.ref(), moveAll(w.kind))
 		failed, ok := errors.AsType[*hsm.OperationError](err)
-		if !ok || failed.Holds != hsm.HoldsMixed || !strings.Contains(err.Error(), "not every certificate of the key has its old CKA_ID") {
+		if !ok || failed.Holds != hsm.HoldsMixed || !strings.Contains(err.Error(),
+			"not every certificate of the key has its old CKA_ID") {
 			t.Errorf("got %v", err)
 		}
 		if pair, err := w.fresh().Change(context.Background(), w.ref(), moveAll(w.kind)); err != nil {
@@ -187,4 +195,35 @@ func TestWhereACertificateCannotMoveTheKeyStays(t *testing.T) {
 			t.Errorf("%d certificates are left under the old ID: %v", len(left), err)
 		}
 	})
+}
+
+// TestAHandleThatMeansAnotherObjectIsNotWrittenTo shows another label in the session that is about to write, as after a
+// new login the handle may be another certificate's.
+func TestAHandleThatMeansAnotherObjectIsNotWrittenTo(t *testing.T) {
+	k := hsmtest.New(t)
+	w := &world{t: t, kind: kinds[0], token: k, witness: open(t, k)}
+	withCertificates(w)
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	reads, lied := 0, 0
+	faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call,
+		next func() error) error {
+		err := next()
+		reading, ok := c.Result.(*cryptoki.Reading)
+		if !ok || reading.Attributes[cryptoki.CKA_VALUE] == nil { // the search for the key reads certificates without it
+			return err
+		}
+		if reads++; reads == 3 { // the two that have the ID were listed
+			reading.Attributes[cryptoki.CKA_LABEL] = []byte("another one")
+			lied = faults.Count("")
+		}
+		return err
+	}})
+	if _, err := token.Change(context.Background(), w.ref(), moveAll(w.kind)); err != nil || !w.certificatesAre(newID,
+		w.id) {
+		t.Errorf("the second try fails: %v", err)
+	}
+	if calls := faults.Calls(); lied == 0 || calls[lied] == "C_SetAttributeValue" {
+		t.Errorf("it was written to: call %d of %v", lied, calls)
+	}
 }

@@ -234,7 +234,8 @@ var operations = []operation{
 	{name: "relabel", prepare: withKey, converge: changed(relabel), run: change(relabel)},
 	{name: "change the usage", prepare: withKey, converge: changed(reuse), run: change(reuse)},
 	{name: "change the ID", prepare: withKey, converge: changed(move), run: change(move)},
-	{name: "change the ID, with certificates", prepare: withCertificates, converge: movedWithCertificates, run: change(moveAll)},
+	{name: "change the ID, with certificates", prepare: withCertificates, converge: movedWithCertificates,
+		run: change(moveAll)},
 	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		_, err := token.Destroy(ctx, w.ref())
 		return err
@@ -359,7 +360,8 @@ func (w *world) holdsAsSaid(err error, blind bool) {
 	case hsm.HoldsAsBefore:
 		is = whole
 		keys, _ := wholeKeys(context.Background(), token)
-		is = is && len(keys) == 1 && describe(keys[0]) == describe(w.key) && (w.certified == "" || w.certificatesAre(w.id, w.id))
+		is = is && len(keys) == 1 && describe(keys[0]) == describe(w.key) && (w.certified == "" || w.certificatesAre(w.id,
+			w.id))
 	case hsm.HoldsKey, hsm.HoldsMixed, hsm.HoldsKeyAtLeast:
 		is = whole
 	case hsm.HoldsPrivate:

@@ -57,6 +57,9 @@ func (t *Token) search(ctx context.Context, ref object.Ref) (object.Key, error) 
 	key, err := object.Choose(objects, ref, t.fingerprinter(ctx))
 	if half, ok := errors.AsType[*object.HalfPairError](err); ok {
 		half.Other = t.otherHalf(ctx, object.OfType(objects, ref.Type))
+		if inventory, err := t.snapshot.all(ctx); err == nil { // it only helps the message
+			half.Certificates = object.Names(inventory.Certificates(ref.ID))
+		}
 	}
 	if err != nil {
 		return object.Key{}, err

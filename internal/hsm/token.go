@@ -144,7 +144,7 @@ func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 	if errors.Is(err, cryptoki.ErrLoad) {
 		return nil, &LibraryError{Path: c.Library, Err: err}
 	}
-	return module, err
+	return module, explained(c.Library, err)
 }
 
 // selectToken looks at every slot with a token, and wants exactly one match. It ignores slots that do not answer.

@@ -87,6 +87,8 @@ type HalfPairError struct {
 	Present Name
 	Missing string // "private key" or "public key"
 	Other   *Name  // the missing half, where it was found under another ID
+	// Certificates are those that have the ID. The public half may be in one.
+	Certificates []Name
 }
 
 func (e *HalfPairError) Error() string {
@@ -166,6 +168,8 @@ func (e *DifferentKeyError) Error() string {
 type MatchError struct {
 	Found []string // the keys that match, where there are several
 	There []string // the keys on the token, where none matches
+	// Halves are public halves that the name matches, where it does not match the private ones: pairs go by those.
+	Halves []string
 }
 
 // maxListed is how many keys an error lists.
@@ -177,6 +181,10 @@ func (e *MatchError) Error() string {
 	switch {
 	case len(e.Found) > 0:
 		fmt.Fprintf(&b, "%d keys match:", len(e.Found))
+	case len(e.Halves) > 0:
+		b.WriteString("no public key matches. A key pair goes by the label of its private half, and this names a " +
+			"public half:")
+		names = e.Halves
 	case len(e.There) > 0:
 		b.WriteString("no public key matches; the token holds:")
 		names = e.There

@@ -81,7 +81,8 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 	s.pair("1", "b", false, both...).pair("2", "a", true, both...).secret("3", "a", []byte{1, 2, 3}).secret("4", "s", nil)
 	s.pair("5", "lone", false, cryptoki.CKO_PRIVATE_KEY)
 	s.pair("6", "two", false, both...).pair("6", "two", false, both...)
-	s.put(cryptoki.Attributes{cryptoki.CKA_CLASS: ulong(CertificateClass), cryptoki.CKA_ID: []byte("1"), cryptoki.CKA_LABEL: []byte("c")})
+	s.put(cryptoki.Attributes{cryptoki.CKA_CLASS: ulong(CertificateClass), cryptoki.CKA_ID: []byte("1"),
+		cryptoki.CKA_LABEL: []byte("c")})
 	s.put(cryptoki.Attributes{cryptoki.CKA_CLASS: ulong(0), cryptoki.CKA_ID: []byte("1")}) // data
 	s.put(cryptoki.Attributes{})
 	for _, class := range both {

@@ -289,6 +289,9 @@ func (o Object) Name() Name {
 		return Name{Class: unclassifiedClass, Type: "unreadable", ID: o.ID, Label: o.Label}
 	}
 	class := ClassNames[o.Class]
+	if o.Class == CertificateClass {
+		return Name{Class: "certificate", Type: "X.509", ID: o.ID, Label: o.Label}
+	}
 	if class == "" {
 		class = fmt.Sprintf("object of class 0x%X", o.Class)
 	}

@@ -42,7 +42,7 @@ func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (
 	case len(keys) == 0 && len(lone) == 1:
 		return PublicKey{}, halfError(lone[0].ID, lone)
 	case len(keys)+len(lone) == 0:
-		return PublicKey{}, &MatchError{There: publicNames(there)}
+		return PublicKey{}, &MatchError{There: publicNames(there), Halves: namedHalves(there, named)}
 	}
 	miss := &MatchError{}
 	for _, k := range keys {
@@ -126,22 +126,4 @@ func newPublicKey(o Object) (PublicKey, error) {
 		}
 	}
 	return key, nil
-}
-
-// publicNames names the public keys among objects, and the private halves whose ID no public half has.
-func publicNames(objects []Object) []string {
-	public := map[string]bool{}
-	for _, o := range objects {
-		if o.Class == cryptoki.CKO_PUBLIC_KEY {
-			public[string(o.ID)] = true
-		}
-	}
-	names := []string{}
-	for _, o := range objects {
-		if o.Err == nil && (o.Class == cryptoki.CKO_PUBLIC_KEY || o.Class == cryptoki.CKO_PRIVATE_KEY && !public[string(o.ID)]) {
-			names = append(names, o.Name().String())
-		}
-	}
-	slices.Sort(names)
-	return names
 }

@@ -62,6 +62,19 @@ func (e *LabelError) Error() string {
 	return fmt.Sprintf("the import ID says label %q, but the key on the token is labelled %q", e.Asked, e.Found)
 }
 
+// FingerprintError says that an import named another fingerprint than the one key that has the ID shows.
+type FingerprintError struct {
+	Asked, Found string // hexadecimal; Found is "" where the token shows none
+}
+
+func (e *FingerprintError) Error() string {
+	found := "shows none"
+	if e.Found != "" {
+		found = "has " + e.Found
+	}
+	return fmt.Sprintf("the import ID says fingerprint %s, but the key on the token %s", e.Asked, found)
+}
+
 // SerialError says that an import is meant for another token.
 type SerialError struct {
 	Asked string
@@ -87,6 +100,9 @@ func (e *SelectionError) Error() string {
 	fmt.Fprintf(&text, "%s names %d %ss:", e.URI, len(e.Found), e.Noun)
 	for _, k := range e.Found {
 		fmt.Fprintf(&text, "\n  - %q, key_id %s", k.Label, object.FormatID(k.ID))
+		if k.Fingerprint() != "" {
+			fmt.Fprintf(&text, ", fingerprint %s", k.Fingerprint())
+		}
 	}
 	return text.String()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -58,6 +59,7 @@ var remedies = []remedy{
 			"through the environment. This plan needs the token; a plan that does not need it works without them.")},
 	{is: noLibraryGiven, name: "No PKCS#11 Module", next: nextNoLibrary},
 	{is: is(hsm.ErrLibrary), name: "PKCS#11 Module Not Usable", next: nextLibrary},
+	{is: as[*hsm.ModuleConfigurationError], name: "Module Configuration Not Readable", next: nextConfiguration},
 	{is: is(hsm.ErrParameters), name: "Library Parameters Differ", next: say("give library_parameters the same value " +
 		"wherever the provider's configuration names this module, or give them in HSM_LIBRARY_PARAMETERS alone. A process " +
 		"initialises a module only once.")},
@@ -103,10 +105,12 @@ var remedies = []remedy{
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},
 	{is: as[*LabelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token " +
 		"shows.")},
+	{is: as[*FingerprintError], name: "Fingerprint Differs", next: say("only one key of this type has the ID. Make sure " +
+		"that it is the one that you mean, then import by the key ID alone.")},
 	{is: as[*SerialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the " +
 		"right one, as a replica may be, leave token_serial out of the identity. Otherwise correct the provider's " +
 		"configuration.")},
-	{is: as[*SelectionError], name: "Not One Key", next: say("name exactly one key of this type: import by its key ID.")},
+	{is: as[*SelectionError], name: "Not One Key", next: nextSelection},
 
 	{is: is(object.ErrNoMatch), name: "Not One Public Key", next: nextNoMatch},
 
@@ -168,6 +172,19 @@ func nextNoLibrary(Failure) string {
 func nextLibrary(Failure) string {
 	return "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must " +
 		"be installed. " + foundModules()
+}
+
+func nextConfiguration(f Failure) string {
+	e, ok := errors.AsType[*hsm.ModuleConfigurationError](f.Err)
+	if !ok {
+		return otherwise.next(f)
+	}
+	if e.Variable != "" {
+		return "let the environment variable " + e.Variable + " name the module's configuration file, with its whole " +
+			"path, and " +
+			"let the user who runs Terraform read it. Or unset the variable: then the module takes its usual file."
+	}
+	return "let the user who runs Terraform read the file, or let the environment variable SOFTHSM2_CONF name another one."
 }
 
 func foundModules() string {
@@ -234,12 +251,55 @@ func (f Failure) listing(id string) string {
 	return "list the token's objects and look for the ID " + id + ":\n\n  " + f.command("--list-objects")
 }
 
+// ImportID is the import ID of a key where several have its ID.
+func ImportID(id []byte, fingerprint string) string { return object.FormatID(id) + "@" + fingerprint }
+
+func nextSelection(f Failure) string {
+	e, ok := errors.AsType[*SelectionError](f.Err)
+	if !ok || len(e.Found) == 0 || f.Kind == nil {
+		return "name exactly one key of this type: import by its key ID."
+	}
+	sharing := map[string]int{}
+	for _, key := range e.Found {
+		sharing[string(key.ID)]++
+	}
+	var text strings.Builder
+	text.WriteString("say which of them you mean:\n")
+	for _, key := range e.Found {
+		id := object.FormatID(key.ID)
+		if sharing[string(key.ID)] > 1 && key.Fingerprint() != "" {
+			id = ImportID(key.ID, key.Fingerprint())
+		}
+		text.WriteString("\n  terraform import " + f.resourceType() + ".NAME " + id)
+	}
+	return text.String()
+}
+
 func nextAmbiguous(f Failure) string {
 	const next = "give all but one of them another CKA_ID, or destroy those that you do not want. To see them, "
-	if e, ok := errors.AsType[*object.AmbiguousError](f.Err); ok {
-		return next + f.listing(object.FormatID(e.ID))
+	e, ok := errors.AsType[*object.AmbiguousError](f.Err)
+	if !ok {
+		return next + f.listing(f.id())
 	}
-	return next + f.listing(f.id())
+	id := object.FormatID(e.ID)
+	if e.Halves {
+		return "give one private half and one public half another ID. Each command changes one of the objects:\n\n  " +
+			f.command("--id", id, "--type", "privkey", "--set-id", "NEW_ID") + "\n  " +
+			f.command("--id", id, "--type", "pubkey", "--set-id", "NEW_ID") + "\n\nThen import the keys of both IDs. If an " +
+			"import says that the halves do not belong together, exchange the IDs of the two public halves. To see them, " +
+			f.listing(id)
+	}
+	if f.Doing != Import || f.Kind == nil || !slices.ContainsFunc(e.Fingerprints, func(s string) bool { return s != "" }) {
+		return next + f.listing(id)
+	}
+	var text strings.Builder
+	text.WriteString("say which of them you mean, by its fingerprint:\n")
+	for _, fingerprint := range e.Fingerprints {
+		if fingerprint != "" {
+			text.WriteString("\n  terraform import " + f.resourceType() + ".NAME " + ImportID(e.ID, fingerprint))
+		}
+	}
+	return text.String() + "\n\nOr " + next + f.listing(id)
 }
 
 // objectTypes are pkcs11-tool's words for the halves of a pair.
@@ -255,6 +315,9 @@ func nextHalfPair(f Failure) string {
 		return "restore the missing half from the token's backup, or with the tool that made the key, and run Terraform " +
 			"again. To see what the token holds of the key, " +
 			f.listing(id)
+	}
+	if f.Doing == Import && e.Other == nil {
+		return f.nextHalfImport(e, id)
 	}
 	if e.Other != nil {
 		return "both halves are there, but under two IDs, as an interrupted change of key_id leaves them. Bring them " +
@@ -273,6 +336,35 @@ func nextHalfPair(f Failure) string {
 		f.resourceType() + ".NAME | sed -n '/BEGIN PUBLIC/,/END PUBLIC/s/^ *//p' > public.pem\n  openssl pkey -pubin -in " +
 		"public.pem -outform DER -out public.der\n  " +
 		f.command("--write-object", "public.der", "--type", "pubkey", "--id", id, "--label", e.Present.Label)
+}
+
+// nextHalfImport is for an import: no state has the key.
+func (f Failure) nextHalfImport(e *object.HalfPairError, id string) string {
+	if e.Missing == "private key" {
+		return "nothing was imported. Only a whole key pair can be. Restore the private half from the token's backup, " +
+			"or with " +
+			"the tool that made the key. If you only want to know the public key, the data source hsm_public_key reads it. To " +
+			"see what the token holds of the key, " + f.listing(id)
+	}
+	write := []string{"--write-object", "public.der", "--type", "pubkey", "--id", id}
+	if e.Present.Label != "" {
+		write = append(write, "--label", e.Present.Label)
+	}
+	toDER := "\n  openssl pkey -pubin -in public.pem -outform DER -out public.der\n  " + f.command(write...) +
+		"\n\nThen import again. The import makes sure that the two halves belong together."
+	if len(e.Certificates) > 0 {
+		read := []string{"--read-object", "--type", "cert", "--id", id}
+		if label := e.Certificates[0].Label; label != "" {
+			read = append(read, "--label", label)
+		}
+		return "nothing was imported. Only a whole key pair can be. But a certificate on the token has this ID, and the " +
+			"public key is in it. Take it from there and write the public half:\n\n  " +
+			f.command(append(read, "--output-file", "certificate.der")...) +
+			"\n  openssl x509 -inform DER -in certificate.der -pubkey -noout > public.pem" + toDER
+	}
+	return "nothing was imported. Only a whole key pair can be. Restore the public half from the token's backup, " +
+		"or write it " +
+		"anew from a copy of the public key, public.pem, if there is one:\n" + toDER
 }
 
 func nextDifferentKey(f Failure) string {
@@ -324,8 +416,12 @@ func nextMalformed(f Failure) string {
 }
 
 func nextNoMatch(f Failure) string {
-	if e, ok := errors.AsType[*object.MatchError](f.Err); ok && len(e.Found) > 0 {
+	e, ok := errors.AsType[*object.MatchError](f.Err)
+	switch {
+	case ok && len(e.Found) > 0:
 		return "name one of them more exactly: by its key_id, or by a uri with both its label and its ID."
+	case ok && len(e.Halves) > 0:
+		return "name the pair by the label of its private half, or by its key_id."
 	}
 	return "correct the name. If the same configuration makes the key, refer to the resource's uri, or add depends_on, " +
 		"so that the key is read after it is made. To see what the token holds" +

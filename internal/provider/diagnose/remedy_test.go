@@ -54,6 +54,14 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 	taken := &object.ExistsError{ID: id, Whole: object.RSA}
 	half := &object.HalfPairError{ID: id, Present: object.Name{Class: "public key", ID: id}, Missing: "private key"}
 	apart := &object.HalfPairError{ID: id, Missing: "public key", Other: &object.Name{Class: "public key", ID: []byte("k2")}}
+	bare := &object.HalfPairError{ID: id, Present: object.Name{Class: "private key", ID: id, Label: "web"},
+		Missing: "public key"}
+	certified := &object.HalfPairError{ID: id, Present: bare.Present, Missing: "public key",
+		Certificates: []object.Name{{Class: "certificate", Label: "of web"}}}
+	twins := &object.AmbiguousError{ID: id, Objects: make([]object.Name, 2), Fingerprints: []string{"aa", "bb"}}
+	silent := &object.AmbiguousError{ID: id, Objects: make([]object.Name, 2), Fingerprints: []string{"", ""}}
+	halves := &object.AmbiguousError{ID: id, Objects: make([]object.Name, 4), Fingerprints: make([]string, 4),
+		Halves: true}
 	hang := &cryptoki.HangError{Function: "C_Sign", Err: errors.New("the time is over")}
 	for _, c := range []struct {
 		name    string // a sentence
@@ -71,6 +79,37 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 			[]string{"restore the missing half", "look for the ID 6b31"}, []string{".NAME"}},
 		{"two halves under two IDs are brought together", Failure{Doing: Read, Kind: &rsa, Err: apart},
 			[]string{"--id 6b32 --type pubkey --set-id 6b31"}, []string{"state rm"}},
+		{"a lost public half is in the state", Failure{Doing: Read, Kind: &rsa, Err: certified},
+			[]string{"terraform state show"}, nil},
+		{"an import has no state that has the public half", Failure{Doing: Import, Kind: &rsa, Err: bare},
+			[]string{"nothing was imported", "a copy of the public key",
+				"--write-object public.der --type pubkey --id 6b31 --label web"},
+			[]string{"terraform state", "certificate"}},
+		{"an import finds the public half in a certificate", Failure{Doing: Import, Kind: &rsa, Err: certified},
+			[]string{"--read-object --type cert --id 6b31 --label", "of web",
+				"openssl x509 -inform DER -in certificate.der -pubkey -noout",
+				"--write-object public.der"}, []string{"terraform state"}},
+		{"an import without a private half is none", Failure{Doing: Import, Kind: &rsa, Err: half},
+			[]string{"nothing was imported", "hsm_public_key"}, []string{"terraform state", "--delete-object"}},
+		{"an import chooses by fingerprint", Failure{Doing: Import, Kind: &rsa, Err: twins},
+			[]string{"terraform import hsm_rsa_keypair.NAME 6b31@aa", "terraform import hsm_rsa_keypair.NAME 6b31@bb"}, nil},
+		{"keys without a fingerprint get other IDs", Failure{Doing: Import, Kind: &rsa, Err: silent},
+			[]string{"another CKA_ID"}, []string{"terraform import", "6b31@"}},
+		{"halves that show nothing are taken apart", Failure{Doing: Import, Kind: &rsa, Err: halves},
+			[]string{"--id 6b31 --type privkey --set-id NEW_ID", "--id 6b31 --type pubkey --set-id NEW_ID",
+				"exchange the IDs"}, nil},
+		{"a pair goes by its private half", Failure{Doing: "Read Public Key", Err: &object.MatchError{Halves: []string{"a"}}},
+			[]string{"by the label of its private half"}, []string{"depends_on"}},
+		{"a module's configuration file is named by a variable", Failure{Doing: Read, Kind: &rsa,
+			Err: &hsm.ModuleConfigurationError{Path: "/x", Variable: "SOFTHSM2_CONF", Problem: errors.New("gone"),
+				Err: cryptoki.CKR_GENERAL_ERROR}},
+			[]string{`"/x"`, "gone", "environment variable SOFTHSM2_CONF", "unset the variable"}, []string{"token's own log"}},
+		{"a module's own configuration file is read by nobody", Failure{Doing: Read, Kind: &rsa,
+			Err: &hsm.ModuleConfigurationError{Path: "/x", Problem: errors.New("denied"), Err: cryptoki.CKR_GENERAL_ERROR}},
+			[]string{`"/x"`, "denied", "read the file"}, []string{"unset"}},
+		{"a fingerprint that nobody has imports nothing", Failure{Doing: Import, Kind: &rsa,
+			Err: &FingerprintError{Asked: "aa", Found: "bb"}},
+			[]string{"says fingerprint aa", "has bb", "import by the key ID alone"}, nil},
 		{"a key that has moved gets all its parts back", Failure{Doing: Read, Kind: &rsa, Err: &MovedError{From: "6b31",
 			To: "6b32"}},
 			[]string{"terraform import hsm_rsa_keypair.NAME 6b32", "--id 6b32 --type pubkey --set-id 6b31",

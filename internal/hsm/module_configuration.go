@@ -1,0 +1,43 @@
+package hsm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/softhsm"
+)
+
+// ModuleConfigurationError says that a module cannot read its own configuration file.
+type ModuleConfigurationError struct {
+	Path     string // of the file
+	Variable string // the environment variable that names it; "" where none does
+	Problem  error  // why it cannot be read
+	Err      error  // what the module said, which knows nothing of all this
+}
+
+func (e *ModuleConfigurationError) Error() string {
+	named := ""
+	if e.Variable != "" {
+		named = fmt.Sprintf(", which the environment variable %s names", e.Variable)
+	}
+	return fmt.Sprintf("the module cannot read its configuration file %q%s: %v (%v)", e.Path, named, e.Problem, e.Err)
+}
+
+// Unwrap gives the module's error.
+func (e *ModuleConfigurationError) Unwrap() error { return e.Err }
+
+// explained gives the failure of a module's initialisation with its cause, where the module says only that it failed.
+func explained(library string, err error) error {
+	call, failed := errors.AsType[*cryptoki.Error](err)
+	if !failed || call.Function != "C_Initialize" || call.Code != cryptoki.CKR_GENERAL_ERROR ||
+		!softhsm.IsModule(library) {
+		return err
+	}
+	path, variable := softhsm.ConfigurationPath()
+	problem := softhsm.Readable(path)
+	if problem == nil {
+		return err
+	}
+	return &ModuleConfigurationError{Path: path, Variable: variable, Problem: problem, Err: err}
+}

@@ -1,0 +1,55 @@
+package softhsm
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestTheConfigurationIsTheOneThatSoftHSMReads(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv(configurationVariable, "") // so that the test sets it back
+	if err := os.Unsetenv(configurationVariable); err != nil {
+		t.Fatal(err)
+	}
+	check := func(wantPath, wantVariable string) {
+		t.Helper()
+		if path, variable := ConfigurationPath(); path != wantPath || variable != wantVariable {
+			t.Errorf("it is %q, which %q names", path, variable)
+		}
+	}
+	check(usualConfiguration, "")
+	own := filepath.Join(home, ownConfiguration)
+	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(own, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check(own, "")
+	t.Setenv(configurationVariable, "/elsewhere")
+	check("/elsewhere", configurationVariable)
+	for path, says := range map[string]string{own: "", home: "it is a folder", "/elsewhere": "no such file or directory",
+		"": "no such file or directory"} {
+		err := Readable(path)
+		if err == nil && says != "" || err != nil && err.Error() != says {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+func TestAModuleIsSoftHSMByTheNameOfItsFile(t *testing.T) {
+	file, link := filepath.Join(t.TempDir(), "libsofthsm2.so"), filepath.Join(t.TempDir(), "module.so")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{file: true, link: true, "/usr/lib/p11-kit-client.so": false} {
+		if IsModule(path) != want {
+			t.Errorf("%s is taken for SoftHSM: %t", path, !want)
+		}
+	}
+}
