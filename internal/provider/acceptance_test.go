@@ -43,6 +43,7 @@ type bench struct {
 	mu     sync.Mutex
 	made   []provider.Provider
 	heard  []remark
+	before []remark  // what was heard in the step before this one
 	latest time.Time // when the last of it was heard, in this or an earlier step
 	asked  time.Time // when the request came that this was the answer to; of reads and applies alone
 }
@@ -136,6 +137,12 @@ type turn struct {
 	says []remark
 }
 
+// besides is the turn in which more is said.
+func (t turn) besides(more ...remark) turn {
+	t.says = append(slices.Clone(t.says), more...)
+	return t
+}
+
 // test runs the turns. What the provider says in one and is not expected there fails the test, as does the opposite.
 func (b *bench) test(turns ...turn) { b.testWith(b.factories(), turns...) }
 
@@ -178,7 +185,7 @@ func wrapped(text string) *regexp.Regexp {
 func (b *bench) listen() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.heard = nil
+	b.before, b.heard = b.heard, nil
 }
 
 // review holds what was heard against what was to be said.

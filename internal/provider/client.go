@@ -17,7 +17,8 @@ type client struct {
 	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
 
-	view planView
+	view   planView
+	claims claims
 }
 
 func newClient(c configuration) *client {

@@ -183,14 +183,20 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 		taken("6B31",
 			warns("Key ID Already On The Token", "key_id 6b31, SHA-256 fingerprint "+generated, command, block).pointing("key_id"), // by the plan
 			fails("Unable to Create Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, `RSA public key "old" (ID 6b31)`, "Nothing was made or changed.", command, block).pointing("key_id")),
-		taken("6b32", fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id")),
-		taken("6b33", fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`, "cannot be imported").without("terraform import").pointing("key_id")),
+		taken("6b32", warns("Key ID Already On The Token", `EC private key "curve" (ID 6b32)`,
+			"cannot be imported").without("terraform import").pointing("key_id"),
+			fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id")),
+		taken("6b33", warns("Key ID Already On The Token", `RSA public key "half" (ID 6b33)`,
+			"cannot be imported").without("terraform import").pointing("key_id"),
+			fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`,
+				"cannot be imported").without("terraform import").pointing("key_id")),
 
 		// and so is a change to it
 		create(b, pair("k", `label = "web"`, `key_id = "6b39"`)),
 		turn{
 			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b31"`))},
 			says: []remark{
+				warns("Key ID Changes", `The key "web" (key_id 6b39)`).pointing("key_id"),
 				warns("Key ID Already On The Token", `The key "web" (key_id 6b39)`, "key_id 6b31, SHA-256 fingerprint "+generated, "keeps its old ID").without("terraform import").pointing("key_id"),
 				fails("Unable to Update Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, "Nothing was made or changed.", "keeps its old ID", "look for the ID 6b31").
 					without("terraform import", "random").pointing("key_id"),

@@ -18,6 +18,8 @@ func TestParseImportID(t *testing.T) {
 		label      *string
 		uri        bool
 		err        string // part of it; "": none
+
+		fingerprint string
 	}{
 		{name: "a key ID", text: "6b31", id: []byte("k1")},
 		{name: "a key ID in upper case", text: "6B31", id: []byte("k1")},
@@ -26,6 +28,12 @@ func TestParseImportID(t *testing.T) {
 		{name: "a label with slashes", text: "team/web/6b31", id: []byte("k1"), label: label("team/web")},
 		{name: "a label that looks like hex", text: "ab/6b31", id: []byte("k1"), label: label("ab")},
 		{name: "an empty label", text: "/6b31", id: []byte("k1"), label: label("")},
+		{name: "a key ID and a fingerprint", text: "6b31@AABB", id: []byte("k1"), fingerprint: "aabb"},
+		{name: "a label with an @, a key ID and a fingerprint", text: "a@b/6b31@cc", id: []byte("k1"), label: label("a@b"),
+			fingerprint: "cc"},
+		{name: "no fingerprint after the @", text: "6b31@", err: "is not a fingerprint in hexadecimal"},
+		{name: "a fingerprint that is no hex", text: "web/6b31@xyz", err: "is not a fingerprint in hexadecimal"},
+		{name: "a fingerprint without a key ID", text: "@aabb", err: "at least one byte"},
 		{name: "a URI", text: "pkcs11:object=web;id=%6B%31", id: []byte("k1"), uri: true},
 		{name: "a URI without an ID", text: "pkcs11:object=web", uri: true},
 		{name: "a URI with its scheme in other letters", text: "PKCS11:id=%6b1", id: []byte("k1"), uri: true},
@@ -65,7 +73,8 @@ func TestParseImportID(t *testing.T) {
 				t.Fatal(err)
 			}
 			same := (got.label == nil) == (c.label == nil) && (c.label == nil || *got.label == *c.label)
-			if !bytes.Equal(got.id, c.id) || !same || (got.uri != nil) != c.uri || got.text != c.text {
+			if !bytes.Equal(got.id, c.id) || !same || (got.uri != nil) != c.uri || got.text != c.text ||
+				got.fingerprint != c.fingerprint {
 				t.Errorf("%q gives %+v", c.text, got)
 			}
 		})
@@ -97,6 +106,9 @@ func FuzzParseImportID(f *testing.F) {
 			t.Fatalf("%q gives an ID of %d bytes", text, len(got.id))
 		}
 		again := object.FormatID(got.id)
+		if got.fingerprint != "" {
+			again += "@" + got.fingerprint
+		}
 		if got.label != nil {
 			again = *got.label + "/" + again
 		}

@@ -93,11 +93,6 @@ func saysNoIn(state map[string]tftypes.Value, name string) bool {
 // sensitiveRefused is the key in private state under which Update notes that the token does not raise CKA_SENSITIVE.
 const sensitiveRefused = "sensitive_refused"
 
-// privateState is where resources keep what no schema shows.
-type privateState interface {
-	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
-}
-
 // raises says that an apply should try to set CKA_SENSITIVE, which only ever rises.
 func raises(ctx context.Context, state keyModel, private privateState) bool {
 	refused, diags := private.GetKey(ctx, sensitiveRefused)
@@ -126,29 +121,17 @@ func (r *keyResource) raise(
 	return key, nil
 }
 
-// forbidden refuses, in a plan, what the key's own attributes forbid. If it cannot look, the apply does.
+// forbidden refuses, in a plan, what the key's own attributes forbid; see look.
 func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bool, diags *diag.Diagnostics) {
-	if !r.client.known() {
-		return
-	}
-	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, readTime)
-		defer cancel()
-		token, err := r.client.token(ctx)
-		var key object.Key
-		if err == nil {
-			key, err = token.Key(ctx, r.kind.ref(state))
-		}
+	r.look(ctx, state, diags, func(ctx context.Context, token *hsm.Token) error {
+		key, err := token.Key(ctx, r.kind.ref(state))
 		if err != nil {
-			if hsm.IsPINError(err) {
-				diags.Append(r.failure(diagnose.Plan, state, token, err))
-			}
-			return
+			return err
 		}
 		summary, attribute, way := "Key Cannot Be Changed", "CKA_MODIFIABLE", "take the change back in the configuration."
 		if destroys {
-			summary, attribute, way = "Key Cannot Be Destroyed", "CKA_DESTROYABLE", "set deletion_policy = \"abandon\", apply that, and then "+
-				"destroy or replace the resource: the key then stays on the token."
+			summary, attribute, way = "Key Cannot Be Destroyed", "CKA_DESTROYABLE", "set deletion_policy = \"abandon\", apply "+
+				"that, and then destroy or replace the resource: the key then stays on the token."
 		}
 		for _, o := range key.Objects() {
 			claims := o.Claims()
@@ -161,8 +144,9 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bo
 			}
 			diags.AddError(summary, fmt.Sprintf("The key %s forbids what is planned: its %s is false. This provider makes no such "+
 				"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s", keyName(state.common()), attribute, way))
-			return
+			break
 		}
+		return nil
 	})
 }
 

@@ -67,7 +67,7 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 			if n := same[string(key.ID)]; n > 1 {
 				result.Diagnostics.AddWarning("Several Keys With One ID", fmt.Sprintf(
 					"%d %ss on the token have the key ID %s, one of them labelled %q. An import by identity cannot tell which of "+
-						"them you mean, and is refused. Import by label and ID, "+
+						"them you mean, and is refused. Import by the ID and the fingerprint (KEY_ID@FINGERPRINT), "+
 						"or give one of them another CKA_ID.", n, r.kind.noun, object.FormatID(key.ID), key.Label))
 			}
 			if !push(result) {

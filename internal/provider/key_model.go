@@ -79,6 +79,7 @@ type keyModel interface {
 	replacing(prior keyModel) []path.Path // the attributes whose difference no token changes in place
 	fingerprint() string                  // the key's, "" where it is not known
 	excess() []excess                     // what no new key may be, and an adopted one may
+	movesCertificates() bool              // whether a change of ID takes the pair's certificates along
 	forget(newID bool)                    // makes unknown what depends on the key's label and usage, and on its ID
 }
 

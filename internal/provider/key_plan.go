@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -22,9 +21,14 @@ import (
 // ModifyPlan refuses at plan time what deletion_policy forbids or the token does not offer, says which changes
 // replace the key, and makes unknown what an update in place changes besides.
 func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if keyID, same := unchanged(ctx, req); same {
-		r.client.noteManaged(keyID)
-		return
+	own := claim{mark: markOf(ctx, req.Private)}
+	if !req.State.Raw.IsNull() {
+		own = r.claimOf(req.State.Raw, own.mark)
+		own.leaves = req.Plan.Raw.IsNull() && own.policy == policyAbandon
+		resp.Diagnostics.Append(r.client.claim(own)...)
+		if unchanged(ctx, req) && !own.doubtful || resp.Diagnostics.HasError() {
+			return
+		}
 	}
 	var plan, state, config keyModel
 	if !req.Plan.Raw.IsNull() {
@@ -40,7 +44,6 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 		return
 	}
 	if state != nil {
-		r.client.noteManaged(state.common().KeyID.ValueString())
 		r.warnOf(state, &resp.Diagnostics)
 	}
 	if plan != nil {
@@ -48,38 +51,32 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	}
 	switch {
 	case plan == nil:
-		if policyOf(state) == policyPrevent {
-			resp.Diagnostics.Append(prevented(removal{key: keyName(state.common())}))
-		}
-		if policyOf(state) == policyDelete {
-			r.forbidden(ctx, state, true, &resp.Diagnostics)
-		}
+		r.planEnd(ctx, state, &resp.Diagnostics)
 	case state == nil:
-		r.planNew(ctx, plan, resp)
+		own.resource, own.label = r.kind.typeName(), plan.common().Label.ValueString()
+		if id := plan.common().id(); id != nil {
+			resp.Diagnostics.Append(r.client.want(object.FormatID(id), own)...)
+		}
+		if !resp.Diagnostics.HasError() {
+			r.planNew(ctx, own, plan, resp)
+		}
 	default:
 		if paths := replaced(plan, state); len(paths) > 0 {
 			r.planReplacement(ctx, config, plan, state, paths, resp)
 			return
 		}
-		r.planUpdate(ctx, req, plan, state, resp)
+		r.planUpdate(ctx, req, own, plan, state, resp)
 	}
 }
 
-// unchanged says whether the plan is the same as the state, so that an apply would write nothing to the token, and
-// gives the state's key_id. Most keys of most plans are like that, so it decodes no more than it must.
-func unchanged(ctx context.Context, req resource.ModifyPlanRequest) (keyID string, same bool) {
-	if req.State.Raw.IsNull() || !req.Plan.Raw.Equal(req.State.Raw) {
-		return "", false
+// unchanged says whether the plan is the same as the state, so that an apply would write nothing to the token. Most
+// keys of most plans are like that, so it decodes nothing.
+func unchanged(ctx context.Context, req resource.ModifyPlanRequest) bool {
+	if !req.Plan.Raw.Equal(req.State.Raw) {
+		return false
 	}
-	if differ, diags := req.Private.GetKey(ctx, halvesDiffer); diags.HasError() || string(differ) == "true" {
-		return "", false
-	}
-	var state map[string]tftypes.Value
-	if req.State.Raw.As(&state) != nil || state["key_id"].As(&keyID) != nil || saysNoIn(state, "private") ||
-		saysNoIn(state, "sensitive") {
-		return "", false
-	}
-	return keyID, true
+	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
+	return !diags.HasError() && string(differ) != "true"
 }
 
 func policyOf(state keyModel) string {
@@ -116,8 +113,8 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 				names(paths), keyName(state.common())))
 			return
 		}
-	}
-	if policyOf(state) == policyDelete {
+	case policyDelete:
+		r.warnOfCertificates(ctx, state, &resp.Diagnostics)
 		r.forbidden(ctx, state, true, &resp.Diagnostics)
 	}
 	r.check(ctx, plan, &resp.Diagnostics)
@@ -126,7 +123,9 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 
 // planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. So what
 // refers to the key, a JWKS above all, is read after the change and not before.
-func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state keyModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, own claim, plan, state keyModel,
+	resp *resource.ModifyPlanResponse,
+) {
 	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
 	resp.Diagnostics.Append(diags...)
 	p, s := plan.common(), state.common()
@@ -144,39 +143,118 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	if !names {
 		return
 	}
-	if newID && p.id() != nil {
-		r.planNewID(ctx, plan, state, &resp.Diagnostics)
+	if newID {
+		r.planNewID(ctx, own, plan, state, &resp.Diagnostics)
+		if resp.Diagnostics.HasError() {
+			return
+		}
 	}
 	plan.forget(newID)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
-// planNewID warns where the new ID of a key is taken. If it cannot look, it says so only of a PIN: the apply looks
-// again.
-func (r *keyResource) planNewID(ctx context.Context, plan, state keyModel, diags *diag.Diagnostics) {
+// planNewID warns of what a new ID of a key means, and where it is taken; see look. It is an error where it is the ID
+// of another resource's key.
+func (r *keyResource) planNewID(ctx context.Context, own claim, plan, state keyModel, diags *diag.Diagnostics) {
+	a, to := plan.common(), ""
+	if a.id() != nil {
+		to = object.FormatID(a.id())
+		if diags.Append(r.client.want(to, own)...); diags.HasError() {
+			return
+		}
+	}
+	diags.Append(r.movingID(state.common(), to))
+	r.look(ctx, plan, diags, func(ctx context.Context, token *hsm.Token) error {
+		if r.kind.keyType != object.Secret {
+			warning, err := r.stayBehind(ctx, token, plan, state)
+			if err != nil {
+				return err
+			}
+			appendSome(diags, warning)
+		}
+		if a.id() == nil {
+			return nil
+		}
+		if err := r.besides(ctx, token, plan, state.fingerprint(), diags); err != nil {
+			return err
+		}
+		found, err := r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), "")
+		if err != nil {
+			return err
+		}
+		// A change that was interrupted may have given the key its new ID, or half of it.
+		mine := func(fingerprint string) bool { return fingerprint != "" && fingerprint == state.fingerprint() }
+		found.keys = slices.DeleteFunc(found.keys, func(k object.Key) bool { return mine(k.Fingerprint()) })
+		found.others = slices.DeleteFunc(found.others, func(o object.Object) bool {
+			spec := object.SpecOf(o.CKK)
+			return spec != nil && mine(spec.Fingerprint(o))
+		})
+		if !found.empty() {
+			diags.AddAttributeWarning(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
+				"The key %s is to get the key_id %s, but something else on the token already uses that ID:\n\n%s\n\n"+
+					"Give it another ID or destroy it before you apply, or choose another key_id. Otherwise the apply will be "+
+					"refused, and the key keeps its old ID.",
+				keyName(state.common()), to, lines(r.kind, found)))
+		}
+		return nil
+	})
+}
+
+// besides warns of certificates that have the ID that a pair is to get. own is the fingerprint of a pair that is there.
+func (r *keyResource) besides(ctx context.Context, token *hsm.Token, plan keyModel, own string,
+	diags *diag.Diagnostics) error {
+	if r.kind.keyType == object.Secret || plan.common().id() == nil {
+		return nil
+	}
+	warning, err := r.already(ctx, token, plan, own)
+	appendSome(diags, warning)
+	return err
+}
+
+func appendSome(diags *diag.Diagnostics, warning diag.Diagnostic) {
+	if warning != nil {
+		diags.Append(warning)
+	}
+}
+
+// planEnd refuses the end of a key that deletion_policy protects, and warns of certificates that would be left.
+func (r *keyResource) planEnd(ctx context.Context, state keyModel, diags *diag.Diagnostics) {
+	switch policyOf(state) {
+	case policyPrevent:
+		diags.Append(prevented(removal{key: keyName(state.common())}))
+	case policyDelete:
+		r.warnOfCertificates(ctx, state, diags)
+		r.forbidden(ctx, state, true, diags)
+	}
+}
+
+func (r *keyResource) warnOfCertificates(ctx context.Context, state keyModel, diags *diag.Diagnostics) {
+	if r.kind.keyType == object.Secret {
+		return
+	}
+	r.look(ctx, state, diags, func(ctx context.Context, token *hsm.Token) error {
+		warning, err := r.leftWithout(ctx, token, state)
+		appendSome(diags, warning)
+		return err
+	})
+}
+
+// look looks at the token for warnings. If it cannot, it says so only of a PIN: the apply looks again.
+func (r *keyResource) look(ctx context.Context, m keyModel, diags *diag.Diagnostics,
+	at func(context.Context, *hsm.Token) error,
+) {
 	if !r.client.known() {
 		return
 	}
 	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		a := plan.common()
 		token, err := r.client.token(ctx)
-		var unmanaged []object.Key
 		if err == nil {
-			unmanaged, err = r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), "")
+			err = at(ctx, token)
 		}
 		if hsm.IsPINError(err) {
-			diags.Append(r.failure(diagnose.Plan, plan, token, err))
-		}
-		own := state.fingerprint() // a change that was interrupted may have given the key its new ID
-		unmanaged = slices.DeleteFunc(unmanaged, func(k object.Key) bool { return own != "" && k.Fingerprint() == own })
-		if len(unmanaged) > 0 {
-			diags.AddAttributeWarning(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
-				"The key %s is to get the key_id %s, but another %s on the token already uses that ID:\n\n%s\n\nGive that key "+
-					"another ID or destroy it before you apply, or choose another "+
-					"key_id. Otherwise the apply will be refused, and the key keeps its old ID.",
-				keyName(state.common()), object.FormatID(a.id()), r.kind.noun, lines(r.kind, unmanaged)))
+			diags.Append(r.failure(diagnose.Plan, m, token, err))
 		}
 	})
 }
@@ -223,7 +301,7 @@ func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diag
 
 // planNew warns where the token already has what the configuration asks for: a run that was killed right after it
 // made a key leaves one that no state knows.
-func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, resp *resource.ModifyPlanResponse) {
 	token := r.check(ctx, plan, &resp.Diagnostics)
 	a := plan.common()
 	if token == nil || a.Label.IsUnknown() {
@@ -232,39 +310,52 @@ func (r *keyResource) planNew(ctx context.Context, plan keyModel, resp *resource
 	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		unmanaged, err := r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
+		found, err := r.client.unmanaged(ctx, token, r.kind.keyType, a.id(), a.Label.ValueString())
+		if err == nil && own.mark == "" { // of a key that is replaced, its end has warned of the certificates
+			err = r.besides(ctx, token, plan, "", &resp.Diagnostics)
+		}
 		if err != nil {
 			r.unchecked(plan, token, err, &resp.Diagnostics)
 			return
 		}
-		if len(unmanaged) > 0 {
-			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, unmanaged))
+		if !found.empty() {
+			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, found))
 		}
 	})
 }
 
-// lines lists keys on the token, one on each line.
-func lines(kind keyKind, keys []object.Key) string {
+// lines lists what is on the token, one object or key on each line.
+func lines(kind keyKind, found stock) string {
 	var lines []string
-	for _, key := range keys {
+	for _, key := range found.keys {
 		line := "  - key_id " + object.FormatID(key.ID)
 		if key.Fingerprint() != "" {
 			line += fmt.Sprintf(", %s %s", kind.mark, key.Fingerprint())
 		}
 		lines = append(lines, line)
 	}
+	for _, o := range found.others {
+		lines = append(lines, "  - "+o.Name().String())
+	}
 	return strings.Join(lines, "\n")
 }
 
-func unmanagedWarning(kind keyKind, a *keyAttributes, unmanaged []object.Key) diag.Diagnostic {
-	if a.id() != nil {
+func unmanagedWarning(kind keyKind, a *keyAttributes, found stock) diag.Diagnostic {
+	switch {
+	case a.id() != nil && len(found.keys) == 0:
+		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
+			"A new key %q is planned, but something on the token already uses its key_id:\n\n%s\n\nThe apply will be refused "+
+				"and make nothing. None of it is a whole %s of this type, so it cannot be imported. Choose another key_id, or "+
+				"first give what uses this one another ID, or destroy it.",
+			a.Label.ValueString(), lines(kind, found), kind.noun))
+	case a.id() != nil:
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed "+
-				"first, the apply will be refused and make nothing. "+
+				"first, the apply will be refused and make nothing. As far as this run has seen, no resource of this state "+
+				"manages that key. "+
 				"If it is the key you want, left by an interrupted apply for instance, adopt it:\n\n%s\n\nOtherwise choose "+
 				"another key_id.",
-			a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(),
-				object.FormatID(unmanaged[0].ID))))
+			a.Label.ValueString(), kind.noun, lines(kind, found), diagnose.HowToImport(kind.typeName(), found.importID())))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "Label Already On The Token", fmt.Sprintf(
 		"A new key %q is planned, but the token already holds a %s with this label:\n\n%s\n\n"+
@@ -273,8 +364,7 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, unmanaged []object.Key) di
 			"An interrupted apply may have left it. If it is the key you want, adopt it instead of making a second "+
 			"one:\n\n%s\n\n"+
 			"If you want one more key with this label, for a rotation for instance, go on.",
-		a.Label.ValueString(), kind.noun, lines(kind, unmanaged), diagnose.HowToImport(kind.typeName(),
-			object.FormatID(unmanaged[0].ID))))
+		a.Label.ValueString(), kind.noun, lines(kind, found), diagnose.HowToImport(kind.typeName(), found.importID())))
 }
 
 // errUnknownAtApply does not happen with a Terraform that keeps to its protocol.

@@ -120,6 +120,7 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 				return err
 			}
 			identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
+			resp.Diagnostics.Append(mark(ctx, resp.Private)...)
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 			return nil
 		})
@@ -137,6 +138,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	}
 	a := m.common()
 	r.client.noteManaged(a.KeyID.ValueString())
+	resp.Diagnostics.Append(markMissing(ctx, req.Private, resp.Private)...)
 	r.within(ctx, &resp.Diagnostics, diagnose.Read, m, a.Timeouts.Read, readTime, func(ctx context.Context,
 		token *hsm.Token) error {
 		key, err := token.Key(ctx, r.kind.ref(m))
@@ -246,7 +248,7 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context,
 		token *hsm.Token) error {
 		label, usage := plan.Label.ValueString(), plan.usage(ctx)
-		change := object.Change{Label: &label, Usage: &usage}
+		change := object.Change{Label: &label, Usage: &usage, Certificates: m.movesCertificates()}
 		if id := plan.id(); !bytes.Equal(id, prior.id()) {
 			change.ID = id
 		}
@@ -290,6 +292,10 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 	case policyAbandon:
 		return
 	case policyDelete:
+		own := r.claimOf(req.State.Raw, markOf(ctx, req.Private))
+		if resp.Diagnostics.Append(r.client.destroying(own)...); resp.Diagnostics.HasError() {
+			return
+		}
 	default: // -replace and tainted resources: no plan has asked us
 		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
 		return
@@ -324,8 +330,11 @@ func keyName(a *keyAttributes) string {
 func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	asked, err := r.asked(ctx, req)
 	if err != nil {
-		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a %s by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI:\n\n%s",
-			diagnose.Sentence(err.Error()), r.kind.noun, diagnose.HowToImport(r.kind.typeName(), "6b65792d31")))
+		resp.Diagnostics.AddError("Invalid Import ID",
+			fmt.Sprintf("%s\n\nImport a %s by its key_id, by LABEL/KEY_ID, or by its PKCS#11 URI. Where several have the "+
+				"key_id, put "+
+				"@ and the fingerprint after it: KEY_ID@FINGERPRINT.\n\n%s",
+				diagnose.Sentence(err.Error()), r.kind.noun, diagnose.HowToImport(r.kind.typeName(), "6b65792d31")))
 		return
 	}
 	m := r.kind.newModel()
@@ -365,6 +374,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), object.FormatID(key.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)
+		resp.Diagnostics.Append(mark(ctx, resp.Private)...)
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
 		// Other tools may have made two keys with this ID. The fingerprint keeps the one that the import has found.
 		if fingerprint := key.Fingerprint(); fingerprint != "" {
@@ -387,8 +397,11 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		return object.Key{}, &diagnose.SerialError{Asked: asked.serial, Token: token.Info()}
 	}
 	if asked.uri == nil {
-		key, err := token.Key(ctx, object.Ref{Type: r.kind.keyType, ID: asked.id})
-		if errors.Is(err, object.ErrAmbiguous) && asked.label != nil {
+		key, err := token.Key(ctx, object.Ref{Type: r.kind.keyType, ID: asked.id, Fingerprint: asked.fingerprint})
+		if err == nil && asked.fingerprint != "" && asked.fingerprint != key.Fingerprint() {
+			return object.Key{}, &diagnose.FingerprintError{Asked: asked.fingerprint, Found: key.Fingerprint()}
+		}
+		if errors.Is(err, object.ErrAmbiguous) && asked.label != nil && asked.fingerprint == "" {
 			return r.find(ctx, token, importID{id: asked.id, uri: &pkcs11uri.URI{Object: asked.label, ID: asked.id}, text: asked.text})
 		}
 		if err == nil && asked.label != nil && *asked.label != key.Label {

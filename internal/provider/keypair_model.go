@@ -20,6 +20,8 @@ var pairVocabulary = vocabulary{
 type keyPairAttributes struct {
 	keyAttributes
 
+	MoveCertificates types.Bool `tfsdk:"move_certificates"`
+
 	KID                        types.String `tfsdk:"kid"`
 	JWK                        types.String `tfsdk:"jwk"`
 	PublicKeyPEM               types.String `tfsdk:"public_key_pem"`
@@ -30,6 +32,14 @@ type keyPairAttributes struct {
 // pairSchema has the attributes that key pairs have beside those of every key, and those of one kind of pair.
 func pairSchema(own map[string]schema.Attribute) map[string]schema.Attribute {
 	all := map[string]schema.Attribute{
+		"move_certificates": schema.BoolAttribute{
+			MarkdownDescription: "Whether certificates on the token follow the key pair when its `key_id` changes: those " +
+				"(`CKO_CERTIFICATE`) that have the old ID and the pair's own public key get the new one. Others stay. The " +
+				"default " +
+				"is false: then they keep the old ID, the plan warns of it, and programs that find a key's certificate by its ID " +
+				"do not find it. It is not on the token, and imports leave it out.",
+			Optional: true,
+		},
 		"kid": computed("The key's ID as a JWK's `kid`: the bytes of `CKA_ID` as text if they " +
 			"are printable UTF-8 (in normal form C), as in Hydra, otherwise `key_id` in lower case."),
 		"jwk":            computed("The public key as a JSON Web Key ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), with `kid`, `use` and `alg`."),
@@ -44,6 +54,8 @@ func pairSchema(own map[string]schema.Attribute) map[string]schema.Attribute {
 }
 
 func (a *keyPairAttributes) fingerprint() string { return a.PublicKeyFingerprintSHA256.ValueString() }
+
+func (a *keyPairAttributes) movesCertificates() bool { return a.MoveCertificates.ValueBool() }
 
 // use is the key's use in a JWK: a key that can sign is for signatures.
 func use(u object.Usage) string {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -8,11 +9,12 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// planView is how plans see the token: the keys that it held when the first new key was planned, and which of them
-// this state manages. It serves warnings only. So it may be a little old, and one look at the token serves a plan
-// of a thousand new keys.
+// planView is how plans see the token: what it held when the first of them looked, and which of its keys this state
+// manages. It serves warnings only. So it may be a little old, and one look at the token serves a plan of a thousand
+// keys.
 type planView struct {
 	once    sync.Once
 	token   *object.Inventory
@@ -47,32 +49,65 @@ func (c *client) isManaged(id []byte) bool {
 	return c.view.managed[object.FormatID(id)]
 }
 
-// unmanaged gives the keys of a type that are on the token and, as far as this run has seen, in no state: those of
-// this ID, where one is planned, else those of this label.
-func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.KeyType, id []byte,
-	label string) ([]object.Key, error) {
+// inventory is what the token held when a plan of this run first looked.
+func (c *client) inventory(ctx context.Context, t *hsm.Token) (*object.Inventory, error) {
 	v := &c.view
 	v.once.Do(func() {
 		var inventory *object.Inventory
 		if inventory, v.err = t.Inventory(ctx); v.err == nil {
 			v.token = inventory.Clone()
-			_, v.err = v.token.Sound()
 		}
 	})
-	if v.err != nil {
-		return nil, v.err
+	return v.token, v.err
+}
+
+// certificates gives the certificates that have an ID.
+func (c *client) certificates(ctx context.Context, t *hsm.Token, id []byte) ([]object.Object, error) {
+	inventory, err := c.inventory(ctx, t)
+	if err != nil {
+		return nil, err
 	}
-	var found []object.Key
+	return inventory.Certificates(id), nil
+}
+
+// stock is what is on the token and, as far as this run has seen, in no state.
+type stock struct {
+	keys   []object.Key    // whole keys of the type that was asked for
+	others []object.Object // other key objects, where an ID was asked for: halves, or of other types
+}
+
+func (s stock) empty() bool { return len(s.keys)+len(s.others) == 0 }
+
+// importID imports the first key. Where another key has its ID, that takes the fingerprint.
+func (s stock) importID() string {
+	first := s.keys[0]
+	twin := slices.ContainsFunc(s.keys[1:], func(k object.Key) bool { return bytes.Equal(k.ID, first.ID) })
+	if !twin || first.Fingerprint() == "" {
+		return object.FormatID(first.ID)
+	}
+	return diagnose.ImportID(first.ID, first.Fingerprint())
+}
+
+// unmanaged gives what has this ID, where one is planned, else the keys of this label.
+func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.KeyType, id []byte, label string) (stock,
+	error) {
+	inventory, err := c.inventory(ctx, t)
+	if err != nil {
+		return stock{}, err
+	}
+	var found stock
 	if id != nil {
-		found = v.token.WithID(id)
+		found = stock{keys: inventory.WithID(id), others: inventory.Objects(id)}
 	} else {
-		found = v.token.Labelled(label)
+		found.keys = inventory.Labelled(label)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.DeleteFunc(found, func(k object.Key) bool {
-		return k.Type != keyType || v.managed[object.FormatID(k.ID)]
-	}), nil
+	found.keys = slices.DeleteFunc(found.keys, func(k object.Key) bool { return k.Type != keyType || c.isManaged(k.ID) })
+	found.others = slices.DeleteFunc(found.others, func(o object.Object) bool {
+		return c.isManaged(o.ID) || slices.ContainsFunc(found.keys, func(k object.Key) bool {
+			return slices.ContainsFunc(k.Objects(), func(half object.Object) bool { return half.Handle == o.Handle })
+		})
+	})
+	return found, nil
 }
 
 // first is true once for each warning.

@@ -74,6 +74,9 @@ func (m *secretKeyModel) excess() []excess { return nil }
 
 func (m *secretKeyModel) fingerprint() string { return m.KeyCheckValue.ValueString() }
 
+// movesCertificates: a secret key has no public key that a certificate could have.
+func (m *secretKeyModel) movesCertificates() bool { return false }
+
 // take keeps what the token does not tell, or does not tell any more: a key that may no longer encrypt is still the
 // same key. One of another type or length is another key, and loses the check value.
 func (m *secretKeyModel) take(key object.Key) error {

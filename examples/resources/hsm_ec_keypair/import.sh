@@ -6,3 +6,6 @@ terraform import hsm_ec_keypair.tokens tokens/746f6b656e732d31
 
 # By PKCS#11 URI:
 terraform import hsm_ec_keypair.tokens 'pkcs11:object=tokens;id=tokens-1'
+
+# By key ID and its fingerprint (public_key_fingerprint_sha256), where several keys have the ID:
+terraform import hsm_ec_keypair.tokens 746f6b656e732d31@5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9

@@ -6,3 +6,6 @@ terraform import hsm_rsa_keypair.id_token hydra.openid.id-token/69642d746f6b656e
 
 # By PKCS#11 URI:
 terraform import hsm_rsa_keypair.id_token 'pkcs11:object=hydra.openid.id-token;id=id-token-1'
+
+# By key ID and its fingerprint (public_key_fingerprint_sha256), where several keys have the ID:
+terraform import hsm_rsa_keypair.id_token 69642d746f6b656e2d31@5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9

@@ -1,0 +1,143 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// TestWhichResourcesClash plans resources in turn, in both orders: Terraform plans them in any.
+func TestWhichResourcesClash(t *testing.T) {
+	rsa := func(mark, keyID string) claim {
+		return claim{mark: mark, resource: "hsm_rsa_keypair", keyType: object.RSA, keyID: keyID, label: mark,
+			policy: policyDelete}
+	}
+	with := func(c claim, change func(*claim)) claim {
+		change(&c)
+		return c
+	}
+	held := func(own claim) func(*claims) string {
+		return func(c *claims) string {
+			if diags := c.hold(own); diags.HasError() {
+				return diags[0].Summary()
+			}
+			return ""
+		}
+	}
+	wanted := func(keyID string, by claim) func(*claims) string {
+		return func(c *claims) string {
+			if diags := c.want(keyID, by); diags.HasError() {
+				return diags[0].Summary()
+			}
+			return ""
+		}
+	}
+	fresh := func(mark string) claim { return claim{mark: mark, resource: "hsm_rsa_keypair"} }
+	const two, taken = "One Key In Two Resources", "Key ID Of Another Resource"
+	for name, c := range map[string]struct {
+		first, second func(*claims) string
+		says          string
+	}{
+		"a key that was imported twice":      {held(rsa("a", "01")), held(rsa("b", "01")), two},
+		"... with its ID in other letters":   {held(rsa("a", "0a")), held(rsa("b", "0A")), two},
+		"two keys":                           {held(rsa("a", "01")), held(rsa("b", "02")), ""},
+		"one resource that is planned twice": {held(rsa("a", "01")), held(rsa("a", "01")), ""},
+		"states of before there were marks":  {held(rsa("", "01")), held(rsa("", "01")), ""},
+		"one that leaves its key on the token": {held(rsa("a", "01")), held(with(rsa("b", "01"),
+			func(c *claim) { c.leaves = true })), ""},
+		"two types of key that have one ID": {held(rsa("a", "01")), held(with(rsa("b", "01"),
+			func(c *claim) { c.keyType = object.EC })), ""},
+		"two keys of one ID, by fingerprint": {held(with(rsa("a", "01"), func(c *claim) { c.fingerprint = "aa" })),
+			held(with(rsa("b", "01"), func(c *claim) { c.fingerprint = "bb" })), ""},
+		"one key whose fingerprint is not told": {held(with(rsa("a", "01"), func(c *claim) { c.fingerprint = "aa" })),
+			held(rsa("b", "01")), two},
+		"two kinds of secret key": {held(with(rsa("a", "01"), func(c *claim) { c.kind = object.AES })),
+			held(with(rsa("b", "01"), func(c *claim) { c.kind = object.Generic })), ""},
+
+		"a key that gets another's ID":              {held(rsa("b", "02")), wanted("02", rsa("a", "01")), taken},
+		"... without marks":                         {held(rsa("", "02")), wanted("02", rsa("", "01")), taken},
+		"a key that gets a free ID":                 {held(rsa("b", "02")), wanted("03", rsa("a", "01")), ""},
+		"a new key with the ID of one that leaves":  {held(rsa("b", "02")), wanted("02", fresh("")), taken},
+		"a new key that replaces its own":           {held(rsa("b", "02")), wanted("02", fresh("b")), ""},
+		"... in a state of before there were marks": {held(rsa("", "02")), wanted("02", fresh("")), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, order := range [][]func(*claims) string{{c.first, c.second}, {c.second, c.first}} {
+				var all claims
+				if says := order[0](&all); says != "" {
+					t.Errorf("the first of them is refused: %s", says)
+				}
+				if says := order[1](&all); says != c.says {
+					t.Errorf("the second says %q, not %q", says, c.says)
+				}
+			}
+		})
+	}
+}
+
+func TestADestructionThatTakesAnotherResourcesKey(t *testing.T) {
+	var all claims
+	own := claim{mark: "a", keyType: object.RSA, keyID: "01", label: "mine", policy: policyDelete}
+	other := claim{mark: "b", keyType: object.RSA, keyID: "01", label: "theirs", policy: policyPrevent}
+	if diags := all.destroying(own); diags.HasError() {
+		t.Errorf("alone: %v", diags)
+	}
+	all.hold(own)
+	if diags := all.destroying(own); diags.HasError() {
+		t.Errorf("its own plan is in the way: %v", diags)
+	}
+	all.hold(other)
+	diags := all.destroying(own)
+	if !diags.HasError() || !strings.Contains(diags[0].Detail(), `label "theirs"`) ||
+		!strings.Contains(diags[0].Detail(), "about to destroy") {
+		t.Errorf("it is not refused: %v", diags)
+	}
+}
+
+// TestTheClaimsOfManyKeysAreQuick: a plan of ten thousand keys looks at each of them once.
+func TestTheClaimsOfManyKeysAreQuick(t *testing.T) {
+	const keys = 10000
+	var all claims
+	work := testing.AllocsPerRun(1, func() {
+		for i := range keys {
+			if diags := all.hold(claim{mark: fmt.Sprint(i), keyType: object.RSA, keyID: fmt.Sprintf("%08x",
+				i)}); len(diags) > 0 {
+				t.Fatal(diags)
+			}
+		}
+		all = claims{}
+	})
+	if work > 10*keys {
+		t.Errorf("%.0f allocations for %d keys", work, keys)
+	}
+}
+
+// privateMap is a resource's private state.
+type privateMap map[string][]byte
+
+func (p privateMap) GetKey(_ context.Context, key string) ([]byte, diag.Diagnostics) {
+	return p[key], nil
+}
+
+func (p privateMap) SetKey(_ context.Context, key string, value []byte) diag.Diagnostics {
+	p[key] = value
+	return nil
+}
+
+func TestAResourceKeepsItsMark(t *testing.T) {
+	ctx, first, second := t.Context(), privateMap{}, privateMap{}
+	for _, private := range []privateMap{first, second} {
+		if diags := markMissing(ctx, private, private); diags.HasError() || len(markOf(ctx, private)) < 20 {
+			t.Fatalf("the mark is %q: %v", markOf(ctx, private), diags)
+		}
+	}
+	had := markOf(ctx, first)
+	if markMissing(ctx, first, first); markOf(ctx, first) != had || markOf(ctx, second) == had {
+		t.Errorf("the marks are %s, then %s; another resource has %s", had, markOf(ctx, first), markOf(ctx, second))
+	}
+}
