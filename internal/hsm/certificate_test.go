@@ -126,6 +126,7 @@ func TestACertificateMovesWithItsKey(t *testing.T) {
 	for _, name := range []string{"RSA", "P-256"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			kindNamed(name).needs(t)
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kindNamed(name), token: k, witness: open(t, k)}
 			withCertificates(w)

@@ -71,6 +71,7 @@ func (b *bench) keytool() string {
 // it.
 func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
 	b := newBench(t)
 	b.make("stranger", "6b39")
 	at := func(keyID string, lines ...string) string {

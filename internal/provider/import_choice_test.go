@@ -18,7 +18,7 @@ import (
 // TestAnImportChoosesByFingerprint: two pairs of one ID and one label differ in nothing else.
 func TestAnImportChoosesByFingerprint(t *testing.T) {
 	t.Parallel()
-	hsmtest.Needs(t, hsmtest.OtherEyes)
+	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.SameID)
 	b := newBench(t)
 	b.make("twin", "6b31")
 	first := b.fingerprintOf("6b31")
