@@ -4,7 +4,6 @@ import (
 	_ "embed" // the source of the module
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,21 +58,15 @@ func NewLiar(t testing.TB, target string, withInterface bool) *Liar {
 	t.Helper()
 	folder := t.TempDir()
 	at := func(name string) string { return filepath.Join(folder, name) }
-	l := &Liar{Path: at("liar.so"), control: at("control"), journal: at("journal")}
-	if err := os.WriteFile(at("liar.c"), liarSource, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	arguments := []string{"-std=gnu11", "-Wall", "-Werror", "-O1", "-fPIC", "-shared"}
+	l := &Liar{control: at("control"), journal: at("journal")}
+	arguments := []string{"-fPIC", "-shared"}
 	for name, path := range map[string]string{"TARGET": target, "CONTROL": l.control, "JOURNAL": l.journal} {
 		arguments = append(arguments, fmt.Sprintf("-D%s=%q", name, path))
 	}
 	if withInterface {
 		arguments = append(arguments, "-DWITH_INTERFACE")
 	}
-	arguments = append(arguments, "-o", l.Path, at("liar.c"), "-ldl")
-	if out, err := exec.Command("cc", arguments...).CombinedOutput(); err != nil {
-		t.Fatalf("cc: %v\n%s", err, out)
-	}
+	l.Path = Compile(t, "liar.so", liarSource, arguments...)
 	return l
 }
 
