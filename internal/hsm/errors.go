@@ -95,6 +95,58 @@ func (e *TokenError) Error() string {
 // Is matches ErrNoToken.
 func (e *TokenError) Is(target error) bool { return target == ErrNoToken }
 
+// Halves are the two halves of what looks like a pair.
+type Halves struct {
+	Private, Public object.Name
+	Refusal         error // what the token said to the operation that would have proven it; nil where there is none
+}
+
+// String is such as `EC private key "web" (ID 6b31) and EC public key "web" (ID 6b31)`.
+func (h Halves) String() string {
+	text := fmt.Sprintf("%s and %s", h.Private, h.Public)
+	if h.Refusal != nil {
+		text += ": " + strings.ReplaceAll(h.Refusal.Error(), "\n", "; ")
+	}
+	return text
+}
+
+// maxHalves is how many pairs an error lists.
+const maxHalves = 20
+
+func listHalves(b *strings.Builder, pairs []Halves) {
+	for _, pair := range pairs[:min(len(pairs), maxHalves)] {
+		fmt.Fprintf(b, "\n  - %s", pair)
+	}
+	if more := len(pairs) - maxHalves; more > 0 {
+		fmt.Fprintf(b, "\n  - and %d more", more)
+	}
+}
+
+// DisprovedError lists halves with one ID that are of different keys: an operation with the private half does not fit
+// the public one.
+type DisprovedError struct{ Pairs []Halves }
+
+func (e *DisprovedError) Error() string {
+	var b strings.Builder
+	b.WriteString("the private half does not belong together with the public half beside it:")
+	listHalves(&b, e.Pairs)
+	return b.String()
+}
+
+// Is matches object.ErrMalformed.
+func (e *DisprovedError) Is(target error) bool { return target == object.ErrMalformed }
+
+// UnprovenError lists halves of which nothing proves that they belong together.
+type UnprovenError struct{ Pairs []Halves }
+
+func (e *UnprovenError) Error() string {
+	var b strings.Builder
+	b.WriteString(unproven)
+	b.WriteByte(':')
+	listHalves(&b, e.Pairs)
+	return b.String()
+}
+
 // VerifyError says in what a new or changed key differs from what was asked for.
 type VerifyError struct{ Problems []string }
 

@@ -200,6 +200,9 @@ var operations = []operation{
 		if err == nil && len(pairs) != w.kind.objects()-1 { // a secret key is in no set
 			w.t.Errorf("the set has %d keys", len(pairs))
 		}
+		if err == nil {
+			err = token.Published(ctx, pairs)
+		}
 		if err != nil {
 			return err
 		}

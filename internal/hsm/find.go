@@ -95,7 +95,7 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 
 // KeyByFingerprint finds a key by all that ref says but its ID: type, fingerprint, kind and size. It leaves out keys
 // whose ID skip says to leave out. found is false where there is no such key; of several it gives the first. Errors:
-// the token's failure, or the error of an ID that makes no sense, since the key may be there.
+// the token's failure, or the error of what makes no sense and may be the key.
 func (t *Token) KeyByFingerprint(
 	ctx context.Context, ref object.Ref, skip func(id []byte) bool,
 ) (key object.Key, found bool, err error) {
@@ -130,12 +130,24 @@ func (t *Token) KeyByFingerprint(
 	return object.Key{}, false, nil
 }
 
-// PublicKey finds the one public key that want names. It also finds a public key without a private half, which
-// somebody imported to verify with, but no private half without a public one. Errors: *object.MatchError where want
-// names none or several, *object.HalfPairError where it names a private half alone, *object.AmbiguousError where
-// nothing shows which halves belong together, *object.MalformedError where what it names makes no sense, or the
-// token's failure.
+// PublicKey finds the one public key that want names, and proves that its private half belongs to it. It also finds a
+// public key without a private half, which somebody imported to verify with, but no private half without a public
+// one. Errors: *object.MatchError where want names none or several, *object.HalfPairError where it names a private
+// half alone, *object.AmbiguousError where nothing shows which halves belong together, *object.MalformedError where
+// what it names makes no sense, those of Published, or the token's failure.
 func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.PublicKey, error) {
+	key, err := t.matchPublicKey(ctx, want)
+	if err == nil && key.Pair != nil {
+		err = t.Published(ctx, []object.Key{*key.Pair})
+	}
+	if err != nil {
+		return object.PublicKey{}, err
+	}
+	return key, nil
+}
+
+// matchPublicKey is PublicKey without the proof.
+func (t *Token) matchPublicKey(ctx context.Context, want pkcs11uri.URI) (object.PublicKey, error) {
 	named := func(o object.Object) bool {
 		return want.Matches(t.info, o.Class == cryptoki.CKO_SECRET_KEY, o.Label, o.ID)
 	}
@@ -171,17 +183,21 @@ func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.Publi
 	return key, err
 }
 
-// Part gives what the token holds of an ID: from the snapshot if there is one, else from a search. Errors: the token's
-// failure.
+// Part gives what the token holds of an ID: from the snapshot where that has one whole key of the ID and nothing
+// else, or from a search. Errors: the token's failure.
 func (t *Token) Part(ctx context.Context, id []byte) (*object.Inventory, error) {
 	inventory, err := t.snapshot.lookup(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	var objects []object.Object
 	if inventory != nil {
-		objects = inventory.Objects(id)
-	} else if objects, err = t.find(ctx, id); err != nil {
+		// Anything but a plain success needs a search on the token: others may have changed what it holds.
+		if part := inventory.Part(id); part.Plain() {
+			return part, nil
+		}
+	}
+	objects, err := t.find(ctx, id)
+	if err != nil {
 		return nil, err
 	}
 	return object.NewInventory(objects), nil

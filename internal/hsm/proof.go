@@ -20,9 +20,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// proofs make the proofs by each mechanism: that the halves of a pair belong together, or that a secret key decrypts what
+// proofBy makes the proof by each mechanism: that the halves of a pair belong together, or that a secret key decrypts what
 // it encrypts or verifies what it signs.
-var proofs = map[cryptoki.MechanismType]func(context.Context, *cryptoki.Session, object.Key) error{
+var proofBy = map[cryptoki.MechanismType]func(context.Context, *cryptoki.Session, object.Key) error{
 	cryptoki.CKM_RSA_PKCS:            proveRSASignature(crypto.SHA256, false, plain(cryptoki.CKM_RSA_PKCS)),
 	cryptoki.CKM_SHA256_RSA_PKCS:     proveRSASignature(crypto.SHA256, true, plain(cryptoki.CKM_SHA256_RSA_PKCS)),
 	cryptoki.CKM_SHA384_RSA_PKCS:     proveRSASignature(crypto.SHA384, true, plain(cryptoki.CKM_SHA384_RSA_PKCS)),
@@ -107,7 +107,7 @@ func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Sessi
 		if !key.Usage.Has(p.Usage) || !key.Allows(p.Mechanism) {
 			continue
 		}
-		err := do(proofs[p.Mechanism])
+		err := do(proofBy[p.Mechanism])
 		switch {
 		case err == nil:
 			return object.Same, nil, nil
@@ -166,16 +166,15 @@ func notOffered(err error) bool {
 
 // Prove makes sure that the halves of a pair belong together where their attributes do not show it. On tokens whose
 // private halves have no CKA_EC_POINT, only their ID makes them a pair. proven is false where the token offers no
-// operation that the key's usage allows. Errors: *object.MalformedError where the halves do not belong together, or
-// the token's failure.
+// operation that the key's usage allows. Errors: *DisprovedError where the halves do not belong together, or the
+// token's failure.
 func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err error) {
 	if key.Belong() == object.Same {
 		return true, nil
 	}
 	result, _, err := t.operate(ctx, key)
 	if result == object.Different {
-		err = &object.MalformedError{Object: key.Private.Name(), Err: fmt.Errorf("it does not belong together with "+
-			"the other half that has its ID, the %s", key.Public.Name())}
+		err = &DisprovedError{[]Halves{{Private: key.Private.Name(), Public: key.Public.Name()}}}
 	}
 	return result == object.Same, err
 }

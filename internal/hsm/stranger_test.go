@@ -34,7 +34,8 @@ func TestWhatAStrangerCanDo(t *testing.T) {
 		}
 		have = append(have, line)
 	}
-	if got := strings.Join(have, ", "); got != "mine 78, nameless  unprotected, secret 02 unprotected, theirs 01 unprotected" {
+	want := "mine 78, nameless  unprotected, secret 02 unprotected, theirs 01 unprotected"
+	if got := strings.Join(have, ", "); got != want {
 		t.Error(got)
 	}
 }

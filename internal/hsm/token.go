@@ -96,6 +96,7 @@ type Token struct {
 	// mechanisms keeps what the token said of its mechanisms: cryptoki.MechanismType -> mechanismAnswer.
 	mechanisms sync.Map
 	generating *semaphore.Weighted // each generation takes one; one that must be alone takes all
+	proofs     proofs
 }
 
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in: the

@@ -89,6 +89,13 @@ var hydraRules = []struct {
 		return ""
 	}, "terraform apply writes both labels. If the key is in no configuration yet, import it for that."},
 	{false, func(k candidate, sets hydraSets) string {
+		if k.problem != nil && sets.have(k) {
+			return fmt.Sprintf("it has the label of a selected key, so it belongs to Hydra's key set, and it makes no sense: %v",
+				k.problem)
+		}
+		return ""
+	}, "Mend it, give it another label, or destroy it."},
+	{false, func(k candidate, sets hydraSets) string {
 		if refused := hydraRefuses(k); refused != "" && sets.have(k) {
 			return "it has the label of a selected key, and one key that Hydra refuses makes it refuse all keys with that " +
 				"label: " + refused
@@ -96,7 +103,7 @@ var hydraRules = []struct {
 		return ""
 	}, "Give it another label, or destroy it."},
 	{false, func(k candidate, sets hydraSets) string {
-		if hydraRefuses(k) == "" && sets.have(k) {
+		if hydraRefuses(k) == "" && k.problem == nil && sets.have(k) {
 			return "it is not selected, but it has the label of a selected key, and Hydra publishes all keys with that label " +
 				"and signs with any of them"
 		}
@@ -109,6 +116,9 @@ func (s hydraSets) have(k candidate) bool { return s.labels[k.Label] && len(k.ID
 
 // hydraRefuses says why Hydra refuses such a key, and every set that holds one; "" where it does not.
 func hydraRefuses(k candidate) string {
+	if k.problem != nil {
+		return ""
+	}
 	kind := cmp.Or(k.unknown, hydraKind(k.PublicKey))
 	if hydraAlgs[kind] == "" {
 		return fmt.Sprintf("it is of the kind %s, but Hydra takes only RSA keys and keys on P-256 or P-521", kind)
@@ -136,7 +146,7 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 				continue
 			}
 			if reason := rule.reason(k, sets); reason != "" {
-				fmt.Fprintf(&offences, "\n\n  - The key %q (key_id %s): %s. %s", k.Label, object.FormatID(k.ID), reason, rule.cure)
+				fmt.Fprintf(&offences, "\n\n  - The key %s: %s. %s", k.name(), reason, rule.cure)
 			}
 		}
 	}

@@ -54,7 +54,7 @@ func TestHydraProfile(t *testing.T) {
 		{"an ID that is not UTF-8", []candidate{key("a", "\xff\x01", nil)}, []string{`(key_id ff01): its ID is not printable UTF-8 text`}},
 		{"an ID that is not printable", []candidate{key("a", "a\n", nil)}, []string{`(key_id 610a): its ID is not printable UTF-8 text`}},
 		{"an ID that Terraform would write otherwise", []candidate{key("a", "e\u0301", nil)}, []string{`(key_id 65cc81): its ID is not printable UTF-8 text in Unicode's normal form C`}},
-		{"no ID", []candidate{key("a", "", nil)}, []string{`(key_id ): its ID is not printable UTF-8 text`}},
+		{"no ID", []candidate{key("a", "", nil)}, []string{`"a" (without an ID): its ID is not printable UTF-8 text`}},
 		{"an ID twice", []candidate{key("a", "1", nil), key("b", "1", nil), key("b", "2", nil)}, []string{`"a" (key_id 31): another selected key has the same ID`, `"b" (key_id 31): another selected key has the same ID`}},
 		{"halves of two labels", []candidate{key("a", "1", func(k *candidate) { k.PublicLabel = "b" })}, []string{`its public half is labelled "b", but Hydra looks for two halves with the same label`}},
 		{"another key under a selected label", []candidate{key("a", "1", nil), key("a", "2", leftOut(rsaKey(4096)))}, []string{`"a" (key_id 32): it is not selected, but it has the label of a selected key`}},
@@ -62,6 +62,14 @@ func TestHydraProfile(t *testing.T) {
 		{"a key of an unknown kind under a selected label", []candidate{key("a", "1", nil), key("a", "2", func(k *candidate) {
 			*k = candidate{Key: object.Key{Label: "a", ID: []byte("2")}, unknown: "type 0x1"}
 		})}, []string{`"a" (key_id 32): it has the label of a selected key, and one key that Hydra refuses makes it refuse all keys with that label: it is of the kind type 0x1`}},
+		{"half a pair under a selected label", []candidate{key("a", "1", nil), key("a", "2", func(k *candidate) {
+			*k = candidate{Key: object.Key{Label: "a", ID: []byte("2")}, problem: object.ErrHalfPair}
+		}), key("b", "3", func(k *candidate) {
+			*k = candidate{Key: object.Key{Label: "b", ID: []byte("3")}, problem: object.ErrHalfPair}
+		})}, []string{
+			`"a" (key_id 32): it has the label of a selected key, so it belongs to Hydra's key set, and it makes no sense: half of ` +
+				`the key pair is missing. Mend it`,
+		}},
 		{"all offences of all keys", []candidate{key("a", "\xff", public(rsaKey(2048))), key("b", "2", may(object.Sign|object.Decrypt))}, []string{`"a" (key_id ff): its modulus`, `"a" (key_id ff): its ID`, `"b" (key_id 32): it may sign and decrypt`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

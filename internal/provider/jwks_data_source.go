@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,6 +42,7 @@ type jwksModel struct {
 	Algorithms  types.Map      `tfsdk:"algorithms"`
 	Profile     types.String   `tfsdk:"profile"`
 	AllowEmpty  types.Bool     `tfsdk:"allow_empty"`
+	Unprotected types.Bool     `tfsdk:"allow_unprotected"`
 	JSON        types.String   `tfsdk:"json"`
 	Keys        types.List     `tfsdk:"keys"`
 }
@@ -83,10 +83,17 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The public keys of key pairs on the token as a JSON Web Key Set " +
-			"([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). It holds only pairs whose two " +
-			"halves are both on the token, and never a private member or a secret key. A pair must match all of `labels`, " +
-			"`label_prefix`, `key_ids` and `uris` that are given. Where none is given, every pair of a type that this " +
-			"provider manages is selected.\n\n" +
+			"([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)). It never holds a private member or a secret key. A " +
+			"pair must match all of `labels`, `label_prefix`, `key_ids` and `uris` that are given. Where none is given, every " +
+			"pair of a type that this provider manages is selected.\n\n" +
+			"On many tokens anyone who can open a session, without a PIN, can make key pairs, and can destroy or exchange " +
+			"public halves. So it is an error, and nothing is published, if what is selected is\n\n" +
+			"- a pair whose private half is not protected by the PIN (`CKA_PRIVATE=false`), see `allow_unprotected`,\n" +
+			"- a private half without a public half, or with one that makes no sense,\n" +
+			"- a pair of which it is not proven that the public half belongs to the private one. If the private half does " +
+			"not show its public key (SoftHSM does not show it on curves), the private half signs or derives something to " +
+			"prove it, once in a run.\n\n" +
+			"Objects on the token that are not selected do not matter.\n\n" +
 			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So " +
 			"select keys of the same configuration by their `uri`: it is unknown until the key exists, so that the set is " +
 			"read after that. With `labels` and `label_prefix`, add `depends_on`.",
@@ -94,8 +101,9 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"labels": selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an "+
 				"error.", stringvalidator.LengthAtLeast(1)),
 			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair has is an error.", keyID),
-			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute `uri` of a key pair's resource. A URI that matches no pair is an "+
-				"error.", pkcs11URI),
+			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute "+
+				"`uri` of a key pair's resource. A URI that matches no pair is an error. A pair without an ID is named by its "+
+				"label: `pkcs11:object=LABEL;type=private`.", pkcs11URI),
 			"label_prefix": schema.StringAttribute{
 				MarkdownDescription: "The start of the pairs' labels.",
 				Optional:            true,
@@ -144,6 +152,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,
 			},
+			"allow_unprotected": allowUnprotected(),
 			"json": member("The JSON Web Key Set: compact, with its members in a fixed order and its keys ordered by label, " +
 				"then ID. So it is the same from run to run, byte by byte."),
 			"keys": schema.ListNestedAttribute{
@@ -151,7 +160,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"label":  member("Label of the key pair."),
-					"key_id": member("ID of the key pair in hexadecimal."),
+					"key_id": member("ID of the key pair in hexadecimal; null if it has none."),
 					"kid":    member("Key ID in the set."),
 					"kty":    member("Key type."),
 					"use":    member("`sig` or `enc`."),
@@ -177,16 +186,19 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	d.readToken(ctx, &resp.Diagnostics, "Read JSON Web Key Set", func(ctx context.Context, token *hsm.Token) error {
+	d.readToken(ctx, &resp.Diagnostics, readingJWKS, func(ctx context.Context, token *hsm.Token) error {
 		s := m.selection()
 		all, err := m.candidates(ctx, token, s)
 		if err != nil {
 			return err
 		}
-		pairs, diags := m.selectFrom(all, s, token)
+		pairs, diags := m.selectFrom(all, s, token, d.failure(token))
 		resp.Diagnostics.Append(diags...)
 		if resp.Diagnostics.HasError() {
 			return nil
+		}
+		if err := protected(pairs, m.Unprotected); err != nil {
+			return err
 		}
 		if m.Profile.ValueString() == profileHydra {
 			all = slices.DeleteFunc(all, candidate.secret)
@@ -194,6 +206,9 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		}
 		if resp.Diagnostics.HasError() {
 			return nil
+		}
+		if err := token.Published(ctx, pairs); err != nil {
+			return err
 		}
 		resp.Diagnostics.Append(m.render(pairs, algorithms)...)
 		if resp.Diagnostics.HasError() {
@@ -204,15 +219,50 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	})
 }
 
+const readingJWKS = "Read JSON Web Key Set"
+
+// failure makes a diagnostic of what makes no sense on the token.
+func (d *jwksDataSource) failure(token *hsm.Token) func(error) diag.Diagnostic {
+	return func(err error) diag.Diagnostic {
+		return diagnose.Failure{Doing: readingJWKS, Err: err, Token: token, Provider: d.client.forMessages()}.Diagnostic()
+	}
+}
+
 // candidate is a pair that may be selected. Of a pair of an unknown kind, only the ID, the label and the kind are
-// known. Secret keys are candidates too, but nothing selects them: an error says that they are no key pairs.
+// known; of what makes no sense, only the ID, the label and what is wrong. Secret keys are candidates too, but nothing
+// selects them: an error says that they are no key pairs.
 type candidate struct {
 	object.Key
 	unknown  string // the kind
+	problem  error
 	selected bool
 }
 
-func (c candidate) secret() bool { return c.PublicKey == nil && c.unknown == "" }
+func (c candidate) secret() bool { return c.PublicKey == nil && c.unknown == "" && c.problem == nil }
+
+// name is such as `"web" (key_id 6b31)`.
+func (c candidate) name() string { return nameOf(c.Label, c.ID) }
+
+// candidatesIn gives the pairs of an inventory that may be selected, and what may be taken for one.
+func candidatesIn(inventory *object.Inventory) (all []candidate) {
+	pairs, broken := inventory.Keys()
+	unknown := inventory.Unsupported()
+	all = make([]candidate, 0, len(pairs)+len(unknown))
+	for _, pair := range pairs {
+		all = append(all, candidate{Key: pair})
+	}
+	for _, pair := range unknown {
+		all = append(all, candidate{Key: object.Key{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
+	}
+	for _, b := range broken {
+		for _, o := range b.Names() {
+			if !o.IsSecretKey() {
+				all = append(all, candidate{Key: object.Key{ID: o.ID, Label: o.Label}, problem: b.Err})
+			}
+		}
+	}
+	return all
+}
 
 // selection is what the arguments name keys by, parsed.
 type selection struct {
@@ -239,59 +289,22 @@ func (m *jwksModel) selection() (s selection) {
 // candidates reads the pairs that may be selected. Where the selection names IDs, it reads only the pairs with those, so
 // that three keys do not cost the reading of fifty thousand. A profile looks at the others as well.
 func (m *jwksModel) candidates(ctx context.Context, token *hsm.Token, s selection) (all []candidate, err error) {
-	var pairs []object.Key
-	var unknown []object.UnsupportedPair
-	if ids, narrow := m.ids(s); narrow && m.Profile.IsNull() {
-		pairs, unknown, err = candidatesOf(ctx, token, ids)
-	} else {
-		var inventory *object.Inventory
-		if inventory, err = token.Inventory(ctx); err == nil {
-			pairs, err = inventory.Sound()
-			unknown = inventory.Unsupported()
-		}
-	}
-	all = make([]candidate, 0, len(pairs)+len(unknown))
-	for _, pair := range pairs {
-		all = append(all, candidate{Key: pair})
-	}
-	for _, pair := range unknown {
-		all = append(all, candidate{Key: object.Key{ID: pair.ID, Label: pair.Label}, unknown: pair.Kind})
-	}
-	return all, err
-}
-
-// candidatesOf reads the pairs with some IDs, and for an ID that no such pair has, the pairs of an unknown kind.
-func candidatesOf(ctx context.Context, token *hsm.Token, ids [][]byte) (pairs []object.Key, unknown []object.UnsupportedPair, err error) {
-	for _, id := range ids {
-		pair, err := token.Key(ctx, object.Ref{ID: id})
-		if errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrMalformed) {
-			part, partErr := token.Part(ctx, id)
-			if partErr != nil {
-				return nil, nil, partErr
-			}
-			strange := part.Unsupported()
-			if errors.Is(err, object.ErrNotFound) && len(strange) == 0 {
-				secret, secretErr := token.Key(ctx, object.Ref{Type: object.Secret, ID: id})
-				switch {
-				case secretErr == nil:
-					pairs = append(pairs, secret)
-				case errors.Is(secretErr, object.ErrAmbiguous):
-					pairs = append(pairs, object.Key{Type: object.Secret, ID: id}) // any of them will do: only the error needs it
-				case !errors.Is(secretErr, object.ErrNotFound):
-					return nil, nil, secretErr
-				}
-			}
-			if unknown = append(unknown, strange...); len(strange) > 0 || errors.Is(err, object.ErrNotFound) {
-				continue // where nothing at all has the ID, selectFrom says which argument asked for it
-			}
-		}
+	ids, narrow := m.ids(s)
+	if !narrow || !m.Profile.IsNull() {
+		inventory, err := token.Inventory(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		pairs = append(pairs, pair)
+		return candidatesIn(inventory), nil
 	}
-	object.SortKeys(pairs)
-	return pairs, unknown, nil
+	for _, id := range ids {
+		part, err := token.Part(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, candidatesIn(part)...)
+	}
+	return all, nil
 }
 
 // ids are the IDs of which a selected pair has one; narrow is false where it may have any.
@@ -361,9 +374,12 @@ func (a argument) named(all []candidate) [][]int {
 	return found
 }
 
-// selectFrom marks and gives the pairs that match every given argument. It is an error if a label, ID or URI matches no
-// pair, or a pair that has no JWK, and if nothing is selected.
-func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token) (selected []object.Key, diags diag.Diagnostics) {
+// selectFrom marks and gives the pairs that match every given argument, in the order of labels and IDs. It is an
+// error if a label, ID or URI matches no pair, or a pair that has no JWK, if something matches that makes no sense,
+// and if nothing is selected. What does not match does not matter.
+func (m *jwksModel) selectFrom(
+	pairs []candidate, s selection, token *hsm.Token, failure func(error) diag.Diagnostic,
+) (selected []object.Key, diags diag.Diagnostics) {
 	misses := make([]bool, len(pairs))       // some argument does not match
 	namedBy := make([]path.Path, len(pairs)) // the last that does
 	for _, argument := range s.arguments(m, token.Info()) {
@@ -381,9 +397,9 @@ func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token)
 			case len(public) > 0:
 			case len(found) > 0:
 				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(
-					"On the token in %s, %q names the secret key %q (key_id %s) and no key pair. A secret key has no public key "+
+					"On the token in %s, %q names the secret key %s and no key pair. A secret key has no public key "+
 						"to publish.\n\nWhat to do: leave it out, or name a key pair.",
-					token.Info(), v.ValueString(), pairs[found[0]].Label, object.FormatID(pairs[found[0]].ID)))
+					token.Info(), v.ValueString(), pairs[found[0]].name()))
 			default:
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
 					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. If the same configuration makes the "+
@@ -396,17 +412,25 @@ func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token)
 			misses[j] = misses[j] || !matched[j]
 		}
 	}
+	told := map[error]bool{} // one thing may have several names
 	for j, pair := range pairs {
 		switch {
 		case pair.secret() || misses[j] || !strings.HasPrefix(pair.Label, m.LabelPrefix.ValueString()):
+		case pair.problem != nil:
+			pairs[j].selected = true
+			if !told[pair.problem] {
+				diags.Append(diag.WithPath(namedBy[j], failure(pair.problem)))
+			}
+			told[pair.problem] = true
 		case pair.unknown == "":
 			pairs[j].selected = true
 			selected = append(selected, pair.Key)
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
-				"The key %q (key_id %s) on the token in %s is selected by name, but this provider knows no JWK for keys of its "+
-					"kind (%s), only for RSA keys and keys on %s.\n\n"+
-					"What to do: name other keys, or give the key another label or ID.", pair.Label, object.FormatID(pair.ID), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
+				"The key %s on the token in %s is selected by name, but this provider knows no JWK for keys of its "+
+					"kind (%s), only for RSA keys and keys on %s.\n\nWhat to do: name other keys, or give the key another label "+
+					"or ID.",
+				pair.name(), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
 		}
 	}
 	if len(selected) == 0 && !diags.HasError() && !m.AllowEmpty.ValueBool() {
@@ -416,6 +440,7 @@ func (m *jwksModel) selectFrom(pairs []candidate, s selection, token *hsm.Token)
 				"What to do: correct the selection. If the same configuration makes the keys, add depends_on. If you want an "+
 				"empty set, set allow_empty = true.", token.Info()))
 	}
+	object.SortKeys(selected)
 	return selected, diags
 }
 
@@ -431,16 +456,19 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 	for _, pair := range pairs {
 		kid, err := kidFormats[format](pair)
 		if err != nil {
-			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label,
-				object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
+			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %s: %s", nameOf(pair.Label, pair.ID),
+				diagnose.Sentence(err.Error())))
 			continue
 		}
 		if other, taken := named[kid]; taken {
+			have := fmt.Sprintf("the kid %q", kid)
+			if kid == "" {
+				have = "no kid"
+			}
 			diags.AddError("Two Keys With One kid", fmt.Sprintf(
-				"The key pairs %q (key_id %s) and %q (key_id %s) would both have the kid %q in the set, so verifiers could not "+
-					"tell them apart.\n\n"+
-					"What to do: select only one of them, or choose another kid_format.", other.Label, object.FormatID(other.ID),
-				pair.Label, object.FormatID(pair.ID), kid))
+				"The key pairs %s and %s would both have %s in the set, so verifiers could not tell them apart.\n\n"+
+					"What to do: select only one of them, or choose another kid_format.", nameOf(other.Label, other.ID),
+				nameOf(pair.Label, pair.ID), have))
 			continue
 		}
 		named[kid] = pair
@@ -451,8 +479,8 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 		}
 		rendered, err := key.Render()
 		if err != nil {
-			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %q (key_id %s): %s", pair.Label,
-				object.FormatID(pair.ID), diagnose.Sentence(err.Error())))
+			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %s: %s", nameOf(pair.Label, pair.ID),
+				diagnose.Sentence(err.Error())))
 			continue
 		}
 		keys, rows = append(keys, rendered), append(rows, keyRow(rendered, pair))
@@ -478,9 +506,9 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 		}
 		if err := jwk.ValidAlg(pair.PublicKey, key.Use, alg); err != nil {
 			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Does Not Fit",
-				fmt.Sprintf("The key %q (key_id %s): %v.\n\nWhat to do: choose an alg that fits. Where keys for signatures and "+
+				fmt.Sprintf("The key %s: %v.\n\nWhat to do: choose an alg that fits. Where keys for signatures and "+
 					"for encryption are selected together, make two sets, one for each use: a set has one alg for each kind of key.",
-					pair.Label, object.FormatID(pair.ID), err))
+					nameOf(pair.Label, pair.ID), err))
 		}
 		if !pair.AllowsAlg(alg) {
 			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Not Allowed",
@@ -498,7 +526,9 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 // keyRow is a key of the set, of jwksKeyType. It is not a struct: the plugin framework takes long to look into those, and a
 // set may have ten thousand keys.
 func keyRow(key jwk.Rendered, pair object.Key) attr.Value {
-	row := map[string]attr.Value{"label": types.StringValue(printable(pair.Label)), "key_id": types.StringValue(object.FormatID(pair.ID))}
+	row := map[string]attr.Value{
+		"label": types.StringValue(printable(pair.Label)), "key_id": given(object.FormatID(pair.ID)),
+	}
 	for _, name := range jwkMembers {
 		row[name] = given(key.Member(name))
 	}

@@ -111,8 +111,6 @@ func TestJWKSHasJustTheSelectedPairs(t *testing.T) {
 	b.make("hydra.a", "6b31")
 	b.make("hydra.half", "6b35")
 	b.destroy("6b35", "privkey")
-	b.make("hydra.other_half", "6b36")
-	b.destroy("6b36", "pubkey")
 	b.make("other", "6b37")
 	b.odd("hydra.odd", "6b38") // left out where nothing names it
 	const (

@@ -25,7 +25,7 @@ type caution struct{ title, text string }
 func (r *keyResource) cautions(m keyModel) (all []caution) {
 	a := m.common()
 	if saysNo(a.Private) {
-		all = append(all, caution{"Key That Needs No PIN", fmt.Sprintf(
+		all = append(all, caution{"Key Not Protected By The PIN", fmt.Sprintf(
 			"The key %s is not protected (CKA_PRIVATE is false): whoever can open a session on the token can use it "+
 				"without a PIN, and may have made it. No token protects a key afterwards.\n\n"+
 				"What to do: do not trust what it signs or protects. Make a new key with this provider, which protects every key "+

@@ -47,7 +47,7 @@ func TestAdoptedKeysSayWhatTheyAre(t *testing.T) {
 		adopt("hsm_ec_keypair.k", "04"),
 	}
 	weak := warns("Key Unlike Any New One", `"weak" (key_id 01)`, "1024 bits")
-	bare := warns("Key That Needs No PIN", `"bare" (key_id 02)`)
+	bare := warns("Key Not Protected By The PIN", `"bare" (key_id 02)`)
 	shown := []remark{
 		warns("Key Value Not Kept Secret", `"bare" (key_id 02)`, "without a PIN"),
 		warns("Key Value Not Kept Secret", `"shown" (key_id 03)`, "whoever has the PIN"),

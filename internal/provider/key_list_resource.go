@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -70,6 +71,11 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 						"them you mean, and is refused. Import by the ID and the fingerprint (KEY_ID@FINGERPRINT), "+
 						"or give one of them another CKA_ID.", n, r.kind.noun, object.FormatID(key.ID), key.Label))
 			}
+			if key.Unprotected() {
+				result.Diagnostics.AddWarning("Key Not Protected By The PIN", fmt.Sprintf(
+					"Find out who made the %s %s before you adopt it: %s.", r.kind.noun, nameOf(key.Label, key.ID),
+					diagnose.WhatUnprotectedMeans))
+			}
 			if !push(result) {
 				return
 			}
@@ -83,7 +89,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		var all []object.Key
-		var broken []error
+		var broken []object.Broken
 		var err error
 		if token, err = r.client.token(ctx); err == nil {
 			var inventory *object.Inventory
@@ -95,20 +101,36 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 			diags.Append(r.failure(diagnose.List, r.kind.newModel(), token, err))
 			return
 		}
-		if len(broken) > 0 {
-			var lines []string
-			for _, err := range broken {
-				lines = append(lines, "  - "+err.Error())
+		odd := map[string]bool{}
+		var lines []string
+		for _, b := range broken {
+			if errors.Is(b.Err, object.ErrHalfPair) {
+				continue
 			}
+			odd[string(b.Objects[0].ID)] = true
+			lines = append(lines, "  - "+b.Err.Error())
+		}
+		if len(lines) > 0 {
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
-				"What the token holds under some key IDs makes no sense. Nothing with these IDs is listed, even if part of it "+
-					"is a whole key:\n\n%s\n\nAll else is listed. Look at these objects with another tool:\n\n  %s",
+				"These objects on the token make no sense. Nothing with their key IDs is listed, even if part of it is a whole "+
+					"key:\n\n%s\n\nAll else is listed. Look at these objects with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
+		var nameless []string
 		for _, key := range all {
-			if key.Type == r.kind.keyType && strings.HasPrefix(key.Label, prefix) {
+			switch {
+			case key.Type != r.kind.keyType || !strings.HasPrefix(key.Label, prefix):
+			case len(key.ID) == 0:
+				nameless = append(nameless, fmt.Sprintf("  - %q", key.Label))
+			case !odd[string(key.ID)]:
 				keys = append(keys, key)
 			}
+		}
+		if len(nameless) > 0 {
+			diags.AddWarning("Keys Without An ID Are Not Listed", fmt.Sprintf(
+				"The token holds %ss that have no ID (CKA_ID). The resources know their keys by that, so they cannot manage "+
+					"these:\n\n%s\n\nTo manage one of them, %s", r.kind.noun, strings.Join(nameless, "\n"),
+				diagnose.HowToGiveAnID(token.Command, r.kind.forMessages().Parts, "LABEL")))
 		}
 	})
 	return token, keys

@@ -319,7 +319,7 @@ func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, res
 			return
 		}
 		if !found.empty() {
-			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, found))
+			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, found, token.Command))
 		}
 	})
 }
@@ -328,9 +328,15 @@ func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, res
 func lines(kind keyKind, found stock) string {
 	var lines []string
 	for _, key := range found.keys {
-		line := "  - key_id " + object.FormatID(key.ID)
+		line := "  - without an ID"
+		if len(key.ID) > 0 {
+			line = "  - key_id " + object.FormatID(key.ID)
+		}
 		if key.Fingerprint() != "" {
 			line += fmt.Sprintf(", %s %s", kind.mark, key.Fingerprint())
+		}
+		if key.Unprotected() {
+			line += ", not protected by the PIN"
 		}
 		lines = append(lines, line)
 	}
@@ -340,31 +346,43 @@ func lines(kind keyKind, found stock) string {
 	return strings.Join(lines, "\n")
 }
 
-func unmanagedWarning(kind keyKind, a *keyAttributes, found stock) diag.Diagnostic {
-	switch {
-	case a.id() != nil && len(found.keys) == 0:
+// unmanagedWarning tells of what a planned key may be meant to be. It says how to adopt a key, and what to check first.
+func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(...string) string) diag.Diagnostic {
+	if a.id() != nil && len(found.keys) == 0 {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but something on the token already uses its key_id:\n\n%s\n\nThe apply will be refused "+
 				"and make nothing. None of it is a whole %s of this type, so it cannot be imported. Choose another key_id, or "+
 				"first give what uses this one another ID, or destroy it.",
 			a.Label.ValueString(), lines(kind, found), kind.noun))
-	case a.id() != nil:
+	}
+	protected := slices.DeleteFunc(slices.Clone(found.keys), func(k object.Key) bool { return k.Unprotected() })
+	adopt := "Do not adopt it: " + diagnose.WhatUnprotectedMeans + "."
+	if len(protected) > 0 {
+		adopt = "If it is the key that you want, left by an interrupted apply for instance, adopt it instead of making a " +
+			"second one. " + diagnose.CheckFirst
+		if len(protected[0].ID) > 0 {
+			adopt += " Then:\n\n" + diagnose.HowToImport(kind.typeName(), found.importID(protected[0]))
+		} else {
+			adopt += " Then " + diagnose.HowToGiveAnID(command, kind.forMessages().Parts, a.Label.ValueString()) +
+				"\n\nand import it by that ID."
+		}
+		if len(protected) < len(found.keys) {
+			adopt += "\n\nDo not adopt one that is not protected by the PIN: " + diagnose.WhatUnprotectedMeans + "."
+		}
+	}
+	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed "+
 				"first, the apply will be refused and make nothing. As far as this run has seen, no resource of this state "+
-				"manages that key. "+
-				"If it is the key you want, left by an interrupted apply for instance, adopt it:\n\n%s\n\nOtherwise choose "+
-				"another key_id.",
-			a.Label.ValueString(), kind.noun, lines(kind, found), diagnose.HowToImport(kind.typeName(), found.importID())))
+				"manages that key. %s\n\nOtherwise choose another key_id.",
+			a.Label.ValueString(), kind.noun, lines(kind, found), adopt))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "Label Already On The Token", fmt.Sprintf(
 		"A new key %q is planned, but the token already holds a %s with this label:\n\n%s\n\n"+
 			"As far as this run has seen, no resource of this state manages that key. (An apply does not look at what it "+
-			"does not change, so it may say this of a key that is managed.) "+
-			"An interrupted apply may have left it. If it is the key you want, adopt it instead of making a second "+
-			"one:\n\n%s\n\n"+
+			"does not change, so it may say this of a key that is managed.) %s\n\n"+
 			"If you want one more key with this label, for a rotation for instance, go on.",
-		a.Label.ValueString(), kind.noun, lines(kind, found), diagnose.HowToImport(kind.typeName(), found.importID())))
+		a.Label.ValueString(), kind.noun, lines(kind, found), adopt))
 }
 
 // errUnknownAtApply does not happen with a Terraform that keeps to its protocol.

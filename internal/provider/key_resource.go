@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -422,6 +423,9 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 	if len(found) != 1 {
 		return object.Key{}, &diagnose.SelectionError{URI: asked.text, Noun: r.kind.noun, Found: found}
 	}
+	if len(found[0].ID) == 0 {
+		return object.Key{}, &diagnose.NoIDError{Noun: r.kind.noun, Label: found[0].Label}
+	}
 	return found[0], nil
 }
 
@@ -436,7 +440,15 @@ func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri pkcs
 		if err != nil {
 			return nil, err
 		}
-		return inventory.Sound()
+		keys, broken := inventory.Keys()
+		for _, b := range broken {
+			if !errors.Is(b.Err, object.ErrHalfPair) && slices.ContainsFunc(b.Names(), func(o object.Object) bool {
+				return uri.Matches(token.Info(), o.IsSecretKey(), o.Label, o.ID)
+			}) {
+				return nil, b.Err
+			}
+		}
+		return keys, nil
 	}
 	key, err := token.Key(ctx, object.Ref{Type: r.kind.keyType, ID: uri.ID})
 	ambiguous, several := errors.AsType[*object.AmbiguousError](err)
@@ -452,9 +464,9 @@ func (r *keyResource) candidates(ctx context.Context, token *hsm.Token, uri pkcs
 	if partErr != nil {
 		return nil, partErr
 	}
-	keys, _ := part.Keys()
-	if len(keys) == 0 { // another object with this ID makes no sense
-		return nil, err
+	keys, broken := part.Keys()
+	if slices.ContainsFunc(broken, func(b object.Broken) bool { return !errors.Is(b.Err, object.ErrHalfPair) }) {
+		return nil, err // another object with this ID makes no sense
 	}
 	return keys, nil
 }

@@ -78,14 +78,18 @@ type stock struct {
 
 func (s stock) empty() bool { return len(s.keys)+len(s.others) == 0 }
 
-// importID imports the first key. Where another key has its ID, that takes the fingerprint.
-func (s stock) importID() string {
-	first := s.keys[0]
-	twin := slices.ContainsFunc(s.keys[1:], func(k object.Key) bool { return bytes.Equal(k.ID, first.ID) })
-	if !twin || first.Fingerprint() == "" {
-		return object.FormatID(first.ID)
+// importID imports one of the keys. Where another one has its ID, that takes the fingerprint.
+func (s stock) importID(key object.Key) string {
+	sharing := 0
+	for _, k := range s.keys {
+		if bytes.Equal(k.ID, key.ID) {
+			sharing++
+		}
 	}
-	return diagnose.ImportID(first.ID, first.Fingerprint())
+	if sharing < 2 || key.Fingerprint() == "" {
+		return object.FormatID(key.ID)
+	}
+	return diagnose.ImportID(key.ID, key.Fingerprint())
 }
 
 // unmanaged gives what has this ID, where one is planned, else the keys of this label.

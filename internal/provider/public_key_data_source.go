@@ -48,6 +48,7 @@ type publicKeyModel struct {
 	Local                       types.Bool     `tfsdk:"local"`
 	AlwaysSensitive             types.Bool     `tfsdk:"always_sensitive"`
 	NeverExtractable            types.Bool     `tfsdk:"never_extractable"`
+	Unprotected                 types.Bool     `tfsdk:"allow_unprotected"`
 }
 
 func (d *publicKeyDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -66,11 +67,17 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 			"one key may match.\n\n" +
 			"The data source also finds a public key without a private half, such as one that was imported to verify with; " +
 			"`has_private_key` is then false. A private half alone is an error: its public half is lost.\n\n" +
+			"On many tokens anyone who can open a session, without a PIN, can make key pairs and exchange public halves. So " +
+			"it is an error if the private half is not protected by the PIN (see `allow_unprotected`), and if it is not " +
+			"proven that the public half belongs to the private one. If the private half does not show its public key " +
+			"(SoftHSM does not show it on curves), the private half signs or derives something to prove it, once in a " +
+			"run.\n\n" +
 			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So name " +
 			"a key of the same configuration by its `uri`, or add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute "+
-				"`uri` of a key pair's resource. Null if the key has no ID.",
+				"`uri` of a key pair's resource. Null if the key has no ID; such a key is named by its label: "+
+				"`pkcs11:object=LABEL;type=private`.",
 				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI),
 			"key_id": name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null if the key has "+
 				"none.", keyID),
@@ -78,10 +85,12 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 				stringvalidator.LengthAtLeast(1)),
 			"kid": computedString("Key ID in a JWK: the ID's bytes as text if they are printable UTF-8, " +
 				"otherwise in hexadecimal; null if the key has no ID."),
-			"type":            computedString("Type of the key: `RSA` or `EC`."),
-			"bits":            computedNumber("Size of an RSA modulus in bits; null for other keys."),
-			"curve":           computedString("Curve, by its JOSE name; null for RSA."),
-			"has_private_key": computedBool("Whether the private half is on the token too."),
+			"type":  computedString("Type of the key: `RSA` or `EC`."),
+			"bits":  computedNumber("Size of an RSA modulus in bits; null for other keys."),
+			"curve": computedString("Curve, by its JOSE name; null for RSA."),
+			"has_private_key": computedBool("Whether the private half is on the token too: one that is proven to belong to " +
+				"this public key."),
+			"allow_unprotected": allowUnprotected(),
 			"usage": computedWords("What the private half may do, in the words of the resources, in alphabetical " +
 				"order; null if there is none."),
 			"public_usage": computedWords("What the public half may do, according to its own flags: any of `derive`, " +
@@ -115,6 +124,9 @@ func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	d.readToken(ctx, &resp.Diagnostics, doing, func(ctx context.Context, token *hsm.Token) error {
 		argument, want := m.names()
 		key, err := token.PublicKey(ctx, want)
+		if err == nil && key.Pair != nil {
+			err = protected([]object.Key{*key.Pair}, m.Unprotected)
+		}
 		if errors.Is(err, object.ErrNoMatch) {
 			f := diagnose.Failure{Doing: doing, Err: err, Token: token, Provider: d.client.forMessages()}
 			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), f.Diagnostic()))

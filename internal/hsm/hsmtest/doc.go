@@ -1,4 +1,4 @@
-// Package hsmtest gives tests real tokens, independent witnesses and injected faults.
+// Package hsmtest gives tests real tokens, independent witnesses, injected faults, and a stranger who has no PIN.
 //
 //	func TestMain(m *testing.M) { os.Exit(hsmtest.Main(m)) }
 //
@@ -8,6 +8,7 @@
 //		faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR, After: true})
 //		... open the token with faults.Hook ...
 //		token.Tool(t, "--list-objects") // what pkcs11-tool sees
+//		hsmtest.NewStranger(t, token).SwapsPublicHalf(t, hsmtest.StrangerP256, "label", "6b31") // needs no PIN
 //	}
 //
 // Faults are injected between cryptoki and the real module, so that what is on the token is always real.

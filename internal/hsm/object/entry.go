@@ -111,10 +111,7 @@ func (g *group) missingHalves() map[cryptoki.Object]bool {
 			halves = append(halves, o)
 		}
 	}
-	m, err := match(halves)
-	if err != nil {
-		return missing // not reached: malformed objects are left out
-	}
+	m := match(halves)
 	for _, pair := range m.keys {
 		missing[pair.Private.Handle], missing[pair.Public.Handle] = false, false
 	}

@@ -34,7 +34,9 @@ type ExistsError struct {
 	ID      []byte
 	Objects []Name
 	Whole   KeyType // the type of the whole key that Objects make; "" where they do not make exactly one
-	Raced   bool    // the ID was free at first, and someone else took it while the key was made
+	// Unprotected: that key has CKA_PRIVATE=false, so that anyone may have made it.
+	Unprotected bool
+	Raced       bool // the ID was free at first, and someone else took it while the key was made
 }
 
 func (e *ExistsError) Error() string {
@@ -71,11 +73,15 @@ func (e *AmbiguousError) Error() string {
 		}
 		each = append(each, fmt.Sprintf("%s (%s %s)", o, mark, e.Fingerprints[i]))
 	}
-	if e.Halves {
-		return fmt.Sprintf("several keys have the key ID %s, and nothing shows which of their halves belong "+
-			"together: %s", FormatID(e.ID), strings.Join(each, "; "))
+	have := "have the key ID " + FormatID(e.ID)
+	if len(e.ID) == 0 {
+		have = "have one label and no ID"
 	}
-	return fmt.Sprintf("%d keys have the key ID %s: %s", len(e.Objects), FormatID(e.ID), strings.Join(each, "; "))
+	if e.Halves {
+		return fmt.Sprintf("several keys %s, and nothing shows which of their halves belong together: %s", have,
+			strings.Join(each, "; "))
+	}
+	return fmt.Sprintf("%d keys %s: %s", len(e.Objects), have, strings.Join(each, "; "))
 }
 
 // Is matches ErrAmbiguous.
@@ -92,7 +98,11 @@ type HalfPairError struct {
 }
 
 func (e *HalfPairError) Error() string {
-	text := fmt.Sprintf("of the key pair %s the %s is missing: only the %s is on the token", FormatID(e.ID), e.Missing, e.Present)
+	pair := "the key pair " + FormatID(e.ID)
+	if len(e.ID) == 0 {
+		pair = fmt.Sprintf("a key pair %q without an ID", e.Present.Label)
+	}
+	text := fmt.Sprintf("of %s the %s is missing: only the %s is on the token", pair, e.Missing, e.Present)
 	if e.Other != nil {
 		text += fmt.Sprintf("; its other half has another ID: %s", *e.Other)
 	}

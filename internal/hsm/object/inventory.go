@@ -28,13 +28,13 @@ type group struct {
 
 	once sync.Once
 	matching
-	err error // why the objects could not be matched
+	broken []Broken
 }
 
 // index finds keys by what they show. Each map is made when it is first needed.
 type index struct {
-	keys   []Key   // the whole keys, in SortKeys' order
-	broken []error // of the IDs that are left out
+	keys   []Key    // the whole keys, in SortKeys' order
+	broken []Broken // what is left out
 
 	mu            sync.Mutex
 	byLabel       map[string][]*Key
@@ -111,6 +111,17 @@ func (v *Inventory) of(id []byte) []Object {
 	return nil
 }
 
+// Part gives what the inventory holds of an ID. What was matched stays so. It does not follow later writes.
+func (v *Inventory) Part(id []byte) *Inventory {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	part := &Inventory{byID: map[string]*group{}}
+	if g := v.byID[string(id)]; g != nil {
+		part.byID[string(id)] = g
+	}
+	return part
+}
+
 // Objects gives the key objects of an ID, malformed ones too.
 func (v *Inventory) Objects(id []byte) []Object {
 	v.mu.Lock()
@@ -152,51 +163,50 @@ func (v *Inventory) Choose(ref Ref, fingerprinted Fingerprinter) (Key, error) {
 	if g == nil {
 		return Choose(nil, ref, fingerprinted)
 	}
-	if m, err := g.match(); err == nil && len(m.keys) == 1 && len(m.keys[0].Spec().Classes) == len(g.objects) {
-		if key := m.keys[0]; ref.Type == key.Type || ref.Type == "" && key.Public != nil {
+	if g.match(); len(g.broken) == 0 && len(g.keys) == 1 && len(g.keys[0].Spec().Classes) == len(g.objects) {
+		if key := g.keys[0]; ref.Type == key.Type || ref.Type == "" && key.Public != nil {
 			return key, nil
 		}
 	}
 	return Choose(g.objects, ref, fingerprinted)
 }
 
-// match makes keys of the group's objects. It leaves out unclassified objects and those of a kind that is not
-// supported. Errors: *MalformedError, the first one of the ID.
-func (g *group) match() (matching, error) {
+// match makes keys of the group's objects, once. It leaves out unclassified objects and those of a kind that is not
+// supported.
+func (g *group) match() {
 	g.once.Do(func() {
-		var sound []Object
+		var sound, malformed []Object
 		for _, o := range g.objects {
 			switch {
 			case o.Unclassified:
 			case o.Err != nil:
-				g.err = o.Err
-				return
+				malformed = append(malformed, o)
 			case o.unsupported() == "":
 				sound = append(sound, o)
 			}
 		}
-		g.matching, g.err = match(supported(sound))
+		g.matching = match(supported(sound))
+		g.broken = g.matching.broken(malformed)
 	})
-	return g.matching, g.err
 }
 
-// Keys gives the whole keys, by label, then ID, then fingerprint. broken has an error for each ID that is left out: an
-// object of it makes no sense (*MalformedError), or nothing shows which of its halves belong together
-// (*AmbiguousError). Keys also leaves out halves without their other half, what is not supported, and unclassified
-// objects.
-func (v *Inventory) Keys() (keys []Key, broken []error) {
+// Plain says that the inventory holds one whole key and nothing else.
+func (v *Inventory) Plain() bool {
+	groups := v.groups()
+	if len(groups) != 1 {
+		return false
+	}
+	g := groups[0]
+	g.match()
+	return len(g.broken) == 0 && len(g.keys) == 1 && len(g.keys[0].Objects()) == len(g.objects)
+}
+
+// Keys gives the whole keys, by label, then ID, then fingerprint. broken is what makes no key, together with its
+// objects: whoever looks for a key has to decide whether it may be among them. Keys leaves out public halves without
+// a private one, what is not supported, and unclassified objects.
+func (v *Inventory) Keys() (keys []Key, broken []Broken) {
 	x := v.indexed()
 	return slices.Clone(x.keys), slices.Clone(x.broken)
-}
-
-// Sound gives what Keys gives, but fails with the first error that stands beside them. Errors: *MalformedError,
-// *AmbiguousError.
-func (v *Inventory) Sound() ([]Key, error) {
-	keys, broken := v.Keys()
-	if len(broken) > 0 {
-		return nil, broken[0]
-	}
-	return keys, nil
 }
 
 // Labelled gives those of Keys that have the label.
@@ -228,22 +238,21 @@ func (v *Inventory) WithID(id []byte) []Key {
 	if g == nil {
 		return nil
 	}
-	m, err := g.match()
-	if err != nil || len(m.maybe) > 0 {
-		return nil
-	}
-	keys := slices.Clone(m.keys)
+	g.match()
+	keys := slices.Clone(g.keys)
 	SortKeys(keys)
 	return keys
 }
 
 // Fingerprinted gives those of Keys that have the type and the fingerprint, under any ID. compute gives secret keys that
-// show no fingerprint with theirs; it is asked once for all of them. Errors: as of Sound, since what makes no sense may be
-// the key, or that of compute.
+// show no fingerprint with theirs; it is asked once for all of them. Errors: that of what makes no sense and may be the
+// key (see [Broken]), or that of compute.
 func (v *Inventory) Fingerprinted(keyType KeyType, value string, compute func([]Key) ([]Key, error)) ([]Key, error) {
 	x := v.indexed() // one for all that follows, whatever is written in the meantime
-	if len(x.broken) > 0 {
-		return nil, x.broken[0]
+	for _, b := range x.broken {
+		if b.mayBe(keyType, value) {
+			return nil, b.Err
+		}
 	}
 	x.mu.Lock()
 	missing := keyType == Secret && !x.computed
@@ -294,15 +303,8 @@ func (v *Inventory) indexed() *index {
 	}
 	x = &index{}
 	for _, g := range groups { // matched outside of the lock: it takes as long as there are keys
-		m, err := g.match()
-		switch {
-		case err != nil:
-			x.broken = append(x.broken, err)
-		case len(m.maybe) > 0:
-			x.broken = append(x.broken, m.ambiguous(g.objects[0].ID))
-		default:
-			x.keys = append(x.keys, m.keys...)
-		}
+		g.match()
+		x.keys, x.broken = append(x.keys, g.keys...), append(x.broken, g.broken...)
 	}
 	SortKeys(x.keys)
 	v.mu.Lock()
@@ -370,14 +372,14 @@ type UnsupportedPair struct {
 // Unsupported gives the pairs that are not supported, by label, then ID.
 func (v *Inventory) Unsupported() (pairs []UnsupportedPair) {
 	for _, g := range v.groups() {
-		publics := map[uint]string{}
+		publics := map[kin]string{}
 		for _, o := range g.objects {
 			if kind := o.unsupported(); o.Class == cryptoki.CKO_PUBLIC_KEY && o.Err == nil && kind != "" {
-				publics[o.CKK] = kind
+				publics[kinOf(o)] = kind
 			}
 		}
 		for _, o := range g.objects {
-			if kind, ok := publics[o.CKK]; ok && o.Class == cryptoki.CKO_PRIVATE_KEY && o.Err == nil {
+			if kind, ok := publics[kinOf(o)]; ok && o.Class == cryptoki.CKO_PRIVATE_KEY && o.Err == nil && o.curve() == "" {
 				pairs = append(pairs, UnsupportedPair{ID: o.ID, Label: o.Label, Kind: kind})
 			}
 		}

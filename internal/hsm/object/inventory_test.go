@@ -94,11 +94,9 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 	if got := namesOf(keys); !slices.Equal(got, []string{"a/2", "a/3", "b/1", "s/4"}) {
 		t.Errorf("whole keys: %v", got)
 	}
-	if len(broken) != 1 || !errors.Is(broken[0], ErrAmbiguous) {
+	if len(broken) != 2 || !errors.Is(broken[0].Err, ErrHalfPair) || !errors.Is(broken[1].Err, ErrAmbiguous) ||
+		len(broken[1].Objects) != 4 {
 		t.Errorf("broken: %v", broken)
-	}
-	if _, err := v.Sound(); !errors.Is(err, ErrAmbiguous) {
-		t.Errorf("sound: %v", err)
 	}
 	if got := namesOf(v.Labelled("a")); !slices.Equal(got, []string{"a/2", "a/3"}) {
 		t.Errorf("by label: %v", got)
@@ -116,8 +114,9 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 		}
 		return []Key{keys[0].WithFingerprint("abcdef")}, nil
 	}
-	if _, err := v.Fingerprinted(EC, keys[0].Fingerprint(), compute); !errors.Is(err, ErrAmbiguous) {
-		t.Errorf("by a fingerprint, beside what makes no sense: %v", err)
+	maybe := SpecOf(cryptoki.CKK_EC).Fingerprint(v.Objects([]byte("6"))[1])
+	if _, err := v.Fingerprinted(EC, maybe, compute); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("by the fingerprint of a half that may belong to either: %v", err)
 	}
 	v.Update(v.Objects([]byte("6")), nil)
 	for _, o := range v.Objects([]byte("6")) {
@@ -264,4 +263,46 @@ func TestWhatIsWrittenBesideALookIsSeen(t *testing.T) {
 	}
 	stop()
 	lookers.Wait()
+}
+
+// TestThousandsOfOneNameAreMatchedInTime has the halves of pairs with one ID, or with none, as anyone may make them.
+func TestThousandsOfOneNameAreMatchedInTime(t *testing.T) {
+	for _, c := range []struct {
+		name      string // a sentence
+		id, label func(int) string
+		shows     bool
+		whole     int
+	}{
+		{"no ID and one label", func(int) string { return "" }, func(int) string { return "l" }, false, 0},
+		{"no ID and many labels", func(int) string { return "" }, func(i int) string { return fmt.Sprint(i) }, false, 5_000},
+		{"one ID, and nothing shown", func(int) string { return "1" }, func(int) string { return "l" }, false, 0},
+		{"one ID, and the key shown", func(int) string { return "1" }, func(int) string { return "l" }, true, 5_000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &shelf{t: t}
+			for i := range 5_000 {
+				modulus := binary.BigEndian.AppendUint64(nil, uint64(1)<<63|uint64(2*i+1))
+				modulus = append(modulus, make([]byte, 120)...)
+				modulus[127] = 1
+				for _, class := range both {
+					a := cryptoki.Attributes{
+						cryptoki.CKA_CLASS: ulong(class), cryptoki.CKA_KEY_TYPE: ulong(cryptoki.CKK_RSA),
+						cryptoki.CKA_ID: []byte(c.id(i)), cryptoki.CKA_LABEL: []byte(c.label(i)),
+					}
+					if class == cryptoki.CKO_PUBLIC_KEY || c.shows {
+						a[cryptoki.CKA_MODULUS], a[cryptoki.CKA_PUBLIC_EXPONENT] = modulus, []byte{1, 0, 1}
+					}
+					s.put(a)
+				}
+			}
+			start := time.Now()
+			keys, broken := NewInventory(s.objects).Keys()
+			if len(keys) != c.whole || (len(broken) == 0) != (c.whole > 0) {
+				t.Errorf("%d keys, %d broken", len(keys), len(broken))
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
 }

@@ -91,6 +91,13 @@ func (k Key) Objects() []Object {
 // Belong says whether the two halves show the same key.
 func (k Key) Belong() Verdict { return k.Spec().Belong(k.Private, k.Public) }
 
+// Shown says that the two halves show that they are one key, down to the last of it. Else only an operation with the
+// key proves it.
+func (k Key) Shown() bool {
+	spec := k.Spec()
+	return spec.Alone() || k.Belong() == Same && spec.whole(*k.Private)
+}
+
 // Ref says which key is meant.
 type Ref struct {
 	Type        KeyType // "": any key pair

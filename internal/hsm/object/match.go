@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // supported keeps the objects that are keys, or halves of keys, of a type in the table.
@@ -25,9 +26,10 @@ func OfType(objects []Object, want KeyType) []Object {
 
 // matching is what the objects of one ID make.
 type matching struct {
-	keys  []Key
-	lone  []Object // halves whose other half is missing
-	maybe []Object // halves that may have another half, but nothing shows which one it is
+	keys      []Key
+	lone      []Object // halves whose other half is missing
+	maybe     []Object // halves that may have another half, but nothing shows which one it is
+	malformed []Object // public halves of which no public key can be made; each carries its error
 }
 
 // ambiguous names the keys, or the halves of keys, that have the ID.
@@ -37,101 +39,200 @@ func (m matching) ambiguous(id []byte) error {
 		e.Objects = append(e.Objects, key.Private.Name())
 		e.Fingerprints = append(e.Fingerprints, key.Fingerprint())
 	}
-	for _, o := range m.maybe {
+	e.addHalves(m.maybe)
+	return e
+}
+
+func (e *AmbiguousError) addHalves(halves []Object) {
+	for _, o := range halves {
 		e.Objects = append(e.Objects, o.Name())
 		e.Fingerprints = append(e.Fingerprints, SpecOf(o.CKK).Fingerprint(o))
 	}
-	return e
+}
+
+// kin is what halves have in common that may belong together: their type, and where they have no ID, their label.
+// Anyone may make objects without an ID, and those have nothing to do with each other.
+type kin struct {
+	ckk     uint
+	unnamed bool
+	label   string
+}
+
+func kinOf(o Object) kin {
+	if len(o.ID) > 0 {
+		return kin{ckk: o.CKK}
+	}
+	return kin{o.CKK, true, o.Label}
 }
 
 // match makes keys of the objects of one ID. A secret key is one object. Halves become pairs by their key type, then
 // by the key itself where the private half shows it. They never become pairs only because they come first: a key with
-// a wrong other half signs, but nobody can verify. Errors: *MalformedError.
-func match(objects []Object) (m matching, err error) {
-	var privates, publics []*Object
-	whole := func(private, public *Object) error {
-		key, err := NewKey(SpecOf(private.CKK), private, public)
-		m.keys = append(m.keys, key)
-		return err
-	}
+// a wrong other half signs, but nobody can verify. The time is in proportion to the number of objects: anyone may make
+// thousands with one ID, or with none.
+func match(objects []Object) (m matching) {
+	privates, publics := map[kin][]*Object{}, map[kin][]*Object{}
+	var order []kin
 	for i := range objects {
 		o := &objects[i]
-		spec := SpecOf(o.CKK)
+		k := kinOf(*o)
 		switch {
-		case spec.Alone():
-			if err := whole(o, nil); err != nil {
-				return matching{}, err
-			}
-		case o.Class == cryptoki.CKO_PRIVATE_KEY:
-			privates = append(privates, o)
-		default:
-			publics = append(publics, o)
-		}
-	}
-	halves := func(private, public *Object) Verdict {
-		if private.CKK != public.CKK {
-			return Different
-		}
-		return SpecOf(private.CKK).halves(*private, *public)
-	}
-	var undecided []*Object
-	for _, private := range privates {
-		i := slices.IndexFunc(publics, func(public *Object) bool { return halves(private, public) == Same })
-		if i < 0 {
-			undecided = append(undecided, private)
+		case SpecOf(o.CKK).Alone():
+			m.whole(o, nil)
 			continue
+		case o.Class == cryptoki.CKO_PRIVATE_KEY:
+			privates[k] = append(privates[k], o)
+		default:
+			publics[k] = append(publics[k], o)
 		}
-		if err := whole(private, publics[i]); err != nil {
-			return matching{}, err
+		if len(privates[k])+len(publics[k]) == 1 {
+			order = append(order, k)
 		}
-		publics = slices.Delete(publics, i, i+1)
 	}
+	for _, k := range order {
+		m.matchKin(SpecOf(k.ckk), privates[k], publics[k])
+	}
+	return m
+}
+
+// whole adds the key of these halves. If none can be made of the public half, that half is malformed, and the private
+// one is alone.
+func (m *matching) whole(private, public *Object) {
+	key, err := NewKey(SpecOf(private.CKK), private, public)
+	if err == nil {
+		m.keys = append(m.keys, key)
+		return
+	}
+	m.lone = append(m.lone, *private)
+	m.spoilt(public, err)
+}
+
+func (m *matching) spoilt(public *Object, err error) {
+	o := *public
+	o.Err = err
+	m.malformed = append(m.malformed, o)
+}
+
+// matchKin makes keys of the halves of one type that may belong together.
+func (m *matching) matchKin(spec *Spec, privates, publics []*Object) {
+	if len(privates) == 1 && len(publics) == 1 && spec.halves(*privates[0], *publics[0]) != Different {
+		m.whole(privates[0], publics[0]) // as most are
+		return
+	}
+	publics = slices.DeleteFunc(publics, func(public *Object) bool {
+		_, err := spec.parse(*public)
+		if err != nil {
+			m.spoilt(public, &MalformedError{Object: public.Name(), Err: err})
+		}
+		return err != nil
+	})
+	privates, publics = m.matchShown(spec, privates, publics)
 	// A private half that shows too little of its key has only its ID to go by. That is enough only where exactly one
 	// public half may be its other half, and where no other private half may belong to that one.
-	possiblyOf := func(public *Object) func(*Object) bool {
-		return func(private *Object) bool { return halves(private, public) == Undecided }
+	var mine, theirs, doubtful tally
+	for _, public := range publics {
+		theirs.add(public)
 	}
-	decided := make([]bool, len(publics))
-	for _, private := range undecided {
-		possible := indexes(publics, func(public *Object) bool { return halves(private, public) == Undecided })
-		switch {
-		case len(possible) == 0:
+	for _, private := range privates {
+		mine.add(private)
+	}
+	taken := map[*Object]bool{}
+	for _, private := range privates {
+		n, public := theirs.fits(private)
+		if n == 0 {
 			m.lone = append(m.lone, *private)
-		case len(possible) == 1 && len(indexes(undecided, possiblyOf(publics[possible[0]]))) == 1:
-			decided[possible[0]] = true
-			if err := whole(private, publics[possible[0]]); err != nil {
-				return matching{}, err
-			}
-		default:
-			m.maybe = append(m.maybe, *private)
-		}
-	}
-	for i, public := range publics {
-		if decided[i] {
 			continue
 		}
-		// A malformed half is an error. Without it, the set of keys would look complete.
-		if _, err := SpecOf(public.CKK).parse(*public); err != nil {
-			return matching{}, &MalformedError{Object: public.Name(), Err: err}
+		if n == 1 {
+			if rivals, _ := mine.fits(public); rivals == 1 {
+				taken[public] = true
+				m.whole(private, public)
+				continue
+			}
 		}
-		switch {
-		case slices.ContainsFunc(m.maybe, func(o Object) bool { return o.Class == cryptoki.CKO_PRIVATE_KEY && halves(&o, public) == Undecided }):
+		m.maybe = append(m.maybe, *private)
+		doubtful.add(private)
+	}
+	for _, public := range publics {
+		if taken[public] {
+			continue
+		}
+		if n, _ := doubtful.fits(public); n > 0 {
 			m.maybe = append(m.maybe, *public)
-		default:
+		} else {
 			m.lone = append(m.lone, *public)
 		}
 	}
-	return m, nil
 }
 
-// indexes gives the indexes of the objects for which the function is true.
-func indexes(objects []*Object, so func(*Object) bool) (found []int) {
-	for i, o := range objects {
-		if so(o) {
-			found = append(found, i)
+// matchShown makes pairs of the private halves that show their key. It gives those that do not, and the public halves
+// that are left.
+func (m *matching) matchShown(spec *Spec, privates, publics []*Object) (undecided, left []*Object) {
+	var by map[string][]*Object // the public halves, by what they show; made when it is needed
+	taken := map[*Object]bool{}
+	for _, private := range privates {
+		shown := spec.shows(*private)
+		if shown == "" {
+			undecided = append(undecided, private)
+			continue
+		}
+		if by == nil {
+			by = make(map[string][]*Object, len(publics))
+			for _, public := range publics {
+				what := spec.shows(*public)
+				by[what] = append(by[what], public)
+			}
+		}
+		i := slices.IndexFunc(by[shown], func(public *Object) bool { return spec.halves(*private, *public) == Same })
+		if i < 0 {
+			m.lone = append(m.lone, *private)
+			continue
+		}
+		taken[by[shown][i]] = true
+		m.whole(private, by[shown][i])
+		by[shown] = slices.Delete(by[shown], i, i+1)
+	}
+	return undecided, slices.DeleteFunc(publics, func(public *Object) bool { return taken[public] })
+}
+
+// tally counts halves by the curve that they show. One that shows none may be on any.
+type tally struct {
+	all int
+	on  map[string][]*Object
+}
+
+func (t *tally) add(o *Object) {
+	if t.on == nil {
+		t.on = map[string][]*Object{}
+	}
+	t.all++
+	t.on[o.curve()] = append(t.on[o.curve()], o)
+}
+
+// fits says how many of the halves may belong to another one, and gives the only one.
+func (t *tally) fits(other *Object) (n int, only *Object) {
+	curve := other.curve()
+	n = len(t.on[curve]) + len(t.on[""])
+	if curve == "" {
+		n = t.all
+	}
+	if n != 1 {
+		return n, nil
+	}
+	for at, halves := range t.on {
+		if len(halves) > 0 && (curve == "" || at == curve || at == "") {
+			only = halves[0]
 		}
 	}
-	return found
+	return n, only
+}
+
+// curve is what curve an object shows; "" for none that is known.
+func (o Object) curve() string {
+	if len(o.params) == 0 {
+		return ""
+	}
+	curve, _ := publickey.ParseECParams(o.params)
+	return curve
 }
 
 // Incomplete says that there is nothing, or a half without its other half.
@@ -139,8 +240,8 @@ func Incomplete(objects []Object) bool {
 	if len(objects) == 0 {
 		return true
 	}
-	m, err := match(supported(objects))
-	return err == nil && len(m.lone) > 0
+	m := match(supported(objects))
+	return len(m.malformed) == 0 && len(m.lone) > 0
 }
 
 // Fingerprinter gives a key with its fingerprint, where the token does not show it.
@@ -155,14 +256,15 @@ func Choose(objects []Object, ref Ref, fingerprinted Fingerprinter) (Key, error)
 			return Key{}, o.Err
 		}
 	}
-	m, err := match(OfType(objects, ref.Type))
-	if err != nil {
-		return Key{}, err
+	m := match(OfType(objects, ref.Type))
+	if len(m.malformed) > 0 {
+		return Key{}, m.malformed[0].Err
 	}
 	several := len(m.keys) > 1 || len(m.maybe) > 0
 	if several && ref.Fingerprint != "" {
 		for i, key := range m.keys {
-			if key, err = fingerprinted(key); err != nil {
+			key, err := fingerprinted(key)
+			if err != nil {
 				return Key{}, err
 			}
 			if key.fits(ref) && key.Fingerprint() == ref.Fingerprint {
@@ -211,8 +313,12 @@ func halfError(id []byte, halves []Object) error {
 		count[h.Class]++
 	}
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 && count[cryptoki.CKO_PUBLIC_KEY] > 0 {
+		has := "its ID"
+		if len(id) == 0 {
+			has = "no ID and its label"
+		}
 		return &MalformedError{Object: halves[0].Name(), Err: fmt.Errorf(
-			"it does not belong together with any other half that has its ID: %s", List(Names(halves)))}
+			"it does not belong together with any other half that has %s: %s", has, List(Names(halves)))}
 	}
 	missing := ClassNames[cryptoki.CKO_PRIVATE_KEY]
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 {
@@ -227,8 +333,8 @@ func Exists(id []byte, objects []Object) *ExistsError {
 	if slices.ContainsFunc(objects, func(o Object) bool { return o.Err != nil }) {
 		return e
 	}
-	if m, err := match(supported(objects)); err == nil && len(m.keys) == 1 && len(m.keys[0].Spec().Classes) == len(objects) {
-		e.Whole = m.keys[0].Type
+	if m := match(supported(objects)); len(m.keys) == 1 && len(m.keys[0].Spec().Classes) == len(objects) {
+		e.Whole, e.Unprotected = m.keys[0].Type, m.keys[0].Unprotected()
 	}
 	return e
 }

@@ -20,7 +20,11 @@ type Name struct {
 
 // String is such as `RSA private key "web" (ID 6b31)`.
 func (n Name) String() string {
-	return fmt.Sprintf("%s %s %q (ID %s)", n.Type, n.Class, n.Label, FormatID(n.ID))
+	id := "without an ID"
+	if len(n.ID) > 0 {
+		id = "ID " + FormatID(n.ID)
+	}
+	return fmt.Sprintf("%s %s %q (%s)", n.Type, n.Class, n.Label, id)
 }
 
 // ClassNames are the words for the classes of keys.
@@ -175,6 +179,9 @@ func (o Object) ShowsItself() bool { return len(o.modulus)+len(o.point)+len(o.ch
 // IsKey says that the object is a key, or half of one.
 func (o Object) IsKey() bool { return ClassNames[o.Class] != "" }
 
+// IsSecretKey says that the object is a secret key, and so no half of a pair.
+func (o Object) IsSecretKey() bool { return o.Class == cryptoki.CKO_SECRET_KEY }
+
 // OnToken is false for session objects. They die with their session, and are nobody's keys.
 func (o Object) OnToken() bool { return !o.Has(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
 
@@ -250,6 +257,10 @@ func Distinct(objects []Object) []Object {
 		return again
 	})
 }
+
+// Material is what the object shows of itself besides its ID. It tells readings of different objects apart, as far as
+// they show a difference.
+func (o Object) Material() string { return o.Label + "\x00" + string(o.material()) }
 
 // material tells the object from others of the same name: it is what the object shows of its key, then its length and
 // its flags.

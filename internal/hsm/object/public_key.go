@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ type PublicKey struct {
 	Type       KeyType
 	PublicKey  crypto.PublicKey
 	HasPrivate bool     // the private half is there too
+	Pair       *Key     // the two halves; nil where the private one is not there
 	Usage      Usage    // what the private half may do; without one, what the public half's flags say, in its words
 	PublicUses []string // what the public half's flags allow: "encrypt", "verify", ...
 	Claims              // of the private half, or of the public half where there is no private one
@@ -30,8 +32,9 @@ func (k PublicKey) Fingerprint() string { return k.fingerprint }
 
 // MatchPublicKey chooses from the objects the one public key that is named. named says whether an object is; there are
 // all objects, for the error where none is. It also finds a public key without a private half, which somebody imported
-// to verify with, but no private half without a public one. A malformed object is an error only where it is named.
-// Errors: *MatchError, *HalfPairError, *AmbiguousError, *MalformedError.
+// to verify with, but no private half without a public one. What makes no sense is an error only where it is named.
+// Nothing that MatchPublicKey looks at proves that the halves of a pair belong together. Errors: *MatchError,
+// *HalfPairError, *AmbiguousError, *MalformedError.
 func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (PublicKey, error) {
 	keys, lone, err := publicKeys(objects, named)
 	switch {
@@ -57,7 +60,7 @@ func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (
 }
 
 // publicKeys gives the named public keys, in pairs named by the private half, and the named private halves that have
-// no public one. A malformed object is an error only where it is named.
+// no public one. What makes no sense is an error only where it is named.
 func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lone []Object, err error) {
 	byID := map[string][]Object{}
 	for _, o := range objects {
@@ -70,37 +73,39 @@ func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lo
 			return nil, nil, o.Err
 		}
 	}
-	for _, group := range byID {
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		group := byID[id]
 		if !slices.ContainsFunc(group, named) {
 			continue
 		}
-		m, err := match(OfType(group, ""))
-		if err != nil {
-			return nil, nil, err
+		m := match(OfType(group, ""))
+		for _, b := range m.broken(nil) {
+			_, half := b.Err.(*HalfPairError) //nolint:errorlint // it is not wrapped
+			switch {
+			case !slices.ContainsFunc(b.Objects, named):
+			case half:
+				lone = append(lone, b.Objects[0])
+			default:
+				return nil, nil, b.Err
+			}
 		}
-		if slices.ContainsFunc(m.maybe, named) {
-			return nil, nil, m.ambiguous(group[0].ID)
-		}
-		for _, pair := range m.keys {
+		for i, pair := range m.keys {
 			if named(*pair.Private) {
 				keys = append(keys, PublicKey{
-					ID: pair.ID, Label: pair.Label, Type: pair.Type, PublicKey: pair.PublicKey, HasPrivate: true, Usage: pair.Usage, PublicUses: pair.Public.uses(),
-					Claims: pair.Claims, fingerprint: pair.fingerprint,
+					ID: pair.ID, Label: pair.Label, Type: pair.Type, PublicKey: pair.PublicKey, HasPrivate: true, Pair: &m.keys[i],
+					Usage: pair.Usage, PublicUses: pair.Public.uses(), Claims: pair.Claims, fingerprint: pair.fingerprint,
 				})
 			}
 		}
 		for _, half := range m.lone {
-			switch {
-			case !named(half):
-			case half.Class == cryptoki.CKO_PRIVATE_KEY:
-				lone = append(lone, half)
-			default:
-				key, err := newPublicKey(half)
-				if err != nil {
-					return nil, nil, err
-				}
-				keys = append(keys, key)
+			if half.Class == cryptoki.CKO_PRIVATE_KEY || !named(half) {
+				continue
 			}
+			key, err := newPublicKey(half)
+			if err != nil {
+				return nil, nil, err
+			}
+			keys = append(keys, key)
 		}
 	}
 	slices.SortFunc(keys, func(a, b PublicKey) int {

@@ -61,6 +61,11 @@ type Spec struct {
 	// halves says whether the two halves show the same key. It is Undecided where the private half shows too little.
 	// nil for secret keys.
 	halves func(private, public Object) Verdict
+	// shows is what a half shows of the key, in one form for both halves; "" where that is too little to tell the key from
+	// others. nil for secret keys.
+	shows func(half Object) string
+	// whole says that a private half shows all of its public key. nil for secret keys.
+	whole func(private Object) bool
 	// differs says in what the key differs from what was asked for.
 	differs func(Template, Key) []string
 	// size is the key's size in bits. The mechanism that makes the key has bounds for it.
@@ -129,13 +134,16 @@ var specs = []Spec{
 			}
 		},
 		parse: func(o Object) (crypto.PublicKey, error) { return publickey.ParseRSA(o.modulus, o.exponent) },
+		// Anyone may write a public half with the right modulus and another exponent, under which signatures do not verify.
 		halves: func(private, public Object) Verdict {
 			if len(private.modulus) == 0 {
 				return Undecided
 			}
-			trim := func(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
-			return verdictOf(bytes.Equal(trim(private.modulus), trim(public.modulus)))
+			return verdictOf(bytes.Equal(trimmed(private.modulus), trimmed(public.modulus)) &&
+				(len(private.exponent) == 0 || bytes.Equal(trimmed(private.exponent), trimmed(public.exponent))))
 		},
+		shows: func(half Object) string { return string(trimmed(half.modulus)) },
+		whole: func(private Object) bool { return len(private.modulus) > 0 && len(private.exponent) > 0 },
 		differs: func(t Template, key Key) (problems []string) {
 			pub := key.PublicKey.(*rsa.PublicKey)
 			if bits := pub.N.BitLen(); bits != t.ModulusBits {
@@ -191,6 +199,9 @@ var specs = []Spec{
 	}),
 }
 
+// trimmed is a big-endian number without zeros in front.
+func trimmed(number []byte) []byte { return bytes.TrimLeft(number, "\x00") }
+
 // secret fills in what all types of secret key have in common.
 func secret(spec Spec) Spec {
 	spec.Name, spec.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
@@ -242,6 +253,17 @@ func onCurves(spec Spec) Spec {
 		}
 		return Undecided
 	}
+	spec.shows = func(half Object) string {
+		if len(half.point) == 0 {
+			return ""
+		}
+		key, err := spec.parse(half)
+		if err != nil {
+			return ""
+		}
+		return publickey.Curve(key) + string(publickey.Point(key))
+	}
+	spec.whole = func(private Object) bool { return spec.shows(private) != "" }
 	spec.differs = func(t Template, key Key) []string {
 		if curve := publickey.Curve(key.PublicKey); curve != t.Curve {
 			return []string{fmt.Sprintf("it is on the curve %s, not on %s", curve, t.Curve)}

@@ -55,6 +55,28 @@ func (e *KindError) Error() string {
 	return fmt.Sprintf("the key pair %q (key_id %s) is of a kind that this provider does not know: %s", e.Label, e.ID, e.Kind)
 }
 
+// UnprotectedError lists private halves that the PIN does not protect, whose public keys were to be published.
+type UnprotectedError struct{ Keys []object.Name }
+
+func (e *UnprotectedError) Error() string {
+	var text strings.Builder
+	text.WriteString("the PIN does not protect these private keys (CKA_PRIVATE=false):")
+	for _, key := range e.Keys {
+		fmt.Fprintf(&text, "\n  - %s", key)
+	}
+	return text.String()
+}
+
+// NoIDError says that an import named a key that has no ID, so that no resource can manage it.
+type NoIDError struct {
+	Noun  string // "key pair"
+	Label string
+}
+
+func (e *NoIDError) Error() string {
+	return fmt.Sprintf("the %s %q has no ID (CKA_ID), and the resources know their keys by that", e.Noun, e.Label)
+}
+
 // LabelError says that an import named another label than the token shows.
 type LabelError struct{ Asked, Found string }
 
@@ -99,7 +121,11 @@ func (e *SelectionError) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s names %d %ss:", e.URI, len(e.Found), e.Noun)
 	for _, k := range e.Found {
-		fmt.Fprintf(&text, "\n  - %q, key_id %s", k.Label, object.FormatID(k.ID))
+		id := "without an ID"
+		if len(k.ID) > 0 {
+			id = "key_id " + object.FormatID(k.ID)
+		}
+		fmt.Fprintf(&text, "\n  - %q, %s", k.Label, id)
 		if k.Fingerprint() != "" {
 			fmt.Fprintf(&text, ", fingerprint %s", k.Fingerprint())
 		}

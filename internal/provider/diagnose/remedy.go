@@ -102,6 +102,9 @@ var remedies = []remedy{
 	{is: unsupported, name: "Kind Of Key Not Supported", next: say("nothing is wrong with the key, but this provider does not " +
 		"manage keys of its kind. Leave it to the tool that made it, or make a new key of a kind that the provider knows: " +
 		"RSA, or a key on " + strings.Join(publickey.Curves(), ", ") + ".")},
+	{is: as[*UnprotectedError], name: "Key Not Protected By The PIN", next: nextUnprotected},
+	{is: as[*hsm.DisprovedError], name: "Halves Of Different Keys", next: nextDisproved},
+	{is: as[*hsm.UnprovenError], name: "Halves Not Proven To Be One Pair", next: nextUnproven},
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},
 	{is: as[*LabelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token " +
 		"shows.")},
@@ -110,6 +113,7 @@ var remedies = []remedy{
 	{is: as[*SerialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the " +
 		"right one, as a replica may be, leave token_serial out of the identity. Otherwise correct the provider's " +
 		"configuration.")},
+	{is: as[*NoIDError], name: "Key Without An ID", next: nextNoID},
 	{is: as[*SelectionError], name: "Not One Key", next: nextSelection},
 
 	{is: is(object.ErrNoMatch), name: "Not One Public Key", next: nextNoMatch},
@@ -217,6 +221,25 @@ func nextNoToken(f Failure) string {
 		"HSM_TOKEN_SERIAL or HSM_SLOT."
 }
 
+// CheckFirst says what to check of a key before it is adopted or published.
+const CheckFirst = "First make sure that it is the key that you mean, and not one that somebody else made: compare " +
+	"its fingerprint with what the backup, the log or the colleague that it comes from says."
+
+// WhatUnprotectedMeans says what CKA_PRIVATE=false of a private half or of a secret key means.
+const WhatUnprotectedMeans = "the PIN does not protect it (CKA_PRIVATE=false), so that anyone who can open a session " +
+	"on the token may have made it, and can use it"
+
+// HowToGiveAnID says how a key without an ID gets one, so that a resource can manage it. command makes pkcs11-tool
+// command lines, and parts are the objects that such a key is made of, in pkcs11-tool's words.
+func HowToGiveAnID(command func(...string) string, parts []string, label string) string {
+	lines := make([]string, len(parts))
+	for i, part := range parts {
+		lines[i] = "  " + command("--type", part, "--label", label, "--set-id", "NEW_ID")
+	}
+	return "give it an ID first, in hexadecimal, one that no other object has (if several objects without an ID have " +
+		"this label, the tool takes any of them):\n\n" + strings.Join(lines, "\n")
+}
+
 // HowToImport says how a key that is on the token comes into the state, by its key ID or its URI.
 func HowToImport(resourceType, id string) string {
 	return fmt.Sprintf("  %s\n\nor, in the configuration:\n\n"+
@@ -234,21 +257,30 @@ func nextExists(f Failure) string {
 	id := object.FormatID(e.ID)
 	if f.Doing == Update {
 		return "choose another key_id for the key, or set key_id back. Or free the ID first, by giving the object that " +
-			"uses it another one. The key keeps its old ID until then. To see what uses the ID, " + f.listing(id)
+			"uses it another one. The key keeps its old ID until then. To see what uses the ID, " + f.listing(e.ID)
+	}
+	if f.Kind != nil && e.Whole == f.Kind.Type && e.Unprotected {
+		return fmt.Sprintf("find out who made the %s that uses the ID: %s. Do not adopt it. Destroy it with the tool that "+
+			"you use for the token, or choose another key_id, or leave key_id out to get a random one. To see it, %s",
+			f.Kind.Noun, WhatUnprotectedMeans, f.listing(e.ID))
 	}
 	if f.Kind != nil && e.Whole == f.Kind.Type {
-		return fmt.Sprintf("if the %s that uses the ID is the one you want, adopt it:\n\n%s\n\nOtherwise choose another "+
-			"key_id, or leave it out to get a random one.",
-			f.Kind.Noun, HowToImport(f.resourceType(), id))
+		return fmt.Sprintf("if the %s that uses the ID is the one you want, adopt it. %s Then:\n\n%s\n\nOtherwise choose "+
+			"another key_id, or leave it out to get a random one.",
+			f.Kind.Noun, CheckFirst, HowToImport(f.resourceType(), id))
 	}
 	return "choose another key_id, or leave it out to get a random one. What uses the ID is not a whole key of this " +
 		"resource's type, so it cannot be imported. To see it, " +
-		f.listing(id)
+		f.listing(e.ID)
 }
 
 // listing says how to see what uses an ID. pkcs11-tool lists all objects, whatever ID it is given.
-func (f Failure) listing(id string) string {
-	return "list the token's objects and look for the ID " + id + ":\n\n  " + f.command("--list-objects")
+func (f Failure) listing(id []byte) string {
+	which := "the ID " + object.FormatID(id)
+	if len(id) == 0 {
+		which = "those without an ID"
+	}
+	return "list the token's objects and look for " + which + ":\n\n  " + f.command("--list-objects")
 }
 
 // ImportID is the import ID of a key where several have its ID.
@@ -276,30 +308,70 @@ func nextSelection(f Failure) string {
 }
 
 func nextAmbiguous(f Failure) string {
-	const next = "give all but one of them another CKA_ID, or destroy those that you do not want. To see them, "
+	next := "give all but one of them another CKA_ID, or destroy those that you do not want. "
+	if f.Kind == nil {
+		next += "Or name other keys: what is not selected does not matter. "
+	}
+	id, _ := object.ParseID(f.id())
 	e, ok := errors.AsType[*object.AmbiguousError](f.Err)
-	if !ok {
-		return next + f.listing(f.id())
+	if ok {
+		id = e.ID
 	}
-	id := object.FormatID(e.ID)
-	if e.Halves {
+	see := "To see them, " + f.listing(id)
+	if ok && e.Halves && len(id) > 0 {
+		command := func(part string) string {
+			return f.command("--id", object.FormatID(id), "--type", part, "--set-id", "NEW_ID")
+		}
 		return "give one private half and one public half another ID. Each command changes one of the objects:\n\n  " +
-			f.command("--id", id, "--type", "privkey", "--set-id", "NEW_ID") + "\n  " +
-			f.command("--id", id, "--type", "pubkey", "--set-id", "NEW_ID") + "\n\nThen import the keys of both IDs. If an " +
-			"import says that the halves do not belong together, exchange the IDs of the two public halves. To see them, " +
-			f.listing(id)
+			command("privkey") + "\n  " + command("pubkey") + "\n\nThen import the keys of both IDs. If an import says that " +
+			"the halves do not belong together, exchange the IDs of the two public halves. " + see
 	}
-	if f.Doing != Import || f.Kind == nil || !slices.ContainsFunc(e.Fingerprints, func(s string) bool { return s != "" }) {
-		return next + f.listing(id)
+	if !ok || f.Doing != Import || f.Kind == nil || !slices.ContainsFunc(e.Fingerprints, func(s string) bool { return s != "" }) {
+		return next + see
 	}
 	var text strings.Builder
 	text.WriteString("say which of them you mean, by its fingerprint:\n")
 	for _, fingerprint := range e.Fingerprints {
 		if fingerprint != "" {
-			text.WriteString("\n  terraform import " + f.resourceType() + ".NAME " + ImportID(e.ID, fingerprint))
+			text.WriteString("\n  terraform import " + f.resourceType() + ".NAME " + ImportID(id, fingerprint))
 		}
 	}
-	return text.String() + "\n\nOr " + next + f.listing(id)
+	return text.String() + "\n\nOr " + next + see
+}
+
+func nextUnprotected(f Failure) string {
+	return "anyone who can open a session on the token, without a PIN, may have made such a key, and can sign with " +
+		"it. Find out who made it, and whether its fingerprint is the one you expect. If it is not yours, leave it out " +
+		"of what you publish, by naming keys by their key_id, and destroy it. If it is yours, replace it by a key that " +
+		"is protected. To publish it all the same, set allow_unprotected = true. To see what the token holds:\n\n  " +
+		f.command("--list-objects")
+}
+
+func nextDisproved(f Failure) string {
+	const who = "somebody may have written over the public half, which on many tokens needs no PIN. "
+	if f.Kind != nil && f.Doing != Import {
+		return who + "The state is kept. Find out who did, then destroy the public half and write the right one anew, from " +
+			"the public key in the state or from the token's backup. To see what the token holds:\n\n  " +
+			f.command("--list-objects")
+	}
+	return who + "Nothing is published or imported. Find out who did, then restore the public half from the token's " +
+		"backup, or from the state of the configuration that manages the key. To see what the token holds:\n\n  " +
+		f.command("--list-objects")
+}
+
+func nextUnproven(Failure) string {
+	return "give the private half a usage that lets it prove that: sign, or derive on a curve where the token has " +
+		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. Otherwise publish the key in another way, for example with the " +
+		"function jwks, of a public key that you keep in the configuration."
+}
+
+func nextNoID(f Failure) string {
+	e, ok := errors.AsType[*NoIDError](f.Err)
+	if !ok || f.Kind == nil {
+		return otherwise.next(f)
+	}
+	return "nothing was imported. " + CheckFirst + " Then " + HowToGiveAnID(f.command, f.Kind.Parts, e.Label) +
+		"\n\nThen import it by that ID."
 }
 
 // objectTypes are pkcs11-tool's words for the halves of a pair.
@@ -314,7 +386,7 @@ func nextHalfPair(f Failure) string {
 	if f.Kind == nil { // a data source, which has no state to restore the key from
 		return "restore the missing half from the token's backup, or with the tool that made the key, and run Terraform " +
 			"again. To see what the token holds of the key, " +
-			f.listing(id)
+			f.listing(e.ID)
 	}
 	if f.Doing == Import && e.Other == nil {
 		return f.nextHalfImport(e, id)
@@ -344,7 +416,7 @@ func (f Failure) nextHalfImport(e *object.HalfPairError, id string) string {
 		return "nothing was imported. Only a whole key pair can be. Restore the private half from the token's backup, " +
 			"or with " +
 			"the tool that made the key. If you only want to know the public key, the data source hsm_public_key reads it. To " +
-			"see what the token holds of the key, " + f.listing(id)
+			"see what the token holds of the key, " + f.listing(e.ID)
 	}
 	write := []string{"--write-object", "public.der", "--type", "pubkey", "--id", id}
 	if e.Present.Label != "" {

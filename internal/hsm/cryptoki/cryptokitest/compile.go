@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Compile builds a C source with cc, in a folder of the test's, and gives the path of the result. The arguments are cc's, but
-// for the files.
+// Compile builds a C source with cc, in a folder of the test's, and gives the path of the result. The arguments are
+// cc's, but for the files.
 func Compile(t testing.TB, name string, source []byte, arguments ...string) (path string) {
 	t.Helper()
 	folder := t.TempDir()

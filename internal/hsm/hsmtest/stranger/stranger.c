@@ -21,9 +21,11 @@ typedef struct { unsigned char version[2]; function_t functions[68]; } list_t;
 typedef struct { word type; void *value; word length; } attribute_t;
 typedef struct { word type; void *parameter; word length; } mechanism_t;
 
-enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CREATE_OBJECT = 20, DESTROY_OBJECT = 22,
+enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CREATE_OBJECT = 20,
+	DESTROY_OBJECT = 22,
 	FIND_INIT = 26, FIND = 27, FIND_FINAL = 28, GENERATE_KEY = 58, GENERATE_KEY_PAIR = 59 };
-enum { CLASS = 0x0, TOKEN = 0x1, PRIVATE = 0x2, LABEL = 0x3, VALUE_LEN = 0x161, KEY_TYPE = 0x100, ID = 0x102, SIGN = 0x108,
+enum { CLASS = 0x0, TOKEN = 0x1, PRIVATE = 0x2, LABEL = 0x3, VALUE_LEN = 0x161, KEY_TYPE = 0x100, ID = 0x102,
+	SIGN = 0x108,
 	VERIFY = 0x10A, ENCRYPT = 0x104, MODULUS_BITS = 0x121, PUBLIC_EXPONENT = 0x122, EC_PARAMS = 0x180, EC_POINT = 0x181 };
 enum { PUBLIC_KEY = 2 };
 
@@ -50,7 +52,8 @@ static word names(attribute_t *attributes, word n) {
 	return n;
 }
 
-// Makes a pair whose public half is on the token, and whose private half is there too, or is gone when the session ends.
+// Makes a pair whose public half is on the token, and whose private half is there too, or is gone when the session
+// ends.
 static void pair(const char *kind, unsigned char *keep) {
 	word bits = 1024;
 	attribute_t public[8] = {{TOKEN, &yes, 1}, {PRIVATE, &no, 1}, {VERIFY, &yes, 1}};
@@ -64,7 +67,8 @@ static void pair(const char *kind, unsigned char *keep) {
 	} else {
 		public[n++] = (attribute_t){EC_PARAMS, p256, sizeof p256};
 	}
-	must("C_GenerateKeyPair", list->functions[GENERATE_KEY_PAIR](session, &mechanism, public, n, private, names(private, 3), &made[0], &made[1]));
+	must("C_GenerateKeyPair", list->functions[GENERATE_KEY_PAIR](session, &mechanism, public, n, private, names(private,
+		3), &made[0], &made[1]));
 }
 
 // Destroys the given public halves.
@@ -124,7 +128,8 @@ int main(int argc, char **argv) {
 	} else if (strcmp(act, "secret") == 0) {
 		word length = 16, made;
 		mechanism_t mechanism = {0x1080, NULL, 0};
-		attribute_t attributes[8] = {{TOKEN, &yes, 1}, {PRIVATE, &no, 1}, {ENCRYPT, &yes, 1}, {VALUE_LEN, &length, sizeof length}};
+		attribute_t attributes[8] = {{TOKEN, &yes, 1}, {PRIVATE, &no, 1}, {ENCRYPT, &yes, 1}, {VALUE_LEN, &length,
+			sizeof length}};
 		must("C_GenerateKey", list->functions[GENERATE_KEY](session, &mechanism, attributes, names(attributes, 4), &made));
 	} else if (strcmp(act, "swap") == 0) {
 		n = publics(found);
