@@ -76,7 +76,7 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 			return failed(err, holds, key.Label)
 		}
 	}
-	m := mutation{token: t, ref: ref, ids: ids, before: key}
+	m := &mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
 	if err != nil {
 		t.snapshot.drop()
@@ -122,11 +122,13 @@ type mutation struct {
 	ref    object.Ref
 	ids    [][]byte // the old ID and, where it changes, the new one
 	before object.Key
+	// now is the private half, or the secret key, as the session showed it that has written to it last; nil where none did.
+	now *object.Object
 }
 
 // run changes the key to what is wanted, or puts it back. It reads from the token whether a call took effect: the code
 // of a call does not show that.
-func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.Key, Holding, error) {
+func (m *mutation) run(ctx, settle context.Context, want object.Wanted) (object.Key, Holding, error) {
 	key := m.before
 	var cause error
 	for range 2 {
@@ -155,7 +157,7 @@ func (m mutation) run(ctx, settle context.Context, want object.Wanted) (object.K
 }
 
 // putBack restores the attributes that the key had before. err says that the key could not be read afterwards.
-func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wanted) (Holding, error) {
+func (m *mutation) putBack(ctx context.Context, key object.Key, want object.Wanted) (Holding, error) {
 	old := want.Of(m.before)
 	for range 2 {
 		if old.HeldBy(key) {
@@ -175,7 +177,7 @@ func (m mutation) putBack(ctx context.Context, key object.Key, want object.Wante
 }
 
 // raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free before.
-func (m mutation) raced(key object.Key, beside []object.Object) error {
+func (m *mutation) raced(key object.Key, beside []object.Object) error {
 	if len(m.ids) < 2 {
 		return nil
 	}
@@ -191,15 +193,14 @@ func (m mutation) raced(key object.Key, beside []object.Object) error {
 }
 
 // look reads the key again, after an attempt that ended with the given failure, and gives the objects beside it too.
-func (m mutation) look(ctx context.Context, failure error) (object.Key, []object.Object, Holding, error) {
+func (m *mutation) look(ctx context.Context, failure error) (object.Key, []object.Object, Holding, error) {
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
 		return object.Key{}, nil, HoldsKeyAtLeast, failure // it may still take effect
 	}
 	key, beside, err := m.token.keyUnder(ctx, m.ref, m.ids)
-	if ambiguous := (*object.AmbiguousError)(nil); errors.As(err, &ambiguous) {
-		// A secret key that may no longer encrypt may show nothing of itself. It is the one with the handle that was
-		// written to.
-		key, err = m.written(ctx, ambiguous)
+	if errors.Is(err, object.ErrAmbiguous) && m.before.Spec().Alone() && m.now != nil && m.has(m.now.ID) {
+		// A secret key that may no longer encrypt may show nothing of itself. It is the one that was written to.
+		key, err = object.NewKey(m.before.Spec(), m.now, nil)
 	}
 	if err != nil {
 		return object.Key{}, nil, HoldsKeyAtLeast, errors.Join(failure, err)
@@ -207,33 +208,21 @@ func (m mutation) look(ctx context.Context, failure error) (object.Key, []object
 	return key, beside, HoldsKey, nil
 }
 
-// written finds a secret key by its handle, where several keys have the ID.
-func (m mutation) written(ctx context.Context, ambiguous error) (key object.Key, err error) {
-	before, spec := m.before.Private, m.before.Spec()
-	if !spec.Alone() {
-		return object.Key{}, ambiguous
-	}
-	err = m.token.reader.Read(ctx, func(s *cryptoki.Session) error {
-		now, err := m.token.reader.Confirm(ctx, s, before.Handle, func(now object.Object) bool {
-			return object.SameKey(*before, now) && m.has(now.ID)
-		})
-		if err != nil {
-			return errors.Join(ambiguous, err)
-		}
-		key, err = object.NewKey(spec, &now, nil)
-		return err
-	})
-	return key, err
+// has says that the ID is the key's old or new one.
+func (m *mutation) has(id []byte) bool {
+	return slices.ContainsFunc(m.ids, func(own []byte) bool { return bytes.Equal(own, id) })
 }
 
-// has says that the ID is the key's old or new one.
-func (m mutation) has(id []byte) bool {
-	return slices.ContainsFunc(m.ids, func(own []byte) bool { return bytes.Equal(own, id) })
+// names says that an object has the label that the half has, or gets.
+func (m *mutation) names(half, now object.Object, missing []cryptoki.Attribute) bool {
+	return now.Label == half.Label || slices.ContainsFunc(missing, func(a cryptoki.Attribute) bool {
+		return a.Type == cryptoki.CKA_LABEL && string(a.Value) == now.Label
+	})
 }
 
 // set gives both halves the attributes that they lack. The private half comes first, so that the public half still
 // leads to the pair. What cannot be put back comes last.
-func (m mutation) set(ctx context.Context, key object.Key, want object.Wanted) error {
+func (m *mutation) set(ctx context.Context, key object.Key, want object.Wanted) error {
 	reversible, final := object.Reversible(key.Private.Lacking(want.Private))
 	steps := []struct {
 		half    *object.Object
@@ -253,15 +242,24 @@ func (m mutation) set(ctx context.Context, key object.Key, want object.Wanted) e
 	return nil
 }
 
-// setHalf changes one object. If the object shows nothing of its key, its ID shows that it is the right one.
-func (m mutation) setHalf(ctx context.Context, half object.Object, missing []cryptoki.Attribute) error {
+// setHalf changes one object. It has the key, and the ID and the label that it had before or gets, or the handle means
+// another object by now.
+func (m *mutation) setHalf(ctx context.Context, half object.Object, missing []cryptoki.Attribute) error {
+	ours := func(now object.Object) bool { return object.SameKey(half, now) && m.has(now.ID) && m.names(half, now, missing) }
 	return m.token.pool.Use(ctx, func(s *cryptoki.Session) error {
-		_, err := m.token.reader.Confirm(ctx, s, half.Handle, func(now object.Object) bool {
-			return object.SameKey(half, now) && (now.ShowsItself() || m.has(now.ID))
-		})
-		if err != nil {
+		_, err := m.token.reader.ConfirmOne(ctx, s, half.Handle, ours)
+		if errors.Is(err, session.ErrLookAlike) && half.Handle == m.before.Private.Handle && m.token.recognises(ctx, s, m.before) {
+			err = nil
+		}
+		if err == nil {
+			err = s.SetAttributeValue(ctx, half.Handle, missing)
+		}
+		if err != nil || half.Class == cryptoki.CKO_PUBLIC_KEY {
 			return err
 		}
-		return s.SetAttributeValue(ctx, half.Handle, missing)
+		if now, err := m.token.reader.Confirm(ctx, s, half.Handle, ours); err == nil {
+			m.now = &now
+		}
+		return nil
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
@@ -52,7 +54,7 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 			return failed(ErrReadOnly, holds, doomed[0].Label)
 		}
 		settle, cancel := session.Settling(ctx)
-		remaining, err := t.destroy(settle, doomed)
+		remaining, err := t.destroy(settle, doomed, nil, key)
 		cancel()
 		switch {
 		case err != nil:
@@ -95,9 +97,12 @@ func victims(objects []object.Object, ref object.Ref, fingerprinted object.Finge
 	return chosen.Objects(), &chosen, nil
 }
 
-// discard destroys objects that this process has made and does not keep, and says what the token holds then.
-func (t *Token) discard(ctx context.Context, made []object.Object) Holding {
-	remaining, err := t.destroy(ctx, made)
+// discard destroys objects that this process has made and does not keep, and says what the token holds then. origin is
+// the session whose handles they have, nil where another one found them; key is the key that they make, nil for none.
+func (t *Token) discard(
+	ctx context.Context, made []object.Object, origin *cryptoki.Session, key *object.Key,
+) Holding {
+	remaining, err := t.destroy(ctx, made, origin, key)
 	if err != nil {
 		return HoldsUnknown
 	}
@@ -108,42 +113,20 @@ func (t *Token) discard(ctx context.Context, made []object.Object) Holding {
 // objects need not be readable or show their class. wipe says what the token holds then.
 func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding {
 	defer t.snapshot.drop()
-	var left []uint // classes, in the row's order
-	find := func(s *cryptoki.Session, class uint) (handles []cryptoki.Object, err error) {
-		template := []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)}
-		if class != cryptoki.Unknown {
-			template = append(template, cryptoki.ULong(cryptoki.CKA_CLASS, class))
-		}
-		return s.FindObjects(ctx, template)
-	}
+	var left []uint                                             // classes, in the row's order
 	all := append(slices.Clone(spec.Classes), cryptoki.Unknown) // the private half first; what is left comes last
 	for range 2 {
-		err := t.pool.Use(ctx, func(s *cryptoki.Session) error {
-			for _, class := range all {
-				handles, err := find(s, class)
-				if err != nil {
-					return err
-				}
-				for _, handle := range handles {
-					o, err := t.reader.Object(ctx, s, handle)
-					if err == nil && !bytes.Equal(o.ID, id) {
-						return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found "+
-							"it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
-					}
-					if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
-						return err
-					}
-				}
-			}
-			return nil
-		})
+		err := t.pool.Use(ctx, func(s *cryptoki.Session) error { return t.wipeIn(ctx, s, all, id) })
+		if unread := (*unreadError)(nil); errors.As(err, &unread) {
+			err = t.pool.Use(ctx, func(s *cryptoki.Session) error { return t.wipeUnread(ctx, s, all, id) })
+		}
 		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs || errors.Is(err, object.ErrMalformed) {
 			return HoldsUnknown
 		}
 		err = t.reader.Read(ctx, func(s *cryptoki.Session) error {
 			left = nil
 			for _, class := range all {
-				handles, err := find(s, class)
+				handles, err := findClass(ctx, s, class, id)
 				if err != nil {
 					return err
 				}
@@ -167,6 +150,72 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 		return HoldsKey
 	}
 	return halfHeld(left[0])
+}
+
+// findClass finds the objects of an ID and a class, or of any class for Unknown.
+func findClass(ctx context.Context, s *cryptoki.Session, class uint, id []byte) ([]cryptoki.Object, error) {
+	template := []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)}
+	if class != cryptoki.Unknown {
+		template = append(template, cryptoki.ULong(cryptoki.CKA_CLASS, class))
+	}
+	return s.FindObjects(ctx, template)
+}
+
+// wipeIn reads and destroys what a search finds in the same session. An *unreadError says that something could not be
+// read, so that the session is as good as lost.
+func (t *Token) wipeIn(ctx context.Context, s *cryptoki.Session, classes []uint, id []byte) error {
+	for _, class := range classes {
+		handles, err := findClass(ctx, s, class, id)
+		if err != nil {
+			return err
+		}
+		for _, handle := range handles {
+			o, err := t.reader.Object(ctx, s, handle)
+			if err != nil {
+				return &unreadError{err}
+			}
+			if !bytes.Equal(o.ID, id) {
+				return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found "+
+					"it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
+			}
+			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unreadError is why an object could not be read.
+type unreadError struct{ error }
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// wipeUnread destroys what the session cannot read, each object at once when a search has found it. A search for an ID
+// that nobody has must find nothing, or no search is believed.
+func (t *Token) wipeUnread(ctx context.Context, s *cryptoki.Session, classes []uint, id []byte) error {
+	nobodys, err := findClass(ctx, s, cryptoki.Unknown, []byte(uuid.NewString()))
+	if err == nil && len(nobodys) > 0 {
+		err = &cryptoki.AnswerError{Function: "C_FindObjects", Object: nobodys[0], Problem: "a search finds what was not searched for"}
+	}
+	for _, class := range classes {
+		for range classes { // there is no more than one of each class
+			var handles []cryptoki.Object
+			if err == nil {
+				handles, err = findClass(ctx, s, class, id)
+			}
+			if err != nil {
+				return err
+			}
+			if len(handles) == 0 {
+				break
+			}
+			if failed := s.DestroyObject(ctx, handles[0]); !cryptoki.InvalidHandle(failed) {
+				err = failed
+			}
+		}
+	}
+	return err
 }
 
 // halfHeld is the Holding for half a pair, of that class.
@@ -207,9 +256,12 @@ func (r remains) holds(doomed []object.Object) Holding {
 }
 
 // destroy destroys key objects in the order given, and looks what is left. It tries once more on what is left, in
-// fresh sessions and with fresh handles, unless it is undecided whether that is one of them. err says that the token
-// could not be searched in the end.
-func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, error) {
+// fresh sessions and with fresh handles, unless it is undecided whether that is one of them. The handles are those of
+// the session origin, if that is not nil; key, if that is not nil, is the whole key. err says that the token could not
+// be searched in the end.
+func (t *Token) destroy(
+	ctx context.Context, doomed []object.Object, origin *cryptoki.Session, key *object.Key,
+) (remains, error) {
 	defer t.snapshot.wrote(doomed, nil) // whatever happens, the snapshot no longer shows them
 	r := remains{objects: doomed}
 	destroyed := map[cryptoki.Object]bool{} // by the token's word
@@ -217,7 +269,7 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 	for range 2 {
 		r.cause, gone = nil, nil
 		for _, o := range r.objects {
-			done, err := t.destroyObject(ctx, o)
+			done, err := t.destroyObject(ctx, o, origin, key)
 			if done {
 				destroyed[o.Handle] = true
 				continue
@@ -236,6 +288,7 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 		if err != nil {
 			return r, errors.Join(r.cause, err)
 		}
+		origin, key = nil, nil // from here on, the handles are others
 		r.objects, r.others = nil, nil
 		for _, o := range found {
 			like := slices.DeleteFunc(slices.Clone(doomed), func(d object.Object) bool { return !object.SameObject(d, o) })
@@ -255,7 +308,7 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 			r.others = append(r.others, o)
 		}
 		slices.SortStableFunc(r.objects, object.PrivateFirst)
-		if len(r.objects) == 0 || r.undecided || r.cause != nil && cryptoki.Refused(r.cause) {
+		if len(r.objects) == 0 || r.undecided || cryptoki.Refused(r.cause) || errors.Is(r.cause, session.ErrLookAlike) {
 			break
 		}
 	}
@@ -270,10 +323,19 @@ func (t *Token) destroy(ctx context.Context, doomed []object.Object) (remains, e
 }
 
 // destroyObject destroys one object. done says that the token has destroyed it. Where the handle means another object
-// by now, the next search finds the object under its new handle.
-func (t *Token) destroyObject(ctx context.Context, o object.Object) (done bool, err error) {
+// by now, the next search finds the object under its new handle. origin and key are those of destroy.
+func (t *Token) destroyObject(
+	ctx context.Context, o object.Object, origin *cryptoki.Session, key *object.Key,
+) (done bool, err error) {
 	err = t.pool.Use(ctx, func(s *cryptoki.Session) error {
-		_, err := t.reader.Confirm(ctx, s, o.Handle, session.Is(o))
+		confirm := t.reader.ConfirmOne
+		if s == origin {
+			confirm = t.reader.Confirm
+		}
+		_, err := confirm(ctx, s, o.Handle, session.Is(o))
+		if errors.Is(err, session.ErrLookAlike) && key != nil && o.Handle == key.Private.Handle && t.recognises(ctx, s, *key) {
+			err = nil
+		}
 		if err == nil {
 			err = s.DestroyObject(ctx, o.Handle)
 		}

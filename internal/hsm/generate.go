@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -178,11 +179,13 @@ func (g generation) attempt(ctx, settle context.Context, try int) (object.Key, H
 	if _, hangs := errors.AsType[*cryptoki.HangError](b.trouble); hangs {
 		return object.Key{}, HoldsUnknown, b.trouble
 	}
-	made, holds, err := b.ours, HoldsKey, error(nil)
+	made, origin, holds, err := b.ours, b.session, HoldsKey, error(nil)
 	switch {
 	case b.failure != nil:
+		origin = nil
 		made, holds, err = g.aftermath(settle, b.failure)
 	case len(made) == 0:
+		origin = nil
 		made, holds, err = g.readBack(settle, b)
 	}
 	if err != nil {
@@ -192,7 +195,11 @@ func (g generation) attempt(ctx, settle context.Context, try int) (object.Key, H
 	if err == nil {
 		return key, HoldsKey, nil
 	}
-	holds = g.discard(settle, made)
+	var whole *object.Key
+	if read, problems := g.template.Read(g.spec, made); len(problems) == 0 {
+		whole = &read
+	}
+	holds = g.discard(settle, made, origin, whole)
 	if !g.chosen && holds != HoldsNothing {
 		holds = g.wipe(settle, g.spec, g.template.ID)
 	}
@@ -201,13 +208,14 @@ func (g generation) attempt(ctx, settle context.Context, try int) (object.Key, H
 
 // birth is what one call of C_GenerateKeyPair or C_GenerateKey has made, and what a look at it showed.
 type birth struct {
-	failure error             // of the call
-	handles []cryptoki.Object // of the new objects, where there is no failure
-	trouble error             // of the look
-	age     int               // of the pool when the call was made
-	ours    []object.Object   // the new objects; none where they could not be read
-	key     object.Key        // of them
-	proven  bool              // the key is as asked for, its halves belong together, and no other key has its ID
+	failure   error             // of the call
+	handles   []cryptoki.Object // of the new objects, where there is no failure
+	session   *cryptoki.Session // that made them; in any other one, the handles may mean other people's objects
+	trouble   error             // of the look; also why ours is empty
+	uncleared bool              // something of what was made may be left that no search for the ID finds
+	ours      []object.Object   // the new objects; none where they could not be read
+	key       object.Key        // of them
+	proven    bool              // the key is as asked for, its halves belong together, and no other key has its ID
 }
 
 // beget has the token make the key. It looks at the key in the same session, where the new handles are certain. If
@@ -225,7 +233,6 @@ func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 		}
 	}
 	defer release()
-	b.age = g.pool.Age()
 	err := g.pool.Use(ctx, func(s *cryptoki.Session) error {
 		mechanism := cryptoki.Mechanism{Type: g.spec.Mechanism}
 		var err error
@@ -243,7 +250,8 @@ func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 			b.handles = nil
 			return err
 		}
-		return g.look(settle, s, &b)
+		b.session = s
+		return g.inspect(settle, s, &b)
 	})
 	if b.handles == nil {
 		b.failure = err
@@ -253,33 +261,49 @@ func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 	return b
 }
 
-// look reads the new objects and proves the key. If others may have chosen the same ID, it searches for the ID, so
-// that one search shows both the new objects and those beside them. An error says that the session may not be usable
-// any more.
-func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
-	var found []object.Object
-	var err error
-	if g.chosen {
-		found, err = g.reader.FindIn(ctx, s, g.template.ID)
-	} else {
-		for _, handle := range b.handles {
-			o, readErr := g.reader.Confirm(ctx, s, handle, g.mayBeOurs)
-			if err = readErr; err != nil {
-				return err
-			}
-			found = append(found, o)
+// readBackTries is how often the new objects are read back at most. A module may sometimes fail to read an object
+// while others are made, and a key that cannot be read back is destroyed.
+const readBackTries = 3
+
+// inspect looks at the new objects, and proves the key, in the session that made them. What still makes no sense at the
+// last look is destroyed there, since in another session the handles may mean other people's objects.
+func (g generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth) (err error) {
+	for range readBackTries {
+		if err = g.look(ctx, s, b); len(b.ours) > 0 || session.Ended(err) || !session.Repeatable(ctx, err) {
+			return err
 		}
 	}
-	if err != nil {
-		return err
+	var left error
+	for range 2 {
+		if left = g.clear(ctx, s, b.handles, err); left == nil || session.Ended(left) {
+			break
+		}
 	}
-	ours, others := g.split(found, b.handles)
-	if len(ours) != len(b.handles) || slices.ContainsFunc(ours, func(o object.Object) bool { return o.Err != nil }) {
-		return nil
+	b.uncleared = left != nil
+	return err
+}
+
+// look reads the new objects and proves the key. If others may have chosen the same ID, it searches for the ID, so
+// that one search shows both the new objects and those beside them. If ours stays empty, the error says why. Another
+// error says that the session may not be usable any more.
+func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
+	var ours, others []object.Object
+	if g.chosen && !s.Lost() { // a session in which a call failed is good for reading by handles, and no more
+		found, err := g.reader.FindIn(ctx, s, g.template.ID)
+		if err != nil {
+			return err
+		}
+		ours, others = g.split(found, b.handles)
+	}
+	if len(ours) != len(b.handles) {
+		var err error
+		if ours, err = g.readNew(ctx, s, b.handles); err != nil {
+			return err
+		}
 	}
 	b.ours = ours
 	key, problems := g.template.Read(g.spec, ours)
-	if len(problems) > 0 || len(others) > 0 {
+	if len(problems) > 0 || len(others) > 0 || s.Lost() {
 		return nil
 	}
 	result, refusal, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
@@ -304,6 +328,65 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 	return nil
 }
 
+// readNew reads the objects of new handles. They have the new ID: a handle behind which another object shows itself is
+// no handle of ours, and an object without an ID may be anybody's.
+func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object) ([]object.Object, error) {
+	var objects []object.Object
+	for _, handle := range handles {
+		o, err := g.reader.Object(ctx, s, handle)
+		switch {
+		case err != nil:
+		case o.Err != nil:
+			err = o.Err
+		case g.hasLostID(o):
+			err = &object.MalformedError{Object: o.Name(), Handle: handle, Err: fmt.Errorf("it has lost its %s", cryptoki.CKA_ID)}
+		case !bytes.Equal(o.ID, g.template.ID):
+			err = s.Abandon(&strangerError{o.Name()})
+		}
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, o)
+	}
+	return objects, nil
+}
+
+// hasLostID says that a new object is torn: it is what was asked for, but has no ID. That is good in the session that
+// made it alone.
+func (g generation) hasLostID(o object.Object) bool {
+	return g.differences.Torn && len(o.ID) == 0 && o.CKK == g.spec.CKK && o.Label == g.template.Label &&
+		slices.Contains(g.spec.Classes, o.Class) && o.Is(cryptoki.CKA_LOCAL)
+}
+
+// strangerError says that the token shows an object with another ID, or without one, where it says that it made ours.
+type strangerError struct{ object object.Name }
+
+func (e *strangerError) Error() string {
+	return fmt.Sprintf("where the token says that it made the key, it shows the %s, which is left alone", e.object)
+}
+
+// clear destroys the new objects in the session that made them, because of what the last look showed. If that was a
+// failure to read them, another session may have more luck, and nothing is destroyed. left says that something may be
+// left that no search for the ID finds.
+func (g generation) clear(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object, shown error) (left error) {
+	if err := g.care.ClearTorn(ctx, s, handles, g.template.ID); err != nil {
+		return err
+	}
+	if !errors.Is(shown, object.ErrMalformed) && !(g.differences.Torn && errors.Is(shown, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID)) {
+		return nil
+	}
+	for _, handle := range handles {
+		o, err := g.reader.Object(ctx, s, handle)
+		if err == nil && (bytes.Equal(o.ID, g.template.ID) || g.hasLostID(o)) {
+			err = s.DestroyObject(ctx, handle)
+		}
+		if err != nil && !cryptoki.InvalidHandle(err) {
+			return err
+		}
+	}
+	return nil
+}
+
 // split separates the new objects, by their handles, from others.
 func (g generation) split(found []object.Object, handles []cryptoki.Object) (ours, others []object.Object) {
 	for _, o := range found {
@@ -315,11 +398,6 @@ func (g generation) split(found []object.Object, handles []cryptoki.Object) (our
 	}
 	slices.SortStableFunc(ours, object.PrivateFirst)
 	return ours, others
-}
-
-// mayBeOurs says that an object behind a new handle has the new ID, or no ID any more.
-func (g generation) mayBeOurs(o object.Object) bool {
-	return len(o.ID) == 0 || bytes.Equal(o.ID, g.template.ID)
 }
 
 // aftermath deals with what a failed generation left: it adopts a whole key, and clears half a key away. If err is
@@ -361,7 +439,7 @@ func (g generation) left(ctx context.Context, cause error) (objects []object.Obj
 	case g.isOurs(objects):
 		return objects, HoldsKey
 	case half() && objects[0].Label == g.template.Label && objects[0].CKK == g.spec.CKK:
-		return nil, g.discard(ctx, objects)
+		return nil, g.discard(ctx, objects, nil, nil)
 	}
 	return nil, HoldsOther
 }
@@ -372,61 +450,31 @@ func (g generation) isOurs(objects []object.Object) bool {
 	return len(problems) == 0 && len(objects) == len(g.spec.Classes)
 }
 
-// readBackTries is how often the new objects are read back at most. A module may sometimes fail to read an object
-// while others are made, and a key that cannot be read back is destroyed.
-const readBackTries = 3
-
-// readBack reads the new objects by their handles, or by their ID where the handles died with a session.
+// readBack finds the new objects by their ID, where the session that made them could not read them. Their handles mean
+// nothing in another session.
 func (g generation) readBack(ctx context.Context, b birth) ([]object.Object, Holding, error) {
-	var objects, found []object.Object
-	var err, findErr error
+	var found []object.Object
+	var err error
 	for range readBackTries {
-		err = g.reader.Read(ctx, func(s *cryptoki.Session) error {
-			objects = objects[:0]
-			var broken error
-			for _, handle := range b.handles {
-				o, err := g.reader.Confirm(ctx, s, handle, g.mayBeOurs)
-				if err != nil {
-					return err
-				}
-				broken = errors.Join(broken, o.Err)
-				objects = append(objects, o)
-			}
-			return broken
-		})
-		if err == nil {
-			return objects, HoldsKey, nil
-		}
-		if !session.Repeatable(ctx, err) {
-			return nil, HoldsUnknown, err
-		}
-		if found, findErr = g.find(ctx, g.template.ID); findErr == nil && g.isOurs(found) {
+		if found, err = g.find(ctx, g.template.ID); err == nil && g.isOurs(found) {
 			return found, HoldsKey, nil
 		}
-	}
-	clearErr := g.care.ClearTorn(ctx, b.handles, g.template.ID, b.age)
-	wiped := HoldsUnknown
-	if !g.chosen {
-		wiped = g.wipe(ctx, g.spec, g.template.ID)
+		if err != nil && !session.Repeatable(ctx, err) {
+			break
+		}
 	}
 	// Objects that may be there although no search shows them must not be made again.
-	unseen := g.differences.Torn && cryptoki.InvalidHandle(err) && len(found) == 0
-	switch {
-	case clearErr != nil || unseen:
-		return nil, HoldsUnknown, err
-	case !g.chosen:
-		return nil, wiped, err
+	_, stranger := errors.AsType[*strangerError](b.trouble)
+	unseen := len(found) == 0 && (stranger || g.differences.Torn && cryptoki.InvalidHandle(b.trouble))
+	holds := HoldsNothing
+	if !g.chosen {
+		holds = g.wipe(ctx, g.spec, g.template.ID)
 	}
-	found, findErr = g.find(ctx, g.template.ID)
-	// Others may have chosen the ID too. The objects with the new handles are certainly ours.
-	ours, _ := g.split(found, b.handles)
-	switch {
-	case findErr != nil || len(ours) == 0 && len(found) > 0:
-		return nil, HoldsUnknown, err
-	case len(ours) == 0:
-		return nil, HoldsNothing, err
+	// Where others may have chosen the ID too, nothing shows whose the objects are.
+	if err != nil || b.uncleared || unseen || g.chosen && len(found) > 0 {
+		holds = HoldsUnknown
 	}
-	return nil, g.discard(ctx, ours), err
+	return nil, holds, b.trouble
 }
 
 // accept makes a key of the new objects, if they are what was asked for and no other objects have the ID.

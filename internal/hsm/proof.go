@@ -16,7 +16,6 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -85,7 +84,7 @@ func judge(key object.Key, result object.Verdict, refusal, err error) error {
 func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verdict, refusal, err error) {
 	return proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
 		return t.reader.Read(ctx, func(s *cryptoki.Session) error {
-			if _, err := t.reader.Confirm(ctx, s, key.Private.Handle, session.Is(*key.Private)); err != nil {
+			if err := t.reader.ConfirmRead(ctx, s, *key.Private); err != nil {
 				return err
 			}
 			return t.in(ctx, s, key, prove)
@@ -121,6 +120,22 @@ func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Sessi
 	return object.Undecided, refusal, nil
 }
 
+// recognises says that the key's private half, or the secret key, is what the handle means in this session, because an
+// operation shows it: a proof, or the check value.
+func (t *Token) recognises(ctx context.Context, s *cryptoki.Session, key object.Key) bool {
+	if key.PublicKey != nil {
+		result, _, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
+			return prove(ctx, s, key)
+		})
+		return err == nil && result == object.Same
+	}
+	if key.Fingerprint() == "" || !key.Spec().Computes || !key.Usage.Has(object.Encrypt) {
+		return false
+	}
+	value, err := aesCheckValue(ctx, s, key.Private.Handle)
+	return err == nil && hex.EncodeToString(value) == key.Fingerprint()
+}
+
 // Fingerprinted gives the key with its fingerprint. It computes the check value of a secret key that does not show it,
 // if the key's usage allows that and the token offers it. Errors: the token's failure.
 func (t *Token) Fingerprinted(ctx context.Context, key object.Key) (object.Key, error) {
@@ -130,7 +145,7 @@ func (t *Token) Fingerprinted(ctx context.Context, key object.Key) (object.Key, 
 	var value []byte
 	err := t.reader.Read(ctx, func(s *cryptoki.Session) (err error) {
 		// The check value of another key would pass for the key's own.
-		if _, err = t.reader.Confirm(ctx, s, key.Private.Handle, session.Is(*key.Private)); err == nil {
+		if err = t.reader.ConfirmRead(ctx, s, *key.Private); err == nil {
 			value, err = aesCheckValue(ctx, s, key.Private.Handle)
 		}
 		return err

@@ -111,19 +111,16 @@ func (p *Pool) take(ctx context.Context) (pooled, error) {
 var ended = []error{
 	cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_SESSION_CLOSED, cryptoki.CKR_USER_NOT_LOGGED_IN,
 	cryptoki.CKR_DEVICE_REMOVED, cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_CRYPTOKI_NOT_INITIALIZED,
-	cryptoki.CKR_OBJECT_HANDLE_INVALID, cryptoki.CKR_KEY_HANDLE_INVALID,
 }
 
-// Age is a number that grows each time a session is found ended.
-func (p *Pool) Age() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.epoch
+// Ended says that a failure means the end of its session.
+func Ended(err error) bool {
+	return slices.ContainsFunc(ended, func(code error) bool { return errors.Is(err, code) })
 }
 
 func (p *Pool) put(ctx context.Context, s pooled, err error) {
 	p.mu.Lock()
-	if s.epoch == p.epoch && slices.ContainsFunc(ended, func(code error) bool { return errors.Is(err, code) }) {
+	if s.epoch == p.epoch && (Ended(err) || cryptoki.InvalidHandle(err)) { // handles end with sessions
 		p.epoch++
 	}
 	keep := !s.Lost()

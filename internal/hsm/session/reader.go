@@ -66,9 +66,62 @@ func (r *Reader) Confirm(ctx context.Context, s *cryptoki.Session, handle crypto
 	return now, err
 }
 
-// Is is for Confirm: it says that the object is still exactly as it was.
+// Is is for Confirm: it says that the object is still exactly as it was. What has no ID matches nothing, since nothing
+// tells it from other people's objects.
 func Is(o object.Object) func(object.Object) bool {
-	return func(now object.Object) bool { return object.SameObject(o, now) }
+	return func(now object.Object) bool { return len(o.ID) > 0 && object.SameObject(o, now) }
+}
+
+// ErrLookAlike says that several objects look the same, and nothing shows which of them is meant.
+var ErrLookAlike = errors.New("several objects on the token have the same ID and label and show nothing of their keys, " +
+	"so that nothing shows which of them is meant")
+
+// ConfirmOne is Confirm for who destroys or changes an object that another session found. Such an object may show
+// nothing of its key: then it must be the only one of its looks in this session too, or ErrLookAlike is the error.
+func (r *Reader) ConfirmOne(
+	ctx context.Context, s *cryptoki.Session, handle cryptoki.Object, meant func(now object.Object) bool,
+) (object.Object, error) {
+	now, err := r.Confirm(ctx, s, handle, meant)
+	if err != nil || now.ShowsItself() {
+		return now, err
+	}
+	found, err := r.FindIn(ctx, s, now.ID)
+	if err != nil && !errors.Is(err, object.ErrMalformed) {
+		return now, err
+	}
+	return now, alone(now, found)
+}
+
+// alone is ErrLookAlike where another one of the objects found looks the same.
+func alone(o object.Object, found []object.Object) error {
+	if slices.ContainsFunc(found, func(x object.Object) bool { return x.Handle != o.Handle && object.SameObject(o, x) }) {
+		return ErrLookAlike
+	}
+	return nil
+}
+
+// ConfirmRead is Confirm for who uses an object that was read earlier, and changes nothing. It takes one without an ID
+// if it shows its key, or is the only one of its looks on the token.
+func (r *Reader) ConfirmRead(ctx context.Context, s *cryptoki.Session, o object.Object) error {
+	now, err := r.Confirm(ctx, s, o.Handle, func(now object.Object) bool { return object.SameObject(o, now) })
+	if err != nil || len(o.ID) > 0 || now.ShowsItself() {
+		return err
+	}
+	handles, err := s.FindObjects(ctx, []cryptoki.Attribute{
+		cryptoki.ULong(cryptoki.CKA_CLASS, o.Class), cryptoki.ULong(cryptoki.CKA_KEY_TYPE, o.CKK), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(o.Label)),
+	})
+	if err != nil {
+		return err
+	}
+	var found []object.Object
+	for _, handle := range handles {
+		like, err := r.Object(ctx, s, handle)
+		if err != nil {
+			return err
+		}
+		found = append(found, like)
+	}
+	return alone(now, found)
 }
 
 // Find searches the token for the key objects of an ID. A token hides private objects from those who are not logged

@@ -127,42 +127,27 @@ func (c *Care) Sweep(ctx context.Context, classes []uint) {
 	})
 }
 
-// ClearTorn destroys the malformed objects behind the handles of a new key. They may have lost their ID, so that no
-// search finds them. Objects with another ID are left alone. If a session was lost since the pool had the given age,
-// ClearTorn fails: after a new login, the handles may mean other people's objects.
-func (c *Care) ClearTorn(ctx context.Context, handles []cryptoki.Object, id []byte, age int) (err error) {
+// ClearTorn destroys the malformed objects behind the handles of a new key, in the session that made it. They may have
+// lost their ID, so that no search finds them. Objects with another ID are left alone, and so is what reads as sound.
+func (c *Care) ClearTorn(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object, id []byte) (failure error) {
 	if c == nil {
 		return nil
 	}
-	for range 2 { // the second time in another session, where the same handles are valid
-		if err = c.clearTorn(ctx, handles, id, age); err == nil {
-			break
+	for _, handle := range handles {
+		o, err := c.reader.Object(ctx, s, handle)
+		switch {
+		case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID):
+		case cryptoki.InvalidHandle(err):
+			continue
+		case err != nil:
+			failure = errors.Join(failure, err)
+			continue
+		case o.Err == nil || len(o.ID) > 0 && !bytes.Equal(o.ID, id):
+			continue
+		}
+		if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
+			failure = errors.Join(failure, err)
 		}
 	}
-	return err
-}
-
-func (c *Care) clearTorn(ctx context.Context, handles []cryptoki.Object, id []byte, age int) error {
-	return c.reader.Pool.Use(ctx, func(s *cryptoki.Session) (failure error) {
-		if c.reader.Pool.Age() != age {
-			return errors.New("sessions were lost")
-		}
-		for _, handle := range handles {
-			o, err := c.reader.Object(ctx, s, handle)
-			switch {
-			case errors.Is(err, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID):
-			case cryptoki.InvalidHandle(err):
-				continue
-			case err != nil:
-				failure = errors.Join(failure, err)
-				continue
-			case o.Err == nil || len(o.ID) > 0 && !bytes.Equal(o.ID, id):
-				continue
-			}
-			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
-				failure = errors.Join(failure, err)
-			}
-		}
-		return failure
-	})
+	return failure
 }
