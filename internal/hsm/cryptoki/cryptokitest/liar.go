@@ -19,7 +19,19 @@ type Lie struct {
 	Number   uint
 	// Attribute is the CK_ATTRIBUTE_TYPE that C_GetAttributeValue lies about; the call must ask for it.
 	Attribute uint
+	// Nth and Swaps are those of Break.
+	Nth   uint
+	Swaps []Swap
 }
+
+// Swap are the handles of two objects that mean each other's object once the connection is broken.
+type Swap struct {
+	Own     uint // 0: that of the next object that was made since Tell, a private half before a public one
+	Foreign uint
+}
+
+// Any is a Lie's Function for every function that has a session.
+const Any = "any"
 
 // Kind is a way to lie.
 type Kind string
@@ -37,6 +49,9 @@ const (
 	Exact   Kind = "exact"   // Small, as long as the buffer is not of just Number bytes; then the call is made
 	Handle  Kind = "handle"  // the call is made, and Number stands for each handle that it gives
 	Garbage Kind = "garbage" // the call is made, and the structure that it gives filled with 0xFF
+	// Break: the call is made, and after the Nth one the connection is broken. Sessions from before answer Number, and in
+	// later ones the handles of Swaps mean other objects.
+	Break   Kind = "break"
 	Missing Kind = "missing" // the list of functions lacks this one; to be told before the module is loaded
 
 	Nameless Kind = "nameless" // C_GetInterface gives one without a name,
@@ -50,6 +65,7 @@ const (
 type Liar struct {
 	Path             string // the module
 	control, journal string
+	told             int // lies so far
 }
 
 // NewLiar builds a module that stands before the one of that path, and says the truth until Tell. If withInterface is
@@ -70,11 +86,15 @@ func NewLiar(t testing.TB, target string, withInterface bool) *Liar {
 	return l
 }
 
-// Tell has the module tell this one lie until Repent.
+// Tell has the module tell this one lie until Repent. A connection that is broken is whole again.
 func (l *Liar) Tell(t testing.TB, lie Lie) {
 	t.Helper()
-	line := fmt.Sprintf("%s %s %d %d\n", lie.Function, lie.Kind, lie.Number, lie.Attribute)
-	if err := os.WriteFile(l.control, []byte(line), 0o600); err != nil {
+	l.told++
+	text := fmt.Sprintf("%s %s %d %d %d %d\n", lie.Function, lie.Kind, lie.Number, lie.Attribute, lie.Nth, l.told)
+	for _, swap := range lie.Swaps {
+		text += fmt.Sprintf("%d %d\n", swap.Own, swap.Foreign)
+	}
+	if err := os.WriteFile(l.control, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -87,8 +107,15 @@ func (l *Liar) Repent(t testing.TB) {
 	}
 }
 
+// Broken and Foreign are lines of the Journal.
+const (
+	Broken  = "the connection breaks"
+	Foreign = "foreign " // before the function that changed, destroyed or used the foreign object of a Swap
+)
+
 // Journal has a line for each time that the module gave its list of functions or was initialised, in order:
-// "C_GetInterface", "C_GetFunctionList", and "C_Initialize" with the string that it was given, or NULL.
+// "C_GetInterface", "C_GetFunctionList", and "C_Initialize" with the string that it was given, or NULL. And it has
+// Broken, and lines that begin with Foreign.
 func (l *Liar) Journal(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile(l.journal)

@@ -1,14 +1,16 @@
 // A PKCS#11 module that stands before a real one and passes each call on, but for the one function that it is told to lie
 // about. Package cryptokitest builds it, with the path of the module behind as TARGET, and two files:
 //
-//	CONTROL  one line, read at each call: FUNCTION LIE NUMBER ATTRIBUTE
-//	JOURNAL  a line for each call of C_GetInterface, C_GetFunctionList and C_Initialize, the last with its string
+//	CONTROL  a line, read at each call: FUNCTION LIE NUMBER ATTRIBUTE NTH SERIAL, and one for each swap: OWN FOREIGN
+//	JOURNAL  a line for each call of C_GetInterface, C_GetFunctionList and C_Initialize, the last with its string, for the
+//	         connection that breaks, and for each call that then changes or uses one of the foreign objects
 //
 // The string that C_Initialize is given is for this module, and not passed on.
 //
 // It is built for platforms that pass the arguments of every PKCS#11 function as words in registers and on the stack,
 // in order: Linux and macOS on amd64 and arm64.
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,7 @@ static const struct function {
 	int handle, second; // handles of what was made
 	int structure, size;
 	int template; // attributes
+	int object;   // the handle of what it is about
 } functions[68] = {
 	[0] = {"C_Initialize"},
 	[1] = {"C_Finalize"},
@@ -44,34 +47,40 @@ static const struct function {
 	[13] = {"C_CloseSession"},
 	[15] = {"C_GetSessionInfo", .structure = 2, .size = 32},
 	[18] = {"C_Login"},
-	[22] = {"C_DestroyObject"},
-	[24] = {"C_GetAttributeValue", .template = 3},
-	[25] = {"C_SetAttributeValue"},
+	[22] = {"C_DestroyObject", .object = 2},
+	[24] = {"C_GetAttributeValue", .template = 3, .object = 2},
+	[25] = {"C_SetAttributeValue", .object = 2},
 	[26] = {"C_FindObjectsInit"},
 	[27] = {"C_FindObjects", .buffer = 2, .length = 4, .element = 8},
 	[28] = {"C_FindObjectsFinal"},
-	[29] = {"C_EncryptInit"},
+	[29] = {"C_EncryptInit", .object = 3},
 	[30] = {"C_Encrypt", .buffer = 4, .length = 5, .element = 1},
-	[33] = {"C_DecryptInit"},
+	[33] = {"C_DecryptInit", .object = 3},
 	[34] = {"C_Decrypt", .buffer = 4, .length = 5, .element = 1},
-	[42] = {"C_SignInit"},
+	[42] = {"C_SignInit", .object = 3},
 	[43] = {"C_Sign", .buffer = 4, .length = 5, .element = 1},
-	[48] = {"C_VerifyInit"},
+	[48] = {"C_VerifyInit", .object = 3},
 	[49] = {"C_Verify"},
 	[58] = {"C_GenerateKey", .handle = 5},
 	[59] = {"C_GenerateKeyPair", .handle = 7, .second = 8},
-	[62] = {"C_DeriveKey", .handle = 6},
+	[62] = {"C_DeriveKey", .handle = 6, .object = 3},
 };
 
 static list_t *behind, shown;
 
-struct lie { char function[64], kind[32]; word number, attribute; };
+#define SWAPS 4
+
+struct swap { word own, foreign; };
+struct lie { char function[64], kind[32]; word number, attribute, nth, serial; struct swap swaps[SWAPS]; int count; };
 
 static struct lie told(void) {
-	struct lie l = {"", "", 0, 0};
+	struct lie l = {.number = 0};
 	FILE *f = fopen(CONTROL, "r");
-	if (f == NULL || fscanf(f, "%63s %31s %lu %lu", l.function, l.kind, &l.number, &l.attribute) != 4)
+	if (f == NULL || fscanf(f, "%63s %31s %lu %lu %lu %lu", l.function, l.kind, &l.number, &l.attribute, &l.nth, &l.serial) != 6)
 		l.function[0] = 0;
+	while (l.function[0] != 0 && l.count < SWAPS &&
+	       fscanf(f, "%lu %lu", &l.swaps[l.count].own, &l.swaps[l.count].foreign) == 2)
+		l.count++;
 	if (f != NULL)
 		fclose(f);
 	return l;
@@ -86,6 +95,101 @@ static void note(const char *function, const char *string) {
 }
 
 #define IS(text) (strcmp(l.kind, text) == 0)
+
+// The connection to the token: which sessions died with it when it broke, and which objects the handles mean since.
+static struct {
+	pthread_mutex_t lock;
+	word serial;        // of the lie that it was told last
+	word calls;         // that count, since then
+	word newest, dead;  // the newest session, and the newest one of those that are dead
+	word made[SWAPS];   // handles of what was made since then
+	int count;
+	struct swap swaps[SWAPS];
+	int swapped;
+} connection = {PTHREAD_MUTEX_INITIALIZER};
+
+static void renew(const struct lie *l) {
+	if (connection.serial == l->serial)
+		return;
+	connection.serial = l->serial;
+	connection.calls = connection.dead = connection.count = connection.swapped = 0;
+}
+
+static word swapped(word handle) {
+	for (int i = 0; i < connection.swapped; i++) {
+		if (connection.swaps[i].own == handle)
+			return connection.swaps[i].foreign;
+		if (connection.swaps[i].foreign == handle)
+			return connection.swaps[i].own;
+	}
+	return handle;
+}
+
+static int foreign(word handle) {
+	for (int i = 0; i < connection.swapped; i++)
+		if (connection.swaps[i].foreign == handle)
+			return 1;
+	return 0;
+}
+
+static void made(word handle) {
+	if (connection.count < SWAPS)
+		connection.made[connection.count++] = handle;
+}
+
+// breaks counts a call that was made, and breaks the connection after the one that was told.
+static void breaks(const struct lie *l) {
+	if (connection.dead != 0 || ++connection.calls != l->nth)
+		return;
+	note("the connection breaks", "");
+	connection.dead = connection.newest;
+	for (int i = 0, next = 0; i < l->count; i++) {
+		struct swap swap = l->swaps[i];
+		if (swap.own == 0 && next < connection.count)
+			swap.own = connection.made[next++];
+		if (swap.own != 0)
+			connection.swaps[connection.swapped++] = swap;
+	}
+}
+
+static word call(int n, word a[8]);
+
+// over passes a call on over the connection. All functions from C_CloseSession on have a session, but for two.
+static word over(int n, word a[8]) {
+	const struct function *f = &functions[n];
+	struct lie l = told();
+	int session = n >= 13 && n != 14 && n != 67, dead = 0;
+	pthread_mutex_lock(&connection.lock);
+	renew(&l);
+	dead = session && connection.dead != 0 && a[0] <= connection.dead;
+	if (f->object && !dead) {
+		a[f->object - 1] = swapped(a[f->object - 1]);
+		if (n != 24 && foreign(a[f->object - 1]))
+			note("foreign ", f->name);
+	}
+	pthread_mutex_unlock(&connection.lock);
+	if (dead && n != 13)
+		return l.number;
+	word rv = call(n, a);
+	if (dead)
+		return l.number;
+	if (rv != 0)
+		return rv;
+	pthread_mutex_lock(&connection.lock);
+	if (n == 12 && *(word *)a[4] > connection.newest)
+		connection.newest = *(word *)a[4];
+	if (n == 27)
+		for (word i = 0; i < *(word *)a[3]; i++)
+			((word *)a[1])[i] = swapped(((word *)a[1])[i]);
+	if (n == 58)
+		made(*(word *)a[4]);
+	if (n == 59)
+		made(*(word *)a[7]), made(*(word *)a[6]);
+	if (session && IS("break") && (strcmp(l.function, "any") == 0 || (f->name != NULL && strcmp(l.function, f->name) == 0)))
+		breaks(&l);
+	pthread_mutex_unlock(&connection.lock);
+	return rv;
+}
 
 static word call(int n, word a[8]) {
 	const struct function *f = &functions[n];
@@ -152,7 +256,7 @@ static word call(int n, word a[8]) {
 
 #define F(n) \
 	static word f##n(word a, word b, word c, word d, word e, word f, word g, word h) { \
-		return call(n, (word[8]){a, b, c, d, e, f, g, h}); \
+		return over(n, (word[8]){a, b, c, d, e, f, g, h}); \
 	}
 #define TEN(X, n) X(n##0) X(n##1) X(n##2) X(n##3) X(n##4) X(n##5) X(n##6) X(n##7) X(n##8) X(n##9)
 #define ALL(X) \
