@@ -197,6 +197,9 @@ func (m *mutation) look(ctx context.Context, failure error) (object.Key, []objec
 	if _, ok := errors.AsType[*cryptoki.HangError](failure); ok {
 		return object.Key{}, nil, HoldsKeyAtLeast, failure // it may still take effect
 	}
+	if len(m.ids) > 1 {
+		m.token.processLock.Stir(ctx) // others may have taken the new ID
+	}
 	key, beside, err := m.token.keyUnder(ctx, m.ref, m.ids)
 	if errors.Is(err, object.ErrAmbiguous) && m.before.Spec().Alone() && m.now != nil && m.has(m.now.ID) {
 		// A secret key that may no longer encrypt may show nothing of itself. It is the one that was written to.
@@ -245,7 +248,9 @@ func (m *mutation) set(ctx context.Context, key object.Key, want object.Wanted) 
 // setHalf changes one object. It has the key, and the ID and the label that it had before or gets, or the handle means
 // another object by now.
 func (m *mutation) setHalf(ctx context.Context, half object.Object, missing []cryptoki.Attribute) error {
-	ours := func(now object.Object) bool { return object.SameKey(half, now) && m.has(now.ID) && m.names(half, now, missing) }
+	ours := func(now object.Object) bool {
+		return object.SameKey(half, now) && m.has(now.ID) && m.names(half, now, missing)
+	}
 	return m.token.pool.Use(ctx, func(s *cryptoki.Session) error {
 		_, err := m.token.reader.ConfirmOne(ctx, s, half.Handle, ours)
 		if errors.Is(err, session.ErrLookAlike) && half.Handle == m.before.Private.Handle && m.token.recognises(ctx, s, m.before) {

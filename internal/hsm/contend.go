@@ -30,6 +30,7 @@ func (g generation) contend(ctx context.Context, made []object.Object) error {
 		}
 	}
 	for end := time.Now().Add(raceTime); ; {
+		g.processLock.Stir(ctx)
 		objects, err := g.find(ctx, id)
 		if err != nil {
 			return err

@@ -154,6 +154,18 @@ func (e *VerifyError) Error() string {
 	return "what the token holds is not what was asked for: " + strings.Join(e.Problems, "; ")
 }
 
+// UnreadableError says that nobody can tell whether an ID is free: the token has objects that this user may not read.
+type UnreadableError struct {
+	ID      []byte
+	Objects int
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("this user may not read %d objects of the token, which another user has made: nobody can see whether one of "+
+		"them has the key ID %s",
+		e.Objects, object.FormatID(e.ID))
+}
+
 // Holding says what a failed operation left on the token.
 type Holding int
 

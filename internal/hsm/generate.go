@@ -163,6 +163,9 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 	if len(objects) > 0 {
 		return object.Exists(id, objects)
 	}
+	if n := t.processLock.Unreadable(); n > 0 {
+		return &UnreadableError{ID: id, Objects: n}
+	}
 	return nil
 }
 
@@ -289,6 +292,7 @@ func (g generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth) 
 func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
 	var ours, others []object.Object
 	if g.chosen && !s.Lost() { // a session in which a call failed is good for reading by handles, and no more
+		g.processLock.Stir(ctx)
 		found, err := g.reader.FindIn(ctx, s, g.template.ID)
 		if err != nil {
 			return err
@@ -372,7 +376,8 @@ func (g generation) clear(ctx context.Context, s *cryptoki.Session, handles []cr
 	if err := g.care.ClearTorn(ctx, s, handles, g.template.ID); err != nil {
 		return err
 	}
-	if !errors.Is(shown, object.ErrMalformed) && !(g.differences.Torn && errors.Is(shown, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID)) {
+	torn := g.differences.Torn && errors.Is(shown, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID)
+	if !torn && !errors.Is(shown, object.ErrMalformed) {
 		return nil
 	}
 	for _, handle := range handles {

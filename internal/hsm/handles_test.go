@@ -154,8 +154,8 @@ func (b *breaking) after(nth uint, make string, other stranger) (broke bool) {
 	b.err = b.op.run(context.Background(), b.world, token)
 	for _, line := range b.liar.Journal(b.t)[already:] {
 		broke = broke || line == cryptokitest.Broken
-		if strings.HasPrefix(line, cryptokitest.Foreign) {
-			b.t.Errorf("%s of somebody else's object", strings.TrimPrefix(line, cryptokitest.Foreign))
+		if function, is := strings.CutPrefix(line, cryptokitest.Foreign); is {
+			b.t.Errorf("%s of somebody else's object", function)
 		}
 	}
 	b.liar.Repent(b.t)

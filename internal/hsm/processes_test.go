@@ -2,6 +2,7 @@ package hsm_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ type order struct {
 	Token           hsmtest.Token
 	Kind            string // the name of one of kinds
 	Operation       string // the name of one of operations, or "race"
+	Bits            int    // of an RSA pair, 0: as the kind has it
 	Meet            bool   // in a race, to go on only at the other's side: see meeting
 	ID, Fingerprint []byte
 	Crash           hsmtest.Crash
@@ -60,7 +62,9 @@ func obey(text string) int {
 		return 1
 	}
 	if o.Operation == "race" {
-		return race(kindNamed(o.Kind), token, &m)
+		kind := kindNamed(o.Kind)
+		kind.tmpl.ModulusBits = cmp.Or(o.Bits, kind.tmpl.ModulusBits)
+		return race(kind, token, &m)
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
@@ -247,6 +251,8 @@ func race(kind kind, token *hsm.Token, m *meeting) int {
 			fmt.Println("made")
 		case errors.Is(err, object.ErrExists):
 			fmt.Println("exists")
+		case isUnreadable(err):
+			fmt.Println("unreadable")
 		default:
 			fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))
 		}
@@ -254,8 +260,13 @@ func race(kind kind, token *hsm.Token, m *meeting) int {
 	return 0
 }
 
-// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times for each kind of key. They are of one
-// machine, where one waits for the other.
+func isUnreadable(err error) bool {
+	_, is := errors.AsType[*hsm.UnreadableError](err)
+	return is
+}
+
+// TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times for each kind of key. One waits for the
+// other, wherever each has its folder for temporary files.
 func TestTwoProcessesMakeTheSameID(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -264,7 +275,7 @@ func TestTwoProcessesMakeTheSameID(t *testing.T) {
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
 			o := order{Token: *k, Kind: kind.name, Operation: "race"}
-			racers := []racer{startRacer(t, o), startRacer(t, o)}
+			racers := []racer{startRacer(t, o, apart(t)), startRacer(t, o, apart(t))}
 			outcomes := map[string]int{}
 			for i := range 100 {
 				id := "race " + strconv.Itoa(i)
@@ -297,8 +308,8 @@ func TestTwoMachinesMakeTheSameID(t *testing.T) {
 			k := hsmtest.New(t)
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
 			o := order{Token: *k, Kind: kind.name, Operation: "race", Meet: true}
-			// Processes of one machine meet in the folder for temporary files.
-			racers := []racer{startRacer(t, o, "TMPDIR="+t.TempDir()), startRacer(t, o, "TMPDIR="+t.TempDir())}
+			k.NoLock(t)
+			racers := []racer{startRacer(t, o, apart(t)), startRacer(t, o, apart(t))}
 			outcomes := map[string]int{}
 			for i := range races {
 				for try := 1; ; try++ {
@@ -336,16 +347,39 @@ func meet(w *world, racers []racer, id string) string {
 	}
 	together(id, "free")
 	together("go on", "generated")
-	// SoftHSM looks for what others have written only once somebody has written since one wrote oneself.
-	other := generate(w.t, w.witness, w.kind.template("another", "another"))
-	if _, err := w.witness.Destroy(context.Background(), object.Ref{Type: other.Type, ID: other.ID}); err != nil {
-		w.t.Fatal(err)
-	}
 	together("go on", "looked")
 	for _, r := range racers {
 		r.tell("go on")
 	}
 	return racers[0].next() + ", " + racers[1].next()
+}
+
+// TestWhoComesLaterSeesTheOther has one process find an ID free, and another one make its key and be done before the
+// first one goes on. SoftHSM takes the first one's own write for the last one, and would not look at the other's.
+func TestWhoComesLaterSeesTheOther(t *testing.T) {
+	onSoftHSM(t)
+	for _, name := range []string{"RSA", "P-256", "AES"} {
+		kind := kindNamed(name)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := hsmtest.New(t)
+			k.NoLock(t)
+			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+			o := order{Token: *k, Kind: name, Operation: "race"}
+			first := startRacer(t, o, apart(t))
+			o.Meet = true
+			later := startRacer(t, o, apart(t))
+			for i := range 3 {
+				id := fmt.Sprint("race ", i)
+				var said []string
+				said = append(said, later.asked(id), first.asked(id), later.asked("go on"), later.asked("go on"), later.asked("go on"))
+				if want := []string{"free", "made", "generated", "looked", "exists"}; !slices.Equal(said, want) || len(w.keys()) != 1 {
+					t.Errorf("race %d: %v, and %d keys", i, said, len(w.keys()))
+				}
+				w.clear()
+			}
+		})
+	}
 }
 
 // racer is a process that makes a key of each ID that it is told.
@@ -356,12 +390,21 @@ type racer struct {
 
 func (r racer) next() string { r.lines.Scan(); return r.lines.Text() }
 
+func (r racer) asked(line string) string { r.tell(line); return r.next() }
+
 func (r racer) tell(line string) { _, _ = fmt.Fprintln(r.in, line) }
 
-func startRacer(t *testing.T, o order, environment ...string) racer {
+// apart has a process meet no other in a folder of the user's or for temporary files.
+func apart(t *testing.T) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, "TMPDIR="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir())
+	}
+}
+
+func startRacer(t *testing.T, o order, as func(*exec.Cmd)) racer {
 	t.Helper()
 	cmd := command(o)
-	cmd.Env = append(cmd.Env, environment...)
+	as(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -130,7 +130,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		t.care = softhsm.NewCare(t.reader)
 	}
 	if t.differences.OneWriter {
-		t.processLock = softhsm.LockOf(info)
+		t.processLock = softhsm.LockOf(info, c.LibraryParameters, t.differences.Files)
 	}
 	t.snapshot = newSnapshot(t.reader, t.find)
 	return t, nil
@@ -192,10 +192,15 @@ func (t *Token) write(ctx context.Context) (leave func(), err error) {
 		return nil, err
 	}
 	if othersWrote {
+		t.processLock.Stir(ctx)
 		t.snapshot.drop()
 	}
 	return leave, nil
 }
+
+// Cautions are full sentences on what may go wrong with the token although nothing has yet: that no lock keeps other
+// processes from writing to it at the same time. They are complete once an operation has written.
+func (t *Token) Cautions() []string { return t.processLock.Cautions() }
 
 // Close closes the token's sessions and gives the module back. All operations must have ended.
 func (t *Token) Close() error {

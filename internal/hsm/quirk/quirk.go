@@ -19,8 +19,10 @@ type Differences struct {
 	// Torn: calls that look at objects and calls that write them are kept apart, and what reads as torn all the same is
 	// looked at again.
 	Torn bool
-	// OneWriter: one process of a machine at a time makes, moves and destroys objects.
+	// OneWriter: one process at a time makes, moves and destroys objects.
 	OneWriter bool
+	// Files is where the token's files lie, for the lock of OneWriter.
+	Files Files
 	// Blanks: a generation that failed is swept up behind.
 	Blanks bool
 	// Crowded: what is refused beside other generations is asked for once more with none beside it.
@@ -29,6 +31,13 @@ type Differences struct {
 	Ed25519ByOID bool
 	// NoDates: CKA_START_DATE and CKA_END_DATE are not read.
 	NoDates bool
+}
+
+// Files says how the folder of a token's files is found on this machine. The zero value is that nothing is known.
+type Files struct {
+	BySerial  bool   // by the serial number, in the folder that SoftHSM's configuration names
+	Parameter string // by this word of the library's parameters
+	Path      string // it is always the same one
 }
 
 // Row is one thing that a make does differently.
@@ -81,9 +90,12 @@ var Rows = []Row{
 		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
 		Seen: "Secret keys show no check value. So of two processes that make keys with the same ID, none can tell which of " +
 			"them is to keep its key, and both give way.",
-		Done: "One process of a machine writes at a time.",
+		Done: "One process of a machine writes at a time. The lock lies with openCryptoki's own locks, which those of its " +
+			"group share.",
 		Test: "TestTwoProcessesMakeTheSameID",
-		set:  func(d *Differences) { d.OneWriter = true },
+		set: func(d *Differences) {
+			d.OneWriter, d.Files = true, Files{Path: "/var/lock/opencryptoki"}
+		},
 	},
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
@@ -96,9 +108,10 @@ var Rows = []Row{
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
 		Seen: "A process that has just written an object does not see what another process wrote at the same time, so that both find an ID free, make it, and see nobody's key but their own.",
-		Done: "Package softhsm: one process of a machine writes at a time.",
-		Test: "TestTwoProcessesMakeTheSameID",
-		set:  func(d *Differences) { d.OneWriter = true },
+		Done: "Package softhsm: one process writes at a time, whatever its user: the lock lies in the token's folder. And " +
+			"the module is made to look at the files again before a look decides who keeps an ID.",
+		Test: "TestTwoUsersMakeTheSameID",
+		set:  func(d *Differences) { d.OneWriter, d.Files = true, Files{BySerial: true} },
 	},
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
@@ -134,9 +147,10 @@ var Rows = []Row{
 		Make: "NSS", Versions: "3.87", Module: mozilla,
 		Seen: "A new key silently replaces the old one of its kind that has the same CKA_ID: of two processes that both find " +
 			"an ID free, the second one's key takes the place of the first one's.",
-		Done: "One process of a machine writes at a time, and looks whether the ID is free when its turn has come.",
+		Done: "One process of a machine writes at a time, and looks whether the ID is free when its turn has come. The lock " +
+			"lies in the database's folder, where the parameters name it.",
 		Test: "TestTwoProcessesMakeTheSameID",
-		set:  func(d *Differences) { d.OneWriter = true },
+		set:  func(d *Differences) { d.OneWriter, d.Files = true, Files{Parameter: "configdir"} },
 	},
 	{
 		Make: "NSS", Versions: "3.110, 3.132", Module: mozilla,

@@ -90,11 +90,11 @@ func NewLiar(t testing.TB, target string, withInterface bool) *Liar {
 func (l *Liar) Tell(t testing.TB, lie Lie) {
 	t.Helper()
 	l.told++
-	text := fmt.Sprintf("%s %s %d %d %d %d\n", lie.Function, lie.Kind, lie.Number, lie.Attribute, lie.Nth, l.told)
+	text := fmt.Appendf(nil, "%s %s %d %d %d %d\n", lie.Function, lie.Kind, lie.Number, lie.Attribute, lie.Nth, l.told)
 	for _, swap := range lie.Swaps {
-		text += fmt.Sprintf("%d %d\n", swap.Own, swap.Foreign)
+		text = fmt.Appendf(text, "%d %d\n", swap.Own, swap.Foreign)
 	}
-	if err := os.WriteFile(l.control, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(l.control, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -178,12 +178,12 @@ static word over(int n, word a[8]) {
 	pthread_mutex_lock(&connection.lock);
 	if (n == 12 && *(word *)a[4] > connection.newest)
 		connection.newest = *(word *)a[4];
-	if (n == 27)
+	if (n == 27 && connection.swapped > 0)
 		for (word i = 0; i < *(word *)a[3]; i++)
 			((word *)a[1])[i] = swapped(((word *)a[1])[i]);
-	if (n == 58)
+	if (n == 58 && IS("break"))
 		made(*(word *)a[4]);
-	if (n == 59)
+	if (n == 59 && IS("break"))
 		made(*(word *)a[7]), made(*(word *)a[6]);
 	if (session && IS("break") && (strcmp(l.function, "any") == 0 || (f->name != NULL && strcmp(l.function, f->name) == 0)))
 		breaks(&l);

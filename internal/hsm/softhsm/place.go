@@ -1,0 +1,154 @@
+package softhsm
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// place is where the processes that share a token meet: a file in a folder.
+type place struct {
+	folder, name string
+	// token says that folder is the one in which the token's files lie, and that they are SoftHSM's.
+	token bool
+	// own says that folder is this user's, made for locks, because of why nobody knows where the token's files lie.
+	own bool
+	why error
+}
+
+func (p place) path() string { return filepath.Join(p.folder, p.name) }
+
+const lockName = "terraform-provider-hsm"
+
+// placeOf finds the place of a token. Whoever shares the token's files can open them, and so the lock beside them,
+// whatever user it is or folder for temporary files it has; nobody else can. Where the files are not found, the lock is
+// in a folder of this user.
+func placeOf(token cryptoki.TokenInfo, parameters string, files quirk.Files) place {
+	hash := sha256.Sum256([]byte(token.Identity()))
+	p := place{name: fmt.Sprintf("%s-%x.lock", lockName, hash[:8])}
+	switch {
+	case files.BySerial:
+		if p.folder, p.why = tokenFolder(token.Serial); p.why == nil {
+			p.name, p.token = lockName+".lock", true
+		}
+	case files.Parameter != "":
+		p.folder, p.why = namedFolder(parameters, files.Parameter)
+	default:
+		p.folder, p.why = realFolder(files.Path)
+	}
+	if p.why != nil {
+		p.folder, p.own = ownFolder(), true
+	}
+	return p
+}
+
+// ownFolder is this user's folder for locks.
+func ownFolder() string {
+	if cache, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(cache, lockName)
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", lockName, os.Geteuid()))
+}
+
+// Where SoftHSM 2 looks for its configuration, and where it keeps tokens unless that says otherwise.
+const (
+	softHSMConfiguration = "/etc/softhsm/softhsm2.conf"
+	softHSMTokens        = "/var/lib/softhsm/tokens"
+)
+
+// tokenFolder is the folder of the SoftHSM token with that serial number. SoftHSM names the folder by a random UUID,
+// whose last 16 digits are the serial number.
+func tokenFolder(serial string) (string, error) {
+	tokens, err := tokensFolder()
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(tokens)
+	if err != nil {
+		return "", fmt.Errorf("SoftHSM's folder of tokens: %w", err)
+	}
+	var found []string
+	for _, entry := range entries {
+		digits := strings.ReplaceAll(entry.Name(), "-", "")
+		if entry.IsDir() && len(digits) == 32 && strings.EqualFold(digits[16:], serial) {
+			found = append(found, filepath.Join(tokens, entry.Name()))
+		}
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("SoftHSM's folder of tokens, %s, has %d tokens with the serial number %q", tokens, len(found), serial)
+	}
+	return found[0], nil
+}
+
+// tokensFolder is what SoftHSM's configuration says, or where SoftHSM looks without that.
+func tokensFolder() (string, error) {
+	path := os.Getenv("SOFTHSM2_CONF")
+	if path == "" {
+		path = softHSMConfiguration
+		if home, err := os.UserHomeDir(); err == nil {
+			own := filepath.Join(home, ".config", "softhsm2", "softhsm2.conf")
+			if _, err := os.Stat(own); err == nil {
+				path = own
+			}
+		}
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a file")
+	}
+	if err != nil {
+		return "", fmt.Errorf("SoftHSM's configuration, %s: %w", path, err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("SoftHSM's configuration: %w", err)
+	}
+	defer file.Close()
+	tokens := softHSMTokens
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == "directories.tokendir" {
+			tokens = strings.TrimSpace(value)
+		}
+	}
+	return realFolder(tokens)
+}
+
+// namedFolder is the folder that a word of a library's parameters names: configdir='sql:/path' of NSS.
+func namedFolder(parameters, word string) (string, error) {
+	match := regexp.MustCompile(`(?:^|\s)` + regexp.QuoteMeta(word) + `=(?:'([^']*)'|"([^"]*)"|(\S*))`).FindStringSubmatch(parameters)
+	if match == nil {
+		return "", fmt.Errorf("the library parameters have no %s", word)
+	}
+	value := strings.Join(match[1:], "")
+	for _, kind := range []string{"sql:", "dbm:"} {
+		value = strings.TrimPrefix(value, kind)
+	}
+	return realFolder(value)
+}
+
+// realFolder is a folder that whoever configures the token has named: links are theirs.
+func realFolder(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("nothing shows where the token's files lie")
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		return "", fmt.Errorf("the folder of the token's files: %w", err)
+	}
+	if info, err := os.Stat(real); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("%s is not a folder", real)
+	}
+	return real, nil
+}
