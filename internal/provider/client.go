@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
@@ -19,6 +22,8 @@ type client struct {
 
 	view   planView
 	claims claims
+
+	cautioned sync.Map // what has been told of the token
 }
 
 func newClient(c configuration) *client {
@@ -47,6 +52,19 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	}
 	c.opened = token
 	return token, nil
+}
+
+// cautions are warnings of what a token's user has to know, each told once.
+func (c *client) cautions(token *hsm.Token) (warnings diag.Diagnostics) {
+	for _, text := range token.Cautions() {
+		if _, told := c.cautioned.LoadOrStore(text, true); !told {
+			warnings.AddWarning("Others May Write At The Same Time", text+"\n\nNothing is wrong with the keys because of this. But "+
+				"if another process makes or changes a key with the same key_id at the same moment, both may go through, and the "+
+				"token may hold two keys with that ID. Have one process at a time write to the token, or see to it that all of "+
+				"them find the lock: the guide \"When something goes wrong\" says where it is.")
+		}
+	}
+	return warnings
 }
 
 // needs says why the module cannot be used, or which of these attributes of the provider block are not known yet.

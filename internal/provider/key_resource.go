@@ -94,6 +94,9 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 		if err != nil {
 			diags.Append(r.failure(doing, m, token, err))
 		}
+		if token != nil && doing != diagnose.Read {
+			diags.Append(r.client.cautions(token)...)
+		}
 	})
 }
 
