@@ -122,7 +122,7 @@ type mutation struct {
 	ref    object.Ref
 	ids    [][]byte // the old ID and, where it changes, the new one
 	before object.Key
-	// now is the private half, or the secret key, as the session showed it that has written to it last; nil where none did.
+	// now is the secret key as the session showed it that has written to it last; nil where none did, and of a pair.
 	now *object.Object
 }
 
@@ -259,10 +259,14 @@ func (m *mutation) setHalf(ctx context.Context, half object.Object, missing []cr
 		if err == nil {
 			err = s.SetAttributeValue(ctx, half.Handle, missing)
 		}
-		if err != nil || half.Class == cryptoki.CKO_PUBLIC_KEY {
+		if err != nil || !m.before.Spec().Alone() {
 			return err
 		}
-		if now, err := m.token.reader.Confirm(ctx, s, half.Handle, ours); err == nil {
+		now, err := m.token.reader.Confirm(ctx, s, half.Handle, ours)
+		if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+			return err
+		}
+		if err == nil { // other failures of this look do not matter: another one follows
 			m.now = &now
 		}
 		return nil
