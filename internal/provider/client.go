@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -22,8 +21,6 @@ type client struct {
 
 	view   planView
 	claims claims
-
-	cautioned sync.Map // what has been told of the token
 }
 
 func newClient(c configuration) *client {
@@ -57,7 +54,7 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 // cautions are warnings of what a token's user has to know, each told once.
 func (c *client) cautions(token *hsm.Token) (warnings diag.Diagnostics) {
 	for _, text := range token.Cautions() {
-		if _, told := c.cautioned.LoadOrStore(text, true); !told {
+		if c.view.first(text) {
 			warnings.AddWarning("Others May Write At The Same Time", text+"\n\nNothing is wrong with the keys because of this. But "+
 				"if another process makes or changes a key with the same key_id at the same moment, both may go through, and the "+
 				"token may hold two keys with that ID. Have one process at a time write to the token, or see to it that all of "+

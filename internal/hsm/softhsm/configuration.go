@@ -41,10 +41,12 @@ func ConfigurationPath() (path, variable string) {
 // Readable is nil where the file can be read. Else it says why not.
 func Readable(path string) error {
 	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
+	switch {
+	case err == nil && info.IsDir():
 		return errors.New("it is a folder")
-	}
-	if err == nil && info.Mode().IsRegular() {
+	case err == nil && !info.Mode().IsRegular():
+		return errors.New("it is not a file")
+	case err == nil:
 		var file *os.File
 		if file, err = os.Open(path); err == nil {
 			err = file.Close()

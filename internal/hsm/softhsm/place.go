@@ -58,11 +58,8 @@ func ownFolder() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", lockName, os.Geteuid()))
 }
 
-// Where SoftHSM 2 looks for its configuration, and where it keeps tokens unless that says otherwise.
-const (
-	softHSMConfiguration = "/etc/softhsm/softhsm2.conf"
-	softHSMTokens        = "/var/lib/softhsm/tokens"
-)
+// softHSMTokens is where SoftHSM 2 keeps tokens unless its configuration says otherwise.
+const softHSMTokens = "/var/lib/softhsm/tokens"
 
 // tokenFolder is the folder of the SoftHSM token with that serial number. SoftHSM names the folder by a random UUID,
 // whose last 16 digits are the serial number.
@@ -90,21 +87,8 @@ func tokenFolder(serial string) (string, error) {
 
 // tokensFolder is what SoftHSM's configuration says, or where SoftHSM looks without that.
 func tokensFolder() (string, error) {
-	path := os.Getenv("SOFTHSM2_CONF")
-	if path == "" {
-		path = softHSMConfiguration
-		if home, err := os.UserHomeDir(); err == nil {
-			own := filepath.Join(home, ".config", "softhsm2", "softhsm2.conf")
-			if _, err := os.Stat(own); err == nil {
-				path = own
-			}
-		}
-	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is not a file")
-	}
-	if err != nil {
+	path, _ := ConfigurationPath()
+	if err := Readable(path); err != nil {
 		return "", fmt.Errorf("SoftHSM's configuration, %s: %w", path, err)
 	}
 	file, err := os.Open(path)

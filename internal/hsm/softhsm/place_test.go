@@ -50,7 +50,7 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 		{name: "no serial number", conf: at("conf"), files: softHSM, why: "has 0 tokens"},
 		{name: "a copy of the token", conf: at("twice.conf"), serial: serial, files: softHSM, why: "has 2 tokens"},
 		{name: "no configuration", conf: at("none"), serial: serial, files: softHSM, why: "SoftHSM's configuration"},
-		{name: "a folder as configuration", conf: root, serial: serial, files: softHSM, why: "not a file"},
+		{name: "a folder as configuration", conf: root, serial: serial, files: softHSM, why: "it is a folder"},
 		{name: "a folder of tokens that is gone", conf: at("gone.conf"), serial: serial, files: softHSM, why: "folder of the token's files"},
 		{name: "NSS's database", parameters: "configdir='sql:" + at("database") + "' flags=readWrite", files: nss, folder: at("database")},
 		{name: "NSS's database, bare", parameters: "flags=readWrite configdir=" + at("database"), files: nss, folder: at("database")},
@@ -59,7 +59,10 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 		{name: "nothing known", why: "nothing shows"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("SOFTHSM2_CONF", c.conf)
+			t.Setenv("SOFTHSM2_CONF", c.conf) // and puts it back
+			if c.conf == "" {
+				_ = os.Unsetenv("SOFTHSM2_CONF")
+			}
 			t.Setenv("HOME", c.home)
 			t.Setenv("XDG_CACHE_HOME", at("cache"))
 			p := placeOf(cryptoki.TokenInfo{Serial: c.serial}, c.parameters, c.files)
