@@ -135,14 +135,14 @@ func TestACertificateMovesWithItsKey(t *testing.T) {
 				t.Fatalf("a change that does not ask for it moves certificates, or fails: %v", err)
 			}
 			w.giveAll(w.id)
-			pair, err := w.fresh().Change(ctx, w.ref(), moveAll(w.kind))
+			pair, err := open(t, k).Change(ctx, w.ref(), moveAll(w.kind))
 			if err != nil || string(pair.ID) != string(newID) || !w.certificatesAre(newID, w.id) {
 				t.Fatalf("%s: %v", describe(pair), err)
 			}
 			back := object.Change{ID: w.id, Certificates: true}
 			ref := w.ref()
 			ref.ID = newID
-			if _, err := w.fresh().Change(ctx, ref, back); err != nil || !w.certificatesAre(w.id, w.id) {
+			if _, err := open(t, k).Change(ctx, ref, back); err != nil || !w.certificatesAre(w.id, w.id) {
 				t.Fatalf("the way back: %v", err)
 			}
 		})
@@ -189,10 +189,10 @@ func TestWhereACertificateCannotMoveTheKeyStays(t *testing.T) {
 			"not every certificate of the key has its old CKA_ID") {
 			t.Errorf("got %v", err)
 		}
-		if pair, err := w.fresh().Change(context.Background(), w.ref(), moveAll(w.kind)); err != nil {
+		if pair, err := open(t, k).Change(context.Background(), w.ref(), moveAll(w.kind)); err != nil {
 			t.Errorf("the next run fails on %s: %v", describe(pair), err)
 		}
-		if left, err := w.fresh().Certificates(context.Background(), w.id); err != nil || len(left) != 1 {
+		if left, err := open(t, k).Certificates(context.Background(), w.id); err != nil || len(left) != 1 {
 			t.Errorf("%d certificates are left under the old ID: %v", len(left), err)
 		}
 	})

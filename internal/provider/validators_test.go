@@ -22,7 +22,9 @@ func TestStringValidators(t *testing.T) {
 		{"slot ID", slotID, []string{"", "0", "17", "0x1f", "0X1F", "18446744073709551615"}, []string{"x", "-1", "0x", "1.0", " 1", "0b1", "18446744073709551616"}, "Invalid Slot ID @ x"},
 		{"key ID", keyID, []string{"00", "6b31", "6B31", strings.Repeat("ff", 255)}, []string{"", "0", "0x6b", "6b 31", "key", strings.Repeat("ff", 256)}, "Invalid Key ID @ x"},
 		{"PKCS#11 URI", pkcs11URI, []string{"pkcs11:id=%01", "pkcs11:token=a;object=b", "PKCS11:object=x"},
-			[]string{"", "6b31", "pkcs11:id=", "pkcs11:pin-value=1", "pkcs11:?pin-source=1", "pkcs11:library-version=3", "pkcs11:id=%01;id=%02", "pkcs11:type=cert"}, "Invalid PKCS#11 URI @ x"},
+			[]string{"", "6b31", "pkcs11:id=", "pkcs11:library-version=3", "pkcs11:id=%01;id=%02", "pkcs11:type=cert"}, "Invalid PKCS#11 URI @ x"},
+		// Terraform would show the line that the attribute stands in.
+		{"PKCS#11 URI with a PIN", pkcs11URI, nil, []string{"pkcs11:pin-value=1", "pkcs11:?pin-source=1"}, "Invalid PKCS#11 URI"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
