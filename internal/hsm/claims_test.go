@@ -2,10 +2,8 @@ package hsm_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -75,31 +73,4 @@ func TestADateHidesNoKey(t *testing.T) {
 	if c := keys[0].Claims; c.StartDate != "" && (c.StartDate != "2026-01-02" || c.EndDate != "2036-12-31") {
 		t.Errorf("the dates are %q and %q", c.StartDate, c.EndDate)
 	}
-}
-
-// TestAKeyThatWantsThePINEachTimeIsProven has a pair whose every use needs a login of its own.
-func TestAKeyThatWantsThePINEachTimeIsProven(t *testing.T) {
-	hsmtest.Needs(t, hsmtest.OtherEyes)
-	k := hsmtest.New(t)
-	k.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "01", "--label", "each", "--usage-sign", "--always-auth")
-	faults := &hsmtest.Faults{}
-	token := openWith(t, k, k.PIN, faults)
-	key, err := token.Key(context.Background(), object.Ref{ID: []byte{1}})
-	if err != nil || !yes(key.AlwaysAuthenticate) {
-		t.Fatalf("%v, always authenticate %v", err, key.AlwaysAuthenticate)
-	}
-	before := faults.Count("C_Login")
-	if proven, err := token.Prove(context.Background(), key); err != nil || !proven || faults.Count("C_Login") != before+1 {
-		t.Errorf("proven %t, %v, by the calls %v", proven, err, faults.Calls())
-	}
-	faults.Inject(hsmtest.Fault{Function: "C_Login", Code: cryptoki.CKR_PIN_INCORRECT})
-	for range 3 {
-		if _, err := token.Prove(context.Background(), key); !errors.Is(err, hsm.ErrPINIncorrect) {
-			t.Errorf("with another PIN: %v", err)
-		}
-	}
-	if sent := faults.Count("C_Login") - before - 1; sent != 1 {
-		t.Errorf("the refused PIN was sent %d times", sent)
-	}
-	k.Spoil()
 }

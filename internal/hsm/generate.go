@@ -311,7 +311,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 		return nil
 	}
 	result, refusal, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
-		return g.in(ctx, s, key, prove)
+		return prove(ctx, s, key)
 	})
 	if err == nil && result == object.Undecided && refusal != nil {
 		err = refusal // which another session may not give

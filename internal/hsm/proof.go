@@ -87,17 +87,9 @@ func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verd
 			if err := t.reader.ConfirmRead(ctx, s, *key.Private); err != nil {
 				return err
 			}
-			return t.in(ctx, s, key, prove)
+			return prove(ctx, s, key)
 		})
 	})
-}
-
-// in makes a proof in a session. A key that wants the PIN for each use gets it.
-func (t *Token) in(ctx context.Context, s *cryptoki.Session, key object.Key, prove func(context.Context, *cryptoki.Session, object.Key) error) error {
-	if key.AlwaysAuthenticate == nil || !*key.AlwaysAuthenticate {
-		return prove(ctx, s, key)
-	}
-	return t.pool.Authenticated(s, func() error { return prove(ctx, s, key) })
 }
 
 // proveBy is operate, but do runs each proof.

@@ -149,11 +149,6 @@ func (s *Session) transform(ctx context.Context, function string, key Object, in
 	if err := s.operation(s.run(ctx, function+"Init", key, init)); err != nil {
 		return nil, err
 	}
-	if s.before != nil {
-		if err := s.operation(s.before(ctx)); err != nil {
-			return nil, err
-		}
-	}
 	out, err := invoke(ctx, s.module, &Call{Function: function, Session: s.handle, Object: key}, do)
 	return out, s.operation(s.check(err))
 }

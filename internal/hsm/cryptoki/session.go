@@ -14,7 +14,6 @@ type Session struct {
 	handle uint
 	lost   atomic.Bool
 	hangs  atomic.Bool
-	before func(context.Context) error // see BeforeUse
 }
 
 // States of a session (CK_SESSION_INFO).
@@ -65,16 +64,6 @@ func (s *Session) GetSessionInfo(ctx context.Context) (state uint, err error) {
 func (s *Session) Login(ctx context.Context, pin []byte) error {
 	return s.run(ctx, "C_Login", 0, func() error { return s.module.ck.Login(s.handle, pkcs11.CKU_USER, pin) })
 }
-
-// LoginAgain logs in for the one operation that has just begun (CKU_CONTEXT_SPECIFIC), as a key with
-// CKA_ALWAYS_AUTHENTICATE wants it. A nil PIN is as in Login.
-func (s *Session) LoginAgain(ctx context.Context, pin []byte) error {
-	return s.run(ctx, "C_Login", 0, func() error { return s.module.ck.Login(s.handle, pkcs11.CKU_CONTEXT_SPECIFIC, pin) })
-}
-
-// BeforeUse has login called between the two calls of each operation with a key that follows in the session; nil: nothing
-// is.
-func (s *Session) BeforeUse(login func(context.Context) error) { s.before = login }
 
 // Lost says that the session must not be used again: a call in it hangs, or failed in a way that leaves the session in
 // doubt.

@@ -207,31 +207,6 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 	return c.remember(digest, err, info)
 }
 
-// again logs a session in for the operation that has just begun in it. The PIN has been accepted before; one that is
-// refused all the same, since somebody changed it, is not sent again.
-func (c credential) again(ctx context.Context, s *cryptoki.Session) error {
-	if err := c.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer c.giveTurn()
-	digest := c.pin.digest()
-	if past := c.failures[digest]; past != nil && past.final {
-		return past.err
-	}
-	info, err := c.module.GetTokenInfo(ctx, c.token.Slot)
-	if err != nil {
-		return err
-	}
-	pin, err := c.admissible(info)
-	if err != nil {
-		return err
-	}
-	if err = s.LoginAgain(ctx, pin); err != nil {
-		return c.remember(digest, err, info)
-	}
-	return nil
-}
-
 // admissible checks the token's flags before a PIN is sent, and gives the PIN to send.
 func (c credential) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 	for _, row := range []struct {

@@ -80,14 +80,6 @@ func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
 	return err
 }
 
-// Authenticated runs f with a session in which each operation with a key logs in again, as keys with
-// CKA_ALWAYS_AUTHENTICATE want it.
-func (p *Pool) Authenticated(s *cryptoki.Session, f func() error) error {
-	s.BeforeUse(func(ctx context.Context) error { return p.sessions.again(ctx, s) })
-	defer s.BeforeUse(nil)
-	return f()
-}
-
 func (p *Pool) take(ctx context.Context) (pooled, error) {
 	for {
 		p.mu.Lock()
