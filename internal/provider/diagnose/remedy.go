@@ -364,7 +364,8 @@ func nextDisproved(f Failure) string {
 
 func nextUnproven(Failure) string {
 	return "give the private half a usage that lets it prove that: sign, or derive on a curve where the token has " +
-		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. Otherwise publish the key in another way, for example with the " +
+		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. A key that wants the PIN for each " +
+		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the key in another way, for example with the " +
 		"function jwks, of a public key that you keep in the configuration."
 }
 
