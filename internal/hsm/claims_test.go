@@ -74,3 +74,23 @@ func TestADateHidesNoKey(t *testing.T) {
 		t.Errorf("the dates are %q and %q", c.StartDate, c.EndDate)
 	}
 }
+
+// TestATokenThatDoesNotKnowRecovery refuses templates until one leaves signing with recovery out.
+func TestATokenThatDoesNotKnowRecovery(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	for id, tries := range map[string]int{"a": 1, "b": 3} {
+		faults := &hsmtest.Faults{}
+		token := openWith(t, k, k.PIN, faults)
+		for nth := 1; nth < tries; nth++ {
+			faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: nth, Code: cryptoki.CKR_ATTRIBUTE_TYPE_INVALID})
+		}
+		pair, err := token.Generate(context.Background(), kindNamed("P-256").template(id, "label"))
+		if err != nil || faults.Count("C_GenerateKeyPair") != tries {
+			t.Fatalf("%v, after %d calls and not %d", err, faults.Count("C_GenerateKeyPair"), tries)
+		}
+		if may := pair.Usage.Has(object.SignRecover); may != (tries > 1) { // SoftHSM's default is true
+			t.Errorf("after %d calls, the pair may sign with recovery: %t", tries, may)
+		}
+	}
+}

@@ -121,7 +121,10 @@ func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
 			g.snapshot.wrote(nil, key.Objects())
 			return key, HoldsKey, nil
 		}
-		if holds != HoldsNothing || try == generateTries || !g.worthRepeating(ctx, err) {
+		// The last attempt says no more than every token takes.
+		lean := cryptoki.Refused(err) && isAny(err, crowded) && !g.template.Lean && (!g.differences.Crowded || try == generateTries-1)
+		g.template.Lean = g.template.Lean || lean
+		if holds != HoldsNothing || try == generateTries || !lean && !g.worthRepeating(ctx, err) {
 			if holds != HoldsNothing {
 				g.snapshot.drop()
 			}
@@ -142,8 +145,8 @@ func (g generation) worthRepeating(ctx context.Context, err error) bool {
 	return session.Repeatable(ctx, err) && (!cryptoki.Refused(err) || g.differences.Crowded && isAny(err, crowded))
 }
 
-// crowded are answers about the template that may not be about it where several generate at the same time
-// (quirk.Differences.Crowded).
+// crowded are answers about the template. They may not be about it where several generate at the same time
+// (quirk.Differences.Crowded), and they may be about no more than what Template.Lean leaves out.
 var crowded = []error{
 	cryptoki.CKR_TEMPLATE_INCONSISTENT, cryptoki.CKR_TEMPLATE_INCOMPLETE,
 	cryptoki.CKR_ATTRIBUTE_TYPE_INVALID, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID,

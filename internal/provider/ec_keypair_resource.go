@@ -27,7 +27,7 @@ func newECKeyPairResource() resource.Resource {
 		keyType:    object.EC,
 		usages:     ecUsages,
 		usage:      []string{"sign"},
-		description: "A key pair on an elliptic curve that is generated in the token. The private key is always " +
+		description: "A key pair on an elliptic curve that is generated in the token. The private key is made " +
 			"sensitive, and never leaves the token unless it is `extractable` and another key wraps it. The state holds only " +
 			"names, usages and the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{

@@ -512,14 +512,19 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 		}
 		if !pair.AllowsAlg(alg) {
 			return jwk.Key{}, diag.NewAttributeErrorDiagnostic(path.Root("algorithms").AtMapKey(kind), "Algorithm Not Allowed",
-				fmt.Sprintf("The token does not let the key %q (key_id %s) be used for %s: its CKA_ALLOWED_MECHANISMS have no "+
+				fmt.Sprintf("The token does not let the key %s be used for %s: its CKA_ALLOWED_MECHANISMS have no "+
 					"mechanism for that.\n\nWhat to do: choose an alg that the key allows, or leave it out of algorithms to get one.",
-					pair.Label, object.FormatID(pair.ID), alg))
+					nameOf(pair.Label, pair.ID), alg))
 		}
 		key.Alg = alg
 		return key, nil
 	}
 	key.Alg = jwk.DefaultAlg(pair.PublicKey, key.Use, pair.AllowsAlg)
+	if key.Alg == "" && len(pair.Mechanisms) > 0 { // readers would guess one that the key cannot be used for
+		return jwk.Key{}, diag.NewErrorDiagnostic("No Algorithm Allowed", fmt.Sprintf("The token lets the key %s be used with no "+
+			"algorithm of JOSE for the use %q: its CKA_ALLOWED_MECHANISMS are %s.\n\nWhat to do: leave the key out, or choose another "+
+			"use.", nameOf(pair.Label, pair.ID), key.Use, object.List(pair.Mechanisms)))
+	}
 	return key, nil
 }
 

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -21,8 +22,8 @@ import (
 // caution is a warning about a key as it is on the token.
 type caution struct{ title, text string }
 
-// cautions are the warnings about a key in the state.
-func (r *keyResource) cautions(m keyModel) (all []caution) {
+// cautions are the warnings about a key in the state. fixed says that the token does not raise CKA_SENSITIVE.
+func (r *keyResource) cautions(m keyModel, fixed bool) (all []caution) {
 	a := m.common()
 	if saysNo(a.Private) {
 		all = append(all, caution{"Key Not Protected By The PIN", fmt.Sprintf(
@@ -36,12 +37,15 @@ func (r *keyResource) cautions(m keyModel) (all []caution) {
 		if saysNo(a.Private) {
 			who = "whoever can open a session on the token, without a PIN,"
 		}
+		change := "terraform apply sets CKA_SENSITIVE to true, where the token takes that. That keeps the value secret from then " +
+			"on, and does not undo what was read before."
+		if fixed {
+			change = "The token does not set CKA_SENSITIVE of this key to true."
+		}
 		all = append(all, caution{"Key Value Not Kept Secret", fmt.Sprintf(
 			"The token shows the value of the key %s in the clear (CKA_SENSITIVE is false): %s can read and copy it, and may "+
-				"have done so. terraform apply sets CKA_SENSITIVE to true, where the token takes that. That keeps the value secret "+
-				"from then on, and does not undo what was read before.\n\n"+
-				"What to do: if the value must be secret, make a new key with this provider, and let it take this one's place.",
-			keyName(a), who)})
+				"have done so. %s\n\nWhat to do: if the value must be secret, make a new key with this provider, and let it take "+
+				"this one's place.", keyName(a), who, change)})
 	}
 	for _, e := range m.excess() {
 		all = append(all, caution{"Key Unlike Any New One", fmt.Sprintf(
@@ -71,9 +75,9 @@ func (r *keyResource) fresh(plan, state keyModel, diags *diag.Diagnostics) {
 }
 
 // warnOf gives each warning about a key once in a run: a plan reads the key, then plans it.
-func (r *keyResource) warnOf(m keyModel, diags *diag.Diagnostics) {
-	for _, c := range r.cautions(m) {
-		if r.client == nil || r.client.view.first(m.common().KeyID.ValueString()+c.title) {
+func (r *keyResource) warnOf(m keyModel, fixed bool, diags *diag.Diagnostics) {
+	for _, c := range r.cautions(m, fixed) {
+		if r.client == nil || r.client.view.first(r.kind.name+c.title+c.text) {
 			diags.AddWarning(c.title, c.text)
 		}
 	}
@@ -90,13 +94,35 @@ func saysNoIn(state map[string]tftypes.Value, name string) bool {
 	return ok && value.IsKnown() && !value.IsNull() && value.As(&claim) == nil && !claim
 }
 
-// sensitiveRefused is the key in private state under which Update notes that the token does not raise CKA_SENSITIVE.
+// sensitiveRefused is the key in private state under which it is noted that the token does not raise CKA_SENSITIVE: Update
+// has tried, or Read has seen that the key must not be changed at all.
 const sensitiveRefused = "sensitive_refused"
+
+// fixed says that the key must not be changed, by what either half says.
+func fixed(key object.Key) bool {
+	return slices.ContainsFunc(key.Objects(), func(o object.Object) bool {
+		modifiable := o.Claims().Modifiable
+		return modifiable != nil && !*modifiable
+	})
+}
+
+// noteFixed notes what the key says of changes. What was noted of another key does not hold for this one.
+func noteFixed(ctx context.Context, key object.Key, another bool, private privateState) (diags diag.Diagnostics) {
+	if is := fixed(key); is || another {
+		diags.Append(private.SetKey(ctx, sensitiveRefused, fmt.Appendf(nil, "%t", is))...)
+	}
+	return diags
+}
+
+// refused says that what noteFixed, or Update, has noted.
+func refused(ctx context.Context, private privateState) bool {
+	noted, diags := private.GetKey(ctx, sensitiveRefused)
+	return !diags.HasError() && string(noted) == "true"
+}
 
 // raises says that an apply should try to set CKA_SENSITIVE, which only ever rises.
 func raises(ctx context.Context, state keyModel, private privateState) bool {
-	refused, diags := private.GetKey(ctx, sensitiveRefused)
-	return saysNo(state.common().Sensitive) && !diags.HasError() && string(refused) != "true"
+	return saysNo(state.common().Sensitive) && !refused(ctx, private)
 }
 
 // raise sets CKA_SENSITIVE of a key that was just changed otherwise, and gives it as it is then. That a token does not do
@@ -121,8 +147,10 @@ func (r *keyResource) raise(
 	return key, nil
 }
 
-// forbidden refuses, in a plan, what the key's own attributes forbid; see look.
-func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bool, diags *diag.Diagnostics) {
+// forbidden refuses, in a plan, what the key's own attributes forbid; see look. at is the attribute whose change is
+// planned, none where the key is to be destroyed.
+func (r *keyResource) forbidden(ctx context.Context, state keyModel, at path.Path, diags *diag.Diagnostics) {
+	destroys := at.Equal(path.Empty())
 	r.look(ctx, state, diags, func(ctx context.Context, token *hsm.Token) error {
 		key, err := token.Key(ctx, r.kind.ref(state))
 		if err != nil {
@@ -142,7 +170,7 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, destroys bo
 			if claim == nil || *claim {
 				continue
 			}
-			diags.AddError(summary, fmt.Sprintf("The key %s forbids what is planned: its %s is false. This provider makes no such "+
+			diags.AddAttributeError(at, summary, fmt.Sprintf("The key %s forbids what is planned: its %s is false. This provider makes no such "+
 				"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s", keyName(state.common()), attribute, way))
 			break
 		}
@@ -173,13 +201,13 @@ func (notExtractable) PlanModifyBool(_ context.Context, req planmodifier.BoolReq
 	exists := !req.State.Raw.IsNull()
 	switch {
 	case req.ConfigValue.IsUnknown():
-	case exists && req.StateValue.IsNull() && !req.ConfigValue.ValueBool():
+	case exists && req.StateValue.IsNull() && req.ConfigValue.IsNull():
 		resp.PlanValue = types.BoolNull()
 	case req.ConfigValue.IsNull():
 		resp.PlanValue = types.BoolValue(false)
-	case exists && req.StateValue.IsNull():
+	case exists && req.StateValue.IsNull(): // a plan has to say what the configuration says
 		resp.Diagnostics.AddAttributeError(path.Root("extractable"), "Not Told By The Token",
-			"The token does not tell whether the key is extractable (CKA_EXTRACTABLE), so no plan can make it so.\n\n"+
+			"The token does not tell whether the key is extractable (CKA_EXTRACTABLE), so no plan can be held against that.\n\n"+
 				"What to do: leave extractable out.")
 	}
 }

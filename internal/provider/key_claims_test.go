@@ -106,8 +106,7 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		err := b.Session(func(ctx context.Context, s *cryptoki.Session) error {
 			_, err := s.GenerateKey(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_GENERIC_SECRET_KEY_GEN}, append([]cryptoki.Attribute{
 				cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
-				cryptoki.Bool(cryptoki.CKA_SENSITIVE, true), cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, false),
-				cryptoki.Bytes(cryptoki.CKA_ID, []byte(id)), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(label)),
+				cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, false), cryptoki.Bytes(cryptoki.CKA_ID, []byte(id)), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(label)),
 				cryptoki.ULong(cryptoki.CKA_VALUE_LEN, 32), cryptoki.Bool(cryptoki.CKA_SIGN, true), cryptoki.Bool(cryptoki.CKA_VERIFY, true),
 				cryptoki.Bool(cryptoki.CKA_ENCRYPT, false), cryptoki.Bool(cryptoki.CKA_DECRYPT, false),
 				cryptoki.Bool(cryptoki.CKA_WRAP, false), cryptoki.Bool(cryptoki.CKA_UNWRAP, false),
@@ -118,8 +117,9 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	secret("1", "fixed", cryptoki.Bool(cryptoki.CKA_MODIFIABLE, false))
-	secret("2", "kept", cryptoki.Bool(cryptoki.CKA_DESTROYABLE, false), cryptoki.Bool(cryptoki.CKA_COPYABLE, false))
+	secret("1", "fixed", cryptoki.Bool(cryptoki.CKA_SENSITIVE, true), cryptoki.Bool(cryptoki.CKA_MODIFIABLE, false))
+	secret("3", "shown", cryptoki.Bool(cryptoki.CKA_MODIFIABLE, false), cryptoki.Bool(cryptoki.CKA_SENSITIVE, false))
+	secret("2", "kept", cryptoki.Bool(cryptoki.CKA_SENSITIVE, true), cryptoki.Bool(cryptoki.CKA_DESTROYABLE, false), cryptoki.Bool(cryptoki.CKA_COPYABLE, false))
 	b.faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		err := next() // SoftHSM cannot read the dates of a secret key
 		if reading, ok := c.Result.(*cryptoki.Reading); ok && string(reading.Attributes[cryptoki.CKA_ID]) == "2" {
@@ -134,6 +134,14 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		}, nil)
 	}
 	fixed, kept := block("fixed", "31", "fixed", "abandon"), block("kept", "32", "kept", "delete")
+	shown := warns("Key Value Not Kept Secret", `"shown" (key_id 33)`, "does not set CKA_SENSITIVE of this key")
+	b.test(turn{
+		TestStep: resource.TestStep{Config: b.config(adopt("hsm_secret_key.shown", "33"), block("shown", "33", "shown", "abandon"))},
+		says:     []remark{shown},
+	}, turn{
+		TestStep: resource.TestStep{Config: b.config(block("shown", "33", "shown", "abandon")), PlanOnly: true},
+		says:     []remark{shown},
+	})
 	b.test(
 		turn{TestStep: resource.TestStep{
 			Config: b.config(adopt("hsm_secret_key.fixed", "31"), adopt("hsm_secret_key.kept", "32"), fixed, kept, keysBlock("all")),
@@ -143,7 +151,8 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 					k := row.(map[string]any)
 					have = append(have, fmt.Sprint(k["label"], " ", k["private"], " ", k["modifiable"], " ", k["destroyable"], " ", k["copyable"], " ", k["start_date"], " ", k["end_date"]))
 				}
-				want := "fixed true false true true <nil> <nil>, kept true true false false 2026-01-02 2036-12-31"
+				want := "fixed true false true true <nil> <nil>, kept true true false false 2026-01-02 2036-12-31, " +
+					"shown true false true true <nil> <nil>"
 				if got := strings.Join(have, ", "); got != want {
 					return fmt.Errorf("the list has %s", got)
 				}
@@ -152,7 +161,7 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		}},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(block("fixed", "31", "new", "abandon"), kept), PlanOnly: true},
-			says:     []remark{fails("Key Cannot Be Changed", `"fixed" (key_id 31)`, "CKA_MODIFIABLE is false")},
+			says:     []remark{fails("Key Cannot Be Changed", `"fixed" (key_id 31)`, "CKA_MODIFIABLE is false").pointing("label")},
 		},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(fixed), PlanOnly: true},

@@ -102,6 +102,15 @@ type keyAttributes struct {
 
 func (a *keyAttributes) common() *keyAttributes { return a }
 
+// forgetUntold makes unknown what an update may tell, and the state does not.
+func (a *keyAttributes) forgetUntold() {
+	for _, claim := range []*types.Bool{&a.Private, &a.Sensitive, &a.Local, &a.AlwaysSensitive, &a.NeverExtractable} {
+		if claim.IsNull() {
+			*claim = types.BoolUnknown()
+		}
+	}
+}
+
 // forget makes the URI unknown, so that what refers to it waits for the change.
 func (a *keyAttributes) forget(bool) { a.URI = types.StringUnknown() }
 
@@ -187,7 +196,8 @@ func (k keyKind) usageAttribute() schema.SetAttribute {
 		otherwise = fmt.Sprintf(" Defaults to `[\"%s\"]`.", strings.Join(k.usage, `", "`))
 	}
 	attribute.MarkdownDescription = strings.TrimSpace(fmt.Sprintf("What the %s may do: any of %s.%s The provider "+
-		"writes each flag%s as true or false, since tokens have different defaults. It changes in place. %s",
+		"writes each flag%s as true or false when it makes the key or changes it, since tokens have different defaults. It "+
+		"changes in place. %s",
 		k.secret, quotedWords(k.usages), otherwise, k.flags, k.usageNote))
 	return attribute
 }

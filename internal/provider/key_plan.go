@@ -44,7 +44,7 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 		return
 	}
 	if state != nil {
-		r.warnOf(state, &resp.Diagnostics)
+		r.warnOf(state, refused(ctx, req.Private), &resp.Diagnostics)
 	}
 	if plan != nil {
 		r.fresh(plan, state, &resp.Diagnostics)
@@ -115,7 +115,7 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 		}
 	case policyDelete:
 		r.warnOfCertificates(ctx, state, &resp.Diagnostics)
-		r.forbidden(ctx, state, true, &resp.Diagnostics)
+		r.forbidden(ctx, state, path.Empty(), &resp.Diagnostics)
 	}
 	r.check(ctx, plan, &resp.Diagnostics)
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
@@ -135,12 +135,22 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	if !names && !rises && p.Extractable.Equal(s.Extractable) {
 		return
 	}
-	r.forbidden(ctx, state, false, &resp.Diagnostics)
-	if rises { // unknown, since some tokens do not take it
+	at := path.Root("extractable")
+	for _, attribute := range []struct {
+		name    string
+		changes bool
+	}{{"usage", !p.Usage.Equal(s.Usage) || string(differ) == "true"}, {"label", !p.Label.Equal(s.Label)}, {"key_id", newID}} {
+		if attribute.changes {
+			at = path.Root(attribute.name)
+		}
+	}
+	r.forbidden(ctx, state, at, &resp.Diagnostics)
+	p.forgetUntold() // of a state of before these attributes, the update says them
+	if rises {       // unknown, since some tokens do not take it
 		p.Sensitive = types.BoolUnknown()
-		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 	}
 	if !names {
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 		return
 	}
 	if newID {
@@ -224,7 +234,7 @@ func (r *keyResource) planEnd(ctx context.Context, state keyModel, diags *diag.D
 		diags.Append(prevented(removal{key: keyName(state.common())}))
 	case policyDelete:
 		r.warnOfCertificates(ctx, state, diags)
-		r.forbidden(ctx, state, true, diags)
+		r.forbidden(ctx, state, path.Empty(), diags)
 	}
 }
 

@@ -167,20 +167,24 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 				now, was))
 		}
 		differ := []byte("false")
+		mended := "terraform apply writes both halves as the configuration says."
+		if fixed(key) {
+			mended = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that."
+		}
+		resp.Diagnostics.Append(noteFixed(ctx, key, !key.Is(r.kind.ref(m)), resp.Private)...)
 		if !halvesAgree(key) {
-			differ = []byte("true")
+			differ = fmt.Appendf(nil, "%t", !fixed(key))
 			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
 				"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is "+
 					"labelled %q with the usage %s (in the private half's words). "+
-					"terraform apply writes both halves as the configuration says.", key.Label, object.FormatID(key.ID), key.Usage,
-				key.PublicLabel, key.PublicUsage))
+					"%s", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage, mended))
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
 		before := copyOf(m)
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
-		r.warnOf(m, &resp.Diagnostics)
+		r.warnOf(m, refused(ctx, resp.Private), &resp.Diagnostics)
 		// Otherwise resp.State is right already, and writing it costs more than reading the key.
 		if !reflect.DeepEqual(m, before) {
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)

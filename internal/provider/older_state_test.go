@@ -58,6 +58,17 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			if resources < 3 || looks < resources {
 				t.Errorf("%d calls of C_GetAttributeValue for %d resources", looks, resources)
 			}
+			// An update without a refresh says what that state does not have yet.
+			main := filepath.Join(s.dir, "main.tf")
+			text, err := os.ReadFile(main)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.write(main, strings.NewReplacer(`"an `, `"another `, `"a `, `"another `).Replace(string(text)))
+			s.terraform(false, "apply", "-auto-approve", "-refresh=false", "-no-color")
+			if printed, _ := s.terraform(false, "plan", "-no-color"); !strings.Contains(printed, "No changes.") {
+				t.Errorf("the plan after an update: %s", printed)
+			}
 		})
 	}
 }

@@ -22,7 +22,7 @@ func newRSAKeyPairResource() resource.Resource {
 		keyType:    object.RSA,
 		usages:     object.Sign | object.Decrypt | object.Unwrap,
 		usage:      []string{"sign"},
-		description: "An RSA key pair that is generated in the token. The private key is always sensitive, and never " +
+		description: "An RSA key pair that is generated in the token. The private key is made sensitive, and never " +
 			"leaves the token unless it is `extractable` and another key wraps it. The state holds only names, usages and " +
 			"the public key.",
 		attributes: pairSchema(map[string]schema.Attribute{

@@ -28,7 +28,7 @@ func newSecretKeyResource() resource.Resource {
 		name:    "secret_key",
 		keyType: object.Secret,
 		usages:  secretUsages,
-		description: "A secret key, AES or for HMAC, that is generated in the token. It is always sensitive, and its " +
+		description: "A secret key, AES or for HMAC, that is generated in the token. It is made sensitive, and its " +
 			"value never leaves the token unless it is `extractable` and another key wraps it. Neither the plan nor the " +
 			"state has its value. It is in no JSON Web Key Set.\n\n" +
 			"The provider tests a new key, if its `usage` allows it and the token offers it: a key that may `encrypt` and " +

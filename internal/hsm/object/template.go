@@ -20,6 +20,8 @@ type Template struct {
 	Bits           int    // secret keys only
 	Usage          Usage
 	Extractable    bool
+	// Lean leaves out, and accepts as it is, what some tokens take in no template: signing with recovery of the message.
+	Lean bool
 }
 
 // Spec gives the template's row of the table. Errors: *UnfitError where there is no such type of key, or it cannot
@@ -63,7 +65,7 @@ func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private [
 	}
 	if !spec.Alone() {
 		public = append(slices.Clone(name), cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
-		public = slices.Concat(public, spec.template(t, d), t.Usage.publicAttributes(spec.usages, d))
+		public = slices.Concat(public, spec.template(t, d), t.Usage.publicAttributes(t.written(spec), d))
 	}
 	private = append(slices.Clone(name),
 		cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
@@ -72,7 +74,15 @@ func (t Template) Attributes(spec *Spec, d quirk.Differences) (public, private [
 	if spec.Alone() {
 		private = append(private, spec.template(t, d)...)
 	}
-	return public, append(private, t.Usage.privateAttributes(spec.usages)...)
+	return public, append(private, t.Usage.privateAttributes(t.written(spec))...)
+}
+
+// written are the usages that the template sets, true or false.
+func (t Template) written(spec *Spec) Usage {
+	if t.Lean {
+		return spec.usages &^ SignRecover
+	}
+	return spec.usages
 }
 
 // Read makes a key of the objects that the token made. problems says in what it differs from the template; it is nil
@@ -114,10 +124,10 @@ func (t Template) Read(spec *Spec, made []Object) (key Key, problems []string) {
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, true),
 		cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, t.Extractable))
 	want(private, true, t.Usage.privateAttributes(spec.usages&^SignRecover)...)
-	want(private, false, t.Usage.privateAttributes(SignRecover&spec.usages)...)
+	want(private, false, t.Usage.privateAttributes(SignRecover&t.written(spec))...)
 	if !spec.Alone() {
 		want(public, false, cryptoki.Bool(cryptoki.CKA_PRIVATE, false))
-		want(public, false, t.Usage.publicAttributes(spec.usages, quirk.Differences{})...)
+		want(public, false, t.Usage.publicAttributes(t.written(spec), quirk.Differences{})...)
 	}
 	key, err := NewKey(spec, private, public)
 	if err != nil {

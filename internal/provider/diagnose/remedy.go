@@ -345,7 +345,7 @@ func nextAmbiguous(f Failure) string {
 func nextUnprotected(f Failure) string {
 	return "anyone who can open a session on the token, without a PIN, may have made such a key, and can sign with " +
 		"it. Find out who made it, and whether its fingerprint is the one you expect. If it is not yours, leave it out " +
-		"of what you publish, by naming keys by their key_id, and destroy it. If it is yours, replace it by a key that " +
+		"of what you publish, by naming the keys that are, and destroy it. If it is yours, replace it by a key that " +
 		"is protected. To publish it all the same, set allow_unprotected = true. To see what the token holds:\n\n  " +
 		f.command("--list-objects")
 }
