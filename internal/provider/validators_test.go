@@ -24,7 +24,12 @@ func TestStringValidators(t *testing.T) {
 		{"PKCS#11 URI", pkcs11URI, []string{"pkcs11:id=%01", "pkcs11:token=a;object=b", "PKCS11:object=x"},
 			[]string{"", "6b31", "pkcs11:id=", "pkcs11:library-version=3", "pkcs11:id=%01;id=%02", "pkcs11:type=cert"}, "Invalid PKCS#11 URI @ x"},
 		// Terraform would show the line that the attribute stands in.
-		{"PKCS#11 URI with a PIN", pkcs11URI, nil, []string{"pkcs11:pin-value=1", "pkcs11:?pin-source=1"}, "Invalid PKCS#11 URI"},
+		{"PKCS#11 URI with a PIN", pkcs11URI, nil, []string{
+			"pkcs11:pin-value=1", "pkcs11:?pin-source=1", "pkcs11:object=a?pin=1", "pkcs11:object=a?pins", "pkcs11:a=b;pin_value=1",
+			"pkcs11:object=a;pin=1", "pkcs11:object=a;userpin=1", "pkcs11:object=a;pin - value = 1",
+			"pkcs11:object=a;pin-value:1", "pkcs11:object=a;pin:1", "pkcs11:object=a%3Bpin%5Fvalue%3D1;b",
+		}, "Invalid PKCS#11 URI"},
+		{"key ID that is a URI with a PIN", keyID, nil, []string{"pkcs11:id=a?pin=1", "pin_value=1"}, "Invalid Key ID"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

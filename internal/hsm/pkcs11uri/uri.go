@@ -24,14 +24,21 @@ type URI struct {
 	Type                                       string // "public" or "private", either half of a pair; "secret-key"; "": any
 }
 
-// errPIN does not repeat the URI, since the URI has a PIN in it.
-var errPIN = errors.New("a PKCS#11 URI is public, so a PIN in it is refused: remove pin-value or pin-source, and change that PIN if the URI has been written down anywhere")
+// ErrPIN says that a URI has a PIN in it. It does not repeat the URI.
+var ErrPIN = errors.New("a PKCS#11 URI is public, so a PIN in it is refused: remove pin-value or pin-source, and " +
+	"change that PIN if the URI has been written down anywhere")
 
 // HasPIN says that a text has a PIN, or the place of one, as an attribute of a PKCS#11 URI: one that Parse reads, or
 // one that was meant to be such, with a blank in front or encoded once more. Such a text is not to be repeated.
 func HasPIN(s string) bool { return pinAttribute.MatchString(decoded(s)) }
 
-var pinAttribute = regexp.MustCompile(`(?i)pin\W?(value|source)\s*=`)
+var pinAttribute = regexp.MustCompile(`(?i)(pin[^a-z0-9]*(value|source)|[;?&]\s*pin[^a-z0-9=]*)\s*=`)
+
+// MayHavePIN says that something in a text may be a PIN, although [Parse] may have another reason to refuse the text.
+// Whoever tells of such a text does not show it.
+func MayHavePIN(s string) bool { return mayBePIN.MatchString(decoded(s)) }
+
+var mayBePIN = regexp.MustCompile(`(?i)pin[^a-z0-9]*(value|source|[=:])`)
 
 // Meant says that a text was meant as a PKCS#11 URI, also with a blank in front, or encoded once more.
 func Meant(s string) bool {
@@ -62,7 +69,7 @@ var encoded = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 func Parse(s string) (URI, error) {
 	var u URI
 	if HasPIN(s) {
-		return u, errPIN
+		return u, ErrPIN
 	}
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || !strings.EqualFold(scheme, "pkcs11") {
@@ -70,7 +77,7 @@ func Parse(s string) (URI, error) {
 	}
 	path, query, hasQuery := strings.Cut(rest, "?")
 	if strings.Contains(strings.ToLower(query), "pin") {
-		return u, errPIN
+		return u, ErrPIN
 	}
 	if hasQuery {
 		return u, errors.New("leave out the part after \"?\" of the PKCS#11 URI: the provider's configuration says " +

@@ -2,6 +2,7 @@ package pkcs11uri
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,6 +52,8 @@ func TestURI(t *testing.T) {
 		"a PIN, encoded":                 {"pkcs11:id=a;pin%2Dvalue=seecret", false},
 		"a PIN, encoded twice":           {"pkcs11:id=a%253Bpin-value%253Dseecret", false},
 		"a PIN in another spelling":      {"pkcs11:id=a;PIN_VALUE=seecret", false},
+		"a PIN by a short name":          {"pkcs11:id=a;pin=seecret", false},
+		"a label with a pin that equals": {"pkcs11:object=spin=2", true},
 		"a PIN without its equals sign":  {"pkcs11:id=a;pin-value:seecret", false},
 		"a PIN behind a blank":           {" pkcs11:id=a?pin-value=seecret", false},
 		"a PIN behind an encoded colon":  {"pkcs11%3aid=a?pin-value=seecret", false},
@@ -70,6 +73,18 @@ func TestURI(t *testing.T) {
 				t.Errorf("the PIN is in the error: %v", err)
 			}
 		})
+	}
+}
+
+func TestAPINIsTheReason(t *testing.T) {
+	for uri, is := range map[string]bool{
+		"pkcs11:id=a?pin=1": true, "pkcs11:id=a;pin=1": true, "pkcs11:id=a; PIN =1": true, "pkcs11:id=a;pin_value=1": true,
+		"pkcs11:id=a;pin--value=1": true, "pkcs11:id=a?pin%5Fsource%3D1": true, "pkcs11:id=a?pinned": true,
+		"pkcs11:id=a;spin=1": false, "pkcs11:id=a;object=pin;b=1": false, "pkcs11:object=a?module-name=b": false,
+	} {
+		if _, err := Parse(uri); errors.Is(err, ErrPIN) != is || err == nil {
+			t.Errorf("%q: %v", uri, err)
+		}
 	}
 }
 
