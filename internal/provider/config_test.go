@@ -44,7 +44,7 @@ func TestResolveConfiguration(t *testing.T) {
 		"/bom": "\ufeff0123\n", "/utf16": "\xff\xfe0\x001\x002\x003\x00\n\x00",
 		"/bare utf16":       "0\x001\x002\x003\x00\r\x00\n\x00",
 		"/blank at the end": "0123 \n", "/two endings": "0123\r\r\n", "/invisible": "\u200b0123",
-		"/open": "0123\n",
+		"/open": "0123\n", "/latin-1": "0123\xe9\n",
 	}
 
 	cases := []struct {
@@ -116,6 +116,18 @@ func TestResolveConfiguration(t *testing.T) {
 		{
 			name: "a PIN file in UTF-16 without a mark is no PIN", model: nothing,
 			env: map[string]string{envPINFile: "/bare utf16"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN file in Latin-1 is no PIN", model: nothing,
+			env: map[string]string{envPINFile: "/latin-1"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a variable whose bytes are no UTF-8 is no PIN", model: nothing,
+			env: map[string]string{envPIN: "0123\xff"}, errors: []string{"Not A PIN"},
+		},
+		{
+			name: "a PIN may have letters that are not ASCII", model: nothing, env: map[string]string{envPIN: "é0123"},
+			pin: "é0123",
 		},
 		{
 			name: "a PIN file with a blank after the PIN is no PIN", model: nothing,

@@ -10,8 +10,9 @@ import (
 )
 
 // pin takes the PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names. It repeats neither the
-// PIN nor the file's name, which may be a PIN that was put into the wrong variable. Nor do its diagnostics point at the
-// attribute: Terraform would show the line of the configuration.
+// PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a file that is there it names
+// the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform would show the line of the
+// configuration.
 func (r *resolver) pin(value types.String) setting {
 	file := r.env.getenv(envPINFile)
 	s := r.setting("pin", value, envPIN)
@@ -69,6 +70,10 @@ var neverMeant = []struct {
 	{startsWith("\xff\xfe", "\xfe\xff"), "is UTF-16 text", saveAsUTF8},
 	{startsWith("\ufeff"), "starts with a byte order mark (BOM), which some editors write", saveAsUTF8},
 	{contains("\x00"), "holds a zero byte, as UTF-16 text does", saveAsUTF8},
+	{
+		func(pin string) bool { return !utf8.ValidString(pin) },
+		"is no UTF-8, in which a PIN is sent (PKCS#11, CK_UTF8CHAR): it may be Latin-1 text, or no text at all", saveAsUTF8,
+	},
 	{
 		func(pin string) bool { return strings.HasSuffix(pin, "\n") || strings.HasSuffix(pin, "\r") },
 		"ends in a line ending",

@@ -65,7 +65,7 @@ func openAndReadPINFile(ctx context.Context, name string) (pinFile, error) {
 		return pinFile{}, errors.New("it is " + kindOfFile(info.Mode()) + ", not a file")
 	}
 	defer context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })() // files that never wait have none
-	read := pinFile{risks: risksOf(info)}
+	read := pinFile{risks: risksOf(name, info)}
 	buffer := make([]byte, maxPINFile+1)
 	for {
 		n, err := f.Read(buffer[len(read.text):])

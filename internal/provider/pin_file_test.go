@@ -87,6 +87,59 @@ func TestReadPINFile(t *testing.T) {
 	}
 }
 
+func TestAFolderInWhichAnyoneMayExchangeThePINFile(t *testing.T) {
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := func(name string, mode os.FileMode) string {
+		path := filepath.Join(base, name)
+		if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := func(folder string) string {
+		path := filepath.Join(folder, "pin")
+		if err := os.WriteFile(path, []byte("0123"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	link := func(to, folder, name string) string {
+		path := filepath.Join(folder, name)
+		if err := os.Symlink(to, path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	mine, open, sticky := folder("mine", 0o700), folder("an open one", 0o777), folder("sticky", 0o777|os.ModeSticky)
+	within := folder("an open one/mine", 0o700)
+	for _, c := range []struct {
+		name, path string
+		warned     bool
+	}{
+		{"a folder of its owner", file(mine), false},
+		{"a folder like /tmp", file(sticky), false},
+		{"a folder for the group", file(folder("group", 0o770)), false},
+		{"an open folder", file(open), true},
+		{"a folder in an open one", file(within), true},
+		{"a link to an open folder", link(file(open), mine, "link"), true},
+		{"a link in an open folder", link(file(mine), open, "link"), true},
+		{"a link to a folder, in an open one", filepath.Join(link(mine, open, "folder"), "pin"), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			read, err := readPINFile(t.Context(), c.path)
+			if err != nil || len(read.risks) > 0 != c.warned || len(read.risks) > 1 {
+				t.Fatalf("it says %q, %v", read.risks, err)
+			}
+			if c.warned && !strings.HasSuffix(read.risks[0], "chmod o-w '"+open+"'") {
+				t.Errorf("it says %q", read.risks)
+			}
+		})
+	}
+}
+
 func TestAPINFileOfAnotherUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pin")
 	if err := os.WriteFile(path, []byte("0123"), 0o600); err != nil {

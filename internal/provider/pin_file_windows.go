@@ -9,4 +9,4 @@ import (
 func openWithoutWaiting(name string) (*os.File, error) { return os.Open(name) }
 
 // risksOf says nothing: the mode does not tell who else may read or write a file on Windows.
-func risksOf(fs.FileInfo) []string { return nil }
+func risksOf(string, fs.FileInfo) []string { return nil }
