@@ -40,7 +40,7 @@ func TestACommandIsOneThatCanBeSeenAndRuns(t *testing.T) {
 	}
 	token := &Token{library: "/opt/a module/lib;touch x\x1b[8m.so"}
 	for name, label := range hostile {
-		token.info = cryptoki.TokenInfo{Label: label}
+		token.choice = toolChoice(cryptoki.TokenInfo{Label: label}, nil)
 		line := token.Command("--list-objects", "--label", label)
 		for _, r := range line {
 			if !unicode.IsPrint(r) || unicode.Is(unicode.Cf, r) || r == '\u3164' || r == '\ufe0f' {

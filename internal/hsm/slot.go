@@ -91,7 +91,7 @@ func Describe(ctx context.Context, c Config) (Description, error) {
 		return Description{}, err
 	}
 	defer func() { _ = module.Close() }() // nothing that was read depends on it
-	info, err := selectToken(ctx, module, c.Selector)
+	info, _, err := selectToken(ctx, module, c.Selector)
 	if err != nil {
 		return Description{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,7 @@ type Token struct {
 	library     string
 	module      *cryptoki.Module
 	info        cryptoki.TokenInfo
+	choice      []string // how pkcs11-tool finds the token
 	differences quirk.Differences
 	pool        *session.Pool
 	reader      *session.Reader
@@ -114,7 +116,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := selectToken(ctx, module, c.Selector)
+	info, all, err := selectToken(ctx, module, c.Selector)
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
@@ -122,7 +124,10 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
-	t := &Token{library: c.Library, module: module, info: info, differences: quirk.Of(about, info), generating: semaphore.NewWeighted(everyone)}
+	t := &Token{
+		library: c.Library, module: module, info: info, choice: toolChoice(info, all), differences: quirk.Of(about, info),
+		generating: semaphore.NewWeighted(everyone),
+	}
 	t.pool = session.New(module, info, c.PIN, cmp.Or(c.MaxSessions, DefaultMaxSessions), t.differences)
 	t.reader = &session.Reader{Pool: t.pool, Differences: t.differences}
 	if t.differences.Torn {
@@ -148,18 +153,21 @@ func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 	return module, explained(c.Library, err)
 }
 
-// selectToken looks at every slot with a token, and wants exactly one match. It ignores slots that do not answer.
-func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (cryptoki.TokenInfo, error) {
+// selectToken looks at every slot with a token, and wants exactly one match, which it gives with all tokens. It ignores
+// slots that do not answer.
+func selectToken(
+	ctx context.Context, m *cryptoki.Module, s Selector,
+) (one cryptoki.TokenInfo, all []cryptoki.TokenInfo, err error) {
 	slots, err := twice(ctx, func() ([]uint, error) { return m.GetSlotList(ctx, true) })
 	if err != nil {
-		return cryptoki.TokenInfo{}, err
+		return cryptoki.TokenInfo{}, nil, err
 	}
 	var matches []cryptoki.TokenInfo
 	failure := &TokenError{Selector: s}
 	for _, slot := range slots {
 		info, err := tokenInfo(ctx, m, slot)
 		if ctx.Err() != nil {
-			return cryptoki.TokenInfo{}, err
+			return cryptoki.TokenInfo{}, nil, err
 		}
 		if err != nil {
 			failure.Skipped = append(failure.Skipped, fmt.Sprintf("slot %d (0x%x): %v", slot, slot, err))
@@ -171,12 +179,12 @@ func selectToken(ctx context.Context, m *cryptoki.Module, s Selector) (cryptoki.
 		}
 	}
 	if failure.Matches = len(matches); len(matches) != 1 {
-		return cryptoki.TokenInfo{}, failure
+		return cryptoki.TokenInfo{}, nil, failure
 	}
 	if !matches[0].Has(cryptoki.CKF_TOKEN_INITIALIZED) {
-		return cryptoki.TokenInfo{}, fmt.Errorf("%s: %w", matches[0], ErrTokenNotInitialized)
+		return cryptoki.TokenInfo{}, nil, fmt.Errorf("%s: %w", matches[0], ErrTokenNotInitialized)
 	}
-	return matches[0], nil
+	return matches[0], failure.Tokens, nil
 }
 
 // tokenInfo asks once more if the first answer is a failure, since it only reads.
@@ -216,8 +224,18 @@ func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 
 // Command is a pkcs11-tool command line for this token, as [Command] writes it. It has no PIN: the tool asks for it.
 func (t *Token) Command(args ...string) string {
-	tool := []string{"pkcs11-tool", "--module", t.library, "--token-label", t.info.Label, "--login"}
-	return Command(append(tool, args...)...)
+	return Command(slices.Concat([]string{"pkcs11-tool", "--module", t.library}, t.choice, []string{"--login"}, args)...)
+}
+
+// toolChoice is the option by which pkcs11-tool finds a token among all. The tool takes the first token whose label
+// begins with the text that it is given. Where that may be another token, which would count a wrong PIN, the slot says it.
+func toolChoice(token cryptoki.TokenInfo, all []cryptoki.TokenInfo) []string {
+	for _, other := range all {
+		if other.Slot != token.Slot && strings.HasPrefix(other.Label, token.Label) {
+			return []string{"--slot", fmt.Sprint(token.Slot)}
+		}
+	}
+	return []string{"--token-label", token.Label}
 }
 
 // usualModules are where distributions put PKCS#11 modules.

@@ -696,3 +696,44 @@ func TestATokenThatIsExchanged(t *testing.T) {
 		t.Errorf("after %d logins: %v", faults.Count("C_Login"), err)
 	}
 }
+
+func TestACommandOpensTheTokenItIsFor(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.TwoTokens)
+	k, _ := hsmtest.New(t), hsmtest.New(t)
+	slot := open(t, k).Info().Slot
+	for name, c := range map[string]struct {
+		others string // how the labels of the other tokens begin
+		slot   bool
+	}{
+		"a longer label begins with this one":   {k.Label + "9", true},
+		"another token has the same label":      {k.Label, true},
+		"a shorter label begins as this does":   {k.Label[:3], false},
+		"a label differs in its capital letter": {strings.ToUpper(k.Label), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults := &hsmtest.Faults{}
+			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
+				err := next()
+				if info := call.Result.(*cryptoki.TokenInfo); info.Label != k.Label {
+					info.Label = c.others
+				}
+				return err
+			}})
+			module := config(k, k.PIN, faults)
+			module.Selector = hsm.Selector{Slot: &slot}
+			token, err := hsm.Open(context.Background(), module)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer token.Close()
+			want := "--token-label " + k.Label
+			if c.slot {
+				want = fmt.Sprintf("--slot %d", slot)
+			}
+			line := hsm.Command("pkcs11-tool", "--module", k.Library) + " " + want + " --login --list-objects"
+			if have := token.Command("--list-objects"); have != line {
+				t.Errorf("the command is %s, not %s", have, line)
+			}
+		})
+	}
+}
