@@ -56,8 +56,8 @@ func Merge(texts []string) (string, error) {
 		}
 		for _, other := range others {
 			if e.alg == "" || other.alg == "" || e.alg == other.alg {
-				return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s", e.where, e.kid, other.where,
-					e.unlike(other))
+				return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s%s", e.where, e.kid, other.where,
+					e.unlike(other), e.cure(other))
 			}
 		}
 		named[name{e.kid, e.kty}] = append(others, e)
@@ -76,6 +76,7 @@ func Merge(texts []string) (string, error) {
 type entry struct {
 	where         string // in which text it was found
 	kid, kty, alg string
+	crv           string // "" for a kind of key that has none
 	hasKID        bool
 	thumbprint    string // "" for a key of an unknown kind
 	text          string // as it is written
@@ -91,6 +92,19 @@ func (e entry) unlike(other entry) string {
 	}
 	return "the same key with other members"
 }
+
+// cure says how readers could tell this entry from another one of its kid and kty.
+func (e entry) cure(other entry) string {
+	switch {
+	case e.thumbprint != "" && e.thumbprint == other.thumbprint:
+		return ""
+	case e.alg != "" && other.alg != "":
+		return ": give one of them another kid"
+	}
+	return fmt.Sprintf(" (%s and %s): give each an alg of its own, or one of them another kid", e.kind(), other.kind())
+}
+
+func (e entry) kind() string { return strings.TrimSpace(e.kty + " " + e.crv) }
 
 // parseEntries reads a JWK, or the JWKs of a set.
 func parseEntries(text string) ([]entry, error) {
@@ -133,7 +147,7 @@ func newEntry(o object) (e entry, err error) {
 		if e.thumbprint, err = Thumbprint(key.PublicKey); err != nil {
 			return entry{}, err
 		}
-		if err := o.inspect(true); err != nil {
+		if err := o.inspect(); err != nil {
 			return entry{}, err
 		}
 	} else if err := o.checkUnknown(e.kty); err != nil {
@@ -147,6 +161,7 @@ func newEntry(o object) (e entry, err error) {
 	_, e.hasKID = o["kid"]
 	e.kid, _ = o.text("kid")
 	e.alg, _ = o.text("alg")
+	e.crv, _ = o.text("crv")
 	e.text, err = o.write()
 	return e, err
 }

@@ -80,6 +80,8 @@ func TestMerge(t *testing.T) {
 				`{"kty":"RSA","kid":"a","alg":"RS256",` + rsaText[len(`{"kty":"RSA",`):]}},
 		{"a kind that is not known, before others of its kid", []string{withKID(t, edText, "a"), akp}, []string{akp,
 			a}},
+		{"a usual letter in a member that is no key", []string{strings.TrimSuffix(edText, "}") + `,"ext":{"k":"v"}}`},
+			[]string{strings.TrimSuffix(edText, "}") + `,"ext":{"k":"v"}}`}},
 		{"members of the set are left out", []string{`{"foo":1,"keys":[` + a + `]}`}, []string{a}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -103,6 +105,7 @@ func TestMergeRefuses(t *testing.T) {
 	a := withKID(t, edText, "a")
 	private := strings.TrimSuffix(a, "}") + `,"d":"SECRET"}`
 	const public = "it has a member of a private or symmetric key; only public keys belong here"
+	const cure = "give each an alg of its own, or one of them another kid"
 	for _, test := range []struct {
 		name  string
 		texts []string
@@ -121,12 +124,16 @@ func TestMergeRefuses(t *testing.T) {
 		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "text 0: an object in it names a member twice"},
 		{"another key of that kid and kty", []string{withKID(t, p256Text, "a"), `{"keys":[` + withKID(t, k1Text, "a") +
 			`]}`},
-			`text 1, key 0: the kid "a" is also the kid of text 0, which is another key`},
+			`text 1, key 0: the kid "a" is also the kid of text 0, which is another key (EC secp256k1 and EC P-256): ` + cure},
 		{"another key of an empty kid", []string{`{"kid":"",` + p256Text[1:], `{"kid":"",` + k1Text[1:]},
-			`text 1: the kid "" is also the kid of text 0, which is another key`},
+			`text 1: the kid "" is also the kid of text 0, which is another key (EC secp256k1 and EC P-256): ` + cure},
 		{"another key of that kid, kty and alg", []string{`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AA"}`, a,
 			`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AQ"}`},
-			`text 2: the kid "a" is also the kid of text 0, which is not the same`},
+			`text 2: the kid "a" is also the kid of text 0, which is not the same: give one of them another kid`},
+		{"a key on another OKP curve, without an alg", []string{
+			`{"kty":"OKP","kid":"a","crv":"X25519","x":"` + encode(make([]byte, 32)) + `"}`, a,
+		},
+			`text 1: the kid "a" is also the kid of text 0, which is not the same (OKP Ed25519 and OKP X25519): ` + cure},
 		{"a key without an alg, which may have any", []string{`{"alg":"PS256","kid":"a",` + rsaText[1:],
 			`{"alg":"RS256","kid":"a",` + rsaText[1:], `{"kid":"a",` + rsaText[1:]},
 			`text 2: the kid "a" is also the kid of text 0, which is the same key with other members`},
@@ -168,28 +175,30 @@ func FuzzMerge(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, key := range set.Keys {
-			if name := secretIn(key); name != "" {
+			if name := secretIn(key, false); name != "" {
 				t.Fatalf("%s has the member %s", merged, name)
 			}
 		}
 	})
 }
 
-// secretIn is a private or symmetric member in a JSON value, in whatever depth, "" where there is none.
-func secretIn(value any) string {
+// secretIn is a private or symmetric member in a key, and in whatever depth of it but for letters that may mean anything
+// there. It is "" where there is none.
+func secretIn(value any, within bool) string {
 	switch value := value.(type) {
 	case map[string]any:
 		for name, member := range value {
-			if slices.ContainsFunc(secretMembers, func(secret string) bool { return strings.EqualFold(name, secret) }) {
+			if slices.ContainsFunc(secretMembers, func(secret string) bool { return strings.EqualFold(name, secret) }) &&
+				(!within || !slices.Contains(commonLetters, strings.ToLower(name))) {
 				return name
 			}
-			if inside := secretIn(member); inside != "" {
+			if inside := secretIn(member, true); inside != "" {
 				return inside
 			}
 		}
 	case []any:
 		for _, element := range value {
-			if inside := secretIn(element); inside != "" {
+			if inside := secretIn(element, true); inside != "" {
 				return inside
 			}
 		}

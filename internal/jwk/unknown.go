@@ -16,17 +16,21 @@ import (
 )
 
 // A JWK is of a known kind if [Parse] reads keys of its kty and crv. Of another kind, nobody here knows which members
-// are private, so that names decide: those that look like a private or symmetric member are refused.
+// are private, so that names decide: those that look like a private or symmetric member are refused. They are in keys of
+// known kinds too, since some libraries write a private key under names of their own.
 
 // octetsOf are the lengths of x on curves of kty OKP that have no further support (RFC 8037, 2).
 var octetsOf = map[string]int{"X25519": 32, "X448": 56, "Ed448": 57}
+
+// symmetricKty are kinds of symmetric keys that are not registered, as [plain] writes them: the registered one is oct.
+var symmetricKty = regexp.MustCompile(`^(oct(etsequence)?$|hmac|[ck]mac|aes|x?chacha|3?des[0-9]*$|tdes|camellia)`)
 
 // symmetric are the algs of symmetric keys (RFC 7518, 3.1, 4.1 and 5.1; RFC 8152 and later ones follow the pattern).
 var symmetric = regexp.MustCompile(`(?i)^(HS[0-9]|A[0-9]+(GCM|CBC|CTR|KW)|X?C20P|PBES|dir$)`)
 
 // Parts of names, and whole words of names, that private and symmetric members have.
 var (
-	secretParts = []string{"priv", "secret", "seed", "passw", "passphrase", "symmetric"}
+	secretParts = []string{"priv", "prv", "secret", "seed", "passw", "passphrase", "symmetric", "expanded"}
 	secretWords = append([]string{"sk", "skey", "pkcs8"}, secretMembers...)
 )
 
@@ -57,7 +61,7 @@ func (o object) checkUnknown(kty string) error {
 	if err != nil {
 		return err
 	}
-	if _, secret := secretName(kty); secret || plain(kty) == "oct" || symmetric.MatchString(alg) {
+	if _, secret := secretName(kty); secret || symmetricKty.MatchString(plain(kty)) || symmetric.MatchString(alg) {
 		return errors.New("its kty or alg is one of private or symmetric keys; only public keys belong here")
 	}
 	names := map[string]bool{}
@@ -67,7 +71,7 @@ func (o object) checkUnknown(kty string) error {
 		}
 		names[fold(name)] = true
 	}
-	if err := o.inspect(false); err != nil {
+	if err := o.inspect(); err != nil {
 		return err
 	}
 	if _, ok := keyTypes[kty]; !ok {
@@ -103,55 +107,73 @@ func (o object) checkCurve(kty string) error {
 	return nil
 }
 
-// inspect refuses what no public key has, in whatever depth: a member of a private or symmetric key, a private key in
-// PEM, and for an unknown kind of key a member that is named like a private one.
-func (o object) inspect(known bool) error {
-	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if err := inspectName(name, known); err != nil {
-			return err
-		}
-		if err := inspectJSON(string(o[name]), known); err != nil {
+// inspect refuses what no public key has, in whatever depth: a member that is named like one of a private or symmetric
+// key, or a private key in PEM.
+func (o object) inspect() error {
+	names := slices.Sorted(maps.Keys(o))
+	if err := inspectNames(names, true); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := inspectJSON(string(o[name])); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func inspectName(name string, known bool) error {
-	if slices.Contains(secretMembers, fold(name)) {
-		return errSecret
+// commonLetters are secret members of a key, but usual names of anything elsewhere.
+var commonLetters = []string{"p", "q", "k"}
+
+// inspectNames looks at the names of an object, which is a key if it looks like one, or the key itself.
+func inspectNames(names []string, isKey bool) error {
+	letters := 0
+	for _, name := range names {
+		if slices.Contains(commonLetters, fold(name)) {
+			letters++
+		}
+		isKey = isKey || letters > 1 || fold(name) == "kty" || slices.Contains(keyMaterial, fold(name))
 	}
-	if word, secret := secretName(name); secret && !known {
-		return fmt.Errorf("its kind of key is not known, and the name of a member has %q in it, as in private and "+
-			"symmetric keys; only public keys belong here", word)
+	for _, name := range names {
+		switch lower := fold(name); {
+		case slices.Contains(commonLetters, lower) && !isKey:
+			continue
+		case slices.Contains(secretMembers, lower):
+			return errSecret
+		}
+		if word, secret := secretName(name); secret {
+			return fmt.Errorf("the name of a member has %q in it, as in private and symmetric keys; only public keys belong here",
+				word)
+		}
 	}
 	return nil
 }
 
-func inspectJSON(text string, known bool) error {
+func inspectJSON(text string) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber() // else a number that is too large for a float64 is an error
 	var value any
 	if err := decoder.Decode(&value); err != nil {
 		return errors.New("it is not JSON")
 	}
-	return inspectValue(value, known)
+	return inspectValue(value)
 }
 
-func inspectValue(value any, known bool) error {
+func inspectValue(value any) error {
 	switch value := value.(type) {
 	case map[string]any:
-		for _, name := range slices.Sorted(maps.Keys(value)) {
-			if err := inspectName(name, known); err != nil {
-				return err
-			}
-			if err := inspectValue(value[name], known); err != nil {
+		names := slices.Sorted(maps.Keys(value))
+		if err := inspectNames(names, false); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := inspectValue(value[name]); err != nil {
 				return err
 			}
 		}
 	case []any:
 		for _, element := range value {
-			if err := inspectValue(element, known); err != nil {
+			if err := inspectValue(element); err != nil {
 				return err
 			}
 		}
@@ -164,21 +186,22 @@ func inspectValue(value any, known bool) error {
 			if !json.Valid([]byte(text)) {
 				return nil
 			}
-			return inspectJSON(text, known)
+			return inspectJSON(text)
 		}
 	}
 	return nil
 }
 
-// secretName says that a name looks like that of a private or symmetric member, and what in it does.
+// secretName says that a name looks like that of a private or symmetric member, and what in it does. A number behind the
+// whole name does not matter (k2), but one within it does: p256_pub has no p.
 func secretName(name string) (word string, secret bool) {
 	for _, part := range secretParts {
 		if strings.Contains(plain(name), part) {
 			return part, true
 		}
 	}
-	for _, word := range append(words(name), plain(name)) {
-		if slices.Contains(secretWords, strings.TrimFunc(word, unicode.IsDigit)) {
+	for _, word := range append(words(name), strings.TrimFunc(plain(name), unicode.IsDigit)) {
+		if slices.Contains(secretWords, word) {
 			return word, true
 		}
 	}

@@ -16,6 +16,8 @@ func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 		"Ed448":                    `{"kty":"OKP","crv":"Ed448","x":"` + octets(57) + `"}`,
 		"an OKP curve of tomorrow": `{"kty":"OKP","crv":"Ed521","x":"` + octets(66) + `"}`,
 		"Brainpool":                `{"kty":"EC","crv":"BP-256","x":"` + octets(32) + `","y":"` + octets(32) + `"}`,
+		"a number behind a letter": `{"kty":"NEW","p256_pub":"AA","pub_d2h":"AA"}`,
+		"a usual letter elsewhere": `{"kty":"NEW","ext":{"k":"v"},"list":[{"p":1},{"q":[2]}]}`,
 		"a kty of tomorrow":        `{"kty":"NEW","kid":"","n":1e9999,"a":{"b":[{"c":"{"}]},"pub":"AA","x5t":"A"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,9 +35,7 @@ func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 	const akp = `{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"`
 	named := func(word string) string {
-		return `its kind of key is not known, and the name of a member has "` + word +
-			`" in it, as in private and symmetric keys; ` +
-			"only public keys belong here"
+		return `the name of a member has "` + word + `" in it, as in private and symmetric keys; only public keys belong here`
 	}
 	const secret = "its kty or alg is one of private or symmetric keys; only public keys belong here"
 	const inPEM = "a member of it holds a private key in PEM; only public keys belong here"
@@ -46,15 +46,16 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 		`"\u212a":"SECRET"`: public,
 		`"\uff44":"SECRET"`: public, `"p":1`: public, `"q":1`: public, `"dp":1`: public, `"dq":1`: public,
 		`"qi":1`: public, `"oth":[]`: public,
-		`"a":{"d":"SECRET"}`: public, `"a":[[{"b":{"Priv":"SECRET"}}]]`: public, `"a":" {\"k\":\"SECRET\"}"`: public,
-		`"a":"[{\"k\":1}]"`: public,
-		`"seed":"SECRET"`:   named("seed"), `"a":{"SEED":"SECRET"}`: named("seed"), `"x-priv":"SECRET"`: named("priv"),
+		`"a":{"d":"SECRET"}`: public, `"a":[[{"b":{"Priv":"SECRET"}}]]`: public, `"a":" {\"kty\":\"oct\",\"k\":\"SECRET\"}"`: public,
+		`"a":"[{\"k\":1,\"x\":2}]"`: public, `"a":{"p":1,"q":2}`: public, `"a":{"K":1,"KTY":"oct"}`: public,
+		`"prv":"SECRET"`: named("prv"), `"expandedKey":"SECRET"`: named("expanded"), `"expanded_key":"SECRET"`: named("expanded"),
+		`"seed":"SECRET"`: named("seed"), `"a":{"SEED":"SECRET"}`: named("seed"), `"x-priv":"SECRET"`: named("priv"),
 		`"private_key":"SECRET"`: named("priv"), `"privateExponent":"SECRET"`: named("priv"),
 		`"P-R-I-V":"SECRET"`: named("priv"),
 		`"ſecret":"SECRET"`:  named("secret"), `"client_secret":"SECRET"`: named("secret"),
 		`"password":"SECRET"`: named("passw"),
 		`"x-d":"SECRET"`:      named("d"), `"rsaDp":"SECRET"`: named("dp"), `"d_1":"SECRET"`: named("d"),
-		`"k2":"SECRET"`:      named("k2"),
+		`"k2":"SECRET"`:      named("k"),
 		`"d\u200b":"SECRET"`: named("d"), `"d.":"SECRET"`: named("d"), `"sk":"SECRET"`: named("sk"),
 		`"a":[{"keyK":"SECRET"}]`:                 named("k"),
 		`"a":"-----BEGIN PRIVATE KEY-----SECRET"`: inPEM,
@@ -72,6 +73,8 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 	}
 	for text, err := range map[string]string{
 		`{"kty":"Oct"}`: secret, `{"kty":"oct ","x":"SECRET"}`: secret, `{"kty":"SymmetricKey","x":"SECRET"}`: secret,
+		`{"kty":"HMAC","key":"SECRET"}`: secret, `{"kty":"AES","value":"SECRET"}`: secret,
+		`{"kty":"hmac-sha-256","x":"SECRET"}`: secret, `{"kty":"Octet Sequence","x":"SECRET"}`: secret,
 		`{"kty":"NEW","alg":"HS256","x":"SECRET"}`: secret, `{"kty":"NEW","alg":"A128GCMKW","x":"SECRET"}`: secret,
 		`{"kty":"NEW","alg":"dir"}`:         secret,
 		`{"kty":"rsa","n":"AA","e":"AQAB"}`: "its kty must be written RSA",
@@ -94,7 +97,10 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 		`{"kty":"EC","crv":"P-224","x":"","y":""}`:       `its x has 0 bytes, and no key on "P-224" has that many`,
 		`{"kty":"EC","crv":"","x":"AA","y":"AA"}`:        "its crv is empty",
 		// What only Merge keeps must not be private in a key of a known kind either.
-		strings.TrimSuffix(edText, "}") + `,"a":{"d":"SECRET"}}`: public,
+		strings.TrimSuffix(edText, "}") + `,"a":{"d":"SECRET"}}`:          public,
+		strings.TrimSuffix(edText, "}") + `,"privateKey":"SECRET"}`:       named("priv"),
+		strings.TrimSuffix(edText, "}") + `,"a":[{"seed":"SECRET"}]}`:     named("seed"),
+		strings.TrimSuffix(edText, "}") + `,"ext":{"kty":"oct","k":"A"}}`: public,
 		strings.TrimSuffix(edText, "}") +
 			`,"a":["-----BEGIN EC PRIVATE KEY-----"]}`: inPEM,
 	} {

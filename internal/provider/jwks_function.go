@@ -25,10 +25,11 @@ func newJWKSFunction() function.Function {
 				"Members of a set other than `keys` are left out.\n\n" +
 				"Private and symmetric keys are refused. Keys of the kinds that [`jwk_to_pem`](jwk_to_pem.md) knows " +
 				"are checked. Keys of other kinds, such as `AKP` ([RFC " +
-				"9964](https://www.rfc-editor.org/rfc/rfc9964)), X25519 and Ed448, pass as they are; since nobody " +
-				"here knows which of their members are private, they are refused if the name of a member, also of " +
-				"one inside of another, looks like it: the private and symmetric members of all registered kinds " +
-				"(`d`, `k`, `priv`, ...), and names with a word such as `secret`, `private` or `seed`.",
+				"9964](https://www.rfc-editor.org/rfc/rfc9964)), X25519 and Ed448, pass as they are. A key of any kind is " +
+				"refused if the name of a member, also of one inside of another, looks like that of a private one: the " +
+				"private and symmetric members of all registered kinds (`d`, `k`, `priv`, ...), and names with a word such " +
+				"as `secret`, `private` or `seed`. Inside of another member, `p`, `q` and `k` are refused in what looks like " +
+				"a key.",
 			Parameters: []function.Parameter{
 				function.ListParameter{Name: "texts", ElementType: types.StringType, MarkdownDescription: "JWKs and " +
 					"JWK Sets as JSON, in any mix. An error names the element at fault, counted from 0."},
