@@ -2,6 +2,7 @@ package publickey
 
 import (
 	"bytes"
+	"errors"
 	"math/big"
 	"slices"
 	"testing"
@@ -20,6 +21,7 @@ func TestParseRSA(t *testing.T) {
 		modulus, exponent []byte
 		e                 int
 		err               string
+		unsupported       bool // only the size is at fault
 	}{
 		{name: "a modulus of 2048 bits and F4", modulus: modulus(2048), exponent: f4, e: 65537},
 		{name: "leading zeros mean nothing", modulus: slices.Concat(make([]byte, 5000), modulus(2048)), exponent: []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1}, e: 65537},
@@ -32,30 +34,40 @@ func TestParseRSA(t *testing.T) {
 		{name: "a modulus of zeros", modulus: make([]byte, 256), exponent: f4, err: "CKA_MODULUS is 0"},
 		{name: "an even modulus", modulus: slices.Concat(modulus(2048)[:255], []byte{2}), exponent: f4, err: "CKA_MODULUS is even"},
 		{name: "a modulus of 3 bits", modulus: []byte{7}, exponent: f4,
-			err: "CKA_MODULUS has 3 bits, but at least 512 are needed"},
+			err: "CKA_PUBLIC_EXPONENT is not smaller than CKA_MODULUS"},
 		{name: "a modulus of 511 bits", modulus: modulus(511), exponent: f4,
-			err: "CKA_MODULUS has 511 bits, but at least 512 are needed"},
+			err: "CKA_MODULUS has 511 bits, but at least 512 are needed", unsupported: true},
 		{name: "a modulus of 16385 bits", modulus: modulus(16385), exponent: f4,
-			err: "CKA_MODULUS has 2049 bytes, but at most 16384 bits are supported"},
+			err: "CKA_MODULUS has 2049 bytes, but at most 16384 bits are supported", unsupported: true},
 		{name: "a modulus of a megabyte", modulus: bytes.Repeat([]byte{255}, 1<<20), exponent: f4,
-			err: "CKA_MODULUS has 1048576 bytes, but at most 16384 bits are supported"},
+			err: "CKA_MODULUS has 1048576 bytes, but at most 16384 bits are supported", unsupported: true},
 		{name: "no exponent", modulus: modulus(2048), err: "CKA_PUBLIC_EXPONENT is absent"},
 		{name: "the exponent 0", modulus: modulus(2048), exponent: []byte{0}, err: "CKA_PUBLIC_EXPONENT is 0"},
 		{name: "the exponent 1", modulus: modulus(2048), exponent: []byte{0, 1}, err: "CKA_PUBLIC_EXPONENT is 1"},
 		{name: "an even exponent", modulus: modulus(2048), exponent: []byte{1, 0, 0}, err: "CKA_PUBLIC_EXPONENT is even"},
 		{name: "an exponent of 32 bits", modulus: modulus(2048), exponent: []byte{0x80, 0, 0, 1},
-			err: "CKA_PUBLIC_EXPONENT has 32 bits, but at most 31 are supported"},
+			err: "CKA_PUBLIC_EXPONENT has 32 bits, but at most 31 are supported", unsupported: true},
 		{name: "an exponent that would wrap round to F4", modulus: modulus(2048),
 			exponent: []byte{1, 0, 0, 0, 0, 0, 1, 0, 1},
-			err:      "CKA_PUBLIC_EXPONENT has 9 bytes, but at most 31 bits are supported"},
+			err:      "CKA_PUBLIC_EXPONENT has 9 bytes, but at most 31 bits are supported", unsupported: true},
 		{name: "an exponent larger than the modulus", modulus: modulus(512), exponent: modulus(1024),
-			err: "CKA_PUBLIC_EXPONENT has 128 bytes, but at most 31 bits are supported"},
+			err: "CKA_PUBLIC_EXPONENT is not smaller than CKA_MODULUS"},
+		{name: "the exponent 2^32+1", modulus: modulus(2048), exponent: []byte{1, 0, 0, 0, 1},
+			err: "CKA_PUBLIC_EXPONENT has 5 bytes, but at most 31 bits are supported", unsupported: true},
+		{name: "a large exponent that is even", modulus: modulus(2048), exponent: []byte{1, 0, 0, 0, 2},
+			err: "CKA_PUBLIC_EXPONENT is even"},
+		{name: "a small modulus without an exponent", modulus: modulus(256), err: "CKA_PUBLIC_EXPONENT is absent"},
+		{name: "a small modulus with the exponent 1", modulus: modulus(256), exponent: []byte{1},
+			err: "CKA_PUBLIC_EXPONENT is 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			key, err := ParseRSA(test.modulus, test.exponent)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Fatalf("got the error %v, want %s", err, test.err)
+				}
+				if _, unsupported := errors.AsType[*UnsupportedRSAError](err); unsupported != test.unsupported {
+					t.Errorf("the error says that only a size is not supported: %v", unsupported)
 				}
 				return
 			}

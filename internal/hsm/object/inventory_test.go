@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"sync"
 	"testing"
@@ -302,6 +303,42 @@ func TestThousandsOfOneNameAreMatchedInTime(t *testing.T) {
 			}
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+func TestAnRSAPairOutsideOfTheLimitsIsNotMalformed(t *testing.T) {
+	modulus := func(bits int) []byte {
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+		return n.SetBit(n, 0, 1).Bytes()
+	}
+	const kind = "RSA, of which CKA_"
+	for name, c := range map[string]struct {
+		modulus, exponent []byte
+		kind              string // "" for what is not unsupported
+	}{
+		"a large exponent": {modulus(1024), []byte{1, 0, 0, 0, 1}, kind + "PUBLIC_EXPONENT has 5 bytes, but at most 31 bits are supported"},
+		"a small modulus":  {modulus(384), []byte{1, 0, 1}, kind + "MODULUS has 384 bits, but at least 512 are needed"},
+		"an even exponent": {modulus(1024), []byte{1, 0, 0, 0, 2}, ""},
+		"a sound key":      {modulus(1024), []byte{1, 0, 1}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &shelf{t: t}
+			for _, class := range []uint{cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY} {
+				s.put(cryptoki.Attributes{
+					cryptoki.CKA_CLASS: ulong(class), cryptoki.CKA_KEY_TYPE: ulong(cryptoki.CKK_RSA), cryptoki.CKA_ID: []byte("1"),
+					cryptoki.CKA_LABEL: []byte("a"), cryptoki.CKA_MODULUS: c.modulus, cryptoki.CKA_PUBLIC_EXPONENT: c.exponent,
+				})
+			}
+			v := NewInventory(s.objects)
+			have := ""
+			for _, pair := range v.Unsupported() {
+				have += pair.Kind
+			}
+			_, broken := v.Keys()
+			if have != c.kind || (len(broken) > 0) != (name == "an even exponent") {
+				t.Errorf("unsupported is %q, and broken is %v", have, broken)
 			}
 		})
 	}

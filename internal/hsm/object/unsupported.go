@@ -4,13 +4,22 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// unsupported names the type or the curve of a half where that is not in the table; else it is "".
+// unsupported names the type or the curve of a half where that is not in the table, or the number of an RSA key that is
+// too large or too small to be supported; else it is "".
 func (o Object) unsupported() string {
 	if SpecOf(o.CKK) == nil {
 		return typeName(o.CKK)
+	}
+	if o.CKK == cryptoki.CKK_RSA {
+		_, err := publickey.ParseRSA(o.modulus, o.exponent)
+		if other, ok := errors.AsType[*publickey.UnsupportedRSAError](err); ok {
+			return fmt.Sprintf("%s, of which %v", typeName(o.CKK), other)
+		}
+		return ""
 	}
 	if len(o.params) == 0 {
 		return ""

@@ -156,7 +156,7 @@ var remedies = []remedy{
 }
 
 func unsupported(err error) bool {
-	return as[*KindError](err) || as[*publickey.UnsupportedCurveError](err)
+	return as[*KindError](err) || as[*publickey.UnsupportedCurveError](err) || as[*publickey.UnsupportedRSAError](err)
 }
 
 // otherwise is for a failure that has no row: one of the token's own, which its code tells.

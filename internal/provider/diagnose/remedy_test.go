@@ -10,6 +10,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 func TestTheGuideHasASectionForEachRemedy(t *testing.T) {
@@ -34,7 +35,11 @@ func TestWhatAModuleAnswersHasARemedy(t *testing.T) {
 		"Token Removed":              {cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_DEVICE_REMOVED},
 		"Library Parameters Differ":  {hsm.ErrParameters},
 		"Library Parameters Refused": {&cryptoki.Error{Function: "C_Initialize", Code: cryptoki.CKR_ARGUMENTS_BAD}},
-		"Token Does Not Answer":      {&cryptoki.HangError{Function: "C_Sign", Err: errors.New("the time is over")}},
+		"Kind Of Key Not Supported": {
+			&object.MalformedError{Err: &publickey.UnsupportedCurveError{Curve: "P-224"}},
+			&object.MalformedError{Err: &publickey.UnsupportedRSAError{Number: "CKA_MODULUS", Size: "511 bits"}},
+		},
+		"Token Does Not Answer": {&cryptoki.HangError{Function: "C_Sign", Err: errors.New("the time is over")}},
 		"": {
 			cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_GENERAL_ERROR,
 			&cryptoki.Error{Function: "C_Initialize", Code: cryptoki.CKR_GENERAL_ERROR},
