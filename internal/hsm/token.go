@@ -228,7 +228,8 @@ func (t *Token) Command(args ...string) string {
 }
 
 // toolChoice is the option by which pkcs11-tool finds a token among all. The tool takes the first token whose label
-// begins with the text that it is given. Where that may be another token, which would count a wrong PIN, the slot says it.
+// begins with the text that it is given. Where that may be another token, which would count a wrong PIN, the slot says
+// it.
 func toolChoice(token cryptoki.TokenInfo, all []cryptoki.TokenInfo) []string {
 	for _, other := range all {
 		if other.Slot != token.Slot && strings.HasPrefix(other.Label, token.Label) {

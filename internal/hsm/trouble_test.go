@@ -712,13 +712,14 @@ func TestACommandOpensTheTokenItIsFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			faults := &hsmtest.Faults{}
-			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
+			rename := func(_ context.Context, call *cryptoki.Call, next func() error) error {
 				err := next()
 				if info := call.Result.(*cryptoki.TokenInfo); info.Label != k.Label {
 					info.Label = c.others
 				}
 				return err
-			}})
+			}
+			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: rename})
 			module := config(k, k.PIN, faults)
 			module.Selector = hsm.Selector{Slot: &slot}
 			token, err := hsm.Open(context.Background(), module)

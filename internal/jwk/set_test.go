@@ -182,8 +182,8 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// secretIn is a private or symmetric member in a key, and in whatever depth of it but for letters that may mean anything
-// there. It is "" where there is none.
+// secretIn is a private or symmetric member in a key, and in whatever depth of it but for letters that may mean
+// anything there. It is "" where there is none.
 func secretIn(value any, within bool) string {
 	switch value := value.(type) {
 	case map[string]any:

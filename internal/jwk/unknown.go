@@ -16,8 +16,8 @@ import (
 )
 
 // A JWK is of a known kind if [Parse] reads keys of its kty and crv. Of another kind, nobody here knows which members
-// are private, so that names decide: those that look like a private or symmetric member are refused. They are in keys of
-// known kinds too, since some libraries write a private key under names of their own.
+// are private, so that names decide: those that look like a private or symmetric member are refused. They are in keys
+// of known kinds too, since some libraries write a private key under names of their own.
 
 // octetsOf are the lengths of x on curves of kty OKP that have no further support (RFC 8037, 2).
 var octetsOf = map[string]int{"X25519": 32, "X448": 56, "Ed448": 57}
@@ -142,8 +142,8 @@ func inspectNames(names []string, isKey bool) error {
 			return errSecret
 		}
 		if word, secret := secretName(name); secret {
-			return fmt.Errorf("the name of a member has %q in it, as in private and symmetric keys; only public keys belong here",
-				word)
+			return fmt.Errorf("the name of a member has %q in it, as in private and symmetric keys; only public keys "+
+				"belong here", word)
 		}
 	}
 	return nil
@@ -192,8 +192,8 @@ func inspectValue(value any) error {
 	return nil
 }
 
-// secretName says that a name looks like that of a private or symmetric member, and what in it does. A number behind the
-// whole name does not matter (k2), but one within it does: p256_pub has no p.
+// secretName says that a name looks like that of a private or symmetric member, and what in it does. A number behind
+// the whole name does not matter (k2), but one within it does: p256_pub has no p.
 func secretName(name string) (word string, secret bool) {
 	for _, part := range secretParts {
 		if strings.Contains(plain(name), part) {

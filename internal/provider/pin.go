@@ -10,9 +10,9 @@ import (
 )
 
 // pin takes the PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names. It repeats neither the
-// PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a file that is there it names
-// the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform would show the line of the
-// configuration.
+// PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a file that is there it
+// names the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform would show the line of
+// the configuration.
 func (r *resolver) pin(value types.String) setting {
 	file := r.env.getenv(envPINFile)
 	s := r.setting("pin", value, envPIN)

@@ -65,7 +65,8 @@ func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, r
 	err := v.parse(s.ValueString())
 	switch {
 	case err == nil:
-	case errors.Is(err, pkcs11uri.ErrPIN), pkcs11uri.MayHavePIN(s.ValueString()): // without the path: Terraform shows the line that it leads to
+	case errors.Is(err, pkcs11uri.ErrPIN), pkcs11uri.MayHavePIN(s.ValueString()):
+		// without the path: Terraform shows the line that it leads to
 		resp.Diagnostics.AddError(v.title, fmt.Sprintf("%s: %s%s", req.Path, diagnose.Sentence(err.Error()), v.hint))
 	default:
 		resp.Diagnostics.AddAttributeError(req.Path, v.title, diagnose.Sentence(err.Error())+v.hint)

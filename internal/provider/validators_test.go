@@ -25,7 +25,8 @@ func TestStringValidators(t *testing.T) {
 			[]string{"", "6b31", "pkcs11:id=", "pkcs11:library-version=3", "pkcs11:id=%01;id=%02", "pkcs11:type=cert"}, "Invalid PKCS#11 URI @ x"},
 		// Terraform would show the line that the attribute stands in.
 		{"PKCS#11 URI with a PIN", pkcs11URI, nil, []string{
-			"pkcs11:pin-value=1", "pkcs11:?pin-source=1", "pkcs11:object=a?pin=1", "pkcs11:object=a?pins", "pkcs11:a=b;pin_value=1",
+			"pkcs11:pin-value=1", "pkcs11:?pin-source=1", "pkcs11:object=a?pin=1", "pkcs11:object=a?pins",
+			"pkcs11:a=b;pin_value=1",
 			"pkcs11:object=a;pin=1", "pkcs11:object=a;userpin=1", "pkcs11:object=a;pin - value = 1",
 			"pkcs11:object=a;pin-value:1", "pkcs11:object=a;pin:1", "pkcs11:object=a%3Bpin%5Fvalue%3D1;b",
 		}, "Invalid PKCS#11 URI"},

@@ -50,8 +50,8 @@ func parseRSA(nName string, modulus []byte, eName string, exponent []byte) (*rsa
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 }
 
-// UnsupportedRSAError says that an RSA public key makes sense, but that one of its numbers is larger or smaller than the
-// ones that are supported.
+// UnsupportedRSAError says that an RSA public key makes sense, but that one of its numbers is larger or smaller than
+// the ones that are supported.
 type UnsupportedRSAError struct {
 	Number string // the attribute, or the number's name
 	Size   string // such as "511 bits"

@@ -318,7 +318,8 @@ func TestAnRSAPairOutsideOfTheLimitsIsNotMalformed(t *testing.T) {
 		modulus, exponent []byte
 		kind              string // "" for what is not unsupported
 	}{
-		"a large exponent": {modulus(1024), []byte{1, 0, 0, 0, 1}, kind + "PUBLIC_EXPONENT has 5 bytes, but at most 31 bits are supported"},
+		"a large exponent": {modulus(1024), []byte{1, 0, 0, 0, 1},
+			kind + "PUBLIC_EXPONENT has 5 bytes, but at most 31 bits are supported"},
 		"a small modulus":  {modulus(384), []byte{1, 0, 1}, kind + "MODULUS has 384 bits, but at least 512 are needed"},
 		"an even exponent": {modulus(1024), []byte{1, 0, 0, 0, 2}, ""},
 		"a sound key":      {modulus(1024), []byte{1, 0, 1}, ""},
