@@ -50,7 +50,8 @@ func readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.O
 }
 
 // certificates moves the certificates of one key to another ID, and back. It takes those of the ID whose public key is
-// the key's own, and leaves all others where they are.
+// the key's own, and leaves all others where they are. It leaves those too that nobody can change: a stranger can make
+// one without a PIN, and must not keep the key from moving by that.
 //
 // They move before the key does. Whoever is killed in between leaves the key under the ID that the state knows, so that
 // the next run moves what is left, and the key.
@@ -132,10 +133,13 @@ func (c *certificates) set(ctx context.Context, all []object.Certificate, id []b
 			if err == nil && (!bytes.Equal(now.ID, one.ID) || !now.Is(one)) { // after a new login, another object
 				err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
 			}
-			if err != nil {
-				return err
+			if err == nil {
+				err = s.SetAttributeValue(ctx, one.Handle, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
 			}
-			return s.SetAttributeValue(ctx, one.Handle, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
+			if err != nil {
+				return fmt.Errorf("%s: %w", one.Name(), err)
+			}
+			return nil
 		})
 		if err != nil {
 			return err
@@ -144,12 +148,13 @@ func (c *certificates) set(ctx context.Context, all []object.Certificate, id []b
 	return nil
 }
 
-// own gives the certificates of an ID whose public key is the key's, without so many of each content as are to stay.
+// own gives the certificates of an ID whose public key is the key's and that can be changed, without so many of each
+// content as are to stay.
 func (c *certificates) own(ctx context.Context, id []byte, keep contents) ([]object.Certificate, error) {
 	found, err := c.token.Certificates(ctx, id)
 	stay := contents{}
 	return slices.DeleteFunc(found, func(one object.Certificate) bool {
-		if one.Foreign(c.fingerprint) != nil {
+		if one.Foreign(c.fingerprint) != nil || one.Fixed() {
 			return true
 		}
 		content := one.Content()

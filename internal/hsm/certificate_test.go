@@ -168,6 +168,9 @@ func TestWhereACertificateCannotMoveTheKeyStays(t *testing.T) {
 			if !ok || failed.Holds != hsm.HoldsAsBefore || !errors.Is(err, cryptoki.CKR_ATTRIBUTE_READ_ONLY) {
 				t.Errorf("got %v", err)
 			}
+			if names := strings.Contains(err.Error(), `X.509 certificate "`); names != (nth < 2) {
+				t.Errorf("the error names a certificate: %v: %v", names, err)
+			}
 			found, err := w.witness.Certificates(context.Background(), w.id)
 			if err != nil || len(found) != 3 {
 				t.Errorf("%d certificates have the old ID: %v", len(found), err)
@@ -196,6 +199,33 @@ func TestWhereACertificateCannotMoveTheKeyStays(t *testing.T) {
 			t.Errorf("%d certificates are left under the old ID: %v", len(left), err)
 		}
 	})
+}
+
+// TestACertificateThatNobodyCanChangeStaysBehind has a stranger make one with the key's own public key and ID: it must
+// not keep the key from moving.
+func TestACertificateThatNobodyCanChangeStaysBehind(t *testing.T) {
+	k := hsmtest.New(t)
+	stranger := hsmtest.NewStranger(t, k)
+	w := &world{t: t, kind: kindNamed("P-256"), token: k, witness: open(t, k)}
+	withKey(w)
+	certify(t, k, w.key, w.key.ID, ownCertificate)
+	stranger.FreezesCertificate(t, ownCertificate, "frozen", object.FormatID(w.key.ID))
+	labels := func(id []byte) (text string) {
+		found, err := w.witness.Certificates(context.Background(), id)
+		for _, c := range found {
+			text += c.Label
+			if c.Fixed() != (c.Label == "frozen") || c.Foreign(w.key.Fingerprint()) != nil || err != nil {
+				t.Errorf("%s: fixed %v, %v, %v", c.Name(), c.Fixed(), c.Foreign(w.key.Fingerprint()), err)
+			}
+		}
+		return text
+	}
+	if _, err := open(t, k).Change(context.Background(), w.ref(), moveAll(w.kind)); err != nil {
+		t.Errorf("the key does not move: %v", err)
+	}
+	if old, now := labels(w.key.ID), labels(newID); old != "frozen" || now != ownCertificate {
+		t.Errorf("the old ID has %q, the new one %q", old, now)
+	}
 }
 
 // TestAHandleThatMeansAnotherObjectIsNotWrittenTo shows another label in the session that is about to write, as after a

@@ -72,6 +72,13 @@ func (s *Stranger) PlantsMalformed(t testing.TB, label, id string) {
 	s.act(t, "plant", StrangerP256, label, id)
 }
 
+// FreezesCertificate makes a copy of the certificate with a label, under a label and an ID, that nobody can change
+// (CKA_MODIFIABLE=false).
+func (s *Stranger) FreezesCertificate(t testing.TB, from, label, id string) {
+	t.Helper()
+	s.act(t, "freeze", from, label, id)
+}
+
 func (s *Stranger) act(t testing.TB, act, kind, label, id string) {
 	t.Helper()
 	out, err := exec.Command(s.program, s.token.ToolLibrary(), s.token.Label, act, kind, label, id).CombinedOutput()

@@ -17,6 +17,7 @@ const CertificateClass uint = 1
 // CertificateAttributes are those that a Certificate is made of.
 var CertificateAttributes = []cryptoki.AttributeType{
 	cryptoki.CKA_CLASS, cryptoki.CKA_TOKEN, cryptoki.CKA_ID, cryptoki.CKA_LABEL, cryptoki.CKA_VALUE,
+	cryptoki.CKA_MODIFIABLE,
 }
 
 // Certificate is a certificate object on the token, with its value. Programs take a certificate for a key's own if both
@@ -29,6 +30,7 @@ type Certificate struct {
 	value       []byte // DER
 	fingerprint string // of the public key in it; "" where err says why that cannot be read
 	err         error
+	fixed       bool
 }
 
 // DecodeCertificate makes a certificate of the attributes that a token shows. It is false for any other object, and for
@@ -42,6 +44,8 @@ func DecodeCertificate(handle cryptoki.Object, a cryptoki.Attributes) (Certifica
 	c := Certificate{
 		Handle: handle, ID: a[cryptoki.CKA_ID], Label: string(a[cryptoki.CKA_LABEL]), value: a[cryptoki.CKA_VALUE],
 	}
+	modifiable, told, err := a.Bool(cryptoki.CKA_MODIFIABLE)
+	c.fixed = err == nil && told && !modifiable // of what is not told or makes no sense, a try shows it
 	if len(c.value) == 0 {
 		c.err = errors.New("the token does not show its value")
 		return c, true
@@ -65,6 +69,10 @@ func (c Certificate) Foreign(fingerprint string) error {
 	}
 	return nil
 }
+
+// Fixed says that the token lets nobody change the certificate: its CKA_MODIFIABLE is false. Anyone can make such a
+// certificate, of any public key and with any ID.
+func (c Certificate) Fixed() bool { return c.fixed }
 
 // Is says that two readings show the same certificate, under whatever ID.
 func (c Certificate) Is(other Certificate) bool {
