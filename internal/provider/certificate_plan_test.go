@@ -96,8 +96,8 @@ func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 				}},
 			says: []remark{
 				warns(changes, `"web" (key_id 6b31)`, "6b32", "for_each", "moved").pointing("key_id"),
-				warns(keep, `- "web"`, `- "stranger", `, "its public key is that of another key", "move_certificates = true",
-					"--type cert --set-id 6b32").pointing("key_id"),
+				warns(keep, `- "web"`, `- "stranger": its public key is that of another key`, "move_certificates = true",
+					"--set-id 6b32 --type cert --id 6b31 --label web").pointing("key_id"),
 			},
 		},
 		turn{
@@ -112,7 +112,7 @@ func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 			},
 			says: []remark{
 				warns(changes).pointing("key_id"),
-				warns(keep, `- "stranger", `).without(`- "web"`).pointing("key_id"),
+				warns(keep, `- "stranger": `).without(`- "web"`).pointing("key_id"),
 			},
 		},
 		turn{
@@ -126,7 +126,7 @@ func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 		turn{
 			TestStep: resource.TestStep{Config: b.config(at("6b31")), PlanOnly: true, ExpectNonEmptyPlan: true},
 			says: []remark{warns("Certificates Already Have The Key ID", `- "stranger"`,
-				"--id 6b31 --type cert --set-id NEW_ID").pointing("key_id")},
+				"--set-id NEW_ID --type cert --id 6b31 --label stranger").pointing("key_id")},
 		},
 	)
 }
