@@ -152,7 +152,7 @@ func (c *claims) hold(own claim) (diags diag.Diagnostics) {
 	defer c.mu.Unlock()
 	there := c.at(own.keyID)
 	if other, found := there.rival(own); found {
-		diags.Append(twoResources("Two resources of this state manage the same key:", own, other))
+		diags.Append(twoResources("Two resources manage the same key:", own, other))
 	}
 	for _, w := range there.wanted {
 		if w.takes(own) {
@@ -200,22 +200,29 @@ func (c *claimed) rival(own claim) (claim, bool) {
 	return claim{}, false
 }
 
-// addresses says how to find the resources that have a key: Terraform tells their addresses only to who asks it.
+// addresses says how to find the resources that have a key: Terraform tells their addresses only to who asks it. Data
+// sources that show the key manage nothing, and are left out.
 func addresses(keyID string) string {
-	return "Terraform does not tell the provider the addresses of resources. To list those with this key_id:\n\n" +
-		"  terraform state list | grep hsm_ | while read -r a; do\n" +
+	return "Terraform does not tell the provider the addresses of resources. To list those of the state with this " +
+		"key_id:\n\n" +
+		"  terraform state list | grep -E '^(module\\.[^.[]+(\\[[^]]*\\])?\\.)*hsm_' | while read -r a; do\n" +
 		"    terraform state show -no-color \"$a\" </dev/null | grep -iq 'key_id *= *\"" + keyID + "\"' && echo \"$a\"\n" +
 		"  done"
 }
 
+// twoResources refuses two resources of one key. The lines of the two may be the same: Terraform shows the address of
+// the one that it asks about.
 func twoResources(happens string, own, other claim) diag.Diagnostic {
 	return diag.NewAttributeErrorDiagnostic(path.Root("key_id"), "One Key In Two Resources", fmt.Sprintf(
-		"%s\n\n%s\n%s\n\n"+
+		"%s\n\n%s (this one)\n%s\n\n"+
 			"What one of them does to the key, it does to the key of the other. If one has deletion_policy = \"delete\", its "+
 			"end destroys the key of both.\n\nOn the token: nothing has been changed.\n\nWhat to do: keep one of the "+
-			"two. %s\n\n"+
-			"Take the other one out of the configuration and out of the state. That leaves the key on the token:\n\n"+
-			"  terraform state rm ADDRESS", happens, own, other, addresses(own.keyID)))
+			"two.\n\n"+
+			"If one of them comes from an import block that is not applied yet, it is not in the state. Remove that import "+
+			"block and its resource block.\n\n"+
+			"If both are in the state, take one out of the configuration and out of the state. That leaves the key on the "+
+			"token:\n\n"+
+			"  terraform state rm ADDRESS\n\n%s", happens, own, other, addresses(own.keyID)))
 }
 
 func takenID(w wish, from claim) diag.Diagnostic {

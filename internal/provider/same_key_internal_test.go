@@ -3,6 +3,9 @@ package provider
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -96,6 +99,53 @@ func TestADestructionThatTakesAnotherResourcesKey(t *testing.T) {
 	if !diags.HasError() || !strings.Contains(diags[0].Detail(), `label "theirs"`) ||
 		!strings.Contains(diags[0].Detail(), "about to destroy") {
 		t.Errorf("it is not refused: %v", diags)
+	}
+}
+
+// TestTheAdviceOnOneKeyInTwoResources: two import blocks give two resources that look the same, and are in no state.
+func TestTheAdviceOnOneKeyInTwoResources(t *testing.T) {
+	var all claims
+	own := claim{mark: "a", resource: "hsm_rsa_keypair", keyType: object.RSA, keyID: "6b31", label: "web",
+		policy: policyPrevent}
+	other := own
+	other.mark = "b"
+	all.hold(other)
+	diags := all.hold(own)
+	if !diags.HasError() {
+		t.Fatal("it is not refused")
+	}
+	text := diags[0].Detail()
+	if !strings.Contains(text, own.String()+" (this one)\n"+other.String()+"\n") ||
+		strings.Contains(text, "of this state") {
+		t.Errorf("it does not tell the two apart:\n%s", text)
+	}
+	block, rm := strings.Index(text, "Remove that import block"), strings.Index(text, "state rm")
+	if block < 0 || block > rm {
+		t.Errorf("it does not speak of import blocks first:\n%s", text)
+	}
+
+	// The command is run with a Terraform that shows this key_id for each address.
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("there is no POSIX shell")
+	}
+	addresses := []string{
+		`hsm_rsa_keypair.k["a.data.b"]`, "hsm_ec_keypair.hsm_", "module.data.hsm_secret_key.k",
+		`module.m["a.b"].module.n[0].hsm_rsa_keypair.k`,
+	}
+	listed := append([]string{"data.hsm_jwks.k", "module.m.data.hsm_public_key.k", `module.m["a.b"].data.hsm_keys.k`,
+		"terraform_data.hsm_k"}, addresses...)
+	dir := t.TempDir()
+	stub := "#!/bin/sh\nif [ \"$2\" = list ]; then\ncat <<'END'\n" + strings.Join(listed, "\n") +
+		"\nEND\nelse\necho '    key_id = \"6B31\"'\nfi\n"
+	if err := os.WriteFile(filepath.Join(dir, "terraform"), []byte(stub), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	_, script, _ := strings.Cut(text, "key_id:\n\n")
+	command := exec.Command("sh", "-c", script)
+	command.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := command.CombinedOutput()
+	if want := strings.Join(addresses, "\n") + "\n"; err != nil || string(out) != want {
+		t.Errorf("the command lists\n%snot\n%s%v", out, want, err)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestOneKeyInTwoResourcesIsRefused(t *testing.T) {
 	both := fails("One Key In Two Resources",
 		`hsm_rsa_keypair, label "web", key_id 6b31, deletion_policy "delete"`,
 		`hsm_rsa_keypair, label "web", key_id 6b31, deletion_policy "prevent"`,
-		"terraform state list", "terraform state rm ADDRESS").pointing("key_id")
+		"(this one)", "terraform state list", "terraform state rm ADDRESS").pointing("key_id")
 	b.test(
 		create(b, mine),
 		refused(b, both, mine, other, "import {\n  to = hsm_rsa_keypair.other\n  id = \"6b31\"\n}\n"),
