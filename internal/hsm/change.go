@@ -78,25 +78,19 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	}
 	m := &mutation{token: t, ref: ref, ids: ids, before: key}
 	changed, holds, err := m.run(ctx, settle, want)
+	if err == nil {
+		changed, holds, err = m.same(settle, changed, want)
+	}
 	if err != nil {
 		t.snapshot.drop()
-		if moves && holds == HoldsAsBefore {
-			var failure error
-			holds, failure = beside.putBack(settle)
+		if moves && (holds == HoldsAsBefore || holds == HoldsPrivate) { // the private half has its old ID again
+			there, failure := beside.putBack(settle)
+			if failure != nil {
+				holds = there
+			}
 			err = errors.Join(err, failure)
 		}
 		return failed(err, holds, key.Label)
-	}
-	changed = changed.WithFingerprint(key.Fingerprint())
-	// A fingerprint that cannot be computed now is computed when the key is read again.
-	if now, err := t.Fingerprinted(settle, changed); err == nil {
-		changed = now
-	}
-	if !changed.Is(ref) { // only the new usage let the token show that it is another key
-		t.snapshot.drop()
-		different := changed.Differs(ref)
-		holds, err := m.putBack(settle, changed, want)
-		return failed(errors.Join(different, err), holds, changed.Label)
 	}
 	t.snapshot.wrote(key.Objects(), changed.Objects())
 	return changed, nil
@@ -137,7 +131,12 @@ func (m *mutation) run(ctx, settle context.Context, want object.Wanted) (object.
 		if err != nil {
 			return object.Key{}, holds, err
 		}
-		if key = now; want.HeldBy(key) {
+		key = now
+		if different := key.Differs(m.ref); different != nil && key.Public != nil {
+			cause = errors.Join(different, cause) // somebody has written over the public half
+			break
+		}
+		if want.HeldBy(key) {
 			if cause = m.raced(key, beside); cause == nil {
 				return key, HoldsKey, nil
 			}
@@ -156,12 +155,49 @@ func (m *mutation) run(ctx, settle context.Context, want object.Wanted) (object.
 	return object.Key{}, holds, errors.Join(cause, err)
 }
 
+// same gives the changed key with its fingerprint. A key whose new usage lets the token show that it is another one is
+// put back, and the error is an *object.DifferentKeyError.
+func (m *mutation) same(ctx context.Context, changed object.Key, want object.Wanted) (object.Key, Holding, error) {
+	if changed.Fingerprint() == "" {
+		changed = changed.WithFingerprint(m.before.Fingerprint())
+	}
+	// A fingerprint that cannot be computed now is computed when the key is read again.
+	if now, err := m.token.Fingerprinted(ctx, changed); err == nil {
+		changed = now
+	}
+	different := changed.Differs(m.ref)
+	if different == nil {
+		return changed, HoldsKey, nil
+	}
+	holds, err := m.putBack(ctx, changed, want)
+	return object.Key{}, holds, errors.Join(different, err)
+}
+
+// own gives the key without its public half where that is another key's: anyone may write over a public half. Nothing
+// is written to such a half.
+func (m *mutation) own(key object.Key) object.Key {
+	if key.Public != nil && key.Fingerprint() != m.before.Fingerprint() {
+		key.Public = nil
+	}
+	return key
+}
+
 // putBack restores the attributes that the key had before. err says that the key could not be read afterwards.
 func (m *mutation) putBack(ctx context.Context, key object.Key, want object.Wanted) (Holding, error) {
 	old := want.Of(m.before)
+	back := func() (Holding, bool) {
+		key = m.own(key)
+		switch {
+		case !old.HeldBy(key):
+			return HoldsMixed, false
+		case key.Public == nil && m.before.Public != nil:
+			return HoldsPrivate, true
+		}
+		return HoldsAsBefore, true
+	}
 	for range 2 {
-		if old.HeldBy(key) {
-			return HoldsAsBefore, nil
+		if holds, done := back(); done {
+			return holds, nil
 		}
 		failure := m.set(ctx, key, old)
 		now, _, holds, err := m.look(ctx, failure)
@@ -170,10 +206,8 @@ func (m *mutation) putBack(ctx context.Context, key object.Key, want object.Want
 		}
 		key = now
 	}
-	if old.HeldBy(key) {
-		return HoldsAsBefore, nil
-	}
-	return HoldsMixed, nil
+	holds, _ := back()
+	return holds, nil
 }
 
 // raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free before.

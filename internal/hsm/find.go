@@ -21,8 +21,8 @@ func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
 }
 
 // Key finds a key by its ID. Errors: object.ErrNotFound where the token has nothing of that ID and type (a search
-// while logged in has proven it), *object.HalfPairError, *object.AmbiguousError, *object.MalformedError, or the
-// token's failure.
+// while logged in has proven it), *object.HalfPairError, *object.AmbiguousError, *object.MalformedError, those of Prove
+// for a key that somebody contests, or the token's failure.
 func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 	inventory, err := t.snapshot.lookup(ctx, ref.ID)
 	if err != nil {
@@ -34,7 +34,7 @@ func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 		if err == nil {
 			key, err = t.Fingerprinted(ctx, key)
 		}
-		if err == nil && key.Is(ref) {
+		if err == nil && key.Is(ref) && !key.Contested() {
 			return key, nil
 		}
 		if err != nil && ctx.Err() != nil {
@@ -42,7 +42,7 @@ func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 		}
 	}
 	key, err := t.search(ctx, ref)
-	if err == nil && !key.Is(ref) { // one half of it may be left of the key that is meant
+	if err == nil && (!key.Is(ref) || key.Contested()) { // one half of it may be left of the key that is meant
 		_, err = t.Prove(ctx, key)
 	}
 	return key, err

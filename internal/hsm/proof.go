@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -63,8 +64,9 @@ const unproven = "nothing can prove that the two halves belong together: the pri
 
 // judge says what the proof of a new key means. The key is good where the operation shows that the halves belong
 // together. Where the token offers no operation, it is good if the private half shows that it belongs to the public
-// one. A secret key has no halves: where its usage allows no operation, or the token offers none, it is what its
-// attributes say. Errors: *VerifyError, or the given failure.
+// one. A private half need not show the exponent for that: the new key was compared with the one that was asked for. A
+// secret key has no halves: where its usage allows no operation, or the token offers none, it is what its attributes
+// say. Errors: *VerifyError, or the given failure.
 func judge(key object.Key, result object.Verdict, refusal, err error) error {
 	switch {
 	case err != nil || result == object.Same:
@@ -83,13 +85,25 @@ func judge(key object.Key, result object.Verdict, refusal, err error) error {
 // is none; refusal is then what the token said to those that it refused.
 func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verdict, refusal, err error) {
 	return proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
-		return t.reader.Read(ctx, func(s *cryptoki.Session) error {
-			if err := t.reader.ConfirmRead(ctx, s, *key.Private); err != nil {
-				return err
-			}
-			return prove(ctx, s, key)
-		})
+		return t.ask(ctx, key, func(s *cryptoki.Session) error { return prove(ctx, s, key) })
 	})
+}
+
+// ask has the key do something that changes nothing on the token. It makes sure that the handle still is the key's: the
+// answer of another key would pass for the key's own. It does not repeat what the token has refused.
+func (t *Token) ask(ctx context.Context, key object.Key, do func(*cryptoki.Session) error) error {
+	var refusal error
+	err := t.reader.Read(ctx, func(s *cryptoki.Session) error {
+		err := t.reader.ConfirmRead(ctx, s, *key.Private)
+		if err != nil {
+			return err
+		}
+		if err = do(s); cryptoki.Refused(err) {
+			refusal, err = err, nil
+		}
+		return err
+	})
+	return cmp.Or(err, refusal)
 }
 
 // proveBy is operate, but do runs each proof.
@@ -121,7 +135,7 @@ func (t *Token) recognises(ctx context.Context, s *cryptoki.Session, key object.
 		})
 		return err == nil && result == object.Same
 	}
-	if key.Fingerprint() == "" || !key.Spec().Computes || !key.Usage.Has(object.Encrypt) {
+	if key.Fingerprint() == "" || !mayCompute(key) {
 		return false
 	}
 	value, err := aesCheckValue(ctx, s, key.Private.Handle)
@@ -135,19 +149,19 @@ func (t *Token) Fingerprinted(ctx context.Context, key object.Key) (object.Key, 
 		return key, nil
 	}
 	var value []byte
-	err := t.reader.Read(ctx, func(s *cryptoki.Session) (err error) {
-		// The check value of another key would pass for the key's own.
-		if err = t.reader.ConfirmRead(ctx, s, *key.Private); err == nil {
-			value, err = aesCheckValue(ctx, s, key.Private.Handle)
-		}
+	err := t.ask(ctx, key, func(s *cryptoki.Session) (err error) {
+		value, err = aesCheckValue(ctx, s, key.Private.Handle)
 		return err
 	})
 	return checked(key, value, err)
 }
 
 // computes says that the key's fingerprint must be computed.
-func computes(key object.Key) bool {
-	return key.Fingerprint() == "" && key.Spec().Computes && key.Usage.Has(object.Encrypt)
+func computes(key object.Key) bool { return key.Fingerprint() == "" && mayCompute(key) }
+
+// mayCompute says that the key can compute its check value, as far as its usage and its mechanisms go.
+func mayCompute(key object.Key) bool {
+	return key.Spec().Computes && key.Usage.Has(object.Encrypt) && key.Allows(cryptoki.CKM_AES_ECB)
 }
 
 // checked gives the key with its check value, or without one where the token does not offer to compute it.
@@ -173,15 +187,20 @@ func notOffered(err error) bool {
 
 // Prove makes sure that the halves of a pair belong together where their attributes do not show it. On tokens whose
 // private halves have no CKA_EC_POINT, only their ID makes them a pair. proven is false where the token offers no
-// operation that the key's usage allows. Errors: *DisprovedError where the halves do not belong together, or the
-// token's failure.
+// operation that the key's usage allows. Errors: *DisprovedError where the halves do not belong together,
+// *UnprovenError where nothing proves which of several public halves is the right one, or the token's failure.
 func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err error) {
-	if key.Belong() == object.Same {
+	if key.Shown() {
 		return true, nil
 	}
-	result, _, err := t.operate(ctx, key)
-	if result == object.Different {
-		err = &DisprovedError{[]Halves{{Private: key.Private.Name(), Public: key.Public.Name()}}}
+	result, refusal, err := t.operate(ctx, key)
+	halves := func() []Halves { return []Halves{{key.Private.Name(), key.Public.Name(), refusal}} }
+	switch {
+	case err != nil:
+	case result == object.Different:
+		err = &DisprovedError{halves()}
+	case result == object.Undecided && key.Contested():
+		err = &UnprovenError{halves()}
 	}
 	return result == object.Same, err
 }

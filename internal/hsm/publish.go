@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,9 +12,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-// proofs remembers which pairs were proven in this process.
+// proofs remembers which pairs were proven in this process. It forgets them when a session has ended: then a handle may
+// mean another private half, which looks the same.
 type proofs struct {
 	mu    sync.Mutex
+	epoch int // the pool's
 	pairs map[proofOf]*proof
 }
 
@@ -30,17 +33,30 @@ type proof struct {
 	proven bool // read and written by the one with the turn
 }
 
-func (p *proofs) of(key object.Key) *proof {
-	what := proofOf{string(key.ID), key.Fingerprint(), key.Private.Handle, key.Private.Material()}
+func whatOf(key object.Key) proofOf {
+	return proofOf{string(key.ID), key.Fingerprint(), key.Private.Handle, key.Private.Material()}
+}
+
+func (p *proofs) of(key object.Key, epoch int) *proof {
+	what := whatOf(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.pairs == nil {
-		p.pairs = map[proofOf]*proof{}
+	if p.pairs == nil || p.epoch != epoch {
+		p.pairs, p.epoch = map[proofOf]*proof{}, epoch
 	}
 	if p.pairs[what] == nil {
 		p.pairs[what] = &proof{turn: make(chan struct{}, 1)}
 	}
 	return p.pairs[what]
+}
+
+// forget drops a proof that came to nothing.
+func (p *proofs) forget(key object.Key, failed *proof) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if what := whatOf(key); p.pairs[what] == failed {
+		delete(p.pairs, what)
+	}
 }
 
 // Published makes sure of pairs whose public keys are about to be published: that each public half belongs to the
@@ -124,15 +140,22 @@ func (t *Token) proveAll(ctx context.Context, pairs []object.Key) ([]result, err
 // proveEach proves the pairs that have no verdict yet, in all sessions at the same time. An error that a result
 // carries is of a handle that is not valid any more.
 func (t *Token) proveEach(ctx context.Context, pairs []object.Key, results []result) error {
-	group, ctx := errgroup.WithContext(ctx)
+	// A call in the module must end by itself: one whose context ends counts as hanging, and its session is lost. So a
+	// failure only keeps the others from beginning.
+	var group errgroup.Group
+	var failed atomic.Bool
 	group.SetLimit(t.pool.Size())
 	for i := range pairs {
 		if results[i].verdict != object.Undecided || results[i].refusal != nil {
 			continue
 		}
 		group.Go(func() error {
+			if failed.Load() {
+				return nil
+			}
 			results[i] = t.proveOnce(ctx, pairs[i])
 			if err := results[i].err; err != nil && !cryptoki.InvalidHandle(err) {
+				failed.Store(true)
 				return err
 			}
 			return nil
@@ -143,7 +166,7 @@ func (t *Token) proveEach(ctx context.Context, pairs []object.Key, results []res
 
 // proveOnce proves a pair that was not proven yet in this process.
 func (t *Token) proveOnce(ctx context.Context, pair object.Key) result {
-	p := t.proofs.of(pair)
+	p := t.proofs.of(pair, t.pool.Epoch())
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -154,6 +177,8 @@ func (t *Token) proveOnce(ctx context.Context, pair object.Key) result {
 		return result{verdict: object.Same}
 	}
 	verdict, refusal, err := t.operate(ctx, pair)
-	p.proven = err == nil && verdict == object.Same
+	if p.proven = err == nil && verdict == object.Same; !p.proven {
+		t.proofs.forget(pair, p)
+	}
 	return result{verdict, refusal, err}
 }

@@ -166,6 +166,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 					"before you apply anything that publishes, uses or replaces the new key.", key.Label, object.FormatID(key.ID), has,
 				now, was))
 		}
+		warnOfStrays(key, &resp.Diagnostics)
 		differ := []byte("false")
 		mended := "terraform apply writes both halves as the configuration says."
 		if fixed(key) {
@@ -191,6 +192,32 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		}
 		return nil
 	})
+}
+
+// warnOfStrays names the public halves that somebody has put beside those of the key.
+func warnOfStrays(key object.Key, diags *diag.Diagnostics) {
+	if len(key.Strays) == 0 {
+		return
+	}
+	var lines []string
+	for _, o := range key.Strays {
+		line := "  - " + o.Name().String()
+		if o.Err != nil {
+			line += ", of which no public key can be made"
+		} else if fingerprint := object.SpecOf(o.CKK).Fingerprint(o); fingerprint != "" {
+			line += ", SHA-256 fingerprint " + fingerprint
+		}
+		lines = append(lines, line)
+	}
+	diags.AddWarning("Other Public Halves Beside The Key", fmt.Sprintf(
+		"The token holds other public halves with the ID of the key %q (key_id %s):\n\n%s\n\nOn many tokens anyone can make "+
+			"such, without a PIN. The key is the one in the state, and its own public half is labelled %q, "+
+			"with the fingerprint %s. The provider does not touch the others. But data sources refuse the ID "+
+			"as long as they are there. "+
+			"Find out who made them, and destroy them with a tool that shows each object's handle or label: "+
+			"pkcs11-tool --delete-object takes any public half of an ID, unless you also give it a label "+
+			"that only one of them has.",
+		key.Label, object.FormatID(key.ID), strings.Join(lines, "\n"), key.PublicLabel, key.Fingerprint()))
 }
 
 // copyOf makes another model with the same values. A shallow copy will do: a model's values are replaced, never

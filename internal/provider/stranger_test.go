@@ -64,3 +64,26 @@ func TestAKeyWithoutAnIDIsAdoptedAsTheErrorSays(t *testing.T) {
 		named,
 	)
 }
+
+// Public halves that anyone may put beside those of a managed key are named, and keep nobody from using or destroying
+// the key.
+func TestPlantedPublicHalvesAreNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	stranger := hsmtest.NewStranger(t, b.Token)
+	config := func(label string) string {
+		return b.config(ecPair(`label = "`+label+`"`, `key_id = "6b31"`, `deletion_policy = "delete"`))
+	}
+	plant := func() {
+		stranger.MakesPublicHalf(t, hsmtest.StrangerP256, "stray", "6b31")
+		stranger.PlantsMalformed(t, "spoilt", "6b31")
+	}
+	named := warns("Other Public Halves Beside The Key", `EC public key "stray" (ID 6b31), SHA-256 fingerprint `,
+		`EC public key "spoilt" (ID 6b31), of which no public key can be made`, `the key "web"`)
+	b.test(
+		turn{TestStep: resource.TestStep{Config: config("web")}},
+		turn{TestStep: resource.TestStep{PreConfig: plant, Config: config("web"), PlanOnly: true}, says: []remark{named}},
+		turn{TestStep: resource.TestStep{Config: config("web"), Destroy: true}, says: []remark{named,
+			warns("Others Use The Key ID", `EC public key "stray" (ID 6b31)`)}},
+	)
+}

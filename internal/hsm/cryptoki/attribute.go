@@ -1,6 +1,7 @@
 package cryptoki
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ const (
 	number       = ck.ULongSize
 	date         = 8 // CK_DATE: YYYYMMDD
 	defaultRoom  = 512
-	maxAttribute = 1 << 20 // longer than any attribute; a module that says more lies
+	maxAttribute = 1 << 20 // longer than any attribute that means something
 )
 
 // String is the attribute's name in the specification.
@@ -196,11 +197,27 @@ func (a Attributes) ULongs(t AttributeType) ([]uint, error) {
 type Reading struct {
 	Attributes Attributes
 	short      []ck.Request // to ask for again: the buffer was too small, or may have been
+	long       *LongError   // of a value that nobody asks for again
+}
+
+// LongError says that an object has a value that is longer than any attribute that means something. Whoever may make
+// objects, even without a PIN, can make such a one. It says nothing against the module or the session.
+type LongError struct {
+	Object Object
+	Type   AttributeType
+	Length uint // bytes
+}
+
+// Error returns "object 7 has a CKA_LABEL of 2097152 bytes, and this provider reads no more than 1048576".
+func (e *LongError) Error() string {
+	return fmt.Sprintf("object %d has a %s of %d bytes, and this provider reads no more than %d",
+		e.Object, e.Type, e.Length, maxAttribute)
 }
 
 // GetAttributeValue reads the attributes of one object in one call, with buffers that it sets out beforehand.
 // Attributes that the object lacks (CKR_ATTRIBUTE_TYPE_INVALID) or hides (CKR_ATTRIBUTE_SENSITIVE) are left out of the
-// answer; that is no error. Only where a value did not fit does it ask for the length and then for the value.
+// answer; that is no error. Only where a value did not fit does it ask for the length and then for the value. A
+// *LongError comes together with the other attributes.
 func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []AttributeType) (Attributes, error) {
 	requests := make([]ck.Request, len(types))
 	for i, t := range types {
@@ -214,21 +231,25 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 	if err != nil {
 		return nil, err
 	}
-	read, short := first.Attributes, first.short
+	read, short, long := first.Attributes, first.short, first.long
 	for range 2 {
 		if len(short) == 0 {
-			return read, nil
+			break
 		}
 		more, err := s.getAttributeValue(ctx, object, short)
 		if err != nil {
 			return nil, err
 		}
 		maps.Copy(read, more.Attributes)
-		short = more.short
+		short, long = more.short, cmp.Or(long, more.long)
 	}
 	if len(short) > 0 {
 		problem := fmt.Sprintf("%s fits no buffer, not even of the length that the module gave", AttributeType(short[0].Type))
 		return nil, s.nonsense("C_GetAttributeValue", object, problem)
+	}
+	if long != nil {
+		long.Object = object
+		return read, long
 	}
 	return read, nil
 }
@@ -261,11 +282,13 @@ func collect(asked []ck.Request, code RV) (Reading, error) {
 		switch {
 		case a.Unwritten && code == 0:
 			return Reading{}, ck.LieError(fmt.Sprintf("it answered CKR_OK, but did not write the value of %s", t))
-		case there && a.Length > maxAttribute:
-			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes", t, a.Length))
 		case there && code == 0 && a.Room > 0 && a.Length > uint(a.Room):
 			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes where there was room for %d",
 				t, a.Length, a.Room))
+		case there && a.Length > maxAttribute && attributes[t].room < defaultRoom && attributes[t].room > 0: // of one length
+			return Reading{}, ck.LieError(fmt.Sprintf("it gave %s of %d bytes", t, a.Length))
+		case there && a.Length > maxAttribute:
+			r.long = &LongError{Type: t, Length: a.Length}
 		case a.Value != nil:
 			r.Attributes[t] = a.Value
 		case there && a.Length > 0: // longer than the buffer, or only the length was asked for

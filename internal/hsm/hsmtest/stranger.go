@@ -79,6 +79,15 @@ func (s *Stranger) FreezesCertificate(t testing.TB, from, label, id string) {
 	s.act(t, "freeze", from, label, id)
 }
 
+// StrangerData is a data object, which PlantsLong can make too.
+const StrangerData = "data"
+
+// PlantsLong makes a public half of that ID, or a data object, whose label has 2 MiB.
+func (s *Stranger) PlantsLong(t testing.TB, kind, id string) {
+	t.Helper()
+	s.act(t, "long", kind, "", id)
+}
+
 func (s *Stranger) act(t testing.TB, act, kind, label, id string) {
 	t.Helper()
 	out, err := exec.Command(s.program, s.token.ToolLibrary(), s.token.Label, act, kind, label, id).CombinedOutput()

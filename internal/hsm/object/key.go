@@ -26,9 +26,17 @@ type Key struct {
 	// Private is the private half, or the secret key. Public is the public half, nil for a secret key. Nobody changes
 	// them.
 	Private, Public *Object
+	// Strays are public halves beside those of the key that are nobody's, or of which no key can be made. Anyone may
+	// make such. They are only there where Choose picked the key by its fingerprint.
+	Strays []Object
 
 	fingerprint string
+	contested   bool
 }
+
+// Contested says that one of several public halves was taken for that of the key because the fingerprint names it.
+// Only an operation with the key shows that its private half belongs to it.
+func (k Key) Contested() bool { return k.contested }
 
 // NewKey makes a key of its parts. Errors: *MalformedError.
 func NewKey(spec *Spec, private, public *Object) (Key, error) {

@@ -248,15 +248,28 @@ func Incomplete(objects []Object) bool {
 type Fingerprinter func(Key) (Key, error)
 
 // Choose picks the key that ref means from among the objects of its ID. Where several keys have the ID, fingerprinted
-// completes those that show no fingerprint. Errors: ErrNotFound, *HalfPairError, *AmbiguousError, *MalformedError, or
-// those of fingerprinted.
+// completes those that show no fingerprint. Public halves that anyone may have put beside the one of the fingerprint
+// are no hindrance; see [Key.Strays] and [Key.Contested]. Errors: ErrNotFound, *HalfPairError, *AmbiguousError,
+// *MalformedError, or those of fingerprinted.
 func Choose(objects []Object, ref Ref, fingerprinted Fingerprinter) (Key, error) {
+	var spoilt []Object
+	sound := make([]Object, 0, len(objects))
 	for _, o := range objects {
-		if o.Err != nil {
+		switch {
+		case o.Err == nil:
+			sound = append(sound, o)
+		case o.Class == cryptoki.CKO_PUBLIC_KEY && ref.Type == Secret: // it cannot be the key
+		case o.Class == cryptoki.CKO_PUBLIC_KEY && ref.Fingerprint != "":
+			spoilt = append(spoilt, o)
+		default:
 			return Key{}, o.Err
 		}
 	}
-	m := match(OfType(objects, ref.Type))
+	m := match(OfType(sound, ref.Type))
+	m.malformed = append(m.malformed, spoilt...)
+	if key, ok := m.among(ref.Fingerprint); ok {
+		return key, nil
+	}
 	if len(m.malformed) > 0 {
 		return Key{}, m.malformed[0].Err
 	}
@@ -289,6 +302,45 @@ func Choose(objects []Object, ref Ref, fingerprinted Fingerprinter) (Key, error)
 		return Key{}, fmt.Errorf("key ID %s: %w", FormatID(ref.ID), ErrNotFound)
 	}
 	return Key{}, halfError(ref.ID, m.lone)
+}
+
+// among gives the pair with the public half of the fingerprint, where other public halves are in its way. The private
+// half must be the only one that may belong to it.
+func (m matching) among(fingerprint string) (Key, bool) {
+	if fingerprint == "" {
+		return Key{}, false
+	}
+	if len(m.malformed) > 0 && len(m.maybe) == 0 {
+		i := slices.IndexFunc(m.keys, func(k Key) bool { return k.Public != nil && k.fingerprint == fingerprint })
+		if i < 0 {
+			return Key{}, false
+		}
+		key := m.keys[i]
+		key.Strays = m.malformed
+		return key, true
+	}
+	var private, public *Object
+	strays := slices.Clone(m.malformed)
+	for i := range m.maybe {
+		o := &m.maybe[i]
+		switch {
+		case o.Class == cryptoki.CKO_PRIVATE_KEY && private != nil:
+			return Key{}, false
+		case o.Class == cryptoki.CKO_PRIVATE_KEY:
+			private = o
+		case public == nil && SpecOf(o.CKK).Fingerprint(*o) == fingerprint:
+			public = o
+		default:
+			strays = append(strays, *o)
+		}
+	}
+	if private == nil || public == nil || kinOf(*private) != kinOf(*public) ||
+		SpecOf(private.CKK).halves(*private, *public) == Different {
+		return Key{}, false
+	}
+	key, err := NewKey(SpecOf(private.CKK), private, public)
+	key.Strays, key.contested = strays, true
+	return key, err == nil
 }
 
 // Remnant gives what is left of the pair that ref means, where that is one half and nothing else of its type is there.

@@ -113,6 +113,18 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 	return o
 }
 
+// DecodeLong is Decode for an object with a value that is too long to read. A key of that sort is malformed. What is
+// no key is nothing to mind.
+func DecodeLong(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences, long *cryptoki.LongError) Object {
+	o := Decode(handle, a, d)
+	if o.Has(cryptoki.CKA_CLASS) && !o.IsKey() {
+		o.Err = nil
+		return o
+	}
+	o.Err = &MalformedError{Object: o.Name(), Handle: handle, Err: long}
+	return o
+}
+
 // Unclassified makes an object that has an ID, but of which the token does not even show the class.
 func Unclassified(handle cryptoki.Object, id []byte, err error) Object {
 	o := Object{Handle: handle, ID: id, Unclassified: true}

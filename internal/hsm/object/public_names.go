@@ -7,20 +7,28 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
+// family is what halves have in common that may belong together: match wants the same of them.
+type family struct {
+	id string
+	kin
+}
+
+func familyOf(o Object) family { return family{string(o.ID), kinOf(o)} }
+
 // publicNames names the public keys among objects, a pair as look-ups name it: by its private half. It also names the
-// private halves whose ID no public half has.
+// private halves that have no public half.
 func publicNames(objects []Object) []string {
-	public := map[string]bool{}
+	public := map[family]bool{}
 	for _, o := range objects {
 		if o.Class == cryptoki.CKO_PUBLIC_KEY {
-			public[string(o.ID)] = true
+			public[familyOf(o)] = true
 		}
 	}
 	other := privateHalves(objects)
 	names := []string{}
 	for _, o := range objects {
 		if o.Err != nil || o.Class != cryptoki.CKO_PUBLIC_KEY && (o.Class != cryptoki.CKO_PRIVATE_KEY ||
-			public[string(o.ID)]) {
+			public[familyOf(o)]) {
 			continue
 		}
 		name := o.Name()
@@ -50,10 +58,10 @@ func namedHalves(objects []Object, named func(Object) bool) (names []string) {
 
 // privateHalves finds the private half of a public one among objects. Of several that it may be, it gives none.
 func privateHalves(objects []Object) func(public Object) *Object {
-	byID := map[string][]*Object{}
+	byFamily := map[family][]*Object{}
 	for i := range objects {
 		if o := &objects[i]; o.Err == nil && o.Class == cryptoki.CKO_PRIVATE_KEY {
-			byID[string(o.ID)] = append(byID[string(o.ID)], o)
+			byFamily[familyOf(*o)] = append(byFamily[familyOf(*o)], o)
 		}
 	}
 	return func(public Object) (private *Object) {
@@ -61,9 +69,9 @@ func privateHalves(objects []Object) func(public Object) *Object {
 		if public.Class != cryptoki.CKO_PUBLIC_KEY || spec == nil {
 			return nil
 		}
-		for _, o := range byID[string(public.ID)] {
+		for _, o := range byFamily[familyOf(public)] {
 			switch {
-			case o.CKK != public.CKK || spec.halves(*o, public) == Different:
+			case spec.halves(*o, public) == Different:
 			case private != nil:
 				return nil
 			default:

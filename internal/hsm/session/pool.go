@@ -52,6 +52,13 @@ func (p *Pool) Token() cryptoki.TokenInfo { return p.token }
 // Size is how many sessions may be open at once.
 func (p *Pool) Size() int { return cap(p.places) }
 
+// Epoch grows whenever a session was found ended: then handles of before may mean other objects.
+func (p *Pool) Epoch() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch
+}
+
 // Use runs f with a session.
 func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
 	select {

@@ -45,6 +45,9 @@ func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptok
 	for try := 1; ; try++ {
 		var o object.Object
 		attributes, err := s.GetAttributeValue(ctx, handle, object.Read(r.Differences))
+		if long, ok := errors.AsType[*cryptoki.LongError](err); ok {
+			return object.DecodeLong(handle, attributes, r.Differences, long), nil
+		}
 		if err == nil {
 			o = object.Decode(handle, attributes, r.Differences)
 		}
@@ -88,6 +91,10 @@ func (r *Reader) ConfirmOne(
 	found, err := r.FindIn(ctx, s, now.ID)
 	if err != nil && !errors.Is(err, object.ErrMalformed) {
 		return now, err
+	}
+	if !slices.ContainsFunc(found, func(o object.Object) bool { return o.Handle == handle }) {
+		return now, s.Abandon(&cryptoki.AnswerError{Function: "C_FindObjects", Object: handle,
+			Problem: "a search for the object's ID does not find it"}) // nor would it find its rivals
 	}
 	return now, alone(now, found)
 }
@@ -252,9 +259,16 @@ func (r *Reader) there(objects []object.Object, read []bool) []object.Object {
 func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objects []object.Object, read []bool, vanished, err error) {
 	objects, read = make([]object.Object, len(handles)), make([]bool, len(handles))
 	var claimed atomic.Int64
-	claim := func() int { return int(claimed.Add(1)) - 1 }
 	var gone atomic.Pointer[error]
-	group, ctx := errgroup.WithContext(ctx)
+	// A failure keeps the others from going on, but lets their calls end: one whose context ends counts as hanging.
+	var group errgroup.Group
+	var failed atomic.Bool
+	claim := func() int {
+		if failed.Load() {
+			return len(handles)
+		}
+		return int(claimed.Add(1)) - 1
+	}
 	for range min(r.Pool.Size(), len(handles)/16+1) {
 		group.Go(func() error {
 			for i, again := claim(), false; i < len(handles); again = true {
@@ -282,6 +296,7 @@ func (r *Reader) readEach(ctx context.Context, handles []cryptoki.Object) (objec
 					return nil
 				})
 				if err != nil && (again || !Repeatable(ctx, err)) {
+					failed.Store(true)
 					return err
 				}
 			}

@@ -321,6 +321,14 @@ func nextAmbiguous(f Failure) string {
 		id = e.ID
 	}
 	see := "To see them, " + f.listing(id)
+	if ok && e.Halves && privateHalves(e) == 1 {
+		return "there is one private half, so only one of the public halves belongs to it. On many tokens anyone can " +
+			"make a public half, without a PIN. Find out which is the right one: from the key's certificate, from a " +
+			"backup, or by an import with its fingerprint, which tests it." + importsOf(f, id, e.Fingerprints) +
+			"\n\nThen destroy the others, with a tool that shows each object's handle or label: pkcs11-tool " +
+			"--delete-object takes any public half of an ID, unless you also give it a label that only one of them has. " +
+			see
+	}
 	if ok && e.Halves && len(id) > 0 {
 		command := func(part string) string {
 			return f.command("--id", object.FormatID(id), "--type", part, "--set-id", "NEW_ID")
@@ -332,14 +340,34 @@ func nextAmbiguous(f Failure) string {
 	if !ok || f.Doing != Import || f.Kind == nil || !slices.ContainsFunc(e.Fingerprints, func(s string) bool { return s != "" }) {
 		return next + see
 	}
-	var text strings.Builder
-	text.WriteString("say which of them you mean, by its fingerprint:\n")
-	for _, fingerprint := range e.Fingerprints {
-		if fingerprint != "" {
-			text.WriteString("\n  terraform import " + f.resourceType() + ".NAME " + ImportID(id, fingerprint))
+	return "say which of them you mean, by its fingerprint:" + importsOf(f, id, e.Fingerprints) + "\n\nOr " + next + see
+}
+
+// privateHalves counts them.
+func privateHalves(e *object.AmbiguousError) (n int) {
+	for _, o := range e.Objects {
+		if objectTypes[o.Class] == "privkey" {
+			n++
 		}
 	}
-	return text.String() + "\n\nOr " + next + see
+	return n
+}
+
+// importsOf are the commands that import a key of the ID by each of the fingerprints; none where no resource is meant.
+func importsOf(f Failure, id []byte, fingerprints []string) string {
+	if f.Kind == nil || len(id) == 0 {
+		return ""
+	}
+	text := ""
+	for _, fingerprint := range fingerprints {
+		if fingerprint != "" {
+			text += "\n  terraform import " + f.resourceType() + ".NAME " + ImportID(id, fingerprint)
+		}
+	}
+	if text != "" {
+		text = "\n" + text
+	}
+	return text
 }
 
 func nextUnprotected(f Failure) string {

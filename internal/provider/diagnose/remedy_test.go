@@ -67,6 +67,11 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 	silent := &object.AmbiguousError{ID: id, Objects: make([]object.Name, 2), Fingerprints: []string{"", ""}}
 	halves := &object.AmbiguousError{ID: id, Objects: make([]object.Name, 4), Fingerprints: make([]string, 4),
 		Halves: true}
+	for i := range halves.Objects {
+		halves.Objects[i].Class = []string{"private key", "public key"}[i%2]
+	}
+	planted := &object.AmbiguousError{ID: id, Objects: halves.Objects[1:], Fingerprints: []string{"aa", "", "bb"},
+		Halves: true}
 	hang := &cryptoki.HangError{Function: "C_Sign", Err: errors.New("the time is over")}
 	for _, c := range []struct {
 		name    string // a sentence
@@ -119,6 +124,11 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		{"halves that show nothing are taken apart", Failure{Doing: Import, Kind: &rsa, Err: halves},
 			[]string{"--id 6b31 --type privkey --set-id NEW_ID", "--id 6b31 --type pubkey --set-id NEW_ID",
 				"exchange the IDs"}, nil},
+		{"a private half is not sent away for a planted public one", Failure{Doing: Import, Kind: &rsa, Err: planted},
+			[]string{"one private half", "terraform import hsm_rsa_keypair.NAME 6b31@aa\n", "6b31@bb", "destroy the others"},
+			[]string{"--set-id", "privkey"}},
+		{"a data source has no import", Failure{Doing: "Read Public Key", Err: planted}, []string{"destroy the others"},
+			[]string{"terraform import", "--set-id"}},
 		{"a pair goes by its private half", Failure{Doing: "Read Public Key", Err: &object.MatchError{Halves: []string{"a"}}},
 			[]string{"by the label of its private half"}, []string{"depends_on"}},
 		{"a module's configuration file is named by a variable", Failure{Doing: Read, Kind: &rsa,

@@ -6,6 +6,8 @@
 //	stranger MODULE TOKEN swap   KIND LABEL ID   another public half in the place of the one of that ID
 //	stranger MODULE TOKEN take   KIND LABEL ID   the public half of that ID is gone
 //	stranger MODULE TOKEN plant  KIND LABEL ID   a public half on P-256 whose point is none
+//	stranger MODULE TOKEN long   KIND LABEL ID   a public half on P-256 (KIND: p256), or a data object (data), whose label
+//	                                             has 2 MiB
 //	stranger MODULE TOKEN half   KIND LABEL ID   a public half of the stranger's own, beside what is there
 //	stranger MODULE TOKEN freeze FROM LABEL ID   a copy, which nobody can change, of the certificate with the label FROM
 //
@@ -29,7 +31,7 @@ enum { CLASS = 0x0, TOKEN = 0x1, PRIVATE = 0x2, LABEL = 0x3, VALUE = 0x11, CERTI
 	VALUE_LEN = 0x161, MODIFIABLE = 0x170, KEY_TYPE = 0x100, ID = 0x102,
 	SIGN = 0x108,
 	VERIFY = 0x10A, ENCRYPT = 0x104, MODULUS_BITS = 0x121, PUBLIC_EXPONENT = 0x122, EC_PARAMS = 0x180, EC_POINT = 0x181 };
-enum { CERTIFICATE = 1, PUBLIC_KEY = 2 };
+enum { CERTIFICATE = 1, PUBLIC_KEY = 2, LONG = 2 << 20 };
 
 static list_t *list;
 static word session;
@@ -160,6 +162,17 @@ int main(int argc, char **argv) {
 			must("no certificate", 1);
 		must("C_GetAttributeValue", list->functions[GET_ATTRIBUTE_VALUE](session, found[0], attributes, 2UL));
 		must("C_CreateObject", list->functions[CREATE_OBJECT](session, attributes, names(attributes, 7), &made));
+	} else if (strcmp(act, "long") == 0) {
+		word data = 0, made;
+		attribute_t attributes[8] = {{CLASS, &data, sizeof data}, {TOKEN, &yes, 1}, {PRIVATE, &no, 1}};
+		label = calloc(LONG + 1, 1);
+		memset(label, 'x', LONG);
+		if (strcmp(kind, "data") != 0) {
+			pair(kind, &no);
+		} else {
+			attributes[3] = (attribute_t){LABEL, label, LONG};
+			must("C_CreateObject", list->functions[CREATE_OBJECT](session, attributes, 4UL, &made));
+		}
 	} else {
 		return 2;
 	}
