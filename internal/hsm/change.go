@@ -210,7 +210,8 @@ func (m *mutation) putBack(ctx context.Context, key object.Key, want object.Want
 	return holds, nil
 }
 
-// raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free before.
+// raced is an *object.ExistsError where somebody else's key has the new ID by now, which was free before. It is an
+// *UnreadableError where it may be so.
 func (m *mutation) raced(key object.Key, beside []object.Object) error {
 	if len(m.ids) < 2 {
 		return nil
@@ -219,7 +220,7 @@ func (m *mutation) raced(key object.Key, beside []object.Object) error {
 		return !bytes.Equal(o.ID, key.ID) || object.IsOneOf(key.Objects(), o, beside)
 	})
 	if len(rivals) == 0 {
-		return nil
+		return m.token.hidden(key.ID) // nothing was, where the ID was found free
 	}
 	e := object.Exists(key.ID, rivals)
 	e.Raced = true

@@ -14,8 +14,11 @@ import (
 // a greater fingerprint than its own gives way at once. Who sees a key with a smaller one waits until that is gone. If
 // it stays, the other has looked before and has kept its key, so this one gives way.
 //
+// A key of another user's that this one may not read shows neither its ID nor its fingerprint: who sees that there is
+// one gives way.
+//
 // So two never both keep theirs. Both lose only if one of them stood still for raceTime, or if the keys show no
-// fingerprint: then everyone gives way.
+// fingerprint or cannot be read: then everyone gives way.
 const (
 	raceTime = 3 * time.Second
 	racePoll = 50 * time.Millisecond
@@ -48,7 +51,7 @@ func (g generation) contend(ctx context.Context, made []object.Object) error {
 			giveWay = giveWay || o.CKK != g.spec.CKK || !slices.Contains(g.spec.Classes, o.Class) || g.yields(mine, o)
 		}
 		if len(rivals) == 0 {
-			return nil
+			return g.hidden(id) // nothing was, where the ID was found free
 		}
 		raced := object.Exists(id, rivals)
 		raced.Raced = true

@@ -18,7 +18,7 @@ import (
 // already gone is no failure, and neither is half a pair if nothing else is left of it. left are the other key objects
 // that still have the ID; they belong to somebody else. Errors are *OperationError, which say what the token holds
 // now. They wrap *object.AmbiguousError, *object.DifferentKeyError where the key with the ID is not the one that ref
-// means, or another failure.
+// means, *UnreadableError where what is gone may only be hidden, or another failure.
 func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name, err error) {
 	failed := func(err error, holds Holding, label string) ([]object.Name, error) {
 		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
@@ -40,6 +40,9 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 			return failed(err, holds, "")
 		}
 		doomed, key, err := victims(objects, ref, t.fingerprinter(ctx))
+		if err == nil && key == nil { // nothing more of it was found
+			err = t.hidden(ref.ID)
+		}
 		if err == nil && key != nil {
 			err = t.meant(ctx, *key, ref)
 		}

@@ -154,16 +154,20 @@ func (e *VerifyError) Error() string {
 	return "what the token holds is not what was asked for: " + strings.Join(e.Problems, "; ")
 }
 
-// UnreadableError says that nobody can tell whether an ID is free: the token has objects that this user may not read.
+// UnreadableError says that the token has objects that this user may not read, and so never sees. Nobody can tell
+// whether an ID is free, whether what was not found is there all the same, or what else there is.
 type UnreadableError struct {
-	ID      []byte
+	ID      []byte // nil where all of the token's keys are meant
 	Objects int
 }
 
 func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("this user may not read %d objects of the token, which another user has made: nobody can see whether one of "+
-		"them has the key ID %s",
-		e.Objects, object.FormatID(e.ID))
+	what := "which keys these are"
+	if e.ID != nil {
+		what = "whether one of them has the key ID " + object.FormatID(e.ID)
+	}
+	return fmt.Sprintf("this user may not read %d objects of the token, which another user has made: nobody can see %s",
+		e.Objects, what)
 }
 
 // Holding says what a failed operation left on the token.

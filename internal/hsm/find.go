@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -9,8 +10,33 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
-// Inventory gives what the whole token holds. Errors: the token's failure.
-func (t *Token) Inventory(ctx context.Context) (*object.Inventory, error) { return t.snapshot.all(ctx) }
+// Inventory gives what the whole token holds. Errors: *UnreadableError, with what this user may read, or the token's
+// failure.
+func (t *Token) Inventory(ctx context.Context) (*object.Inventory, error) {
+	inventory, err := t.snapshot.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return inventory, t.hidden(nil)
+}
+
+// hidden is an *UnreadableError where the token has objects that this user may not read. SoftHSM says nothing of them.
+func (t *Token) hidden(id []byte) error {
+	if n := t.processLock.Unreadable(); n > 0 {
+		return &UnreadableError{ID: id, Objects: n}
+	}
+	return nil
+}
+
+// absent is the error of a search that found no key of an ID, or not all of it. It is an *UnreadableError where what
+// was not found may be hidden.
+func (t *Token) absent(id []byte, err error) error {
+	match, names := errors.AsType[*object.MatchError](err)
+	if names && len(match.Found) == 0 || errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrHalfPair) {
+		return cmp.Or(t.hidden(id), err)
+	}
+	return err
+}
 
 // find searches the token for the key objects of an ID.
 func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
@@ -21,8 +47,9 @@ func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
 }
 
 // Key finds a key by its ID. Errors: object.ErrNotFound where the token has nothing of that ID and type (a search
-// while logged in has proven it), *object.HalfPairError, *object.AmbiguousError, *object.MalformedError, those of Prove
-// for a key that somebody contests, or the token's failure.
+// while logged in has proven it), *object.HalfPairError, *UnreadableError instead of these two where the token has
+// what this user may not read, *object.AmbiguousError, *object.MalformedError, those of Prove for a key that somebody
+// contests, or the token's failure.
 func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 	inventory, err := t.snapshot.lookup(ctx, ref.ID)
 	if err != nil {
@@ -55,6 +82,7 @@ func (t *Token) search(ctx context.Context, ref object.Ref) (object.Key, error) 
 		return object.Key{}, err
 	}
 	key, err := object.Choose(objects, ref, t.fingerprinter(ctx))
+	err = t.absent(ref.ID, err)
 	if half, ok := errors.AsType[*object.HalfPairError](err); ok {
 		half.Other = t.otherHalf(ctx, object.OfType(objects, ref.Type))
 		if inventory, err := t.snapshot.all(ctx); err == nil { // it only helps the message
@@ -95,7 +123,7 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 
 // KeyByFingerprint finds a key by all that ref says but its ID: type, fingerprint, kind and size. It leaves out keys
 // whose ID skip says to leave out. found is false where there is no such key; of several it gives the first. Errors:
-// the token's failure, or the error of what makes no sense and may be the key.
+// the token's failure, *UnreadableError, or the error of what makes no sense and may be the key.
 func (t *Token) KeyByFingerprint(
 	ctx context.Context, ref object.Ref, skip func(id []byte) bool,
 ) (key object.Key, found bool, err error) {
@@ -127,16 +155,19 @@ func (t *Token) KeyByFingerprint(
 			return key, true, nil
 		}
 	}
-	return object.Key{}, false, nil
+	return object.Key{}, false, t.hidden(nil)
 }
 
 // PublicKey finds the one public key that want names, and proves that its private half belongs to it. It also finds a
 // public key without a private half, which somebody imported to verify with, but no private half without a public
 // one. Errors: *object.MatchError where want names none or several, *object.HalfPairError where it names a private
 // half alone, *object.AmbiguousError where nothing shows which halves belong together, *object.MalformedError where
-// what it names makes no sense, those of Published, or the token's failure.
+// what it names makes no sense, *UnreadableError, those of Published, or the token's failure.
 func (t *Token) PublicKey(ctx context.Context, want pkcs11uri.URI) (object.PublicKey, error) {
 	key, err := t.matchPublicKey(ctx, want)
+	if err == nil && key.Pair == nil { // its private half may be hidden
+		err = t.hidden(want.ID)
+	}
 	if err == nil && key.Pair != nil {
 		err = t.Published(ctx, []object.Key{*key.Pair})
 	}
@@ -152,7 +183,7 @@ func (t *Token) matchPublicKey(ctx context.Context, want pkcs11uri.URI) (object.
 		return want.Matches(t.info, o.Class == cryptoki.CKO_SECRET_KEY, o.Label, o.ID)
 	}
 	if want.ID == nil {
-		inventory, err := t.snapshot.all(ctx)
+		inventory, err := t.Inventory(ctx)
 		if err != nil {
 			return object.PublicKey{}, err
 		}
@@ -174,6 +205,7 @@ func (t *Token) matchPublicKey(ctx context.Context, want pkcs11uri.URI) (object.
 		return object.PublicKey{}, err
 	}
 	key, err := object.MatchPublicKey(objects, named, nil)
+	err = t.absent(want.ID, err)
 	if errors.Is(err, object.ErrNoMatch) {
 		inventory, failure := t.snapshot.all(ctx) // it only helps the message, so its failure does not matter
 		if failure == nil {
@@ -184,7 +216,7 @@ func (t *Token) matchPublicKey(ctx context.Context, want pkcs11uri.URI) (object.
 }
 
 // Part gives what the token holds of an ID: from the snapshot where that has one whole key of the ID and nothing
-// else, or from a search. Errors: the token's failure.
+// else, or from a search. Errors: *UnreadableError where that may lack something, or the token's failure.
 func (t *Token) Part(ctx context.Context, id []byte) (*object.Inventory, error) {
 	inventory, err := t.snapshot.lookup(ctx, id)
 	if err != nil {
@@ -200,5 +232,9 @@ func (t *Token) Part(ctx context.Context, id []byte) (*object.Inventory, error) 
 	if err != nil {
 		return nil, err
 	}
-	return object.NewInventory(objects), nil
+	part := object.NewInventory(objects)
+	if keys, broken := part.Keys(); len(keys) == 0 || len(broken) > 0 {
+		err = t.hidden(id)
+	}
+	return part, err
 }

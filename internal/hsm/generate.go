@@ -166,10 +166,7 @@ func (t *Token) free(ctx context.Context, id []byte) error {
 	if len(objects) > 0 {
 		return object.Exists(id, objects)
 	}
-	if n := t.processLock.Unreadable(); n > 0 {
-		return &UnreadableError{ID: id, Objects: n}
-	}
-	return nil
+	return t.hidden(id)
 }
 
 // attempt makes the key once: the first time beside others, later alone. It destroys what it does not accept.
@@ -294,6 +291,7 @@ func (g generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth) 
 // error says that the session may not be usable any more.
 func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
 	var ours, others []object.Object
+	raced := false
 	if g.chosen && !s.Lost() { // a session in which a call failed is good for reading by handles, and no more
 		g.processLock.Stir(ctx)
 		found, err := g.reader.FindIn(ctx, s, g.template.ID)
@@ -301,6 +299,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 			return err
 		}
 		ours, others = g.split(found, b.handles)
+		raced = len(others) > 0 || g.hidden(g.template.ID) != nil
 	}
 	if len(ours) != len(b.handles) {
 		var err error
@@ -310,7 +309,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 	}
 	b.ours = ours
 	key, problems := g.template.Read(g.spec, ours)
-	if len(problems) > 0 || len(others) > 0 || s.Lost() {
+	if len(problems) > 0 || raced || s.Lost() {
 		return nil
 	}
 	result, refusal, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {

@@ -20,13 +20,14 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
 // order is what a child process is told to do to a token, in the environment variable HSMTEST_ORDER.
 type order struct {
 	Token           hsmtest.Token
 	Kind            string // the name of one of kinds
-	Operation       string // the name of one of operations, or "race"
+	Operation       string // the name of one of operations, "race", "look" or "move"
 	Bits            int    // of an RSA pair, 0: as the kind has it
 	Meet            bool   // in a race, to go on only at the other's side: see meeting
 	ID, Fingerprint []byte
@@ -44,6 +45,9 @@ func obey(text string) int {
 	counted, lines := &hsmtest.Faults{}, bufio.NewScanner(os.Stdin)
 	var hooks []cryptoki.Hook
 	m := meeting{lines: lines, generates: generates(kindNamed(o.Kind))}
+	if o.Operation == "move" {
+		m.generates = "C_SetAttributeValue"
+	}
 	if o.Meet {
 		hooks = append(hooks, m.hook)
 	}
@@ -65,6 +69,17 @@ func obey(text string) int {
 		kind := kindNamed(o.Kind)
 		kind.tmpl.ModulusBits = cmp.Or(o.Bits, kind.tmpl.ModulusBits)
 		return race(kind, token, &m)
+	}
+	ref := object.Ref{Type: kindNamed(o.Kind).tmpl.Type, ID: o.ID, Fingerprint: string(o.Fingerprint)}
+	switch o.Operation {
+	case "look":
+		return lookForKey(token, ref)
+	case "move":
+		fmt.Println("ready")
+		lines.Scan()
+		_, err := token.Change(context.Background(), ref, object.Change{ID: newID})
+		fmt.Printf("moved: %t, unreadable: %t\n", err == nil, isUnreadable(err))
+		return 0
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
 	for _, op := range operations {
@@ -263,6 +278,35 @@ func race(kind kind, token *hsm.Token, m *meeting) int {
 func isUnreadable(err error) bool {
 	_, is := errors.AsType[*hsm.UnreadableError](err)
 	return is
+}
+
+// lookForKey looks for a key in every way, destroys it, and says what came of each.
+func lookForKey(token *hsm.Token, ref object.Ref) int {
+	ctx := context.Background()
+	nobodys := object.Ref{Type: ref.Type, Fingerprint: "that of no key"}
+	for _, way := range []struct {
+		name string
+		run  func() error
+	}{
+		{"refresh", func() error { _, err := token.Key(ctx, ref); return err }},
+		{"change", func() error { _, err := token.Change(ctx, ref, object.Change{Label: new("changed")}); return err }},
+		{"all keys", func() error { _, err := token.Inventory(ctx); return err }},
+		{"keys of the ID", func() error { _, err := token.Part(ctx, ref.ID); return err }},
+		{"public key by ID", func() error { _, err := token.PublicKey(ctx, pkcs11uri.URI{ID: ref.ID}); return err }},
+		{"public key by label", func() error {
+			_, err := token.PublicKey(ctx, pkcs11uri.URI{Object: new("changed")})
+			return err
+		}},
+		{"by a fingerprint", func() error { _, _, err := token.KeyByFingerprint(ctx, nobodys, nil); return err }},
+		{"delete", func() error { _, err := token.Destroy(ctx, ref); return err }},
+	} {
+		err := way.run()
+		if isUnreadable(err) {
+			err = errors.New("unreadable")
+		}
+		fmt.Printf("%s: %v\n", way.name, err)
+	}
+	return 0
 }
 
 // TestTwoProcessesMakeTheSameID races two processes for an ID, a hundred times for each kind of key. One waits for the

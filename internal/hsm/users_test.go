@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -96,7 +97,7 @@ func TestTwoWhoShareATokenMakeTheSameID(t *testing.T) {
 					w.clear()
 				}
 				t.Logf("%d races: %d doubled, in %d both failed, in %d one key was made", races, doubled, bothFailed, one)
-				if doubled > 0 || bothFailed > races/10 {
+				if doubled > 0 || bothFailed > max(1, races/10) {
 					t.Error("two do not see each other")
 				}
 			})
@@ -116,10 +117,7 @@ func TestTwoUsersMakeTheSameID(t *testing.T) {
 	give(t, k)
 	w := &world{t: t, kind: kindNamed("P-256"), token: k, witness: open(t, k)}
 	o := order{Token: *k, Kind: "P-256", Operation: "race"}
-	racers := []racer{startRacer(t, o, apart(t)), startRacer(t, o, func(cmd *exec.Cmd) {
-		cmd.Path, cmd.Dir = share(t, os.Args[0]), "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	})}
+	racers := []racer{startRacer(t, o, apart(t)), startRacer(t, o, plain(t, nobody))}
 	outcomes := map[string]int{}
 	for i := range 12 {
 		id, said := fmt.Sprint("race ", i), ""
@@ -143,6 +141,147 @@ func TestTwoUsersMakeTheSameID(t *testing.T) {
 		t.Errorf("outcomes: %v", outcomes)
 	}
 	t.Logf("outcomes: %v", outcomes)
+}
+
+// plain runs a process as another user, who may use nothing but that user's own files.
+func plain(t *testing.T, user uint32) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		cmd.Path, cmd.Dir = share(t, os.Args[0]), "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	}
+}
+
+// TestTwoPlainUsersMakeTheSameID has two users, neither of whom may read what the other makes, find an ID free and make
+// a key of it at the same time, without a lock. Each sees that something is there. At most one keeps its key: the one
+// that looks when the other's is gone again.
+func TestTwoPlainUsersMakeTheSameID(t *testing.T) {
+	onSoftHSM(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts a process of another user")
+	}
+	for _, kind := range []string{"P-256", "AES"} {
+		k := hsmtest.New(t)
+		k.Spoil()
+		k.NoLock(t)
+		give(t, k)
+		folder := k.Folder(t)
+		entries, err := os.ReadDir(folder)
+		err = errors.Join(err, os.Chmod(folder, 0o777))
+		for _, entry := range entries {
+			if !entry.IsDir() {
+				err = errors.Join(err, os.Chmod(filepath.Join(folder, entry.Name()), 0o666))
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, kind: kindNamed(kind), token: k, witness: open(t, k)}
+		o := order{Token: *k, Kind: kind, Operation: "race", Meet: true}
+		racers := []racer{startRacer(t, o, plain(t, nobody)), startRacer(t, o, plain(t, nobody-1))}
+		said := meet(w, racers, "race")
+		made, gaveWay := strings.Count(said, "made"), strings.Count(said, "unreadable")
+		if made > 1 || made+gaveWay != 2 || len(w.keys()) != made {
+			t.Errorf("%s: %s, and %d keys", kind, said, len(w.keys()))
+		}
+	}
+}
+
+// TestAnotherUsersKeyIsNotGone has a user look for a key that is root's, or half of which is: it is not found, and that
+// must not count as its absence.
+func TestAnotherUsersKeyIsNotGone(t *testing.T) {
+	onSoftHSM(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts a process of another user")
+	}
+	k := hsmtest.New(t)
+	k.Spoil()
+	give(t, k)
+	folder := k.Folder(t)
+	kind := kindNamed("P-256")
+	w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+	before, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := w.witness.Generate(context.Background(), kind.template("a key", "a key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after = slices.DeleteFunc(after, func(path string) bool { return slices.Contains(before, path) })
+	halves := slices.DeleteFunc(slices.Clone(after), func(path string) bool { return !strings.HasSuffix(path, ".object") })
+	if len(halves) != 2 {
+		t.Fatalf("a pair has the files %v", after)
+	}
+	o := order{Token: *k, Kind: kind.name, Operation: "look", ID: key.ID, Fingerprint: []byte(key.Fingerprint())}
+	for _, c := range []struct {
+		name   string
+		hidden []string
+		want   string
+	}{
+		{"the key is hidden", halves, "unreadable"}, {"one half is hidden", halves[:1], "unreadable"},
+		{"the other half is hidden", halves[1:], "unreadable"}, {"all can be read", nil, "<nil>"},
+	} {
+		for _, path := range after {
+			user := nobody
+			if slices.Contains(c.hidden, path) {
+				user = 0
+			}
+			if err := os.Chown(path, user, user); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := command(o)
+		plain(t, nobody)(cmd)
+		out, err := cmd.CombinedOutput()
+		said := strings.TrimSuffix(string(out), "\n")
+		wrong := func(line string) bool { return !strings.HasSuffix(line, ": "+c.want) }
+		if lines := strings.Split(said, "\n"); err != nil || len(lines) != 8 || slices.ContainsFunc(lines, wrong) {
+			t.Errorf("%s: %v\n%s", c.name, err, said)
+		}
+		if n := len(w.keys()); n != min(1, len(c.hidden)) {
+			t.Errorf("%s: %d keys are left", c.name, n)
+		}
+	}
+}
+
+// TestAMoveGivesWayToWhatCannotBeRead has something appear on the token, while a key gets a new ID, that its user may
+// not read.
+func TestAMoveGivesWayToWhatCannotBeRead(t *testing.T) {
+	onSoftHSM(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts a process of another user")
+	}
+	k := hsmtest.New(t)
+	k.Spoil()
+	kind := kindNamed("AES")
+	w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+	key, err := w.witness.Generate(context.Background(), kind.template("a key", "a key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	give(t, k)
+	o := order{Token: *k, Kind: kind.name, Operation: "move", Meet: true, ID: key.ID}
+	o.Fingerprint = []byte(key.Fingerprint())
+	r := startRacer(t, o, plain(t, nobody))
+	said := []string{r.asked("begin")}
+	appeared := filepath.Join(k.Folder(t), "appeared.object")
+	if err := os.WriteFile(appeared, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		said = append(said, r.asked("go on"))
+	}
+	if err := os.Remove(appeared); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"free", "generated", "looked", "moved: false, unreadable: true"}
+	if now := w.keys(); !slices.Equal(said, want) || len(now) != 1 || string(now[0].ID) != "a key" {
+		t.Errorf("%v, and the token holds %v", said, now)
+	}
 }
 
 // give makes another user the owner of a token's files, and lets it come to them.

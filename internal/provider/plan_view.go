@@ -54,8 +54,8 @@ func (c *client) inventory(ctx context.Context, t *hsm.Token) (*object.Inventory
 	v := &c.view
 	v.once.Do(func() {
 		var inventory *object.Inventory
-		if inventory, v.err = t.Inventory(ctx); v.err == nil {
-			v.token = inventory.Clone()
+		if inventory, v.err = t.Inventory(ctx); inventory != nil {
+			v.token, v.err = inventory.Clone(), nil // what this user may not read is no matter of warnings
 		}
 	})
 	return v.token, v.err

@@ -16,6 +16,7 @@ type Gate struct {
 	patience map[group]time.Duration // how long a call of the group may be inside before it counts as hanging
 	mu       sync.Mutex
 	inside   map[*entrant]bool
+	lost     map[*entrant]bool // calls that hang, and keep nobody out any more
 	queue    []*entrant
 }
 
@@ -71,7 +72,8 @@ type entrant struct {
 }
 
 func newGate(patience time.Duration) *Gate {
-	return &Gate{patience: map[group]time.Duration{looks: patience, writes: patience, makes: makePatience}, inside: map[*entrant]bool{}}
+	return &Gate{patience: map[group]time.Duration{looks: patience, writes: patience, makes: makePatience},
+		inside: map[*entrant]bool{}, lost: map[*entrant]bool{}}
 }
 
 // Pass is a cryptoki.Hook.
@@ -152,7 +154,15 @@ func (g *Gate) leave(e *entrant) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.inside, e)
+	delete(g.lost, e)
 	g.admit()
+}
+
+// hangs says that the module is in a call that was written off.
+func (g *Gate) hangs() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.lost) > 0
 }
 
 // fits says that a call of the group may be inside together with those that are there now.
@@ -173,6 +183,7 @@ func (g *Gate) admit() (wait time.Duration) {
 		left := g.patience[e.group] - time.Since(e.since)
 		if left <= 0 {
 			delete(g.inside, e)
+			g.lost[e] = true
 			continue
 		}
 		wait = min(wait, left)

@@ -20,9 +20,11 @@ import (
 const (
 	readWriteOwner = 0o600
 	readWriteGroup = 0o060
+	anyGroup       = 0o070
 	readWriteOther = 0o006
 	writeGroup     = 0o020
 	writeOther     = 0o002
+	enterGroup     = 0o010
 	enterOther     = 0o001
 )
 
@@ -115,10 +117,14 @@ func trusted(fd int, folder unix.Stat_t) error {
 	switch {
 	case file.Mode&unix.S_IFMT != unix.S_IFREG:
 		return errors.New("it is not a file")
+	case file.Nlink > 1:
+		return errors.New("it has another name, too")
 	case !owner && folder.Mode&(writeGroup|writeOther) == 0:
 		return errors.New("it belongs to another user")
 	case file.Mode&readWriteOther != 0 && folder.Mode&enterOther != 0:
 		return errors.New("any user may open it")
+	case file.Mode&anyGroup != 0 && folder.Mode&writeGroup == 0 && folder.Mode&enterGroup != 0:
+		return errors.New("its group may open it, which may not write to the folder: it is to be removed")
 	}
 	return nil
 }
@@ -141,16 +147,18 @@ func tryLock(file *os.File) (bool, error) {
 	}
 }
 
-// holder is the process that has the lock, 0 where the system does not tell.
-func holder(file *os.File) int {
+// holder is the process that has the lock of a file, 0 where the system does not tell.
+func holder(path string) int {
 	var stat unix.Stat_t
 	locks, err := os.ReadFile("/proc/locks")
-	if err != nil || unix.Fstat(int(file.Fd()), &stat) != nil {
+	if err != nil || unix.Lstat(path, &stat) != nil {
 		return 0
 	}
+	device := uint64(stat.Dev) //nolint:unconvert // other systems have other types
+	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(device), unix.Minor(device), stat.Ino)
 	for line := range strings.Lines(string(locks)) { // 1: FLOCK  ADVISORY  WRITE 708 00:13:1033 0 EOF
 		words := strings.Fields(line)
-		if len(words) > 5 && words[1] == "FLOCK" && strings.HasSuffix(words[5], fmt.Sprintf(":%d", stat.Ino)) {
+		if len(words) > 5 && words[1] == "FLOCK" && words[5] == file {
 			pid, _ := strconv.Atoi(words[4])
 			return max(pid, 0)
 		}
@@ -160,10 +168,14 @@ func holder(file *os.File) int {
 
 // bump counts SoftHSM's generation up, as each process does that has written an object. Then this process's module
 // looks at the files again, too: it takes its own count for the files' where others have written just before it. No
-// call that writes or looks may be in the module meanwhile, since SoftHSM's own lock of the file is this process's.
+// call that writes or looks may be in the module meanwhile, since SoftHSM's own lock of the file is this process's. A
+// token in a database has no such file, and needs none.
 func bump(folder string) error {
 	path := filepath.Join(folder, "generation")
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -194,18 +206,26 @@ func bump(folder string) error {
 // bumpTime is how long another process may count.
 const bumpTime = time.Second
 
-// unreadable counts the objects in the token's folder that this user may not read, and so never sees.
-func unreadable(folder string) (n int) {
-	if os.Geteuid() == 0 {
+// unreadable counts the objects in the token's folder that this user may not read, and so never sees. It does not ask
+// again about files that it knows as readable: SoftHSM gives each a name of its own. The system is asked about root,
+// too, who may not read everything on another machine's disk.
+func unreadable(folder string, readable map[string]bool) (n int) {
+	dir, err := os.Open(folder)
+	if err != nil {
 		return 0
 	}
-	entries, _ := os.ReadDir(folder)
-	for _, entry := range entries {
-		if strings.HasSuffix(entry.Name(), ".object") {
-			path := filepath.Join(folder, entry.Name())
-			if errors.Is(unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS), unix.EACCES) {
-				n++
-			}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // those that it has read count, whatever ended it
+	for _, name := range names {
+		if readable[name] || !strings.HasSuffix(name, ".object") {
+			continue
+		}
+		err := unix.Faccessat(unix.AT_FDCWD, filepath.Join(folder, name), unix.R_OK, unix.AT_EACCESS)
+		switch {
+		case err == nil:
+			readable[name] = true
+		case errors.Is(err, unix.EACCES):
+			n++
 		}
 	}
 	return n

@@ -36,10 +36,10 @@ func tryLock(file *os.File) (bool, error) {
 }
 
 // holder is the process that has the lock: the system does not tell.
-func holder(*os.File) int { return 0 }
+func holder(string) int { return 0 }
 
-// bump is for the systems on which SoftHSM's way to lock its files is known.
-func bump(string) error { return errors.ErrUnsupported }
+// bump is for the systems on which SoftHSM's way to lock its files is known. Here, SoftHSM looks when it does.
+func bump(string) error { return nil }
 
 // unreadable is for systems where each file says who may read it.
-func unreadable(string) int { return 0 }
+func unreadable(string, map[string]bool) int { return 0 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -77,8 +78,14 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 }
 
 func TestSoftHSMsCountIsCountedUp(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("SoftHSM's way to lock its files is not known there")
+	}
 	folder := t.TempDir()
 	path := filepath.Join(folder, "generation")
+	if err := bump(folder); err != nil {
+		t.Errorf("a token in a database has no count, and that is said to be wrong: %v", err)
+	}
 	for _, c := range []struct{ before, after uint64 }{{3, 4}, {1 << 40, 1<<40 + 1}, {^uint64(0), 1}} {
 		if err := os.WriteFile(path, binary.BigEndian.AppendUint64(nil, c.before), 0o600); err != nil {
 			t.Fatal(err)

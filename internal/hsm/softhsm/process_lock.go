@@ -2,6 +2,7 @@ package softhsm
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -32,10 +33,31 @@ type ProcessLock struct {
 	since    time.Time
 	file     *os.File
 	change   chan struct{} // closed when inside becomes 0, or when this process has got the lock
-	turns    uint64        // how many turns all processes had had after this one's last turn; the file has the count
+	moved    time.Time     // when the operation that waits for the lock last saw that others take turns
+	last     record        // what the file had after this process's last turn
+	marks    bool          // there is a lock that others may have, so that those who write without it tell them
 	yield    bool          // the last turn used up its slice, so that other processes come first
-	held     bool          // somebody held the lock for longer than patience, and may still
+	held     *grip         // who held the lock for longer than patience, and may still; nil for nobody
 	cautions []string
+	readable map[string]bool // files of objects that this user may read
+}
+
+// record is what the processes tell each other in the file.
+type record struct {
+	turns uint64 // how many turns all processes have had
+	mark  uint64 // another one after each operation that writes without the lock
+}
+
+// grip is a hold of the lock that outlasted an operation's patience.
+type grip struct {
+	file  os.FileInfo
+	pid   int // 0 where the system does not tell
+	turns uint64
+}
+
+// is says that two are one hold, as far as the system shows it.
+func (g *grip) is(other *grip) bool {
+	return g != nil && g.pid == other.pid && g.turns == other.turns && os.SameFile(g.file, other.file)
 }
 
 const (
@@ -45,6 +67,8 @@ const (
 	lockSlice = 30 * time.Second
 	// lockPatience is how long an operation waits while no other process gets the lock or gives it away.
 	lockPatience = 2 * time.Minute
+	// lockRounds is how often a lock that somebody takes away is opened again.
+	lockRounds = 5
 )
 
 // locks are the process's locks, by path.
@@ -81,13 +105,19 @@ func (l *ProcessLock) caution(format string, values ...any) {
 }
 
 // Stir has SoftHSM look at the token's files at the next search, so that it shows what others have written meanwhile.
-// It does nothing where the files are not known.
+// It does nothing where the files are not known, and while the module is in a call that hangs: that may have locked the
+// file of the count, and this process's locks of it end when anybody in the process closes it.
 func (l *ProcessLock) Stir(ctx context.Context) {
 	if l == nil || !l.token {
 		return
 	}
 	// As a call that writes, it is in the module's place alone.
-	err := l.gate.Pass(ctx, &cryptoki.Call{Function: "generation"}, func() error { return bump(l.folder) })
+	err := l.gate.Pass(ctx, &cryptoki.Call{Function: "generation"}, func() error {
+		if l.gate.hangs() {
+			return nil
+		}
+		return bump(l.folder)
+	})
 	if err != nil && ctx.Err() == nil {
 		l.caution("SoftHSM cannot be made to look again at what other processes write: %v.", err)
 	}
@@ -98,24 +128,35 @@ func (l *ProcessLock) Unreadable() int {
 	if l == nil || !l.token {
 		return 0
 	}
-	return unreadable(l.folder)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.readable == nil {
+		l.readable = map[string]bool{}
+	}
+	return unreadable(l.folder, l.readable)
 }
 
 // Enter waits until this process may write. othersWrote says that another process may have written since this
 // process's last turn. Only the first who enters gets to know that.
+//
+// One operation waits for the lock, and others of the process wait for that one. Each has a patience of its own, after
+// which it goes on without the lock.
 func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool, err error) {
 	if l == nil {
 		return func() {}, false, nil
 	}
+	patience, begun := l.patienceOf(ctx), time.Now()
 	for {
 		l.mu.Lock()
+		left := patience - time.Since(begun)
+		if l.taking {
+			left = max(left, patience-time.Since(l.moved))
+		}
 		switch {
-		case l.inside > 0 && time.Since(l.since) < l.slice:
-			l.inside++
-			l.mu.Unlock()
-			return l.leave, false, nil
+		case l.inside > 0 && (time.Since(l.since) < l.slice || left <= 0):
+			return l.join(false)
 		case l.inside == 0 && !l.taking:
-			l.taking = true
+			l.taking, l.moved = true, time.Now()
 			if l.yield {
 				l.mu.Unlock()
 				time.Sleep(3 * l.poll)
@@ -126,26 +167,69 @@ func (l *ProcessLock) Enter(ctx context.Context) (leave func(), othersWrote bool
 			file, err := l.lock(ctx)
 			l.mu.Lock()
 			l.taking = false
-			if err == nil {
-				l.inside, l.since, l.file = 1, time.Now(), file
-				othersWrote = l.count()
-			}
 			l.signal()
+			if err != nil {
+				l.mu.Unlock()
+				return nil, false, err
+			}
+			l.file = file
+			return l.join(l.count())
+		case left <= 0:
 			l.mu.Unlock()
-			return l.leave, othersWrote, err
+			l.passedBy(l.who(), patience)
+			l.mu.Lock()
+			return l.join(true)
 		}
 		if l.change == nil {
 			l.change = make(chan struct{})
 		}
-		change := l.change
+		change, taking := l.change, l.taking
 		l.mu.Unlock()
 		select {
 		case <-change:
+		case <-time.After(left):
 		case <-ctx.Done():
+			if taking {
+				return nil, false, l.keptOut(ctx)
+			}
 			return nil, false, fmt.Errorf("other operations of this process on the token are still running: %w",
 				context.Cause(ctx))
 		}
 	}
+}
+
+// patienceOf is how long an operation waits at most: half of the time that it has.
+func (l *ProcessLock) patienceOf(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(l.patience, time.Until(end)/2)
+	}
+	return l.patience
+}
+
+// join lets an operation in. The caller has locked l.mu, which join unlocks.
+func (l *ProcessLock) join(othersWrote bool) (func(), bool, error) {
+	if l.inside++; l.inside == 1 {
+		l.since = time.Now()
+	}
+	silent := l.file != nil || !l.marks
+	l.mu.Unlock()
+	if silent {
+		return l.leave, othersWrote, nil
+	}
+	l.mark()
+	return func() { l.mark(); l.leave() }, othersWrote, nil
+}
+
+// mark tells the next one that has the lock that somebody writes without it.
+func (l *ProcessLock) mark() {
+	file, err := openLock(l.place)
+	if err != nil {
+		return
+	}
+	var word [8]byte
+	_, _ = rand.Read(word[:]) // never fails
+	_, _ = file.WriteAt(word[:], markAt)
+	_ = file.Close()
 }
 
 // count notes this turn in the file, and says whether another process may have had a turn since the last one.
@@ -153,13 +237,12 @@ func (l *ProcessLock) count() (others bool) {
 	if l.file == nil {
 		return true
 	}
-	var last [8]byte
-	turns := turnsIn(l.file)
-	others = turns != l.turns
-	l.turns = turns + 1
-	binary.LittleEndian.PutUint64(last[:], l.turns)
-	if _, err := l.file.WriteAt(last[:], 0); err != nil {
-		l.turns = 0 // so that the next turn says that others may have written
+	now := recordIn(l.file)
+	others = now != l.last
+	now.turns++
+	l.last = now
+	if _, err := l.file.WriteAt(binary.LittleEndian.AppendUint64(nil, now.turns), 0); err != nil {
+		l.last = record{} // so that the next turn says that others may have written
 	}
 	return others
 }
@@ -188,8 +271,11 @@ func (l *ProcessLock) leave() {
 // lock waits for the file's lock. It gives nil where there can be none, and where nobody makes way.
 func (l *ProcessLock) lock(ctx context.Context) (*os.File, error) {
 	file, err := openLock(l.place)
+	l.mu.Lock()
+	l.marks = err == nil
+	l.mu.Unlock()
 	if err != nil {
-		l.caution("There is no lock that keeps other processes from writing to the token at the same time: %v.", err)
+		l.none(err)
 		return nil, nil
 	}
 	if l.own {
@@ -200,50 +286,81 @@ func (l *ProcessLock) lock(ctx context.Context) (*os.File, error) {
 		l.caution("Any user may write to %s, and so take away the lock there that keeps other processes from writing to the "+
 			"token at the same time.", l.folder)
 	}
-	patience := l.patience
-	if end, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(end)/2)
-	}
-	if l.held {
-		patience = 0
-	}
-	turns, since := turnsIn(file), time.Now()
-	for {
+	patience, before, since := l.patienceOf(ctx), recordIn(file), time.Now()
+	for rounds := 0; ; {
 		locked, err := tryLock(file)
 		switch {
 		case err != nil:
-			l.caution("There is no lock that keeps other processes from writing to the token at the same time: %v.", err)
+			l.none(err)
 			_ = file.Close()
 			return nil, nil
 		case locked && l.stillThere(file):
-			l.held = false
+			l.held = nil
 			return file, nil
 		case locked: // somebody took the file away: others meet at another one
 			_ = file.Close()
-			if file, err = openLock(l.place); err != nil {
-				l.caution("There is no lock that keeps other processes from writing to the token at the same time: %v.", err)
+			if rounds++; rounds == lockRounds {
+				l.none(fmt.Errorf("somebody takes %s away again and again", l.path()))
 				return nil, nil
 			}
-			continue
-		}
-		if now := turnsIn(file); now != turns {
-			turns, since = now, time.Now()
-		}
-		if time.Since(since) >= patience {
-			l.held = true
-			l.caution("%s did not make way for %s, so that operations went on without the lock that keeps other processes "+
-				"from writing to the token at the same time.", l.who(file), patience.Round(time.Second))
-			_ = file.Close()
-			return nil, nil
+			if file, err = openLock(l.place); err != nil {
+				l.none(err)
+				return nil, nil
+			}
+			before = recordIn(file)
+		default:
+			if now := recordIn(file); now.turns != before.turns {
+				before, since = now, time.Now()
+				l.sawATurn()
+			}
+			if l.held != nil && !l.held.is(l.gripOf(file)) {
+				l.held = nil
+			}
+			if time.Since(since) >= patience && l.held == nil {
+				l.held = l.gripOf(file)
+				l.passedBy(l.who(), patience)
+			}
+			if l.held != nil {
+				_ = file.Close()
+				return nil, nil
+			}
 		}
 		select {
 		case <-time.After(l.poll):
 		case <-ctx.Done():
-			who := l.who(file)
 			_ = file.Close()
-			return nil, fmt.Errorf("another process kept writing to the token: %s: %w", who, context.Cause(ctx))
+			return nil, l.keptOut(ctx)
 		}
 	}
+}
+
+// sawATurn notes that those who hold the lock make way for each other.
+func (l *ProcessLock) sawATurn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.moved = time.Now()
+}
+
+// gripOf is who holds the lock of a file now. Only the one that is taking the lock calls it.
+func (l *ProcessLock) gripOf(file *os.File) *grip {
+	info, _ := file.Stat() // nil is no file
+	return &grip{info, holder(l.path()), recordIn(file).turns}
+}
+
+// none says why there is no lock.
+func (l *ProcessLock) none(why error) {
+	l.caution("There is no lock that keeps other processes from writing to the token at the same time: %v.", why)
+}
+
+// passedBy says that an operation no longer waits for the one that holds the lock.
+func (l *ProcessLock) passedBy(who string, patience time.Duration) {
+	l.caution("%s did not make way for %s, so that operations went on without the lock that keeps other processes "+
+		"from writing to the token at the same time.", who, max(patience, 0).Round(time.Second))
+}
+
+// keptOut is why an operation did not get in before its context ended.
+func (l *ProcessLock) keptOut(ctx context.Context) error {
+	return fmt.Errorf("another process kept writing to the token: %s: %w", l.who(), context.Cause(ctx))
 }
 
 // stillThere says that the file is the one that others open by now.
@@ -254,16 +371,19 @@ func (l *ProcessLock) stillThere(file *os.File) bool {
 }
 
 // who names the one that has the lock.
-func (l *ProcessLock) who(file *os.File) string {
-	if pid := holder(file); pid > 0 {
+func (l *ProcessLock) who() string {
+	if pid := holder(l.path()); pid > 0 {
 		return fmt.Sprintf("process %d, which holds %s,", pid, l.path())
 	}
 	return fmt.Sprintf("the process that holds %s", l.path())
 }
 
-// turnsIn is how many turns all processes have had. A new file is empty, which reads as 0.
-func turnsIn(file *os.File) uint64 {
-	var count [8]byte
-	_, _ = file.ReadAt(count[:], 0)
-	return binary.LittleEndian.Uint64(count[:])
+// markAt is where the mark is in the file, behind the turns.
+const markAt = 8
+
+// recordIn is what the file has. What a new file lacks reads as 0.
+func recordIn(file *os.File) record {
+	var text [16]byte
+	_, _ = file.ReadAt(text[:], 0)
+	return record{binary.LittleEndian.Uint64(text[:]), binary.LittleEndian.Uint64(text[markAt:])}
 }

@@ -12,9 +12,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
 // process is a lock as another process of this machine has it.
@@ -145,10 +148,16 @@ func TestWhatStandsInTheLocksPlace(t *testing.T) {
 		put  func(path string) error
 		says string
 	}{
-		"a folder":            {func(path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
-		"a link to a file":    {func(path string) error { return os.Symlink(os.Args[0], path) }, "symbolic links"},
-		"a dangling link":     {func(path string) error { return os.Symlink(elsewhere, path) }, "symbolic links"},
-		"a pipe":              {func(path string) error { return unix.Mkfifo(path, 0o600) }, "not a file"},
+		"a folder":         {func(path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
+		"a link to a file": {func(path string) error { return os.Symlink(os.Args[0], path) }, "symbolic links"},
+		"a dangling link":  {func(path string) error { return os.Symlink(elsewhere, path) }, "symbolic links"},
+		"a pipe":           {func(path string) error { return unix.Mkfifo(path, 0o600) }, "not a file"},
+		"a file with another name": {func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Link(path, path+".too"))
+		}, "another name"},
+		"a file for a group": {func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o660))
+		}, "its group"},
 		"a file for everyone": {func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o666)) }, "any user may open it"},
 		"another user's file": {func(path string) error {
 			if os.Geteuid() != 0 {
@@ -242,29 +251,160 @@ func TestALockThatIsNeverGivenAway(t *testing.T) {
 // TestAWaiterSeesTurns waits for longer than its patience while others come and go.
 func TestAWaiterSeesTurns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	one, other := process(path, time.Minute), process(path, time.Minute)
-	other.patience = 2 * time.Second
-	leave, _ := enter(t, one)
-	done := make(chan error)
-	go func() {
-		leave, _, err := other.Enter(context.Background())
-		if err == nil {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := process(path, time.Minute), process(path, time.Minute)
+		leave, _ := enter(t, one)
+		done := make(chan error, 2)
+		for range cap(done) { // one waits for the lock, the second for the first
+			go func() {
+				leave, _, err := other.Enter(context.Background())
+				if err == nil {
+					leave()
+				}
+				done <- err
+			}()
+		}
+		for i := range uint64(5) {
+			time.Sleep(other.patience / 4)
+			takeTurn(t, one.file, 100+i)
+		}
+		leave()
+		if err := errors.Join(<-done, <-done); err != nil || len(other.Cautions()) > 0 {
+			t.Errorf("%v, %v", err, other.Cautions())
+		}
+	})
+}
+
+// takeTurn writes how many turns all processes have had.
+func takeTurn(t *testing.T, file *os.File, turns uint64) {
+	t.Helper()
+	if _, err := file.WriteAt(binary.LittleEndian.AppendUint64(nil, turns), 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhoWaitsForAWaiterHasPatienceOfItsOwn has an operation with little time come behind one with much.
+func TestWhoWaitsForAWaiterHasPatienceOfItsOwn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	synctest.Test(t, func(t *testing.T) {
+		stranger, one := process(path, time.Hour), process(path, time.Hour)
+		gone, _ := enter(t, stranger)
+		one.patience = 2 * time.Minute
+		taken := make(chan func())
+		go func() {
+			leave, wrote, err := one.Enter(context.Background())
+			if err != nil || !wrote {
+				t.Errorf("the one with much time: %v, others have written: %t", err, wrote)
+			}
+			taken <- leave
+		}()
+		synctest.Wait()
+		start := time.Now()
+		soon, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer stop()
+		leave, wrote, err := one.Enter(soon)
+		if took := time.Since(start); err != nil || !wrote || took != 5*time.Second {
+			t.Fatalf("the one with little time: %v after %s, others have written: %t", err, took, wrote)
+		}
+		said := strings.Join(one.Cautions(), "\n")
+		if !strings.Contains(said, "holds "+path) || !strings.Contains(said, "5s") {
+			t.Errorf("the caution is %q", said)
+		}
+		leave()
+		ended, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Second, cancel)
+		if _, _, err := one.Enter(ended); err == nil || !strings.Contains(err.Error(), "holds "+path) {
+			t.Errorf("who waits for a waiter is told %v", err)
+		}
+		gone()
+		(<-taken)()
+		if one.inside != 0 || one.file != nil {
+			t.Errorf("%d are inside, with the lock %v", one.inside, one.file)
+		}
+	})
+}
+
+// TestPatienceComesBack has somebody hold the lock for too long, and then others take turns at it.
+func TestPatienceComesBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	synctest.Test(t, func(t *testing.T) {
+		stranger, one := process(path, time.Hour), process(path, time.Hour)
+		gone, _ := enter(t, stranger)
+		waits := func(want time.Duration) {
+			t.Helper()
+			start := time.Now()
+			leave, _, err := one.Enter(context.Background())
+			if took := time.Since(start); err != nil || took < want || took > want+time.Second {
+				t.Errorf("it waited %s: %v", took, err)
+			}
 			leave()
 		}
-		done <- err
-	}()
-	for i := range uint64(5) {
-		time.Sleep(other.patience / 4)
-		var count [8]byte
-		binary.LittleEndian.PutUint64(count[:], 100+i)
-		if _, err := one.file.WriteAt(count[:], 0); err != nil {
-			t.Fatal(err)
+		waits(one.patience)
+		waits(0)
+		takeTurn(t, stranger.file, 100)
+		waits(one.patience)
+		waits(0)
+		gone()
+		waits(0)
+		if one.held != nil {
+			t.Error("the lock was free, and is said to be held")
 		}
+	})
+}
+
+// TestWhoWritesWithoutTheLockIsSeen by the next one that has it.
+func TestWhoWritesWithoutTheLockIsSeen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	synctest.Test(t, func(t *testing.T) {
+		holder, one := process(path, time.Hour), process(path, time.Hour)
+		turn := func(want bool) {
+			t.Helper()
+			leave, wrote := enter(t, holder)
+			leave()
+			if wrote != want {
+				t.Errorf("others have written: %t", wrote)
+			}
+		}
+		turn(false)
+		turn(false)
+		busy, _ := enter(t, holder)
+		without, wrote, err := one.Enter(context.Background())
+		if err != nil || !wrote || one.file != nil {
+			t.Fatalf("%v, others have written: %t, the lock %v", err, wrote, one.file)
+		}
+		busy()
+		turn(true) // it has begun
+		turn(false)
+		without()
+		turn(true) // it has ended
+		turn(false)
+	})
+}
+
+// TestALockThatIsAlwaysTakenAway is opened in one folder, and never is where others meet.
+func TestALockThatIsAlwaysTakenAway(t *testing.T) {
+	folder, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "below")
+	if err := errors.Join(os.Mkdir(elsewhere, 0o700), os.Symlink(elsewhere, filepath.Join(folder, "link"))); err != nil {
+		t.Fatal(err)
 	}
-	leave()
-	if err := <-done; err != nil || len(other.Cautions()) > 0 {
-		t.Errorf("%v, %v", err, other.Cautions())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		one := process(filepath.Join(folder, "lock"), time.Minute)
+		one.name = "link/../lock" // which a folder's path has no link for
+		ended, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(lockPoll, cancel)
+		if _, _, err := one.Enter(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("its context ended, and it says %v", err)
+		}
+		start := time.Now()
+		leave, wrote := enter(t, one)
+		leave()
+		if took := time.Since(start); took != (lockRounds-1)*lockPoll || !wrote {
+			t.Errorf("it took %s; others have written: %t", took, wrote)
+		}
+		if said := strings.Join(one.Cautions(), "\n"); !strings.Contains(said, "again and again") {
+			t.Errorf("the caution is %q", said)
+		}
+	})
 }
 
 func TestALockThatIsTakenAwayIsOpenedAgain(t *testing.T) {
@@ -274,11 +414,11 @@ func TestALockThatIsTakenAwayIsOpenedAgain(t *testing.T) {
 	if !refused(t, other) { // it has the file open while it waits
 		t.Error("two processes write")
 	}
-	entered := make(chan struct{})
+	entered, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		leave, _ := enter(t, other)
 		close(entered)
-		time.Sleep(5 * lockPoll)
+		<-done
 		leave()
 	}()
 	time.Sleep(3 * lockPoll)
@@ -291,6 +431,7 @@ func TestALockThatIsTakenAwayIsOpenedAgain(t *testing.T) {
 	if !refused(t, third) {
 		t.Error("the file was taken away, and two processes write")
 	}
+	close(done)
 }
 
 // TestALockIsForThoseWhoShareTheFolder has root make the lock in another user's folder, or in a group's.
@@ -327,5 +468,47 @@ func TestAFolderForEveryoneIsToldOf(t *testing.T) {
 	leave()
 	if said := strings.Join(l.Cautions(), "\n"); !strings.Contains(said, "Any user may write to "+folder) {
 		t.Errorf("the caution is %q", said)
+	}
+}
+
+// TestNobodyCountsWhileACallHangs has a call that was written off be in the module, which may have locked the count.
+func TestNobodyCountsWhileACallHangs(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "generation")
+	count := func() uint64 {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return binary.BigEndian.Uint64(text)
+	}
+	if err := os.WriteFile(path, make([]byte, 8), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := process(filepath.Join(folder, "lock"), time.Minute)
+	l.token, l.gate = true, newGate(20*time.Millisecond)
+	inside, end, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = l.gate.Pass(context.Background(), &cryptoki.Call{Function: "C_DestroyObject"}, func() error {
+			close(inside)
+			<-end
+			return nil
+		})
+		close(done)
+	}()
+	<-inside
+	l.Stir(context.Background())
+	if n := count(); n != 0 {
+		t.Errorf("beside a call that hangs, the count became %d", n)
+	}
+	close(end)
+	<-done
+	l.Stir(context.Background())
+	if n := count(); n != 1 {
+		t.Errorf("the call has ended, and the count is %d", n)
+	}
+	if said := l.Cautions(); len(said) > 0 {
+		t.Errorf("cautions %v", said)
 	}
 }
