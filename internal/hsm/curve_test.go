@@ -83,7 +83,7 @@ func TestWhatIsNotSaidOfTwoPairsOfOneID(t *testing.T) {
 		"a pair on the same curve, in the place of our private half": {func(t *testing.T, k *hsmtest.Token) {
 			k.Tool(t, "--delete-object", "--type", "privkey", "--id", id)
 			tool(t, k, "EC:prime256v1", "theirs")
-		}, object.ErrAmbiguous, object.ErrAmbiguous},
+		}, object.ErrMalformed, object.ErrAmbiguous}, // a proof shows that the private half is not ours
 		"a pair on the same curve, in the place of our public half": {func(t *testing.T, k *hsmtest.Token) {
 			k.Tool(t, "--delete-object", "--type", "pubkey", "--id", id)
 			tool(t, k, "EC:prime256v1", "theirs")

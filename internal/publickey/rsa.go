@@ -19,7 +19,8 @@ const (
 
 // ParseRSA makes a public key of CKA_MODULUS and CKA_PUBLIC_EXPONENT (PKCS#11, RSA public key objects): big-endian
 // numbers, which may have leading zeros. It reads odd moduli of 512 to 16384 bits and odd exponents from 3 to 2^31-1.
-// An error names the attribute at fault; it is an [UnsupportedRSAError] if only the size of a number is.
+// An error names the attribute at fault; it is an [UnsupportedRSAError] if only the size of a number is. A modulus of less than
+// 256 bits is no key's.
 func ParseRSA(modulus, exponent []byte) (*rsa.PublicKey, error) {
 	return parseRSA("CKA_MODULUS", modulus, "CKA_PUBLIC_EXPONENT", exponent)
 }
@@ -81,6 +82,8 @@ func parseOdd(name string, octets []byte, minBits, maxBits int) (*big.Int, error
 	}
 	number := new(big.Int).SetBytes(octets)
 	switch bits := number.BitLen(); {
+	case bits < minBits/2:
+		return nil, fmt.Errorf("%s has %d bits, but at least %d are needed", name, bits, minBits)
 	case bits < minBits:
 		return nil, &UnsupportedRSAError{name, fmt.Sprintf("%d bits", bits), fmt.Sprintf("at least %d are needed", minBits)}
 	case bits > maxBits:
