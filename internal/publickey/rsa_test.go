@@ -34,7 +34,7 @@ func TestParseRSA(t *testing.T) {
 		{name: "a modulus of zeros", modulus: make([]byte, 256), exponent: f4, err: "CKA_MODULUS is 0"},
 		{name: "an even modulus", modulus: slices.Concat(modulus(2048)[:255], []byte{2}), exponent: f4, err: "CKA_MODULUS is even"},
 		{name: "a modulus of 3 bits", modulus: []byte{7}, exponent: f4,
-			err: "CKA_PUBLIC_EXPONENT is not smaller than CKA_MODULUS"},
+			err: "CKA_MODULUS has 3 bits, but at least 512 are needed"},
 		{name: "a modulus of 511 bits", modulus: modulus(511), exponent: f4,
 			err: "CKA_MODULUS has 511 bits, but at least 512 are needed", unsupported: true},
 		{name: "a modulus of 16385 bits", modulus: modulus(16385), exponent: f4,
