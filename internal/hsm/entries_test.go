@@ -144,8 +144,10 @@ func TestHalvesThatShowNothing(t *testing.T) {
 		if class, _, _ := a.ULong(cryptoki.CKA_CLASS); class == cryptoki.CKO_PRIVATE_KEY {
 			delete(a, cryptoki.CKA_MODULUS)
 			a[cryptoki.CKA_SIGN], a[cryptoki.CKA_DECRYPT], a[cryptoki.CKA_UNWRAP] = []byte{1}, []byte{0}, []byte{0}
+			a[cryptoki.CKA_SIGN_RECOVER] = []byte{0}
 		} else {
 			a[cryptoki.CKA_VERIFY], a[cryptoki.CKA_ENCRYPT], a[cryptoki.CKA_WRAP] = []byte{1}, []byte{0}, []byte{0}
+			a[cryptoki.CKA_VERIFY_RECOVER] = []byte{0}
 		}
 		return err
 	}})
@@ -153,9 +155,9 @@ func TestHalvesThatShowNothing(t *testing.T) {
 		"one private key RSA 0 [sign] false",
 		"one public key RSA 1024 [verify] false",
 		"two private key RSA 0 [sign] -",
-		"two private key RSA 0 [sign sign_recover] -",
+		"two private key RSA 0 [sign] -",
 		"two public key RSA 1024 [verify] -",
-		"two public key RSA 1024 [verify verify_recover] -",
+		"two public key RSA 1024 [verify] -",
 	)
 }
 

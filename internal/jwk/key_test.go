@@ -243,7 +243,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an even RSA exponent", strings.Replace(rsaText, "AQAB", "AQAA", 1), "the public exponent is even"},
 		{"an empty RSA modulus", `{"kty":"RSA","n":"","e":"AQAB"}`, "the modulus is absent"},
 		{"a modulus of 8 bits", `{"kty":"RSA","n":"_w","e":"AQAB"}`,
-			"the public exponent is not smaller than the modulus"},
+			"the modulus has 8 bits, but at least 512 are needed"},
 		{"a point beside the curve", strings.Replace(p256Text, "FyM", "FyI", 1), "the point is not on P-256"},
 		{"the point on another curve", strings.Replace(p256Text, "P-256", "secp256k1", 1), "the point is not on secp256k1"},
 		{"the point on a wider curve", strings.Replace(p256Text, "P-256", "P-384", 1),

@@ -184,11 +184,27 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 // ToolLibrary is the path of the module for programs that give it no parameters: a wrapper's, where it wants some.
 func (k *Token) ToolLibrary() string { return k.toolLibrary }
 
+// logins keeps logins of this process apart from looks at tokens: SoftHSM writes a token's file at each login, and its
+// threads lock it against other processes alone. A look beside that takes the token for broken until the process ends.
+var logins sync.RWMutex
+
+func keepApart(_ context.Context, call *cryptoki.Call, next func() error) error {
+	switch call.Function {
+	case "C_Login":
+		logins.Lock()
+		defer logins.Unlock()
+	case "C_GetTokenInfo":
+		logins.RLock()
+		defer logins.RUnlock()
+	}
+	return next()
+}
+
 // Config opens the token, with hooks around its calls.
 func (k *Token) Config(hooks ...hsm.Hook) hsm.Config {
 	return hsm.Config{
 		Library: k.Library, LibraryParameters: k.Parameters, Selector: hsm.Selector{Label: &k.Label},
-		PIN: hsm.NewPIN(k.PIN), Hooks: hooks,
+		PIN: hsm.NewPIN(k.PIN), Hooks: append([]hsm.Hook{keepApart}, hooks...),
 	}
 }
 
@@ -200,7 +216,7 @@ func (k *Token) Session(f func(context.Context, *cryptoki.Session) error) error 
 // session tells f besides whether the process was logged in already.
 func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedIn bool) error) (err error) {
 	ctx := context.Background()
-	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters)
+	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters, keepApart)
 	if err != nil {
 		return err
 	}
