@@ -75,6 +75,7 @@ func TestTheIdentityFollowsTheKey(t *testing.T) {
 			PreConfig: change, Config: config(`label = "web"`, `key_id = "6b32"`), ConfigPlanChecks: willBe(plancheck.ResourceActionNoop), ConfigStateChecks: is(serial, "6b32"),
 		}}
 	}
+	moves := warns("Key ID Changes", `"web" (key_id 6B31)`, "6b32").pointing("key_id")
 	b.test(
 		turn{TestStep: resource.TestStep{Config: config(`label = "web"`, `key_id = "6B31"`), ConfigStateChecks: is(serial, "6b31")}},
 		turn{TestStep: resource.TestStep{
@@ -88,12 +89,15 @@ func TestTheIdentityFollowsTheKey(t *testing.T) {
 				},
 				Config: config(`label = "web"`, `key_id = "6b32"`),
 			},
-			says: []remark{fails("Unable to Update Key Pair")},
+			says: []remark{moves, fails("Unable to Update Key Pair")},
 		},
-		turn{TestStep: resource.TestStep{
-			PreConfig: b.faults.Clear, Config: config(`label = "web"`, `key_id = "6b32"`),
-			ConfigPlanChecks: willBe(plancheck.ResourceActionUpdate), ConfigStateChecks: is(serial, "6b32"),
-		}},
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: b.faults.Clear, Config: config(`label = "web"`, `key_id = "6b32"`),
+				ConfigPlanChecks: willBe(plancheck.ResourceActionUpdate), ConfigStateChecks: is(serial, "6b32"),
+			},
+			says: []remark{moves},
+		},
 		unchanged(func() { b.replace("replica") }, "replica"),
 		unchanged(func() { b.replace("") }, ""),
 		unchanged(func() { b.closeProviders(); b.faults.Clear() }, serial),
