@@ -75,7 +75,7 @@ var proving = operation{name: "prove", reads: true, prepare: withKey, converge: 
 // next run has its way, and no error speaks of others. Without HSMTEST_FAULTS, it is one break of many.
 func TestABrokenConnectionNumbersObjectsAnew(t *testing.T) {
 	onSoftHSM(t)
-	every := map[hsmtest.Extent]int{hsmtest.Sample: 40, hsmtest.Matrix: 24, hsmtest.All: 1}[hsmtest.ThisExtent(t)]
+	every := map[hsmtest.Extent]int{hsmtest.Sample: 40, hsmtest.Matrix: 40, hsmtest.All: 1}[hsmtest.ThisExtent(t)]
 	for _, name := range []string{"RSA", "P-256", "AES"} {
 		kind := kindNamed(name)
 		for _, op := range append(slices.Clone(operations), proving) {
