@@ -30,7 +30,8 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 			}
 			if !bytes.Equal(c.ID, id) {
 				return &object.MalformedError{Object: c.Name(), Handle: handle, Err: fmt.Errorf("the search for a "+
-					"certificate with the %s %s found it, but it is something else", cryptoki.CKA_ID, object.FormatID(id))}
+					"certificate with the %s %s found it, but it is something else", cryptoki.CKA_ID,
+					object.FormatID(id))}
 			}
 			found = append(found, c)
 		}
@@ -131,7 +132,9 @@ func (c *certificates) set(ctx context.Context, all []object.Certificate, id []b
 		err := c.token.pool.Use(ctx, func(s *cryptoki.Session) error {
 			now, err := readCertificate(ctx, s, one.Handle)
 			if err == nil && (!bytes.Equal(now.ID, one.ID) || !now.Is(one)) { // after a new login, another object
-				err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+				err = s.Abandon(&cryptoki.Error{
+					Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID,
+				})
 			}
 			if err == nil {
 				err = s.SetAttributeValue(ctx, one.Handle, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})

@@ -288,7 +288,8 @@ func (m *mutation) setHalf(ctx context.Context, half object.Object, missing []cr
 	}
 	return m.token.pool.Use(ctx, func(s *cryptoki.Session) error {
 		_, err := m.token.reader.ConfirmOne(ctx, s, half.Handle, ours)
-		if errors.Is(err, session.ErrLookAlike) && half.Handle == m.before.Private.Handle && m.token.recognises(ctx, s, m.before) {
+		if errors.Is(err, session.ErrLookAlike) && half.Handle == m.before.Private.Handle &&
+			m.token.recognises(ctx, s, m.before) {
 			err = nil
 		}
 		if err == nil {

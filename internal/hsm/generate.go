@@ -122,7 +122,8 @@ func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
 			return key, HoldsKey, nil
 		}
 		// The last attempt says no more than every token takes.
-		lean := !g.spec.Alone() && isAny(err, crowded) && !g.template.Lean && (!g.differences.Crowded || try == generateTries-1)
+		lean := !g.spec.Alone() && isAny(err, crowded) && !g.template.Lean &&
+			(!g.differences.Crowded || try == generateTries-1)
 		g.template.Lean = g.template.Lean || lean
 		if holds != HoldsNothing || try == generateTries || !lean && !g.worthRepeating(ctx, err) {
 			if holds != HoldsNothing {

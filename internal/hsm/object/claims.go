@@ -44,10 +44,7 @@ func (o Object) Claims() Claims {
 }
 
 // Unprotected says that the token lets everyone use the key: no PIN is needed, and none was needed to make it.
-func (c Claims) Unprotected() bool { return no(c.Protected) }
-
-// Revealed says that the token shows the key's value to who may use it.
-func (c Claims) Revealed() bool { return no(c.Sensitive) }
+func (c Claims) Unprotected() bool { return c.Protected != nil && !*c.Protected }
 
 // Allows says that the key may be used with one of the mechanisms.
 func (c Claims) Allows(any ...cryptoki.MechanismType) bool {
@@ -55,9 +52,6 @@ func (c Claims) Allows(any ...cryptoki.MechanismType) bool {
 		return slices.Contains(c.Mechanisms, m)
 	})
 }
-
-// no says that the token says no.
-func no(claim *bool) bool { return claim != nil && !*claim }
 
 // limits are what few keys have.
 type limits struct {
