@@ -22,6 +22,10 @@ func SetJSON(keys []Rendered) string {
 
 func setOf(keys []string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
+// Empty is the JWK Set without keys, which [Merge] makes of no keys. Whoever publishes it by accident stops every
+// verifier.
+const Empty = `{"keys":[]}`
+
 // Merge makes one JWK Set of JWKs and JWK Sets ({"keys":[...]}), in any mixture. It orders the keys by kid, then
 // thumbprint, then text; keys without a kid come first, and keys of unknown kinds, which have no thumbprint here,
 // before others of their kid. So the order of the texts, and of the keys in them, does not matter.

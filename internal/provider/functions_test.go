@@ -46,7 +46,7 @@ func TestFunctionsInTerraform(t *testing.T) {
 		output "late_key_id" { value = provider::hsm::key_id(terraform_data.late.output) }
 		output "foreign" { value = provider::hsm::jwks([jsonencode({ alg = "ML-DSA-44", kid = "", kty = "AKP",
 			pub = "AA" })]) }
-		output "late_set" { value = provider::hsm::jwks([jsonencode({ keys = [] }), terraform_data.set.output]) }
+		output "late_set" { value = provider::hsm::jwks([jsonencode({ keys = [] }), terraform_data.set.output], true) }
 	`
 	for kind, options := range hsmtest.InOrder(map[string][]string{
 		"rsa":       {"-algorithm", "RSA"},
@@ -77,6 +77,10 @@ func TestFunctionsInTerraform(t *testing.T) {
 			{
 				Config:      config + `output "wrong" { value = provider::hsm::jwks([jsonencode({ kty = "oct", k = "SECRET" })]) }`,
 				ExpectError: wrapped(`Invalid value for "texts" parameter: text 0: it has a member of a private or symmetric key; only public keys belong here.`),
+			},
+			{
+				Config:      config + `output "none" { value = provider::hsm::jwks([]) }`,
+				ExpectError: wrapped(`Invalid value for "texts" parameter: there is no key in it`),
 			},
 			{Config: config, ConfigStateChecks: checks},
 		},
@@ -133,6 +137,8 @@ func call(t *testing.T, name string, arguments ...tftypes.Value) (string, *tfpro
 
 func text(s any) tftypes.Value { return tftypes.NewValue(tftypes.String, s) }
 
+func yes(b any) tftypes.Value { return tftypes.NewValue(tftypes.Bool, b) }
+
 func texts(elements ...any) tftypes.Value {
 	values := make([]tftypes.Value, len(elements))
 	for i, element := range elements {
@@ -151,6 +157,8 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		noPrivatePEM = "the text holds a private key; only its public half belongs here, which " +
 			"`openssl pkey -in FILE -pubout` writes"
 		noPrivate = "it has a member of a private or symmetric key; only public keys belong here"
+		noKey     = "there is no key in it, and an empty set that is published by accident stops every verifier; if the set " +
+			"may be empty, say so with true as the last argument, as in jwks(texts, true)"
 	)
 	for _, test := range []struct {
 		name      string // a sentence
@@ -179,6 +187,14 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block"},
 		{"a private JWK has no SPKI", "jwk_spki_sha256", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "text 1: it is null"},
+		{"a set of nothing", "jwks", []tftypes.Value{texts()}, 0, noKey},
+		{"a set of empty sets", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[]}`), yes(false)}, 0, noKey},
+		{"an empty set that is neither allowed nor refused", "jwks", []tftypes.Value{texts(), yes(nil)}, 0, noKey},
+		{"an empty set where OpenTofu leaves null out", "jwks", []tftypes.Value{texts(), {}}, 0, noKey},
+		{"an empty set that is allowed twice", "jwks", []tftypes.Value{texts(), yes(true), yes(true)}, 2,
+			"allow_empty is given more than once; true or false is enough"},
+		{"a private key beside an empty set that is allowed", "jwks", []tftypes.Value{texts(secret), yes(true)}, 0,
+			"text 0: " + noPrivate},
 		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "text 1: key 1: " + noPrivate},
 		{"a private key of an unknown kind", "jwks",
 			[]tftypes.Value{texts(`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","a":[{"x-seed":"SECRET"}]}`)}, 0,
@@ -199,5 +215,8 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		if got, err := call(t, "pem_to_jwk", text(public), null); err != nil || got != "{"+ed {
 			t.Errorf("without a kid (%s) it is %q, %v", null, got, err)
 		}
+	}
+	if got, err := call(t, "jwks", texts(), yes(true)); err != nil || got != `{"keys":[]}` {
+		t.Errorf("an empty set that is allowed is %q, %v", got, err)
 	}
 }

@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/function"
@@ -34,16 +36,34 @@ func newJWKSFunction() function.Function {
 				function.ListParameter{Name: "texts", ElementType: types.StringType, MarkdownDescription: "JWKs and " +
 					"JWK Sets as JSON, in any mix. An error names the element at fault, counted from 0."},
 			},
+			VariadicParameter: function.BoolParameter{
+				Name: "allow_empty", AllowNullValue: true,
+				MarkdownDescription: "At most one: whether the set may be empty, as in `jwks(texts, true)`. By default, " +
+					"and where it is null, a set without keys is an error, as in [`hsm_jwks`](../data-sources/jwks.md).",
+			},
 		},
-		result: ofOne(func(elements []*string) (string, error) {
+		result: func(ctx context.Context, arguments function.ArgumentsData) (string, *function.FuncError) {
+			var elements []*string
+			var options []types.Bool // allow_empty is variadic because that makes it optional
+			if err := arguments.Get(ctx, &elements, &options); err != nil {
+				return "", err
+			}
+			if len(options) > 1 {
+				return "", atArgument(2, errors.New("allow_empty is given more than once; true or false is enough"))
+			}
 			texts := make([]string, len(elements))
 			for i, element := range elements {
 				if element == nil {
-					return "", fmt.Errorf("text %d: it is null", i)
+					return "", atArgument(0, fmt.Errorf("text %d: it is null", i))
 				}
 				texts[i] = *element
 			}
-			return jwk.Merge(texts)
-		}),
+			set, err := jwk.Merge(texts)
+			if err == nil && set == jwk.Empty && (len(options) == 0 || !options[0].ValueBool()) {
+				err = errors.New("there is no key in it, and an empty set that is published by accident stops every " +
+					"verifier; if the set may be empty, say so with true as the last argument, as in jwks(texts, true)")
+			}
+			return set, atArgument(0, err)
+		},
 	}
 }

@@ -105,13 +105,16 @@ func TestKeysAreListedWithTheirStrays(t *testing.T) {
 	b.Tool(t, "--keygen", "--key-type", "GENERIC:20", "--sensitive", "--extractable", "--usage-sign", "--label", "hmac", "--id", "6b35")
 
 	config := b.config(keysBlock("all"), keysBlock("private", `class = "private"`), keysBlock("shop", `label_prefix = "shop."`), keysBlock("public_rsa", `class = "public"`, `type = "RSA"`),
-		keysBlock("none", `class = "secret"`, `type = "EC"`))
+		keysBlock("none", `class = "secret"`, `type = "EC"`),
+		keysBlock("aes", `type = "aes"`))
 	const (
 		webPrivate  = "web 6b31 private RSA 2048 [decrypt sign sign_recover unwrap] false"
 		webPublic   = "web 6b31 public RSA 2048 [encrypt verify verify_recover wrap] false"
 		lonePublic  = "shop.half 6b32 public RSA 2048 [encrypt verify verify_recover wrap] true"
 		lonePrivate = "shop.other_half 6b33 private RSA 2048 [decrypt sign sign_recover unwrap] true"
 	)
+	// A secret key's type is that of hsm_secret_key.
+	const boxed = "shop.aes 6b35 secret aes 256 [decrypt encrypt sign unwrap verify wrap] <nil>"
 	size := func(state map[string]any) error {
 		kinds := map[string]int{}
 		for _, row := range state["keys"].([]any) {
@@ -120,7 +123,7 @@ func TestKeysAreListedWithTheirStrays(t *testing.T) {
 		}
 		want := map[string]int{
 			"RSA private 2048 <nil> false": 1, "RSA public 2048 <nil> false": 1, "RSA public 2048 <nil> true": 1, "RSA private 2048 <nil> true": 1,
-			"EC private <nil> P-384 false": 1, "EC public <nil> P-384 false": 1, "AES secret 256 <nil> <nil>": 1, "generic secret 160 <nil> <nil>": 1,
+			"EC private <nil> P-384 false": 1, "EC public <nil> P-384 false": 1, "aes secret 256 <nil> <nil>": 1, "generic secret 160 <nil> <nil>": 1,
 		}
 		if !maps.Equal(kinds, want) {
 			return fmt.Errorf("the list has %v", kinds)
@@ -141,8 +144,8 @@ func TestKeysAreListedWithTheirStrays(t *testing.T) {
 			ConfigStateChecks: []statecheck.StateCheck{
 				b.asSeen("all"), attributes{"data.hsm_keys.all", size},
 				keyList("private", "curve 6b34 private EC P-384 [decrypt sign sign_recover unwrap] false", lonePrivate, webPrivate),
-				keyList("shop", "shop.aes 6b35 secret AES 256 [decrypt encrypt sign unwrap verify wrap] <nil>", lonePublic, lonePrivate),
-				keyList("public_rsa", lonePublic, webPublic), keyList("none"),
+				keyList("shop", boxed, lonePublic, lonePrivate),
+				keyList("public_rsa", lonePublic, webPublic), keyList("none"), keyList("aes", boxed),
 				holds(func() error {
 					if n := b.faults.Injected(); n != 2 {
 						return fmt.Errorf("%d calls were made to fail", n)

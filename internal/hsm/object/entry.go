@@ -13,7 +13,7 @@ import (
 
 // Entry is a key object on the token as a list shows it: a value. Each half of a pair has an Entry of its own.
 type Entry struct {
-	Name           // its Type is "" where Err says why it cannot be read
+	Name           // its Type is one of KeyTypes, or a number; "" where Err says why it cannot be read
 	Bits  int      // of an RSA modulus, of the value of a secret key; 0 where the object has or shows none
 	Curve string   // by its JOSE name; "" where there is none, or it is not supported
 	Uses  []string // what its flags allow: "decrypt", "derive", "encrypt", "sign", "unwrap", "verify", "wrap"
@@ -77,6 +77,9 @@ func entryOf(o Object) Entry {
 	if o.Err != nil {
 		entry.Type = ""
 		return entry
+	}
+	if spec := SpecOf(o.CKK); spec != nil {
+		entry.Type = spec.word()
 	}
 	if o.Class == cryptoki.CKO_SECRET_KEY {
 		return entry

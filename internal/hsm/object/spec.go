@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
@@ -384,11 +385,14 @@ func typeName(ckk uint) string {
 	return fmt.Sprintf("type 0x%X", ckk)
 }
 
+// word is the type as data, not as a message: of a secret key it is what configurations call it.
+func (s *Spec) word() string { return cmp.Or(s.kind, s.Title) }
+
 // KeyTypes are the names of the key types that an Entry may have. Other types have their number.
 func KeyTypes() []string {
 	var names []string
 	for _, s := range specs {
-		names = append(names, s.Title)
+		names = append(names, s.word())
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
