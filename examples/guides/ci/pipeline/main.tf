@@ -1,0 +1,25 @@
+terraform {
+  required_version = ">= 1.10" # for ephemeral variables
+
+  required_providers {
+    hsm = {
+      source = "terraform-provider-hsm/hsm"
+    }
+  }
+}
+
+variable "pin" {
+  type      = string
+  ephemeral = true # a saved plan does not hold it
+}
+
+# The module and the token come from HSM_LIBRARY and HSM_TOKEN_LABEL.
+provider "hsm" {
+  pin = var.pin
+}
+
+resource "hsm_ec_keypair" "signing" {
+  label  = "tokens"
+  key_id = provider::hsm::key_id("tokens-1")
+  curve  = "P-256"
+}

@@ -1,0 +1,31 @@
+terraform {
+  required_providers {
+    hsm = {
+      source = "terraform-provider-hsm/hsm"
+    }
+  }
+}
+
+variable "key_id" {
+  type = string
+}
+
+variable "kid_format" {
+  type    = string
+  default = "text"
+}
+
+resource "hsm_ec_keypair" "this" {
+  label  = "tokens"
+  key_id = var.key_id
+  curve  = "P-256"
+}
+
+data "hsm_jwks" "this" {
+  uris       = [hsm_ec_keypair.this.uri]
+  kid_format = var.kid_format
+}
+
+output "jwks" {
+  value = data.hsm_jwks.this.json
+}

@@ -1,0 +1,29 @@
+terraform {
+  required_providers {
+    hsm = {
+      source = "terraform-provider-hsm/hsm"
+    }
+  }
+}
+
+provider "hsm" {}
+
+variable "deletion_policy" {
+  description = "What happens to the key when it is destroyed. Tests on a real token say delete, and clean up."
+  type        = string
+  default     = "prevent"
+}
+
+resource "hsm_ec_keypair" "signing" {
+  label           = "tokens"
+  curve           = "P-256"
+  deletion_policy = var.deletion_policy
+}
+
+data "hsm_jwks" "published" {
+  uris = [hsm_ec_keypair.signing.uri]
+}
+
+output "jwks" {
+  value = data.hsm_jwks.published.json
+}
