@@ -43,15 +43,14 @@ func (r *keyResource) IdentitySchema(_ context.Context, _ resource.IdentitySchem
 // identify sets a key's identity, in one form however the configuration writes key_id. Terraform before 1.12
 // neither keeps nor sends identities, but the framework wants one from every operation that succeeds.
 func identify(ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag.Diagnostics, token hsm.TokenInfo, id []byte) {
-	serial := types.StringNull()
-	if token.Serial != "" {
-		serial = types.StringValue(printable(token.Serial))
-	}
-	wanted := keyIdentity{TokenSerial: serial, KeyID: types.StringValue(object.FormatID(id))}
+	wanted := keyIdentity{TokenSerial: serialOf(token), KeyID: types.StringValue(object.FormatID(id))}
 	if !wanted.is(identity.Raw) {
 		diags.Append(identity.Set(ctx, wanted)...)
 	}
 }
+
+// serialOf is a token's serial number, null where it has none.
+func serialOf(token hsm.TokenInfo) types.String { return given(printable(token.Serial)) }
 
 // is says whether a raw identity is this one already. That is so for most keys that are read.
 func (k keyIdentity) is(raw tftypes.Value) bool {

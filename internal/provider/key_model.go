@@ -93,6 +93,7 @@ type keyAttributes struct {
 	Timeouts       timeouts.Value `tfsdk:"timeouts"`
 
 	URI              types.String `tfsdk:"uri"`
+	TokenSerial      types.String `tfsdk:"token_serial"`
 	Private          types.Bool   `tfsdk:"private"`
 	Sensitive        types.Bool   `tfsdk:"sensitive"`
 	Local            types.Bool   `tfsdk:"local"`
@@ -108,6 +109,9 @@ func (a *keyAttributes) forgetUntold() {
 		if claim.IsNull() {
 			*claim = types.BoolUnknown()
 		}
+	}
+	if a.TokenSerial.IsNull() {
+		a.TokenSerial = types.StringUnknown()
 	}
 }
 
@@ -163,6 +167,9 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
 			"unknown until the key exists and has its final label and usage, so that whatever refers to it waits for that.",
 			k.noun, k.uriNote)),
+		"token_serial": computed("Serial number of the token that holds the key, as it was last read. The plan of " +
+			"a new key shows it, and an apply in which it is another one makes, changes and " +
+			"destroys nothing. Null if the token has none."),
 		"private": claim(fmt.Sprintf("Whether the token shows and uses the %s only after a login (`CKA_PRIVATE`). Always true of "+
 			"keys that this provider made; where it is false, every plan warns.", k.secret)),
 		"sensitive": claim(fmt.Sprintf("Whether the token keeps the value of the %s to itself (`CKA_SENSITIVE`). Always true of "+
@@ -279,7 +286,7 @@ func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	a.Label = types.StringValue(printable(key.Label))
 	a.Extractable = types.BoolPointerValue(key.Extractable)
 	a.Private, a.Sensitive = types.BoolPointerValue(key.Protected), types.BoolPointerValue(key.Sensitive)
-	a.URI = types.StringValue(pkcs11uri.Of(token, key))
+	a.URI, a.TokenSerial = types.StringValue(pkcs11uri.Of(token, key)), serialOf(token)
 	a.Local = types.BoolPointerValue(key.Local)
 	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)
 	a.NeverExtractable = types.BoolPointerValue(key.NeverExtractable)

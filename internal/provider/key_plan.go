@@ -269,10 +269,9 @@ func (r *keyResource) look(ctx context.Context, m keyModel, diags *diag.Diagnost
 	})
 }
 
-// check compares a new key with what the token offers, where the plan can know that. A token that cannot be reached
-// is a warning: the same apply may make it. A refused PIN is an error, so that it is not sent again.
+// check compares a new key with what the token offers. A token that cannot be reached fails the plan; see unreached.
 func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
-	if !r.client.known() {
+	if r.client == nil {
 		return nil
 	}
 	r.client.run(ctx, diags, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
@@ -280,32 +279,53 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 		defer cancel()
 		opened, err := r.client.token(ctx)
 		if err != nil {
-			r.unchecked(plan, nil, err, diags)
+			r.unreached(plan, err, diags)
 			return
 		}
-		tmpl, ok := r.kind.template(ctx, plan)
-		if !ok {
-			return
-		}
-		if err := opened.Check(ctx, tmpl); err != nil {
-			diags.Append(r.failure(diagnose.Plan, plan, opened, err))
-			return
+		if tmpl, ok := r.kind.template(ctx, plan); ok {
+			if err := opened.Check(ctx, tmpl); err != nil {
+				diags.Append(r.failure(diagnose.Plan, plan, opened, err))
+				return
+			}
 		}
 		token = opened
 	})
 	return token
 }
 
-// unchecked warns that the token could not be looked at: once in a run, since every new key would say the same.
-func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
-	failure := r.failure(diagnose.Plan, plan, token, err)
-	if hsm.IsPINError(err) {
-		diags.Append(failure)
-		return
+// unreached tells of a token that a plan of a new key cannot open. Where the same run may still bring what is missing
+// (a configuration that is not known yet), it is a warning; all else is an error. It is told once in a run: every new
+// key would say the same.
+func (r *keyResource) unreached(plan keyModel, err error, diags *diag.Diagnostics) {
+	unknown, mayCome := errors.AsType[*diagnose.UnknownError](err)
+	switch {
+	case !r.client.view.first(err.Error()):
+	case mayCome:
+		diags.Append(notChecked(fmt.Sprintf("The provider's configuration is not known yet (%s), so this plan has "+
+			"not looked at the token. Whether it is there, takes the PIN and offers what the new keys need, only "+
+			"the apply will show.", strings.Join(unknown.Attributes, ", "))))
+	default:
+		diags.Append(r.failure(diagnose.Plan, plan, nil, err))
 	}
-	if r.client.view.firstWarning() {
-		diags.AddWarning("New Keys Not Checked Against The Token", "The plan goes on. The apply will fail for the same "+
-			"reason, unless that is gone by then.\n\n"+failure.Detail())
+}
+
+// notChecked warns of new keys for which the plan could not look at the token as it should.
+func notChecked(why string) diag.Diagnostic {
+	return diag.NewWarningDiagnostic("New Keys Not Checked Against The Token", why)
+}
+
+// unlisted tells that a plan could not see what the token holds. It is a warning, unless the cause is the PIN.
+func (r *keyResource) unlisted(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
+	failure := r.failure(diagnose.Plan, plan, token, err)
+	switch {
+	case hsm.IsPINError(err):
+		diags.Append(failure)
+	case !r.client.view.first(err.Error()):
+	case errors.Is(err, hsm.ErrNoPIN):
+		diags.Append(failure)
+	default:
+		diags.Append(notChecked(failure.Detail() + "\n\nSo this plan does not show whether the token already holds " +
+			"such keys. The plan goes on, and the apply looks again."))
 	}
 }
 
@@ -313,8 +333,14 @@ func (r *keyResource) unchecked(plan keyModel, token *hsm.Token, err error, diag
 // made a key leaves one that no state knows.
 func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, resp *resource.ModifyPlanResponse) {
 	token := r.check(ctx, plan, &resp.Diagnostics)
+	if token == nil {
+		return
+	}
+	// Terraform hands nothing of a new key's plan to its apply. But it compares what the plan says with what the
+	// provider plans at the start of the apply. So an apply that meets another token than the plan did makes nothing.
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("token_serial"), serialOf(token.Info()))...)
 	a := plan.common()
-	if token == nil || a.Label.IsUnknown() {
+	if a.Label.IsUnknown() {
 		return
 	}
 	r.client.run(ctx, &resp.Diagnostics, r.kind.doing(diagnose.Plan), func(ctx context.Context) {
@@ -325,7 +351,7 @@ func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, res
 			err = r.besides(ctx, token, plan, "", &resp.Diagnostics)
 		}
 		if err != nil {
-			r.unchecked(plan, token, err, &resp.Diagnostics)
+			r.unlisted(plan, token, err, &resp.Diagnostics)
 			return
 		}
 		if !found.empty() {

@@ -282,6 +282,9 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context,
 		token *hsm.Token) error {
+		if anotherToken(prior, token, &resp.Diagnostics) {
+			return nil
+		}
 		label, usage := plan.Label.ValueString(), plan.usage(ctx)
 		change := object.Change{Label: &label, Usage: &usage, Certificates: m.movesCertificates()}
 		if id := plan.id(); !bytes.Equal(id, prior.id()) {
@@ -337,6 +340,9 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context,
 		token *hsm.Token) error {
+		if anotherToken(a, token, &resp.Diagnostics) {
+			return nil
+		}
 		_, err := token.Key(ctx, r.kind.ref(m))
 		if half, ok := errors.AsType[*object.HalfPairError](err); ok && half.Other != nil {
 			return err
@@ -356,6 +362,23 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		}
 		return err
 	})
+}
+
+// anotherToken refuses to touch a key on another token than the one that it was last read on: that is the one which
+// the plan was made for.
+func anotherToken(state *keyAttributes, token *hsm.Token, diags *diag.Diagnostics) bool {
+	was := state.TokenSerial
+	if was.IsNull() || was.IsUnknown() || was.Equal(serialOf(token.Info())) {
+		return false
+	}
+	diags.AddError("Another Token Than Planned", fmt.Sprintf(
+		"The plan is about the key %s on the token with the serial number %q. This apply has found another token, "+
+			"in %s.\n\nOn the token: nothing of this key has been touched.\n\nWhat to do: compare the provider's "+
+			"environment (HSM_LIBRARY, HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL and the module's own configuration) with "+
+			"that of the plan. Plan again in the environment in which you apply. If this token has taken "+
+			"the other one's place, plan without -refresh=false.",
+		keyName(state), was.ValueString(), token.Info()))
+	return true
 }
 
 func keyName(a *keyAttributes) string {

@@ -21,8 +21,7 @@ type planView struct {
 	err     error
 	mu      sync.Mutex
 	managed map[string]bool // by formatted key ID
-	warned  bool
-	told    map[string]bool // the warnings that were given, see first
+	told    map[string]bool // the texts that were given, see first
 }
 
 func (v *planView) noteManaged(keyID string) {
@@ -114,7 +113,7 @@ func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.Key
 	return found, nil
 }
 
-// first is true once for each warning.
+// first is true once for each text: what each of a thousand planned keys would say, the first says for all.
 func (v *planView) first(warning string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -124,13 +123,4 @@ func (v *planView) first(warning string) bool {
 	told := v.told[warning]
 	v.told[warning] = true
 	return !told
-}
-
-// firstWarning is true once: what each of a thousand planned keys would say, the first says for all.
-func (v *planView) firstWarning() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	first := !v.warned
-	v.warned = true
-	return first
 }

@@ -89,12 +89,17 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		t.Logf("step %d: %s", i+1, c.name)
 		turns = append(turns, turn{TestStep: resource.TestStep{Config: block("hsm", c.lines...) + needsToken, PlanOnly: true}, says: []remark{c.says}})
 	}
-	// A new key alone is planned without its token, which the same apply may make; only a refused PIN is an error.
 	turns = append(turns, turn{
 		TestStep: resource.TestStep{
-			Config: block("hsm", library, line("token_label", "nobody"), pin) + pair("k", `label = "web"`) + pair("l", `label = "web"`), PlanOnly: true, ExpectNonEmptyPlan: true,
+			Config: block("hsm", library, line("token_label", "nobody"), pin) + pair("k", `label = "web"`) +
+				pair("l", `label = "web"`), PlanOnly: true,
 		},
-		says: []remark{warns("New Keys Not Checked Against The Token", `No token has the label "nobody"`)},
+		says: []remark{fails("Unable to Plan Key Pair: Token Not Found", `No token has the label "nobody"`)},
+	}, turn{
+		TestStep: resource.TestStep{
+			Config: block("hsm", library, label) + pair("k", `label = "web"`), PlanOnly: true,
+		},
+		says: []remark{fails("Unable to Plan Key Pair: No PIN", "HSM_PIN_FILE")},
 	})
 	b.test(turns...)
 	if n := b.faults.Count("C_Login"); n != 0 {
@@ -211,15 +216,12 @@ func TestTheEnvironmentConfiguresTheProvider(t *testing.T) {
 		plan(with("HSM_SLOT", "999", "HSM_PIN", b.PIN), block("hsm", line("token_label", b.Label), line("slot", "998")),
 			fails("Unable to Read JSON Web Key Set: Token Not Found", "slot ID 998 (from slot)")),
 
-		// A new key needs the token only in the apply.
 		turn{
 			TestStep: resource.TestStep{
-				PreConfig: with("HSM_PIN", b.PIN, "HSM_ENABLED", "0"), Config: empty + pair("k", `label = "web"`), ConfigPlanChecks: willBe(plancheck.ResourceActionCreate),
+				PreConfig: with("HSM_PIN", b.PIN, "HSM_ENABLED", "0"), PlanOnly: true,
+				Config: empty + pair("k", `label = "web"`),
 			},
-			says: []remark{
-				warns("New Keys Not Checked Against The Token", "HSM_ENABLED is false"),
-				fails("Unable to Create Key Pair: HSM Switched Off", "HSM_ENABLED is false in the environment"),
-			},
+			says: []remark{fails("Unable to Plan Key Pair: HSM Switched Off", "HSM_ENABLED is false")},
 		},
 	)
 	b.expect()
@@ -283,6 +285,6 @@ func TestAPINThatIsNotKnownYetFailsOnlyWhatNeedsTheToken(t *testing.T) {
 				}},
 			}},
 			ConfigStateChecks: []statecheck.StateCheck{b.publicKeyIs(key, "6b31"), keySet("x", "web 6b31 k1 RSA sig RS256")},
-		}},
+		}, says: []remark{warns("New Keys Not Checked Against The Token", "not known yet (pin)")}},
 	)
 }

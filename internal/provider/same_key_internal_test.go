@@ -149,6 +149,33 @@ func TestTheAdviceOnOneKeyInTwoResources(t *testing.T) {
 	}
 }
 
+// TestATokenThatANewKeyDoesNotReach is told once in a run.
+func TestATokenThatANewKeyDoesNotReach(t *testing.T) {
+	for name, c := range map[string]struct {
+		configuration configuration
+		severity      diag.Severity
+		says          string
+	}{
+		"a configuration that is not known": {configuration{unknown: []string{"pin"}}, diag.SeverityWarning, "(pin)"},
+		"one that is known, and is wrong":   {configuration{}, diag.SeverityError, "HSM_LIBRARY"},
+		"one that is switched off":          {configuration{disabled: true}, diag.SeverityError, "HSM_ENABLED is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRSAKeyPairResource().(*keyResource)
+			r.client = newClient(c.configuration)
+			var diags diag.Diagnostics
+			r.check(t.Context(), r.kind.newModel(), &diags)
+			var again diag.Diagnostics
+			if r.check(t.Context(), r.kind.newModel(), &again); len(again) > 0 {
+				t.Errorf("the second key says %v", again)
+			}
+			if len(diags) != 1 || diags[0].Severity() != c.severity || !strings.Contains(diags[0].Detail(), c.says) {
+				t.Errorf("it says %v", diags)
+			}
+		})
+	}
+}
+
 // TestTheClaimsOfManyKeysAreQuick: a plan of ten thousand keys looks at each of them once.
 func TestTheClaimsOfManyKeysAreQuick(t *testing.T) {
 	const keys = 10000

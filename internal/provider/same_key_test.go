@@ -91,30 +91,26 @@ func TestReindexingIsRefused(t *testing.T) {
 	)
 }
 
-// TestAnApplyDoesNotDestroyAKeyThatAnotherResourceHas speaks to the provider without Terraform, which would not go on
-// from such a plan.
-func TestAnApplyDoesNotDestroyAKeyThatAnotherResourceHas(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.make("web", "6b31")
+// talk speaks to the provider without Terraform, which would not go on from some plans, and does not show others.
+type talk struct {
+	t        *testing.T
+	server   tfprotov6.ProviderServer
+	resource string
+	object   tftypes.Object
+}
+
+func newTalk(b *bench, resourceType string) talk {
+	b.t.Helper()
 	ctx := context.Background()
 	server, err := b.server()
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	schemas, err := server.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	const resourceType = "hsm_rsa_keypair"
-	object := schemas.ResourceSchemas[resourceType].ValueType()
-	value := func(of tftypes.Type, v tftypes.Value) *tfprotov6.DynamicValue {
-		dynamic, err := tfprotov6.NewDynamicValue(of, v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &dynamic
-	}
+	s := talk{b.t, server, resourceType, schemas.ResourceSchemas[resourceType].ValueType().(tftypes.Object)}
 	provider := schemas.Provider.ValueType().(tftypes.Object)
 	settings := map[string]tftypes.Value{}
 	for name, of := range provider.AttributeTypes {
@@ -123,53 +119,107 @@ func TestAnApplyDoesNotDestroyAKeyThatAnotherResourceHas(t *testing.T) {
 	for name, text := range map[string]string{"library": b.Library, "token_label": b.Label, "pin": b.PIN} {
 		settings[name] = tftypes.NewValue(tftypes.String, text)
 	}
-	if _, err := server.ConfigureProvider(ctx, &tfprotov6.ConfigureProviderRequest{Config: value(provider,
+	if _, err := server.ConfigureProvider(ctx, &tfprotov6.ConfigureProviderRequest{Config: s.value(provider,
 		tftypes.NewValue(provider, settings))}); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	// adopted is a resource that has the key, as an import leaves it, once it is planned.
-	adopted := func(policy string) (state *tfprotov6.DynamicValue, private []byte, says []*tfprotov6.Diagnostic) {
-		imported, err := server.ImportResourceState(ctx, &tfprotov6.ImportResourceStateRequest{TypeName: resourceType,
-			ID: "6b31"})
-		if err != nil || len(imported.ImportedResources) == 0 {
-			t.Fatal(err, imported)
-		}
-		one := imported.ImportedResources[0]
-		v, err := one.State.Unmarshal(object)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fields := map[string]tftypes.Value{}
-		if err := v.As(&fields); err != nil {
-			t.Fatal(err)
-		}
-		fields["deletion_policy"] = tftypes.NewValue(tftypes.String, policy)
-		state = value(object, tftypes.NewValue(object, fields))
-		planned, err := server.PlanResourceChange(ctx, &tfprotov6.PlanResourceChangeRequest{
-			TypeName: resourceType, PriorState: state, ProposedNewState: state, Config: state, PriorPrivate: one.Private,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return state, one.Private, planned.Diagnostics
+	return s
+}
+
+func (s talk) value(of tftypes.Type, v tftypes.Value) *tfprotov6.DynamicValue {
+	s.t.Helper()
+	dynamic, err := tfprotov6.NewDynamicValue(of, v)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	refused := func(diagnostics []*tfprotov6.Diagnostic) bool {
-		return slices.ContainsFunc(diagnostics,
-			func(d *tfprotov6.Diagnostic) bool { return d.Summary == "One Key In Two Resources" })
+	return &dynamic
+}
+
+func (s talk) null() *tfprotov6.DynamicValue {
+	return s.value(s.object, tftypes.NewValue(s.object, nil))
+}
+
+// with is a state with other texts.
+func (s talk) with(state *tfprotov6.DynamicValue, texts map[string]string) *tfprotov6.DynamicValue {
+	s.t.Helper()
+	v, err := state.Unmarshal(s.object)
+	fields := map[string]tftypes.Value{}
+	if err == nil {
+		err = v.As(&fields)
 	}
-	state, private, says := adopted("delete")
-	if refused(says) {
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, text := range texts {
+		fields[name] = tftypes.NewValue(tftypes.String, text)
+	}
+	return s.value(s.object, tftypes.NewValue(s.object, fields))
+}
+
+// adopt imports and reads a key.
+func (s talk) adopt(keyID string) (state *tfprotov6.DynamicValue, private []byte) {
+	s.t.Helper()
+	imported, err := s.server.ImportResourceState(s.t.Context(), &tfprotov6.ImportResourceStateRequest{
+		TypeName: s.resource, ID: keyID,
+	})
+	if err != nil || len(imported.ImportedResources) == 0 {
+		s.t.Fatal(err, imported)
+	}
+	one := imported.ImportedResources[0]
+	read, err := s.server.ReadResource(s.t.Context(), &tfprotov6.ReadResourceRequest{
+		TypeName: s.resource, CurrentState: one.State, Private: one.Private, CurrentIdentity: one.Identity,
+	})
+	if err != nil || read.NewState == nil {
+		s.t.Fatal(err, read)
+	}
+	return read.NewState, read.Private
+}
+
+func (s talk) plan(prior, proposed *tfprotov6.DynamicValue, private []byte) *tfprotov6.PlanResourceChangeResponse {
+	s.t.Helper()
+	planned, err := s.server.PlanResourceChange(s.t.Context(), &tfprotov6.PlanResourceChangeRequest{
+		TypeName: s.resource, PriorState: prior, ProposedNewState: proposed, Config: proposed, PriorPrivate: private,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return planned
+}
+
+func (s talk) apply(prior, planned *tfprotov6.DynamicValue, private []byte) []*tfprotov6.Diagnostic {
+	s.t.Helper()
+	applied, err := s.server.ApplyResourceChange(s.t.Context(), &tfprotov6.ApplyResourceChangeRequest{
+		TypeName: s.resource, PriorState: prior, PlannedState: planned, Config: planned, PlannedPrivate: private,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return applied.Diagnostics
+}
+
+func says(diagnostics []*tfprotov6.Diagnostic, summary string) bool {
+	return slices.ContainsFunc(diagnostics, func(d *tfprotov6.Diagnostic) bool { return d.Summary == summary })
+}
+
+func TestAnApplyDoesNotDestroyAKeyThatAnotherResourceHas(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.make("web", "6b31")
+	s := newTalk(b, "hsm_rsa_keypair")
+	adopted := func(policy string) (state *tfprotov6.DynamicValue, private []byte, refused bool) {
+		state, private = s.adopt("6b31")
+		state = s.with(state, map[string]string{"deletion_policy": policy})
+		return state, private, says(s.plan(state, state, private).Diagnostics, "One Key In Two Resources")
+	}
+	state, private, refused := adopted("delete")
+	if refused {
 		t.Error("the first of them is refused")
 	}
-	if _, _, says := adopted("prevent"); !refused(says) {
-		t.Errorf("a plan of the second says %v", says)
+	if _, _, refused := adopted("prevent"); !refused {
+		t.Error("the second is not refused")
 	}
-	applied, err := server.ApplyResourceChange(ctx, &tfprotov6.ApplyResourceChangeRequest{
-		TypeName: resourceType, PriorState: state, PlannedState: value(object, tftypes.NewValue(object, nil)),
-		Config: value(object, tftypes.NewValue(object, nil)), PlannedPrivate: private,
-	})
-	if err != nil || !refused(applied.Diagnostics) {
-		t.Errorf("the destruction says %v, %v", applied.Diagnostics, err)
+	if diagnostics := s.apply(state, s.null(), private); !says(diagnostics, "One Key In Two Resources") {
+		t.Errorf("the destruction says %v", diagnostics)
 	}
 	if left := b.halves(); len(left) != 2 {
 		t.Errorf("the token holds %v", left)

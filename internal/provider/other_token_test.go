@@ -1,0 +1,64 @@
+package provider_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// TestAPlanIsForOneToken plans changes of a key that was read on one token, and applies them on another.
+func TestAPlanIsForOneToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.make("web", "6b31")
+	before := b.halves()
+	s := newTalk(b, "hsm_rsa_keypair")
+	here, private := s.adopt("6b31")
+	here = s.with(here, map[string]string{"deletion_policy": "delete"})
+	there := s.with(here, map[string]string{"token_serial": "0f0f"})
+	const another = "Another Token Than Planned"
+
+	planned := s.plan(there, s.with(there, map[string]string{"label": "new"}), private)
+	if diagnostics := s.apply(there, planned.PlannedState, planned.PlannedPrivate); !says(diagnostics, another) {
+		t.Errorf("the change says %v", diagnostics)
+	}
+	if diagnostics := s.apply(there, s.null(), private); !says(diagnostics, another) {
+		t.Errorf("the destruction says %v", diagnostics)
+	}
+	b.expect(before...)
+
+	// A change that is not on the token needs none, and so it asks for none.
+	planned = s.plan(there, s.with(there, map[string]string{"deletion_policy": "prevent"}), private)
+	if diagnostics := s.apply(there, planned.PlannedState, planned.PlannedPrivate); len(diagnostics) > 0 {
+		t.Errorf("a change of the policy says %v", diagnostics)
+	}
+	planned = s.plan(here, s.with(here, map[string]string{"label": "new"}), private)
+	if diagnostics := s.apply(here, planned.PlannedState, planned.PlannedPrivate); len(diagnostics) > 0 {
+		t.Errorf("the change on the right token says %v", diagnostics)
+	}
+	if after := b.halves(); len(after) != 2 || after[0].label != "new" {
+		t.Errorf("the token holds %v", after)
+	}
+}
+
+// TestASavedPlanMakesNoKeyOnAnotherToken needs Terraform, which hands nothing of a new key's plan to the apply, but
+// compares what is planned in both.
+func TestASavedPlanMakesNoKeyOnAnotherToken(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
+	}
+	hsmtest.Needs(t, hsmtest.OwnToken)
+	b, second := newBench(t), newBench(t)
+	s := newShell(t, b, ecPair(`label = "web"`)).with("HSM_PIN=" + b.PIN)
+	s.terraform(false, "plan", "-out=plan")
+	printed, _ := s.with("HSM_TOKEN_LABEL="+second.Label, "HSM_PIN="+second.PIN).terraform(true, "apply", "plan")
+	if !wrapped("token_serial: was").MatchString(printed) {
+		t.Errorf("the apply says %s", printed)
+	}
+	b.expect()
+	second.expect()
+}
