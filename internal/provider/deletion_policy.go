@@ -24,10 +24,12 @@ func deletionPolicyAttribute() schema.StringAttribute {
 	return schema.StringAttribute{
 		MarkdownDescription: "What happens to the key on the token when the resource is destroyed or replaced, and when " +
 			"the key is not on the token any more. Defaults to `prevent`.\n" +
-			"  - `prevent`: a plan that would destroy or replace the key fails. A key that is not on the token is an error, " +
-			"and the state is kept: a wrong partition or a replica that lags behind looks just like a lost key.\n" +
-			"  - `abandon`: the resource leaves the state, and the key stays on the token. A key that is not on the token " +
-			"leaves the state with a warning, and Terraform plans a new one.\n" +
+			"  - `prevent`: a plan that would destroy or replace the key fails. A tainted resource is seen in the " +
+			"plan only if its `key_id` is configured; otherwise the apply refuses. A key that is not on the token " +
+			"is an error, and the state is kept: a wrong partition or a replica that lags behind looks just like " +
+			"a lost key.\n" +
+			"  - `abandon`: the resource leaves the state, and the key stays on the token. A key that is not on the " +
+			"token leaves the state with a warning, and Terraform plans a new one.\n" +
 			"  - `delete`: the key is destroyed for ever. A key that is not on the token leaves the state with a warning, " +
 			"and Terraform plans a new one.\n\n" +
 			"  The policy in the state counts: a change of the policy takes effect once it is applied.",
@@ -42,52 +44,61 @@ func deletionPolicyAttribute() schema.StringAttribute {
 type removal struct {
 	key        string      // names the key: `"web" (key_id 6b31)`
 	replacedBy []path.Path // the attributes whose change replaces the key; none where it is destroyed
-	forced     bool        // found at destroy time: -replace, or a tainted resource
+	forced     bool        // planned by -replace or replace_triggered_by
+	tainted    bool        // planned for a resource that, as far as the plan can tell, is tainted
+	applied    bool        // found at destroy time
 	configured string      // the policy in the configuration, "" where it has none
 }
 
 // prevented is the error for a removal that deletion_policy forbids, with every way to go on.
 func prevented(r removal) diag.Diagnostic {
-	summary, happening := "Key Is Protected From Destruction", "would destroy"
-	again := "then destroy it"
-	revert := ""
-	if len(r.replacedBy) > 0 {
-		summary, happening, again = "Key Is Protected From Replacement", "would replace", "then change it again"
-		revert = fmt.Sprintf(", with %s as before,", names(r.replacedBy))
-	}
-	if r.forced {
-		summary, happening, again = "Key Is Protected From Destruction", "is about to destroy", "then repeat this"
-	}
-	detail := fmt.Sprintf("Terraform %s the key %s, whose deletion_policy is \"prevent\".", happening, r.key)
-	if len(r.replacedBy) > 0 {
-		detail += fmt.Sprintf(" No token can change %s of an existing key.", names(r.replacedBy))
+	summary, happening, untouched := "Key Is Protected From Replacement", "would replace", "nothing has been changed."
+	again, revert, cause := "then repeat this", "", ""
+	var ways []string
+	way := func(text string) { ways = append(ways, "  - "+text+"\n") }
+	const untaint = "run terraform untaint with its address first, whatever you want to do with the key."
+	switch {
+	case r.applied:
+		summary, happening = "Key Is Protected From Destruction", "is about to destroy"
+		untouched = "this key has not been touched."
+		way("If the resource is tainted, " + untaint)
+	case r.forced:
+		cause = " The configuration does not ask for that: it is -replace, or replace_triggered_by."
+		way("To keep the key: leave -replace out, or take out of replace_triggered_by what has changed.")
+	case r.tainted:
+		cause = " Terraform plans a new key with that key_id: either the resource is tainted, or the key is that " +
+			"of another resource."
+		way("If the resource is tainted, " + untaint)
+		way("If it has a new name or index, tell Terraform the old address with a moved block.")
+	case len(r.replacedBy) > 0:
+		cause = fmt.Sprintf(" No token can change %s of an existing key.", names(r.replacedBy))
+		again, revert = "then change it again", fmt.Sprintf(", with %s as before,", names(r.replacedBy))
+		way(fmt.Sprintf("To keep the key: set %s back in the configuration.", names(r.replacedBy)))
+	default:
+		summary, happening, again = "Key Is Protected From Destruction", "would destroy", "then destroy it"
+		untouched = "this key has not been touched." // an apply comes here too, with a deposed object
 	}
 	if r.configured != "" && r.configured != policyPrevent {
-		detail += fmt.Sprintf(" The configuration says %q, which takes effect once it is applied by itself.", r.configured)
+		cause += fmt.Sprintf(" The configuration says %q, which takes effect once it is applied by itself.",
+			r.configured)
 	}
-	detail += "\n\nOn the token: nothing has been changed.\n\nWhat to do:\n"
-	if len(r.replacedBy) > 0 {
-		detail += fmt.Sprintf("  - To keep the key: set %s back in the configuration.\n", names(r.replacedBy))
+	way(fmt.Sprintf("To take the key out of the state and leave it on the token: set deletion_policy = "+
+		"\"abandon\"%s and run terraform apply, %s.", revert, again))
+	way(fmt.Sprintf("To destroy the key for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.",
+		revert, again))
+	if summary == "Key Is Protected From Destruction" {
+		way("If Terraform calls it a deposed object: create_before_destroy has made another key, which is in the " +
+			"state at the resource's address. The policy of this one can no longer change. terraform state rm with " +
+			"the address forgets both keys and leaves them on the token. Then import the one that you want to " +
+			"keep, and destroy the other one with another tool if nobody needs it.")
 	}
-	if r.forced {
-		detail += "  - If the resource is tainted, run terraform untaint with its address first, whatever you want to do " +
-			"with the key.\n" +
-			"  - To keep the key: leave -replace out.\n"
+	if summary == "Key Is Protected From Destruction" && !r.applied {
+		way("If the resource block has already left the configuration: put it back for this, or make Terraform " +
+			"forget the key with terraform state rm or a removed block (lifecycle { destroy = false }), which " +
+			"leaves the key on the token.")
 	}
-	detail += fmt.Sprintf("  - To take the key out of the state and leave it on the token: set deletion_policy = "+
-		"\"abandon\"%s and run terraform apply, %s.\n", revert, again) +
-		fmt.Sprintf("  - To destroy the key for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.\n",
-			revert, again)
-	if len(r.replacedBy) == 0 {
-		detail += "  - If Terraform calls it a deposed object (create_before_destroy has made another key already): its " +
-			"policy can no longer change. terraform state rm with the resource's address forgets both keys and leaves them " +
-			"on the token; then import the one that you want to keep.\n"
-	}
-	if len(r.replacedBy) == 0 && !r.forced {
-		detail += "  - If the resource block has already left the configuration: put it back for this, or make Terraform " +
-			"forget the key with terraform state rm or a removed block (lifecycle { destroy = false }), which leaves the key " +
-			"on the token.\n"
-	}
+	detail := fmt.Sprintf("Terraform %s the key %s, whose deletion_policy is \"prevent\".%s\n\nOn the token: %s\n\n"+
+		"What to do:\n%s", happening, r.key, cause, untouched, strings.Join(ways, ""))
 	if len(r.replacedBy) > 0 {
 		return diag.NewAttributeErrorDiagnostic(r.replacedBy[0], summary, detail)
 	}

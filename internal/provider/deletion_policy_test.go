@@ -28,6 +28,9 @@ func refused(b *bench, says remark, blocks ...string) turn {
 	return turn{TestStep: resource.TestStep{Config: b.config(blocks...), PlanOnly: true}, says: []remark{says}}
 }
 
+// underOldID warns of a new key with the ID of one that it replaces.
+var underOldID = warns("New Key Under An Old ID").pointing("key_id")
+
 func TestPreventRefusesEveryWayOfLosingAKey(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -50,14 +53,26 @@ func TestPreventRefusesEveryWayOfLosingAKey(t *testing.T) {
 			policyPair("modulus_bits = 3072")),
 
 		// destruction
-		refused(b, fails("Key Is Protected From Destruction", append(ways, "put it back for this", "terraform state rm")...)),
+		refused(b, fails("Key Is Protected From Destruction", append(ways, "put it back for this", "terraform state rm",
+			"this key has not been touched")...).without("nothing has been changed")),
 		turn{
 			TestStep: resource.TestStep{Config: b.config(policyPair(prevent)), Destroy: true},
 			says:     []remark{fails("Key Is Protected From Destruction", ways...)},
 		},
+		// of a tainted resource the plan sees the ID alone, and only after it was read
 		turn{
-			TestStep: resource.TestStep{Config: b.config(policyPair(prevent)), Taint: []string{key}},
-			says:     []remark{fails("Key Is Protected From Destruction", append(ways, "terraform untaint")...)},
+			TestStep: resource.TestStep{Config: b.config(policyPair(prevent)), Taint: []string{key}, PlanOnly: true,
+				ExpectNonEmptyPlan: true},
+			says: []remark{
+				fails("Key Is Protected From Replacement", append(ways, "terraform untaint", "moved block",
+					"nothing has been changed")...),
+				warns("Key ID Already On The Token").pointing("key_id"), // without -refresh
+			},
+		},
+		turn{
+			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "other"`, prevent))},
+			says: []remark{fails("Key Is Protected From Destruction", append(ways, "terraform untaint",
+				"deposed object", "this key has not been touched")...).without("nothing has been changed")},
 		},
 
 		// the way out for whoever wants the key to stay
@@ -108,7 +123,8 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 	var second string
 	b.test(
 		create(b, policyPair(abandon)),
-		refused(b, fails("Key ID Stays Taken", "The change of modulus_bits", `"web" (key_id 6b31)`, "give the new key another key_id").pointing("key_id"),
+		refused(b, fails("Key ID Stays Taken", "The change of modulus_bits", `"web" (key_id 6b31)`,
+			"add a second resource with another key_id", "Replace and rotate").pointing("key_id"),
 			policyPair(abandon, "modulus_bits = 2064")),
 		turn{TestStep: resource.TestStep{
 			Config:           b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2064")),
@@ -118,7 +134,6 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 				return b.holding(append(signing("web", policyKeyID), signing("web", second)...)...)()
 			}}, statecheck.ExpectKnownValue(key, tfjsonpath.New("modulus_bits"), knownvalue.Int64Exact(2064))},
 		}},
-		// -replace comes by no plan of the provider's, so that only the token can say that the ID stays taken
 		turn{TestStep: resource.TestStep{
 			Config: b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2064")), Taint: []string{key},
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
@@ -141,7 +156,7 @@ func TestDeleteDestroysBothHalves(t *testing.T) {
 				plancheck.ExpectResourceAction(key, plancheck.ResourceActionDestroyBeforeCreate),
 				plancheck.ExpectUnknownValue(key, tfjsonpath.New(fingerprint)),
 			}},
-		}}
+		}, says: []remark{warns("New Key Under An Old ID", `The key "web" (key_id 6b31)`, "kid").pointing("key_id")}}
 	}
 	replaced := func(taint ...string) turn {
 		return turn{TestStep: resource.TestStep{
@@ -155,7 +170,7 @@ func TestDeleteDestroysBothHalves(t *testing.T) {
 				first = now
 				return nil
 			}}},
-		}}
+		}, says: []remark{warns("New Key Under An Old ID", `The key "web" (key_id 6b31)`).pointing("key_id")}}
 	}
 	b.test(
 		create(b, policyPair()),

@@ -90,7 +90,8 @@ func TestAdoptedKeysSayWhatTheyAre(t *testing.T) {
 		turn{
 			TestStep: resource.TestStep{Config: b.config(append(blocks[1:], pair("weak", `label = ""`, `key_id = "01"`, "modulus_bits = 1032"))...), PlanOnly: true},
 			says: []remark{
-				weak.maybe(), bare.maybe(), fails("Not For A New Key", "1032 bits").pointing("modulus_bits"), fails("Empty Label").pointing("label"),
+				weak.maybe(), bare.maybe(), fails("Not For A New Key", "1032 bits").pointing("modulus_bits"),
+				fails("Empty Label").pointing("label"), underOldID,
 			},
 		},
 	)

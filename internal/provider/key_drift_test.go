@@ -117,6 +117,7 @@ func (d drifting) test(t *testing.T) {
 		{
 			name: "extractable", id: "07", lines: []string{"extractable = true"}, action: plancheck.ResourceActionDestroyBeforeCreate, newKey: true,
 			drift: func(id string) { b.alter(privateHalf, id, cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, false)) },
+			says:  []remark{underOldID},
 		},
 		{
 			name: "swapped", id: "08", lines: []string{"usage = " + d.swapUsage}, action: d.swapAction, newKey: true,

@@ -54,6 +54,9 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 		r.planEnd(ctx, state, &resp.Diagnostics)
 	case state == nil:
 		own.resource, own.label = r.kind.typeName(), plan.common().Label.ValueString()
+		if r.planForced(own.mark, plan, &resp.Diagnostics); resp.Diagnostics.HasError() {
+			return
+		}
 		if id := plan.common().id(); id != nil {
 			resp.Diagnostics.Append(r.client.want(object.FormatID(id), own)...)
 		}
@@ -99,26 +102,80 @@ func replaced(plan, state keyModel) []path.Path {
 
 func (r *keyResource) planReplacement(ctx context.Context, config, plan, state keyModel, paths []path.Path, resp *resource.ModifyPlanResponse) {
 	configured := config.common()
+	id := configured.id()
+	sameID := id != nil && bytes.Equal(id, state.common().id())
 	switch policyOf(state) {
 	case policyPrevent:
 		resp.Diagnostics.Append(prevented(removal{key: keyName(state.common()), replacedBy: paths, configured: configured.DeletionPolicy.ValueString()}))
 		return
 	case policyAbandon:
-		if id := configured.id(); id != nil && bytes.Equal(id, state.common().id()) {
-			resp.Diagnostics.AddAttributeError(path.Root("key_id"), "Key ID Stays Taken", fmt.Sprintf(
-				"The change of %s replaces the key %s by a new one. With deletion_policy = \"abandon\" the old key stays on the "+
-					"token and keeps its key_id, so the new key "+
-					"cannot have the same one.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the new key another "+
-					"key_id, or leave key_id out to get a random one.",
-				names(paths), keyName(state.common())))
+		if sameID {
+			resp.Diagnostics.Append(staysTaken("The change of "+names(paths)+" replaces the key "+
+				keyName(state.common())+" by a new one.", ""))
 			return
 		}
 	case policyDelete:
+		if sameID {
+			resp.Diagnostics.Append(r.oldID(keyName(state.common())))
+		}
 		r.warnOfCertificates(ctx, state, &resp.Diagnostics)
 		r.forbidden(ctx, state, path.Empty(), &resp.Diagnostics)
 	}
 	r.check(ctx, plan, &resp.Diagnostics)
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
+}
+
+// planForced looks at a new key that takes the place of one without a change of the configuration. For -replace and
+// replace_triggered_by Terraform plans a second time, without the state, but with the mark that the first plan had.
+// Of a tainted resource it gives neither, so that only the ID tells, which must be one that this run has read.
+func (r *keyResource) planForced(mark string, plan keyModel, diags *diag.Diagnostics) {
+	id := plan.common().id()
+	text := ""
+	if id != nil {
+		text = object.FormatID(id)
+	}
+	old, ok, tainted := r.client.replacedBy(mark, text)
+	if !ok {
+		return
+	}
+	sameID := strings.EqualFold(old.keyID, text)
+	switch {
+	case old.policy == policyPrevent:
+		diags.Append(prevented(removal{key: old.name(), forced: !tainted, tainted: tainted}))
+	case old.policy == policyAbandon && sameID && tainted:
+		diags.Append(staysTaken("Terraform plans a new key with the key_id of the key "+old.name()+": either the "+
+			"resource is tainted, or the key is that of another resource.", "If the resource is tainted, run "+
+			"terraform untaint with its address first. If it has a new name or index, tell Terraform the old "+
+			"address with a moved block. For a new key: "))
+	case old.policy == policyAbandon && sameID:
+		diags.Append(staysTaken("-replace or replace_triggered_by replaces the key "+old.name()+" by a new one.", ""))
+	case old.policy == policyDelete && tainted: // what a second plan warns of, Terraform does not show
+		diags.Append(r.oldID(old.name()))
+	}
+}
+
+// staysTaken refuses a new key with the ID of one that stays on the token. first is what to do before all else.
+func staysTaken(happens, first string) diag.Diagnostic {
+	return diag.NewAttributeErrorDiagnostic(path.Root("key_id"), "Key ID Stays Taken", happens+" With "+
+		"deletion_policy = \"abandon\" the old key stays on the token and keeps its key_id, so the new key cannot "+
+		"have the same one.\n\nOn the token: nothing has been changed.\n\n"+
+		"What to do: "+first+"leave this resource as it was, and add a second resource with another key_id for the "+
+		"new key. Let those who verify or decrypt have both, and take the old one away later. Another key_id in "+
+		"this resource would take the old key out of the state, and a pair's public key out of every set that is made "+
+		"of it, in the same apply. The guide \"Replace and rotate\" shows the steps.")
+}
+
+// oldID warns of a new key under the ID of one that is destroyed.
+func (r *keyResource) oldID(old string) diag.Diagnostic {
+	text := "Whoever finds keys by their IDs takes the new one for the old one: what was made with the old key " +
+		"cannot be decrypted or verified with it."
+	if r.kind.keyType != object.Secret {
+		text = "Verifiers keep public keys by their kid, which follows key_id. Those that know the old key check " +
+			"the new key's signatures against it, and refuse them."
+	}
+	return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "New Key Under An Old ID", fmt.Sprintf(
+		"The key %s is to be destroyed, and the new key in its place gets the same key_id. %s\n\nGive the new key "+
+			"another key_id, unless nobody has seen the old one.", old, text))
 }
 
 // planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. So what

@@ -154,6 +154,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		if err != nil {
 			return err
 		}
+		r.client.met(r.claimOf(req.State.Raw, ""))
 		if different := key.Differs(r.kind.ref(m)); different != nil {
 			has, now, was := r.kind.has+" "+r.kind.mark, different.Found, different.Want
 			if different.FoundKind != "" {
@@ -334,8 +335,8 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 		if resp.Diagnostics.Append(r.client.destroying(own)...); resp.Diagnostics.HasError() {
 			return
 		}
-	default: // -replace and tainted resources: no plan has asked us
-		resp.Diagnostics.Append(prevented(removal{key: keyName(a), forced: true}))
+	default: // a tainted resource: no plan has asked us
+		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true}))
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context,

@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
@@ -61,4 +62,25 @@ func TestASavedPlanMakesNoKeyOnAnotherToken(t *testing.T) {
 	}
 	b.expect()
 	second.expect()
+}
+
+// TestAReplacementThatNoConfigurationAsksFor plans twice, as Terraform does for -replace: without the state the
+// second time, but with what the first plan has left.
+func TestAReplacementThatNoConfigurationAsksFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.make("web", "6b31")
+	for policy, summary := range map[string]string{
+		"prevent": "Key Is Protected From Replacement", "abandon": "Key ID Stays Taken", "delete": "",
+	} {
+		s := newTalk(b, "hsm_rsa_keypair")
+		state, private := s.adopt("6b31")
+		state = s.with(state, map[string]string{"deletion_policy": policy})
+		first := s.plan(state, state, private)
+		second := s.plan(s.value(s.object, tftypes.NewValue(s.object, nil)), state, first.PlannedPrivate)
+		if len(first.Diagnostics) > 0 || len(second.Diagnostics) > 0 != (summary != "") ||
+			summary != "" && !says(second.Diagnostics, summary) {
+			t.Errorf("%s: the first plan says %v, the second %v", policy, first.Diagnostics, second.Diagnostics)
+		}
+	}
 }

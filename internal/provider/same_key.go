@@ -72,6 +72,9 @@ func (c claim) sameKey(other claim) bool {
 // other says that the two are two resources. Without both marks nobody can tell.
 func (c claim) other(than claim) bool { return c.mark != "" && than.mark != "" && c.mark != than.mark }
 
+// name is such as `"web" (key_id 6b31)`.
+func (c claim) name() string { return fmt.Sprintf("%q (key_id %s)", c.label, c.keyID) }
+
 func (c claim) String() string {
 	return fmt.Sprintf("  - %s, label %q, key_id %s, deletion_policy %q", c.resource, c.label, c.keyID, c.policy)
 }
@@ -106,10 +109,12 @@ func (r *keyResource) claimOf(state tftypes.Value, mark string) claim {
 type claims struct {
 	mu sync.Mutex
 	of map[string]*claimed // by formatted key ID
+	at map[string]string   // by mark: the ID of the key of the resource that was planned last with it
 }
 
 // claimed is what concerns one key ID.
 type claimed struct {
+	read   []claim // by those whose state had it when this run read them
 	held   []claim // by those whose state has it
 	wanted []wish  // by those whose plan gives it to their key
 }
@@ -135,7 +140,7 @@ func (w wish) takes(from claim) bool {
 	return !strings.EqualFold(w.of.keyID, from.keyID)
 }
 
-func (c *claims) at(keyID string) *claimed {
+func (c *claims) entry(keyID string) *claimed {
 	if c.of == nil {
 		c.of = map[string]*claimed{}
 	}
@@ -150,7 +155,7 @@ func (c *claims) at(keyID string) *claimed {
 func (c *claims) hold(own claim) (diags diag.Diagnostics) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	there := c.at(own.keyID)
+	there := c.entry(own.keyID)
 	if other, found := there.rival(own); found {
 		diags.Append(twoResources("Two resources manage the same key:", own, other))
 	}
@@ -161,14 +166,48 @@ func (c *claims) hold(own claim) (diags diag.Diagnostics) {
 		}
 	}
 	there.held = append(there.held, own)
+	if own.mark != "" {
+		if c.at == nil {
+			c.at = map[string]string{}
+		}
+		c.at[own.mark] = own.keyID
+	}
 	return diags
+}
+
+// met notes a resource whose key this run has read.
+func (c *claims) met(own claim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	there := c.entry(own.keyID)
+	there.read = append(there.read, own)
+}
+
+// replacedBy is the resource in whose key's place a new key is planned. mark is what the new key's plan has, keyID
+// what it asks for ("" where that is not known). Without a mark it may be that of a tainted resource: one that was
+// read and has that ID, and whose state no plan was asked about.
+func (c *claims) replacedBy(mark, keyID string) (old claim, ok, tainted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if mark != "" {
+		for _, held := range c.entry(c.at[mark]).held {
+			if held.mark == mark {
+				return held, true, false
+			}
+		}
+		return claim{}, false, false
+	}
+	if there := c.entry(keyID); keyID != "" && len(there.held) == 0 && len(there.read) > 0 {
+		return there.read[0], true, true
+	}
+	return claim{}, false, false
 }
 
 // want notes that a plan gives a key an ID, and is an error where that is the ID of another resource's key.
 func (c *claims) want(keyID string, by claim) (diags diag.Diagnostics) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	there, w := c.at(keyID), wish{by}
+	there, w := c.entry(keyID), wish{by}
 	for _, other := range there.held {
 		if w.takes(other) {
 			diags.Append(takenID(w, other))
@@ -183,7 +222,7 @@ func (c *claims) want(keyID string, by claim) (diags diag.Diagnostics) {
 func (c *claims) destroying(own claim) (diags diag.Diagnostics) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if other, found := c.at(own.keyID).rival(own); found {
+	if other, found := c.entry(own.keyID).rival(own); found {
 		diags.Append(twoResources("The first of these resources is about to destroy its key, which the second manages too:",
 			own, other))
 	}
@@ -263,6 +302,21 @@ func (c *client) claim(own claim) diag.Diagnostics {
 	}
 	c.noteManaged(own.keyID)
 	return c.claims.hold(own)
+}
+
+// met is claims.met.
+func (c *client) met(own claim) {
+	if c != nil && own.keyID != "" {
+		c.claims.met(own)
+	}
+}
+
+// replacedBy is claims.replacedBy.
+func (c *client) replacedBy(mark, keyID string) (old claim, ok, tainted bool) {
+	if c == nil {
+		return claim{}, false, false
+	}
+	return c.claims.replacedBy(mark, keyID)
 }
 
 // want notes the ID that a plan gives a key; see claims.want.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
@@ -146,6 +147,57 @@ func TestTheAdviceOnOneKeyInTwoResources(t *testing.T) {
 	out, err := command.CombinedOutput()
 	if want := strings.Join(addresses, "\n") + "\n"; err != nil || string(out) != want {
 		t.Errorf("the command lists\n%snot\n%s%v", out, want, err)
+	}
+}
+
+// TestWhatANewKeyReplaces is what a plan without a state can know of the key in whose place it makes one.
+func TestWhatANewKeyReplaces(t *testing.T) {
+	const protected, taken, old = "Key Is Protected From Replacement", "Key ID Stays Taken", "New Key Under An Old ID"
+	for name, c := range map[string]struct {
+		read, planned string // whether the old resource was read, and planned: its policy
+		mark, keyID   string // of the new key
+		says          string
+	}{
+		"-replace of a protected key":             {"prevent", "prevent", "a", "6b31", protected},
+		"... with a random ID":                    {"prevent", "prevent", "a", "", protected},
+		"... without a refresh":                   {"", "prevent", "a", "", protected},
+		"-replace of a key that stays":            {"abandon", "abandon", "a", "6B31", taken},
+		"... under another ID":                    {"abandon", "abandon", "a", "6b32", ""},
+		"-replace of a key that goes":             {"delete", "delete", "a", "6b31", ""},
+		"a mark that no plan has seen":            {"", "prevent", "b", "6b32", ""},
+		"a tainted resource":                      {"prevent", "", "", "6B31", protected},
+		"... whose key stays":                     {"abandon", "", "", "6b31", taken},
+		"... whose key goes":                      {"delete", "", "", "6b31", old},
+		"a tainted one with a random ID":          {"prevent", "", "", "", ""},
+		"a tainted one that was not read":         {"", "", "", "6b31", ""},
+		"a new key with an ID that is planned":    {"prevent", "prevent", "", "6b31", ""}, // claims.want refuses it
+		"a new key with an ID that nobody has":    {"prevent", "", "", "6b32", ""},
+		"a resource of before there were marks":   {"", "prevent", "", "", ""},
+		"a change of IDs between two (see wants)": {"delete", "delete", "a", "6b33", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRSAKeyPairResource().(*keyResource)
+			r.client = newClient(configuration{})
+			was := func(policy string) claim {
+				return claim{mark: "a", keyType: object.RSA, keyID: "6b31", label: "web", policy: policy}
+			}
+			if c.read != "" {
+				r.client.met(was(c.read))
+			}
+			if c.planned != "" {
+				r.client.claim(was(c.planned))
+			}
+			plan := r.kind.newModel()
+			plan.common().KeyID = types.StringUnknown()
+			if c.keyID != "" {
+				plan.common().KeyID = types.StringValue(c.keyID)
+			}
+			var diags diag.Diagnostics
+			r.planForced(c.mark, plan, &diags)
+			if len(diags) > 1 || len(diags) == 0 != (c.says == "") || c.says != "" && diags[0].Summary() != c.says {
+				t.Errorf("it says %v, not %q", diags, c.says)
+			}
+		})
 	}
 }
 

@@ -170,7 +170,7 @@ func TestASecretKeysLife(t *testing.T) {
 					return nil
 				}},
 			},
-		}},
+		}, says: []remark{underOldID.without("kid")}},
 		// True becomes false in place.
 		turn{TestStep: resource.TestStep{
 			Config: b.config(aes(`key_id = "6b32"`, "bits = 128")), ConfigPlanChecks: secretWillBe(plancheck.ResourceActionUpdate),
@@ -179,7 +179,7 @@ func TestASecretKeysLife(t *testing.T) {
 		turn{TestStep: resource.TestStep{
 			Config: b.config(aes(`key_id = "6b32"`, `type = "generic"`, `usage = ["sign"]`)), ConfigPlanChecks: secretWillBe(plancheck.ResourceActionDestroyBeforeCreate),
 			ConfigStateChecks: []statecheck.StateCheck{secretIs(secretKey, map[string]any{"type": "generic", "bits": 256, "usage": "[sign]"})},
-		}},
+		}, says: []remark{underOldID}},
 	)
 	b.expect()
 }
@@ -214,12 +214,14 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 			b.Tool(t, "--keygen", "--key-type", "AES:16", "--sensitive", "--private", "--usage-decrypt", "--label", "longer", "--id", id)
 		}, plancheck.ResourceActionReplace, true, []remark{
 			warns("Another Key Behind The Same ID", `The key "longer" (key_id 05)`, "it is of the type", "aes (128 bits)", "aes (256 bits)"),
+			underOldID.without("kid"),
 		}},
 		{"other", "06", func(id string) {
 			b.destroy(id, "secrkey")
 			b.Tool(t, "--keygen", "--key-type", "GENERIC:32", "--sensitive", "--private", "--usage-sign", "--label", "other", "--id", id)
 		}, plancheck.ResourceActionReplace, true, []remark{
 			warns("Another Key Behind The Same ID", `The key "other" (key_id 06)`, "it is of the type", "generic (256 bits)", "aes (256 bits)"),
+			underOldID,
 		}},
 		{"gone", "04", func(id string) { b.destroy(id, "secrkey") }, plancheck.ResourceActionCreate, true, []remark{warns("Key Not On The Token", `The key "gone" (key_id 04)`)}},
 	}
