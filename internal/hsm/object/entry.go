@@ -26,7 +26,7 @@ type Entry struct {
 	material []byte // what else the object shows of itself, for the order
 }
 
-// Entries lists every key object, by label, ID, class and type. unclassified is the number of unclassified objects.
+// Entries lists every key object, by ID, class, type and key, so that a new label moves none. unclassified is the number of unclassified objects.
 func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 	groups := v.groups()
 	anything := false // an unclassified object may be the other half of any half
@@ -52,8 +52,8 @@ func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 		}
 	}
 	slices.SortFunc(entries, func(a, b Entry) int {
-		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.Class, b.Class),
-			strings.Compare(a.Type, b.Type), bytes.Compare(a.material, b.material))
+		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.Class, b.Class), strings.Compare(a.Type, b.Type),
+			bytes.Compare(a.material, b.material), strings.Compare(a.Label, b.Label))
 	})
 	return entries, unclassified
 }

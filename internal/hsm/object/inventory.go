@@ -201,7 +201,7 @@ func (v *Inventory) Plain() bool {
 	return len(g.broken) == 0 && len(g.keys) == 1 && len(g.keys[0].Objects()) == len(g.objects)
 }
 
-// Keys gives the whole keys, by label, then ID, then fingerprint. broken is what makes no key, together with its
+// Keys gives the whole keys, in SortKeys' order. broken is what makes no key, together with its
 // objects: whoever looks for a key has to decide whether it may be among them. Keys leaves out public halves without
 // a private one, what is not supported, and unclassified objects.
 func (v *Inventory) Keys() (keys []Key, broken []Broken) {
@@ -369,7 +369,7 @@ type UnsupportedPair struct {
 	Kind  string // such as "type 0x1" or "EC on the curve 1.3.132.0.33"
 }
 
-// Unsupported gives the pairs that are not supported, by label, then ID.
+// Unsupported gives the pairs that are not supported, by ID, then label.
 func (v *Inventory) Unsupported() (pairs []UnsupportedPair) {
 	for _, g := range v.groups() {
 		publics := map[kin]string{}
@@ -385,7 +385,7 @@ func (v *Inventory) Unsupported() (pairs []UnsupportedPair) {
 		}
 	}
 	slices.SortFunc(pairs, func(a, b UnsupportedPair) int {
-		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID))
+		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.Label, b.Label))
 	})
 	return pairs
 }

@@ -145,9 +145,9 @@ func sizedKind(kind string, bits int) string {
 	return fmt.Sprintf("%s (%d bits)", kind, bits)
 }
 
-// SortKeys orders keys by label, then ID, then fingerprint.
+// SortKeys orders keys by ID, then fingerprint, which a new label does not change. The label decides last.
 func SortKeys(keys []Key) {
 	slices.SortFunc(keys, func(a, b Key) int {
-		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint))
+		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint), strings.Compare(a.Label, b.Label))
 	})
 }

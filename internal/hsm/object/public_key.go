@@ -109,7 +109,7 @@ func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lo
 		}
 	}
 	slices.SortFunc(keys, func(a, b PublicKey) int {
-		return cmp.Or(strings.Compare(a.Label, b.Label), bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint))
+		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint), strings.Compare(a.Label, b.Label))
 	})
 	return keys, lone, nil
 }
