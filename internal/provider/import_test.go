@@ -56,7 +56,7 @@ func TestImportAdoptsAKeyPair(t *testing.T) {
 				"label": knownvalue.StringExact("team/web"), "key_id": knownvalue.StringExact("6b31"), "kid": knownvalue.StringExact("k1"),
 				"deletion_policy": knownvalue.StringExact("prevent"), "extractable": knownvalue.Bool(extractable),
 				"modulus_bits": knownvalue.Int64Exact(2048), "public_exponent": knownvalue.Int64Exact(65537),
-				"uri": knownvalue.StringExact("pkcs11:token=" + b.Label + ";object=team%2Fweb;id=%6B%31"),
+				"uri": knownvalue.StringExact("pkcs11:token=" + b.Label + ";id=%6B%31"),
 			}), b.publicKeyIs(key, "6b31"), jwkIs("k1", "sig", "RS256"), b.holding(whole...)),
 		}},
 		by(resource.ImportCommandWithID, "team/web/6b31"),

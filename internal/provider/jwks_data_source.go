@@ -95,8 +95,10 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"prove it, once in a run.\n\n" +
 			"Objects on the token that are not selected do not matter.\n\n" +
 			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So " +
-			"select keys of the same configuration by their `uri`: it is unknown until the key exists, so that the set is " +
-			"read after that. With `labels` and `label_prefix`, add `depends_on`.",
+			"select keys of the same configuration by their `uri`, which is unknown until the key exists. It stays when the key " +
+			"gets another label. So a set that takes URIs from a local value, as below, is read in the plan then, and nothing that " +
+			"depends on it waits or is replaced. A set that refers to a key's resource itself, also by `depends_on`, is read " +
+			"after every change of that resource. With `labels` and `label_prefix`, `depends_on` is the only way.",
 		Attributes: map[string]schema.Attribute{
 			"labels": selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an "+
 				"error.", stringvalidator.LengthAtLeast(1)),
@@ -153,8 +155,8 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Optional:            true,
 			},
 			"allow_unprotected": allowUnprotected(),
-			"json": member("The JSON Web Key Set: compact, with its members in a fixed order and its keys ordered by label, " +
-				"then ID. So it is the same from run to run, byte by byte."),
+			"json": member("The JSON Web Key Set: compact, with its members in a fixed order and its keys ordered by ID. " +
+				"So it is the same from run to run, byte by byte, and whatever their labels are."),
 			"keys": schema.ListNestedAttribute{
 				MarkdownDescription: "The keys of the set, in its order.",
 				Computed:            true,
@@ -202,6 +204,11 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		}
 		if m.Profile.ValueString() == profileHydra {
 			all = slices.DeleteFunc(all, candidate.secret)
+			for i := range all {
+				if all[i].selected && m.URIs != nil {
+					all[i].Key = d.client.view.asPlanned(all[i].Key)
+				}
+			}
 			resp.Diagnostics.Append(notForHydra(all, token.Info())...)
 		}
 		if resp.Diagnostics.HasError() {
@@ -209,6 +216,11 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		}
 		if err := token.Published(ctx, pairs); err != nil {
 			return err
+		}
+		if m.URIs != nil {
+			for i := range pairs {
+				pairs[i] = d.client.view.asPlanned(pairs[i])
+			}
 		}
 		resp.Diagnostics.Append(m.render(pairs, algorithms)...)
 		if resp.Diagnostics.HasError() {
@@ -374,7 +386,7 @@ func (a argument) named(all []candidate) [][]int {
 	return found
 }
 
-// selectFrom marks and gives the pairs that match every given argument, in the order of labels and IDs. It is an
+// selectFrom marks and gives the pairs that match every given argument, in SortKeys' order. It is an
 // error if a label, ID or URI matches no pair, or a pair that has no JWK, if something matches that makes no sense,
 // and if nothing is selected. What does not match does not matter.
 func (m *jwksModel) selectFrom(

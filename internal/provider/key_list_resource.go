@@ -26,7 +26,7 @@ type keyListModel struct {
 
 func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
 	resp.Schema = listschema.Schema{
-		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by label, then ID, "+
+		MarkdownDescription: fmt.Sprintf("Lists the %ss on the token that `%s` can manage, ordered by ID, "+
 			"whether a state knows them or not. It does not list halves of key "+
 			"pairs, and changes nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.\n\nIf a "+
 			"key has no label or no usage, add one to the generated configuration. "+
@@ -150,10 +150,6 @@ func (r *keyResource) result(ctx context.Context, req list.ListRequest, token hs
 	result.Diagnostics.Append(result.Resource.Get(ctx, m)...)
 	if result.Diagnostics.HasError() {
 		return result
-	}
-	// Other tools leave usages on keys that such keys cannot have. No configuration may say those.
-	if may := key.Usage & key.MayUse(); may != 0 {
-		key.Usage = may
 	}
 	if err := r.kind.read(m, key, token); err != nil {
 		result.Diagnostics.Append(r.failure(diagnose.List, m, nil, err))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ type keyModel interface {
 	fingerprint() string                  // the key's, "" where it is not known
 	excess() []excess                     // what no new key may be, and an adopted one may
 	movesCertificates() bool              // whether a change of ID takes the pair's certificates along
-	forget(newID bool)                    // makes unknown what depends on the key's label and usage, and on its ID
+	forget(consequences)                  // makes unknown what a change of the key changes
 }
 
 // keyAttributes are those that every key has.
@@ -115,8 +116,21 @@ func (a *keyAttributes) forgetUntold() {
 	}
 }
 
-// forget makes the URI unknown, so that what refers to it waits for the change.
-func (a *keyAttributes) forget(bool) { a.URI = types.StringUnknown() }
+// consequences are those of a change in place.
+type consequences struct {
+	newID bool // the key gets another ID
+	usage bool // it may do other things
+	use   bool // its JWK gets another use
+	sets  bool // a set may show it otherwise, or refuse it no longer
+}
+
+// forget makes the URI unknown where sets change, so that what refers to it is read after the change. A label alone
+// changes nothing that is published, and at most takes itself out of a URI of an earlier version.
+func (a *keyAttributes) forget(c consequences) {
+	if c.newID || c.sets {
+		a.URI = types.StringUnknown()
+	}
+}
 
 // computed is an attribute that stays as it is for as long as the key lives, unless forget makes it unknown.
 func computed(description string) schema.StringAttribute {
@@ -164,9 +178,10 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"deletion_policy": deletionPolicyAttribute(),
 		"timeouts":        timeoutsAttribute(ctx),
 
-		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's label, the key's label and its ID%s. It holds no PIN. It is "+
-			"unknown until the key exists and has its final label and usage, so that whatever refers to it waits for that.",
-			k.noun, k.uriNote)),
+		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the token's "+
+			"label and the key's ID%s. It has no PIN, and not the key's label, so that it stays when that changes. It is "+
+			"unknown until the key exists, and where a change of `key_id` or `usage` changes what `hsm_jwks` shows, so that "+
+			"what refers to it waits for that.", k.noun, k.uriNote)),
 		"token_serial": computed("Serial number of the token that holds the key, as it was last read. The plan of " +
 			"a new key shows it, and an apply in which it is another one makes, changes and " +
 			"destroys nothing. Null if the token has none."),
@@ -273,7 +288,7 @@ func (k keyKind) ref(m keyModel) object.Ref {
 func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	a := m.common()
 	words := []attr.Value{}
-	for _, w := range (key.Usage &^ object.SignRecover).Words() { // see halvesAgree
+	for _, w := range (key.Usage & key.MayUse()).Words() { // see leftOut
 		words = append(words, types.StringValue(w))
 	}
 	var err error
@@ -286,11 +301,43 @@ func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 	a.Label = types.StringValue(printable(key.Label))
 	a.Extractable = types.BoolPointerValue(key.Extractable)
 	a.Private, a.Sensitive = types.BoolPointerValue(key.Protected), types.BoolPointerValue(key.Sensitive)
-	a.URI, a.TokenSerial = types.StringValue(pkcs11uri.Of(token, key)), serialOf(token)
+	if !pkcs11uri.Names(a.URI.ValueString(), token, key) { // one of an earlier version stays: a new one would be a change
+		a.URI = types.StringValue(pkcs11uri.Of(token, key))
+	}
+	a.TokenSerial = serialOf(token)
 	a.Local = types.BoolPointerValue(key.Local)
 	a.AlwaysSensitive = types.BoolPointerValue(key.AlwaysSensitive)
 	a.NeverExtractable = types.BoolPointerValue(key.NeverExtractable)
 	return m.take(key)
+}
+
+// leftOut are the usages on the token that no such key can have, and that no configuration may therefore say. Other
+// tools set them. Signing with recovery is none of them, see halvesAgree.
+func leftOut(key object.Key) object.Usage { return key.Usage &^ (key.MayUse() | object.SignRecover) }
+
+// attributesOf are the model's attributes, each to be read or set.
+func attributesOf(m keyModel) (all []reflect.Value) {
+	v := reflect.ValueOf(m).Elem()
+	for _, field := range reflect.VisibleFields(v.Type()) {
+		if !field.Anonymous {
+			all = append(all, v.FieldByIndex(field.Index))
+		}
+	}
+	return all
+}
+
+// isUnknown says it of an attribute.
+func isUnknown(attribute reflect.Value) bool { return attribute.Interface().(attr.Value).IsUnknown() }
+
+// keepPlanned gives the model back what the plan knew: Terraform takes nothing else from an apply. What the token holds
+// otherwise, after -refresh=false for instance, the next refresh tells.
+func keepPlanned(m, planned keyModel) {
+	is := attributesOf(m)
+	for i, was := range attributesOf(planned) {
+		if !isUnknown(was) {
+			is[i].Set(was)
+		}
+	}
 }
 
 func stringSet(values []attr.Value) (types.Set, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
@@ -78,8 +79,7 @@ func unchanged(ctx context.Context, req resource.ModifyPlanRequest) bool {
 	if !req.Plan.Raw.Equal(req.State.Raw) {
 		return false
 	}
-	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
-	return !diags.HasError() && string(differ) != "true"
+	return noted(ctx, req.Private) == note{}
 }
 
 func policyOf(state keyModel) string {
@@ -178,25 +178,44 @@ func (r *keyResource) oldID(old string) diag.Diagnostic {
 			"another key_id, unless nobody has seen the old one.", old, text))
 }
 
-// planUpdate makes unknown what depends on names and usages, where those change or the two halves differ. So what
-// refers to the key, a JWKS above all, is read after the change and not before.
+// writes says that an apply of the plan writes to the token: deletion_policy and timeouts are not on it.
+func writes(plan, state *keyAttributes) bool {
+	return !plan.Label.Equal(state.Label) || !plan.Usage.Equal(state.Usage) || newID(plan, state) ||
+		!plan.Extractable.Equal(state.Extractable)
+}
+
+func newID(plan, state *keyAttributes) bool {
+	return plan.KeyID.IsUnknown() || !bytes.Equal(plan.id(), state.id())
+}
+
+// consequencesOf says what the planned change changes besides.
+func consequencesOf(ctx context.Context, plan, state *keyAttributes, left object.Usage) consequences {
+	c := consequences{newID: newID(plan, state)}
+	if plan.Usage.IsUnknown() {
+		c.usage, c.use, c.sets = true, true, true
+		return c
+	}
+	was, is := state.usage(ctx)|left, plan.usage(ctx)
+	const shown = object.Sign | object.Decrypt // by use, and by hydraKey
+	c.usage, c.use, c.sets = was != is, use(was) != use(is), (was^is)&shown != 0
+	return c
+}
+
+// planUpdate makes unknown what changes with usages and the ID, and nothing that does not: what depends on that would
+// be replaced for nothing.
 func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, own claim, plan, state keyModel,
 	resp *resource.ModifyPlanResponse,
 ) {
-	differ, diags := req.Private.GetKey(ctx, halvesDiffer)
-	resp.Diagnostics.Append(diags...)
 	p, s := plan.common(), state.common()
-	newID := p.KeyID.IsUnknown() || !bytes.Equal(p.id(), s.id())
-	names := !p.Label.Equal(s.Label) || !p.Usage.Equal(s.Usage) || newID || string(differ) == "true"
-	rises := raises(ctx, state, req.Private)
-	if !names && !rises && p.Extractable.Equal(s.Extractable) {
+	n, rises := noted(ctx, req.Private), raises(ctx, state, req.Private)
+	if !writes(p, s) && !rises && n == (note{}) {
 		return
 	}
 	at := path.Root("extractable")
 	for _, attribute := range []struct {
 		name    string
 		changes bool
-	}{{"usage", !p.Usage.Equal(s.Usage) || string(differ) == "true"}, {"label", !p.Label.Equal(s.Label)}, {"key_id", newID}} {
+	}{{"usage", !p.Usage.Equal(s.Usage) || n != note{}}, {"label", !p.Label.Equal(s.Label)}, {"key_id", newID(p, s)}} {
 		if attribute.changes {
 			at = path.Root(attribute.name)
 		}
@@ -206,17 +225,24 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 	if rises {       // unknown, since some tokens do not take it
 		p.Sensitive = types.BoolUnknown()
 	}
-	if !names {
-		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
-		return
+	if n != (note{}) {
+		// The configuration and the state agree, so that Terraform sees nothing to apply unless something is unknown. This is
+		// a claim that nobody publishes; a JWK or a URI would replace what depends on it.
+		p.Local = types.BoolUnknown()
 	}
-	if newID {
+	if newID(p, s) {
 		r.planNewID(ctx, own, plan, state, &resp.Diagnostics)
 		if resp.Diagnostics.HasError() {
 			return
 		}
 	}
-	plan.forget(newID)
+	if uri := p.URI.ValueString(); uri != "" && !p.Label.Equal(s.Label) { // one of an earlier version has the old label
+		p.URI = types.StringValue(pkcs11uri.Unlabelled(uri))
+	}
+	if fingerprint := state.fingerprint(); fingerprint != "" && !p.Label.IsUnknown() && r.client != nil {
+		r.client.view.relabel(fingerprint, p.Label.ValueString())
+	}
+	plan.forget(consequencesOf(ctx, p, s, n.leftOut))
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 

@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -130,9 +131,42 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 		})
 }
 
-// halvesDiffer is the key in private state under which Read says that the public half has another label or usage
-// than the private half.
-const halvesDiffer = "halves_differ"
+// The keys in private state under which Read notes what an apply is to write, although the state shows no difference from
+// the configuration.
+const (
+	halvesDiffer  = "halves_differ"  // true: the public half has another label or usage than the private half
+	usagesLeftOut = "usage_left_out" // the words of leftOut
+)
+
+// note is what Read has noted, and no apply has written yet.
+type note struct {
+	halves  bool
+	leftOut object.Usage
+}
+
+// noteOf is the note of a key. It is empty where no apply may write anything.
+func noteOf(key object.Key) note {
+	if fixed(key) {
+		return note{}
+	}
+	return note{!halvesAgree(key), leftOut(key)}
+}
+
+func (n note) keep(ctx context.Context, private privateState) diag.Diagnostics {
+	words, _ := json.Marshal(n.leftOut.Words()) // of strings
+	return append(private.SetKey(ctx, halvesDiffer, fmt.Appendf(nil, "%t", n.halves)), private.SetKey(ctx, usagesLeftOut, words)...)
+}
+
+// noted is empty where a state of before has no note.
+func noted(ctx context.Context, private privateState) (n note) {
+	differ, _ := private.GetKey(ctx, halvesDiffer)
+	left, _ := private.GetKey(ctx, usagesLeftOut)
+	var words []string
+	_ = json.Unmarshal(left, &words)
+	n.leftOut, _ = object.ParseUsage(words)
+	n.halves = string(differ) == "true"
+	return n
+}
 
 func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	m := r.kind.newModel()
@@ -168,20 +202,9 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 				now, was))
 		}
 		warnOfStrays(key, &resp.Diagnostics)
-		differ := []byte("false")
-		mended := "terraform apply writes both halves as the configuration says."
-		if fixed(key) {
-			mended = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that."
-		}
 		resp.Diagnostics.Append(noteFixed(ctx, key, !key.Is(r.kind.ref(m)), resp.Private)...)
-		if !halvesAgree(key) {
-			differ = fmt.Appendf(nil, "%t", !fixed(key))
-			resp.Diagnostics.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
-				"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is "+
-					"labelled %q with the usage %s (in the private half's words). "+
-					"%s", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage, mended))
-		}
-		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, differ)...)
+		warnOfUnwritten(key, &resp.Diagnostics)
+		resp.Diagnostics.Append(noteOf(key).keep(ctx, resp.Private)...)
 		before := copyOf(m)
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
@@ -193,6 +216,36 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		}
 		return nil
 	})
+}
+
+// warnOfUnwritten says what an apply is to write, although the state shows no difference from the configuration.
+func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
+	const no = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that."
+	mended, taken := "terraform apply writes both halves as the configuration says.", "terraform apply takes that away from the key."
+	if fixed(key) {
+		mended, taken = no, no
+	}
+	if !halvesAgree(key) {
+		diags.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
+			"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is "+
+				"labelled %q with the usage %s (in the private half's words). "+
+				"%s", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage, mended))
+	}
+	if left := leftOut(key); left != 0 {
+		diags.AddWarning("Usage Left Out", fmt.Sprintf(
+			"On the token, the key %q (key_id %s) is marked for %s, which keys of its type cannot do. Other tools mark keys "+
+				"like that. So usage in the state, and in a configuration that Terraform generates, leaves it out. %s",
+			key.Label, object.FormatID(key.ID), flags(left), taken))
+	}
+}
+
+// flags is such as `decrypt (CKA_DECRYPT)`.
+func flags(u object.Usage) string {
+	var all []string
+	for _, word := range u.Words() {
+		all = append(all, fmt.Sprintf("%s (CKA_%s)", word, strings.ToUpper(word)))
+	}
+	return strings.Join(all, ", ")
 }
 
 // warnOfStrays names the public halves that somebody has put beside those of the key.
@@ -276,11 +329,12 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 	if resp.Identity.Raw.IsFullyNull() { // a state from before there were identities, and -refresh=false
 		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{}, prior.id())
 	}
-	if !plan.URI.IsUnknown() && !plan.Sensitive.IsUnknown() && plan.Extractable.Equal(prior.Extractable) {
-		// Only deletion_policy or timeouts differ, which are not on the token.
+	planned := copyOf(m)
+	if !writes(plan, prior) && !slices.ContainsFunc(attributesOf(planned), isUnknown) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return
 	}
+	r.client.view.relabelled(state.fingerprint())
 	r.within(ctx, &resp.Diagnostics, diagnose.Update, state, plan.Timeouts.Update, changeTime, func(ctx context.Context,
 		token *hsm.Token) error {
 		if anotherToken(prior, token, &resp.Diagnostics) {
@@ -312,8 +366,9 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
 		}
+		keepPlanned(m, planned)
 		identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
-		resp.Diagnostics.Append(resp.Private.SetKey(ctx, halvesDiffer, []byte("false"))...)
+		resp.Diagnostics.Append(note{}.keep(ctx, resp.Private)...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return err
 	})

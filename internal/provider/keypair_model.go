@@ -76,10 +76,12 @@ func (a *keyPairAttributes) take(pair object.Key) error {
 	return nil
 }
 
-func (a *keyPairAttributes) forget(newID bool) {
-	a.keyAttributes.forget(newID)
-	a.JWK = types.StringUnknown()
-	if newID {
+func (a *keyPairAttributes) forget(c consequences) {
+	a.keyAttributes.forget(c)
+	if c.newID || c.use {
+		a.JWK = types.StringUnknown()
+	}
+	if c.newID {
 		a.KID = types.StringUnknown()
 	}
 }

@@ -65,6 +65,11 @@ type keyObjectModel struct {
 // keyClasses are the words for the classes of keys, and package hsm's words for them.
 var keyClasses = map[string]string{"private": "private key", "public": "public key", "secret": "secret key"}
 
+// uriTypes are the types that URIs have for package hsm's words.
+var uriTypes = map[string]string{
+	keyClasses["private"]: pkcs11uri.Private, keyClasses["public"]: pkcs11uri.Public, keyClasses["secret"]: pkcs11uri.SecretKey,
+}
+
 func (d *keysDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
 	resp.TypeName = "hsm_keys"
 }
@@ -97,8 +102,8 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"keys": schema.ListNestedAttribute{
-				MarkdownDescription: "The keys, ordered by label, ID, class and type, so that the list is the same from run to " +
-					"run.",
+				MarkdownDescription: "The keys, ordered by ID, class and type, so that the list is the same from run to run, and a " +
+					"new label moves no key in it.",
 				Computed: true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"class": computedString("Class of the key: " + quotedList(classes) + "."),
@@ -106,8 +111,8 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 						"number that PKCS#11 gives it. Null if it is not known; `problem` then says why."),
 					"key_id": computedString("ID (`CKA_ID`) of the key in hexadecimal; null if it has none."),
 					"label":  computedString("Label of the key."),
-					"uri": computedString("PKCS#11 URI of the key, as in the resources; null if the key has no ID. " +
-						"The two halves of a pair have the same URI. The URI of a secret key says `type=secret-key`."),
+					"uri": computedString("PKCS#11 URI of the key, as in the resources: the two halves of a pair have the " +
+						"same. A key without an ID has its label and its type in it instead; null if it has no label either."),
 					"usage": computedWords("What the key may do, according to its own flags: any of `decrypt`, " +
 						"`derive`, `encrypt`, `sign`, `sign_recover`, `unwrap`, `verify`, `verify_recover` and `wrap`. A public half verifies where the private half " +
 						"signs. `sign_recover` and `verify_recover` are signing with recovery of the message."),
@@ -188,10 +193,8 @@ func keyObjectModelOf(key object.Entry, token hsm.TokenInfo) keyObjectModel {
 	for _, mechanism := range key.Mechanisms {
 		m.AllowedMechanisms = append(m.AllowedMechanisms, types.StringValue(mechanism.String()))
 	}
-	m.KeyID, m.URI = named(key.ID, key.Label, token)
-	if key.Class == keyClasses["secret"] && !m.URI.IsNull() {
-		m.URI = types.StringValue(pkcs11uri.FormatSecretKey(token, key.Label, key.ID))
-	}
+	m.KeyID = given(object.FormatID(key.ID))
+	m.URI = given(pkcs11uri.Format(token, uriTypes[key.Class], key.Label, key.ID))
 	if key.Bits > 0 {
 		m.Bits = types.Int64Value(int64(key.Bits))
 	}
@@ -200,14 +203,6 @@ func keyObjectModelOf(key object.Entry, token hsm.TokenInfo) keyObjectModel {
 		m.Problem = types.StringValue(diagnose.Sentence(printable(malformed.Err.Error())))
 	}
 	return m
-}
-
-// named gives a key's key_id and uri, null if it has no ID.
-func named(id []byte, label string, token hsm.TokenInfo) (keyID, uri types.String) {
-	if len(id) == 0 {
-		return types.StringNull(), types.StringNull()
-	}
-	return types.StringValue(object.FormatID(id)), types.StringValue(pkcs11uri.Format(token, label, id))
 }
 
 // quotedList is such as `a`, `b` or `c`.

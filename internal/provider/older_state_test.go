@@ -50,6 +50,9 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			}
 			s.write(filepath.Join(s.dir, "terraform.tfstate"), state)
 			s = s.with("SOFTHSM2_CONF="+conf, "HSM_PIN="+b.PIN)
+			if printed, _ := s.terraform(false, "plan", "-detailed-exitcode", "-no-color", "-refresh=false"); !strings.Contains(printed, "No changes.") {
+				t.Errorf("the plan without a refresh: %s", printed)
+			}
 			printed, log := s.terraform(false, "plan", "-detailed-exitcode", "-no-color")
 			if !strings.Contains(printed, "No changes.") {
 				t.Errorf("the plan: %s", printed)
@@ -64,10 +67,21 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			// What the state has wrong, as no refresh has seen it, stays wrong in the apply: else Terraform refuses its result.
+			file := filepath.Join(s.dir, "terraform.tfstate")
+			if had, err := os.ReadFile(file); err != nil || !strings.Contains(string(had), `"local": true`) {
+				t.Fatalf("%v: the state: %s", err, had)
+			} else {
+				s.write(file, strings.Replace(string(had), `"local": true`, `"local": false`, 1))
+			}
 			s.write(main, strings.NewReplacer(`"an `, `"another `, `"a `, `"another `).Replace(string(text)))
 			s.terraform(false, "apply", "-auto-approve", "-refresh=false", "-no-color")
 			if printed, _ := s.terraform(false, "plan", "-no-color"); !strings.Contains(printed, "No changes.") {
 				t.Errorf("the plan after an update: %s", printed)
+			}
+			// A new label has taken the old one out of the URI.
+			if printed, _ := s.terraform(false, "output", "-no-color", "-raw", "uri"); printed != "pkcs11:token=state;id=%6B%31" {
+				t.Errorf("the URI after an update: %s", printed)
 			}
 		})
 	}

@@ -13,15 +13,16 @@ import (
 )
 
 // planView is how plans see the token: what it held when the first of them looked, and which of its keys this state
-// manages. It serves warnings only. So it may be a little old, and one look at the token serves a plan of a thousand
-// keys.
+// manages. That serves warnings only. So it may be a little old, and one look at the token serves a plan of a thousand
+// keys. And it has the labels that pairs, by their fingerprints, are to get: see asPlanned.
 type planView struct {
 	once    sync.Once
 	token   *object.Inventory
 	err     error
 	mu      sync.Mutex
-	managed map[string]bool // by formatted key ID
-	told    map[string]bool // the texts that were given, see first
+	managed map[string]bool   // by formatted key ID
+	told    map[string]bool   // the texts that were given, see first
+	labels  map[string]string // planned ones, by fingerprint
 }
 
 func (v *planView) noteManaged(keyID string) {
@@ -111,6 +112,33 @@ func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.Key
 		})
 	})
 	return found, nil
+}
+
+// relabel notes the label that a plan gives to a pair; relabelled, that the apply is at it.
+func (v *planView) relabel(fingerprint, label string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.labels == nil {
+		v.labels = map[string]string{}
+	}
+	v.labels[fingerprint] = label
+}
+
+func (v *planView) relabelled(fingerprint string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.labels, fingerprint)
+}
+
+// asPlanned gives a pair the label that this run's plan gives it. Data sources that name a key by its resource's uri are
+// read after that is planned, but before it is applied, and show what will be: the next plan has nothing to correct.
+func (v *planView) asPlanned(pair object.Key) object.Key {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if label, planned := v.labels[pair.Fingerprint()]; planned {
+		pair.Label, pair.PublicLabel = label, label
+	}
+	return pair
 }
 
 // first is true once for each text: what each of a thousand planned keys would say, the first says for all.

@@ -76,7 +76,7 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 			"a key of the same configuration by its `uri`, or add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute "+
-				"`uri` of a key pair's resource. Null if the key has no ID; such a key is named by its label: "+
+				"`uri` of a key pair's resource. A key without an ID is named by its label: "+
 				"`pkcs11:object=LABEL;type=private`.",
 				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI),
 			"key_id": name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null if the key has "+
@@ -135,6 +135,9 @@ func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 		if err != nil {
 			return err
 		}
+		if key.Pair != nil && !m.URI.IsNull() {
+			key.Label = d.client.view.asPlanned(*key.Pair).Label
+		}
 		if err := m.take(key, token.Info()); err != nil {
 			return err
 		}
@@ -167,12 +170,15 @@ func (m *publicKeyModel) take(key object.PublicKey, token hsm.TokenInfo) error {
 	if err != nil {
 		return err
 	}
-	keyID, uri := named(key.ID, key.Label, token)
+	half := pkcs11uri.Public
+	if key.HasPrivate {
+		half = pkcs11uri.Private
+	}
 	if m.KeyID.IsNull() {
-		m.KeyID = keyID
+		m.KeyID = given(object.FormatID(key.ID))
 	}
 	if m.URI.IsNull() {
-		m.URI = uri
+		m.URI = given(pkcs11uri.Format(token, half, key.Label, key.ID))
 	}
 	if m.Label.IsNull() {
 		m.Label = types.StringValue(printable(key.Label))

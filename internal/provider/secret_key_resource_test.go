@@ -125,7 +125,7 @@ func TestASecretKeysLife(t *testing.T) {
 			ConfigStateChecks: []statecheck.StateCheck{
 				secretIs(secretKey, map[string]any{
 					"label": "box", "key_id": "6b31", "type": "aes", "bits": 256, "usage": "[decrypt encrypt]", "extractable": false, "deletion_policy": "delete",
-					"uri":   "pkcs11:token=" + b.Label + ";object=box;id=%6B%31;type=secret-key",
+					"uri":   "pkcs11:token=" + b.Label + ";id=%6B%31;type=secret-key",
 					"local": hsmtest.Has(t, hsmtest.Local), "always_sensitive": true, "never_extractable": true,
 				}),
 				secretIs(mac, map[string]any{"type": "generic", "bits": 384, "usage": "[sign verify]", "local": hsmtest.Has(t, hsmtest.Local)}),
@@ -139,7 +139,8 @@ func TestASecretKeysLife(t *testing.T) {
 		// In place: the label, the usage and the ID.
 		turn{TestStep: resource.TestStep{
 			Config: b.config(aes(`label = "chest"`, `usage = ["decrypt", "encrypt", "unwrap", "wrap"]`), hmac(`label = "hmac"`, `usage = ["verify"]`)),
-			ConfigPlanChecks: secretWillBe(plancheck.ResourceActionUpdate, plancheck.ExpectUnknownValue(secretKey, tfjsonpath.New("uri")),
+			ConfigPlanChecks: secretWillBe(plancheck.ResourceActionUpdate,
+				plancheck.ExpectKnownValue(secretKey, tfjsonpath.New("uri"), knownvalue.NotNull()),
 				plancheck.ExpectKnownValue(secretKey, tfjsonpath.New("key_check_value"), knownvalue.NotNull())),
 			ConfigStateChecks: []statecheck.StateCheck{
 				known("6b31"), b.holding(secretHalf("chest", "6b31", "encrypt, decrypt, wrap, unwrap"), secretHalf("hmac", "6b3a", "verify")),
@@ -148,7 +149,7 @@ func TestASecretKeysLife(t *testing.T) {
 		turn{TestStep: resource.TestStep{
 			Config: b.config(aes(`key_id = "6b32"`), hmac(`label = "hmac"`, `usage = ["verify"]`)), ConfigPlanChecks: secretWillBe(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: []statecheck.StateCheck{
-				known("6b32"), secretIs(secretKey, map[string]any{"uri": "pkcs11:token=" + b.Label + ";object=box;id=%6B%32;type=secret-key"}),
+				known("6b32"), secretIs(secretKey, map[string]any{"uri": "pkcs11:token=" + b.Label + ";id=%6B%32;type=secret-key"}),
 				b.holding(secretHalf("box", "6b32", "encrypt, decrypt"), secretHalf("hmac", "6b3a", "verify")),
 			},
 		}, says: []remark{warns("Key ID Changes", "6b32").without("kid").pointing("key_id")}},
@@ -204,7 +205,7 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 		{"label", "01", func(id string) { b.alter(secretClass, id, cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("renamed"))) }, plancheck.ResourceActionUpdate, false, nil},
 		{"usage", "02", func(id string) {
 			b.alter(secretClass, id, cryptoki.Bool(cryptoki.CKA_ENCRYPT, false), cryptoki.Bool(cryptoki.CKA_SIGN, true), cryptoki.Bool(cryptoki.CKA_DERIVE, true))
-		}, plancheck.ResourceActionUpdate, false, nil},
+		}, plancheck.ResourceActionUpdate, false, []remark{warns("Usage Left Out", `the key "usage" (key_id 02)`, "derive (CKA_DERIVE)")}},
 		{"swapped", "03", func(id string) {
 			b.destroy(id, "secrkey")
 			b.Tool(t, "--keygen", "--key-type", "AES:32", "--sensitive", "--private", "--usage-decrypt", "--label", "swapped", "--id", id)
@@ -222,6 +223,7 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 		}, plancheck.ResourceActionReplace, true, []remark{
 			warns("Another Key Behind The Same ID", `The key "other" (key_id 06)`, "it is of the type", "generic (256 bits)", "aes (256 bits)"),
 			underOldID,
+			warns("Usage Left Out", `the key "other" (key_id 06)`).maybe(), // as the token's default is
 		}},
 		{"gone", "04", func(id string) { b.destroy(id, "secrkey") }, plancheck.ResourceActionCreate, true, []remark{warns("Key Not On The Token", `The key "gone" (key_id 04)`)}},
 	}
@@ -416,7 +418,7 @@ func TestASecretKeyIsInNoKeySet(t *testing.T) {
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), jwks("uri", "uris = [hsm_secret_key.k.uri]"))}, says: []remark{secret("uris[0]")}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), jwks("all"))}, says: []remark{fails("Empty JSON Web Key Set")}},
 		turn{TestStep: resource.TestStep{Config: b.config(aes(), keysBlock("all", "depends_on = [hsm_secret_key.k]")), ConfigStateChecks: []statecheck.StateCheck{
-			statecheck.ExpectKnownValue("data.hsm_keys.all", tfjsonpath.New("keys").AtSliceIndex(0).AtMapKey("uri"), knownvalue.StringExact("pkcs11:token="+b.Label+";object=box;id=%6B%31;type=secret-key")),
+			statecheck.ExpectKnownValue("data.hsm_keys.all", tfjsonpath.New("keys").AtSliceIndex(0).AtMapKey("uri"), knownvalue.StringExact("pkcs11:token="+b.Label+";id=%6B%31;type=secret-key")),
 		}}},
 	)
 	b.expect()

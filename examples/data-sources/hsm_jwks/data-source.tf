@@ -3,9 +3,14 @@ resource "hsm_rsa_keypair" "a" {
   key_id = "612d31" # "a-1"
 }
 
-# The usual way: the URI is unknown until the key exists, so the set is read after that.
-data "hsm_jwks" "a" {
+# The URI is unknown until the key exists, so the set is read after that. By way of a local value, it is read in the
+# plan while the URI stays, as it does when the key gets another label.
+locals {
   uris = [hsm_rsa_keypair.a.uri]
+}
+
+data "hsm_jwks" "a" {
+  uris = local.uris
 }
 
 # Labels are known from the start. So say which key must exist first.

@@ -21,7 +21,7 @@ type URI struct {
 	Token, Serial, Manufacturer, Model, Object *string
 	ID                                         []byte
 	Slot                                       *uint
-	Type                                       string // "public" or "private", either half of a pair; "secret-key"; "": any
+	Type                                       string // Public or Private, either half of a pair; SecretKey; "": any
 }
 
 // ErrPIN says that a URI has a PIN in it. It does not repeat the URI.
@@ -134,24 +134,21 @@ func (u *URI) set(name, value string) error {
 		}
 		u.Slot = &slot
 	case "type":
-		if value != "public" && value != "private" && value != secretKey {
+		if value != Public && value != Private && value != SecretKey {
 			return errors.New("type in the PKCS#11 URI names neither half of a key pair nor a secret key: it is public, " +
-				"private or " + secretKey)
+				"private or " + SecretKey)
 		}
 		u.Type = value
 	}
 	return nil
 }
 
-// secretKey is the type of secret keys (RFC 7512, 2.3).
-const secretKey = "secret-key"
-
 // Matches says that the URI names the key of that label and ID on that token. The key may be a pair, one half of a
 // pair, or a secret key.
 func (u URI) Matches(token cryptoki.TokenInfo, secret bool, label string, id []byte) bool {
 	is := func(want *string, have string) bool { return want == nil || *want == have }
 	return u.MatchesToken(token) && is(u.Object, label) && (u.ID == nil || bytes.Equal(u.ID, id)) &&
-		(u.Type == "" || secret == (u.Type == secretKey))
+		(u.Type == "" || secret == (u.Type == SecretKey))
 }
 
 // MatchesToken says that the URI may name keys of that token.
@@ -161,31 +158,59 @@ func (u URI) MatchesToken(token cryptoki.TokenInfo) bool {
 		is(u.Model, token.Model) && (u.Slot == nil || *u.Slot == token.Slot)
 }
 
-// Format writes the PKCS#11 URI of a key pair or of one half: its token's label, its own label and its ID. The URI has
-// no serial number, since a replica of the token has another one, and it has no PIN.
-func Format(token cryptoki.TokenInfo, label string, id []byte) string {
+// The types of what has a URI (RFC 7512, 2.3): a private half, or a pair by it; a public half; a secret key.
+const (
+	Private   = "private"
+	Public    = "public"
+	SecretKey = "secret-key"
+)
+
+// Format writes the PKCS#11 URI of a key: its token's label and its ID, with the type of a secret key. Labels change, and
+// what refers to a key by its URI should not change with them: so the key's label is only there where it has no ID, and
+// then with the type, since a label says less. A key with neither has no URI: "". The URI has no serial number, since a
+// replica of the token has another one, and it has no PIN.
+func Format(token cryptoki.TokenInfo, keyType, label string, id []byte) string {
+	if len(id) == 0 && label == "" {
+		return ""
+	}
 	var b strings.Builder
 	b.WriteString("pkcs11:token=")
 	escape(&b, []byte(token.Label), false)
-	b.WriteString(";object=")
-	escape(&b, []byte(label), false)
-	b.WriteString(";id=")
-	escape(&b, id, true)
+	if len(id) > 0 {
+		b.WriteString(";id=")
+		escape(&b, id, true)
+	} else {
+		b.WriteString(";object=")
+		escape(&b, []byte(label), false)
+	}
+	if len(id) == 0 || keyType == SecretKey {
+		b.WriteString(";type=" + keyType)
+	}
 	return b.String()
-}
-
-// FormatSecretKey writes the PKCS#11 URI of a secret key. It also has the type.
-func FormatSecretKey(token cryptoki.TokenInfo, label string, id []byte) string {
-	return Format(token, label, id) + ";type=" + secretKey
 }
 
 // Of is the key's PKCS#11 URI.
 func Of(token cryptoki.TokenInfo, key object.Key) string {
 	if key.PublicKey == nil {
-		return FormatSecretKey(token, key.Label, key.ID)
+		return Format(token, SecretKey, key.Label, key.ID)
 	}
-	return Format(token, key.Label, key.ID)
+	return Format(token, Private, key.Label, key.ID)
 }
+
+// Names says that a text is the URI of the key: one of Of, or of an earlier version, whose URIs had the key's label too.
+func Names(uri string, token cryptoki.TokenInfo, key object.Key) bool {
+	return uri == Of(token, key) || len(key.ID) > 0 && Unlabelled(uri) == Of(token, key) && labelled(uri, key.Label)
+}
+
+func labelled(uri, label string) bool {
+	u, err := Parse(uri)
+	return err == nil && u.Object != nil && *u.Object == label
+}
+
+// Unlabelled is the URI without the key's label, which those of earlier versions have.
+func Unlabelled(uri string) string { return objectAttribute.ReplaceAllString(uri, "") }
+
+var objectAttribute = regexp.MustCompile(`;object=[^;]*`)
 
 // escape percent-encodes all bytes of an ID, as RFC 7512 advises, and of other values the bytes that are not
 // unreserved.

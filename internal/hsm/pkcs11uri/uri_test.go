@@ -8,24 +8,43 @@ import (
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 func TestURI(t *testing.T) {
 	token := cryptoki.TokenInfo{Label: "my token;1", Serial: "12", Slot: 3, Flags: cryptoki.CKF_TOKEN_INITIALIZED}
-	text := Format(token, "a b/ü", []byte{0, 'k', 0xff})
-	if text != "pkcs11:token=my%20token%3B1;object=a%20b%2F%C3%BC;id=%00%6B%FF" {
-		t.Error(text)
-	}
-	u, err := Parse(text)
-	if err != nil || !u.Matches(token, false, "a b/ü", []byte{0, 'k', 0xff}) || u.Matches(token, false, "a b/ü", []byte("k")) || !u.Matches(token, true, "a b/ü", u.ID) {
-		t.Errorf("%+v, %v", u, err)
-	}
-	for uri, secret := range map[string]bool{
-		text + ";type=private": false, text + ";type=public": false, FormatSecretKey(token, "a b/ü", u.ID): true,
+	const label = "a b/ü"
+	id := []byte{0, 'k', 0xff}
+	for _, c := range []struct {
+		keyType string
+		label   string
+		id      []byte
+		uri     string
+	}{
+		{Private, label, id, "pkcs11:token=my%20token%3B1;id=%00%6B%FF"},
+		{Public, label, id, "pkcs11:token=my%20token%3B1;id=%00%6B%FF"},
+		{SecretKey, label, id, "pkcs11:token=my%20token%3B1;id=%00%6B%FF;type=secret-key"},
+		{Private, label, nil, "pkcs11:token=my%20token%3B1;object=a%20b%2F%C3%BC;type=private"},
+		{Public, label, nil, "pkcs11:token=my%20token%3B1;object=a%20b%2F%C3%BC;type=public"},
+		{SecretKey, label, nil, "pkcs11:token=my%20token%3B1;object=a%20b%2F%C3%BC;type=secret-key"},
+		{Private, "", id, "pkcs11:token=my%20token%3B1;id=%00%6B%FF"},
+		{Private, "", nil, ""},
 	} {
-		u, err := Parse(uri)
-		if err != nil || !u.Matches(token, secret, "a b/ü", u.ID) || u.Matches(token, !secret, "a b/ü", u.ID) {
-			t.Errorf("%s is %+v, %v", uri, u, err)
+		text := Format(token, c.keyType, c.label, c.id)
+		if text != c.uri {
+			t.Errorf("it is %s, not %s", text, c.uri)
+		}
+		if text == "" {
+			continue
+		}
+		secret := c.keyType == SecretKey
+		u, err := Parse(text)
+		if err != nil || !u.Matches(token, secret, c.label, c.id) || u.Matches(token, secret, "else", []byte("k")) ||
+			u.Matches(token, !secret, c.label, c.id) && (secret || c.id == nil) {
+			t.Errorf("%s is %+v, %v", text, u, err)
+		}
+		if c.id != nil && !u.Matches(token, secret, "another label", c.id) {
+			t.Errorf("%s hangs on the label", text)
 		}
 	}
 	for name, c := range map[string]struct {
@@ -100,6 +119,34 @@ func TestWhatWasMeantAsAURI(t *testing.T) {
 	}
 }
 
+func TestAURIOfAnEarlierVersionNamesTheKeyUntilItGetsAnotherLabel(t *testing.T) {
+	token := cryptoki.TokenInfo{Label: "t"}
+	pair := object.Key{ID: []byte("k1"), Label: "a b", PublicKey: struct{}{}}
+	secret := object.Key{ID: []byte("k1"), Label: "a b"}
+	for _, c := range []struct {
+		uri   string
+		key   object.Key
+		names bool
+	}{
+		{"pkcs11:token=t;id=%6B%31", pair, true},
+		{"pkcs11:token=t;object=a%20b;id=%6B%31", pair, true},
+		{"pkcs11:token=t;object=a%20b;id=%6B%31;type=secret-key", secret, true},
+		{"pkcs11:token=t;object=a%20b;id=%6B%31;type=secret-key", pair, false},
+		{"pkcs11:token=t;object=b;id=%6B%31", pair, false},
+		{"pkcs11:token=t;object=a%20b;id=%6B%32", pair, false},
+		{"pkcs11:token=u;object=a%20b;id=%6B%31", pair, false},
+		{"", pair, false},
+		{"pkcs11:token=t;object=a%20b;type=private", object.Key{Label: "a b", PublicKey: struct{}{}}, true},
+	} {
+		if Names(c.uri, token, c.key) != c.names {
+			t.Errorf("%q names %+v: %t", c.uri, c.key, !c.names)
+		}
+		if c.names && len(c.key.ID) > 0 && Unlabelled(c.uri) != Of(token, c.key) {
+			t.Errorf("%q without its label is %s", c.uri, Unlabelled(c.uri))
+		}
+	}
+}
+
 func FuzzURI(f *testing.F) {
 	for _, s := range []string{"pkcs11:id=%6b", "pkcs11:token=a;object=b;id=c", "pkcs11:slot-id=0x1?", "pkcs11:;;"} {
 		f.Add(s)
@@ -109,8 +156,15 @@ func FuzzURI(f *testing.F) {
 		if err != nil || u.ID == nil || u.Object == nil {
 			return
 		}
-		again, err := Parse(Format(cryptoki.TokenInfo{}, *u.Object, u.ID))
-		if err != nil || !bytes.Equal(again.ID, u.ID) || *again.Object != *u.Object {
+		again, err := Parse(Format(cryptoki.TokenInfo{}, Private, *u.Object, u.ID))
+		if err != nil || !bytes.Equal(again.ID, u.ID) || again.Object != nil {
+			t.Errorf("%q is written as what reads as %+v, %v", s, again, err)
+		}
+		if *u.Object == "" {
+			return
+		}
+		again, err = Parse(Format(cryptoki.TokenInfo{}, Public, *u.Object, nil))
+		if err != nil || *again.Object != *u.Object {
 			t.Errorf("%q is written as what reads as %+v, %v", s, again, err)
 		}
 	})

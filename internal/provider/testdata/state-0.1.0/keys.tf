@@ -19,3 +19,19 @@ resource "hsm_secret_key" "k" {
   bits   = 256
   usage  = ["decrypt", "encrypt"]
 }
+
+data "hsm_jwks" "k" {
+  uris = [hsm_rsa_keypair.k.uri]
+}
+
+resource "terraform_data" "k" {
+  triggers_replace = [hsm_rsa_keypair.k.uri, hsm_ec_keypair.k.uri, hsm_secret_key.k.uri, hsm_rsa_keypair.k.jwk, data.hsm_jwks.k.json]
+}
+
+output "uri" {
+  value = hsm_rsa_keypair.k.uri
+}
+
+output "set" {
+  value = data.hsm_jwks.k.json
+}

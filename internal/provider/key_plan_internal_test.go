@@ -1,0 +1,68 @@
+package provider
+
+import (
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+func TestAPlanMakesUnknownWhatAChangePublishesOtherwise(t *testing.T) {
+	of := func(id string, usage ...string) *keyPairAttributes {
+		var words []attr.Value
+		for _, word := range usage {
+			words = append(words, types.StringValue(word))
+		}
+		a := &keyPairAttributes{}
+		a.KeyID, a.Usage = types.StringValue(id), types.SetValueMust(types.StringType, words)
+		a.URI, a.KID, a.JWK = types.StringValue("uri"), types.StringValue("kid"), types.StringValue("jwk")
+		return a
+	}
+	unknown := &keyPairAttributes{}
+	unknown.KeyID, unknown.Usage = types.StringValue("31"), types.SetUnknown(types.StringType)
+	for _, c := range []struct {
+		name          string // a sentence
+		before, after *keyPairAttributes
+		left          object.Usage
+		uri, kid, jwk bool // unknown
+	}{
+		{"nothing that is published changes", of("31", "sign"), of("31", "sign"), 0, false, false, false},
+		{"the ID is the same in other letters", of("3a", "sign"), of("3A", "sign"), 0, false, false, false},
+		{"unwrapping is in no set", of("31", "sign"), of("31", "sign", "unwrap"), 0, false, false, false},
+		{"the use changes", of("31", "sign"), of("31", "decrypt"), 0, true, false, true},
+		{"the use changes, and not for Hydra", of("31", "sign", "decrypt"), of("31", "decrypt"), 0, true, false, true},
+		{"the use changes for Hydra alone", of("31", "sign"), of("31", "sign", "decrypt"), 0, true, false, false},
+		{"what no such key can do goes, and changes the use for Hydra", of("31", "sign"), of("31", "sign"), object.Decrypt, true, false, false},
+		{"what no such key can do goes, and is in no set", of("31", "sign"), of("31", "sign"), object.Unwrap, false, false, false},
+		{"nobody knows the usage yet", of("31", "sign"), unknown, 0, true, false, true},
+		{"there is a new ID", of("31", "sign"), of("32", "sign"), 0, true, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			changes := consequencesOf(t.Context(), c.after.common(), c.before.common(), c.left)
+			c.after.forget(changes)
+			uri, kid, jwk := c.after.URI.IsUnknown(), c.after.KID.IsUnknown(), c.after.JWK.IsUnknown()
+			if uri != c.uri || kid != c.kid || jwk != c.jwk {
+				t.Errorf("unknown: uri %t, kid %t, jwk %t", uri, kid, jwk)
+			}
+			secret := &secretKeyModel{keyAttributes: c.after.keyAttributes}
+			secret.URI = types.StringValue("uri")
+			if secret.forget(changes); secret.URI.IsUnknown() != changes.newID {
+				t.Errorf("a secret key's uri is unknown: %t", secret.URI.IsUnknown())
+			}
+		})
+	}
+}
+
+// Terraform calls an apply that ends otherwise than its plan a bug of the provider.
+func TestAnApplyEndsAsItsPlanSays(t *testing.T) {
+	var planned, m ecKeyPairModel
+	planned.JWK, planned.Local = types.StringValue("of the state, not refreshed"), types.BoolUnknown()
+	planned.PublicKeyOpenSSH = types.StringNull()
+	m.JWK, m.Local, m.PublicKeyOpenSSH = types.StringValue("of the token"), types.BoolValue(true), types.StringValue("of the token")
+	keepPlanned(&m, &planned)
+	if !m.JWK.Equal(planned.JWK) || !m.Local.ValueBool() || !m.PublicKeyOpenSSH.IsNull() {
+		t.Errorf("the state would be %+v", m)
+	}
+}
