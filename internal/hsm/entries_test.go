@@ -64,17 +64,17 @@ func TestEntriesShowEveryKeyAndLoneHalf(t *testing.T) {
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
 	want := []string{
-		"both private key RSA 1024 [decrypt sign] false",
-		"both public key RSA 1024 [encrypt verify] false",
-		"no private half public key RSA 1024 [verify] true",
 		"no public half private key RSA 1024 [sign] true",
+		"no private half public key RSA 1024 [verify] true",
 		"strangers private key RSA 1024 [sign] true",
 		"strangers public key RSA 1024 [verify] true",
+		"both private key RSA 1024 [decrypt sign] false",
+		"both public key RSA 1024 [encrypt verify] false",
 	}
 	keys := checkKeys(t, token, 0, want...)
-	private := keys[0]
-	if private.Sensitive == nil || !*private.Sensitive || private.Extractable == nil || *private.Extractable || private.Local == nil || keys[1].Sensitive != nil && *keys[1].Sensitive {
-		t.Errorf("claims: %+v, %+v", private, keys[1])
+	private, public := keys[4], keys[5]
+	if private.Sensitive == nil || !*private.Sensitive || private.Extractable == nil || *private.Extractable || private.Local == nil || public.Sensitive != nil && *public.Sensitive {
+		t.Errorf("claims: %+v, %+v", private, public)
 	}
 	searches, reads := faults.Count("C_FindObjectsInit"), faults.Count("C_GetAttributeValue")
 	if searches != 1 || reads != len(want) {
@@ -111,16 +111,16 @@ func TestEntriesShowWhatMakesNoSense(t *testing.T) {
 		return err
 	}})
 	keys := checkKeys(t, token, 1,
+		"4 private key  0 [sign] -",
+		"4 public key  0 [verify] -",
 		"1 public key RSA 1024 [verify] -", // an unclassified object has this ID, and may be the other half
 		"2 private key  0 [] -",
 		"2 public key RSA 1024 [verify] -", // the malformed half may be the other half
 		"3 private key RSA 1024 [sign] -",
 		"3 public key RSA 1024 [verify] -",
-		"4 private key  0 [sign] -",
-		"4 public key  0 [verify] -",
 	)
-	for i, want := range map[int]string{1: "CKA_SIGN has 2 bytes", 4: "CKA_MODULUS is even",
-		5: "the token did not give CKA_ID", 6: "the token did not give CKA_ID"} {
+	for i, want := range map[int]string{0: "the token did not give CKA_ID", 1: "the token did not give CKA_ID",
+		3: "CKA_SIGN has 2 bytes", 6: "CKA_MODULUS is even"} {
 		if broken, ok := errors.AsType[*object.MalformedError](keys[i].Err); !ok || !strings.Contains(broken.Err.Error(), want) || strings.Contains(broken.Err.Error(), "handle") {
 			t.Errorf("key %d: %v", i, keys[i].Err)
 		}

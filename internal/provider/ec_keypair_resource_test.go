@@ -159,10 +159,8 @@ func TestImportAdoptsECKeyPairs(t *testing.T) {
 	var changed []plancheck.PlanCheck
 	var adopted []statecheck.StateCheck
 	var whole []half
-	var says []remark
 	for i, c := range curves {
 		address := fmt.Sprintf("hsm_ec_keypair.k[%d]", i)
-		says = append(says, warns("Usage Left Out", "(key_id "+c.id+")").maybe()) // as the token's default is
 		b.Tool(t, "--keypairgen", "--key-type", c.tool, "--usage-sign", "--label", "web", "--id", c.id)
 		blocks = append(blocks, fmt.Sprintf("import {\n  to = %s\n  id = %q\n}\n", address, c.id))
 		changed = append(changed, plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate))
@@ -171,7 +169,7 @@ func TestImportAdoptsECKeyPairs(t *testing.T) {
 	}
 	b.test(turn{TestStep: resource.TestStep{
 		Config: b.config(blocks...), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: changed}, ConfigStateChecks: append(adopted, b.holding(whole...)),
-	}, says: says})
+	}, says: []remark{warns("Usage Left Out").maybe()}}) // as the token's default is
 	b.expect()
 }
 
