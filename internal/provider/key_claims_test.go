@@ -119,7 +119,7 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		}
 	}
 	secret("1", "fixed", cryptoki.Bool(cryptoki.CKA_SENSITIVE, true), cryptoki.Bool(cryptoki.CKA_MODIFIABLE, false))
-	secret("3", "shown", cryptoki.Bool(cryptoki.CKA_MODIFIABLE, false), cryptoki.Bool(cryptoki.CKA_SENSITIVE, false))
+	secret("3", "shown", cryptoki.Bool(cryptoki.CKA_MODIFIABLE, false), cryptoki.Bool(cryptoki.CKA_SENSITIVE, false), cryptoki.Bool(cryptoki.CKA_DERIVE, true))
 	secret("2", "kept", cryptoki.Bool(cryptoki.CKA_SENSITIVE, true), cryptoki.Bool(cryptoki.CKA_DESTROYABLE, false), cryptoki.Bool(cryptoki.CKA_COPYABLE, false))
 	b.faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		err := next() // SoftHSM cannot read the dates of a secret key
@@ -135,13 +135,16 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		}, nil)
 	}
 	fixed, kept := block("fixed", "31", "fixed", "abandon"), block("kept", "32", "kept", "delete")
-	shown := warns("Key Value Not Kept Secret", `"shown" (key_id 33)`, "does not set CKA_SENSITIVE of this key")
+	shown := []remark{
+		warns("Key Value Not Kept Secret", `"shown" (key_id 33)`, "does not set CKA_SENSITIVE of this key"),
+		warns("Usage Left Out", `"shown" (key_id 33)`, "derive (CKA_DERIVE)", "CKA_MODIFIABLE is false"),
+	}
 	b.test(turn{
 		TestStep: resource.TestStep{Config: b.config(adopt("hsm_secret_key.shown", "33"), block("shown", "33", "shown", "abandon"))},
-		says:     []remark{shown},
+		says:     shown,
 	}, turn{
 		TestStep: resource.TestStep{Config: b.config(block("shown", "33", "shown", "abandon")), PlanOnly: true},
-		says:     []remark{shown},
+		says:     shown,
 	})
 	b.test(
 		turn{TestStep: resource.TestStep{
