@@ -131,8 +131,8 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 		})
 }
 
-// The keys in private state under which Read notes what an apply is to write, although the state shows no difference from
-// the configuration.
+// The keys in private state under which Read notes what an apply is to write, although the state shows no difference
+// from the configuration.
 const (
 	halvesDiffer  = "halves_differ"  // true: the public half has another label or usage than the private half
 	usagesLeftOut = "usage_left_out" // the words of leftOut
@@ -154,7 +154,8 @@ func noteOf(key object.Key) note {
 
 func (n note) keep(ctx context.Context, private privateState) diag.Diagnostics {
 	words, _ := json.Marshal(n.leftOut.Words()) // of strings
-	return append(private.SetKey(ctx, halvesDiffer, fmt.Appendf(nil, "%t", n.halves)), private.SetKey(ctx, usagesLeftOut, words)...)
+	return append(private.SetKey(ctx, halvesDiffer, fmt.Appendf(nil, "%t", n.halves)),
+		private.SetKey(ctx, usagesLeftOut, words)...)
 }
 
 // noted is empty where a state of before has no note.
@@ -221,7 +222,8 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 // warnOfUnwritten says what an apply is to write, although the state shows no difference from the configuration.
 func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
 	const no = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that."
-	mended, taken := "terraform apply writes both halves as the configuration says.", "terraform apply takes that away from the key."
+	mended := "terraform apply writes both halves as the configuration says."
+	taken := "terraform apply takes that away from the key."
 	if fixed(key) {
 		mended, taken = no, no
 	}

@@ -67,7 +67,8 @@ var keyClasses = map[string]string{"private": "private key", "public": "public k
 
 // uriTypes are the types that URIs have for package hsm's words.
 var uriTypes = map[string]string{
-	keyClasses["private"]: pkcs11uri.Private, keyClasses["public"]: pkcs11uri.Public, keyClasses["secret"]: pkcs11uri.SecretKey,
+	keyClasses["private"]: pkcs11uri.Private, keyClasses["public"]: pkcs11uri.Public,
+	keyClasses["secret"]: pkcs11uri.SecretKey,
 }
 
 func (d *keysDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -102,8 +103,8 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"keys": schema.ListNestedAttribute{
-				MarkdownDescription: "The keys, ordered by ID, class and type, so that the list is the same from run to run, and a " +
-					"new label moves no key in it.",
+				MarkdownDescription: "The keys, ordered by ID, class and type, so that the list is the same from run to run, " +
+					"and a new label moves no key in it.",
 				Computed: true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"class": computedString("Class of the key: " + quotedList(classes) + "."),

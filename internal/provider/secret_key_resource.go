@@ -93,7 +93,8 @@ func (m *secretKeyModel) take(key object.Key) error {
 	return nil
 }
 
-// forget lets a change of usage bring a check value. No set shows a secret key, so that its URI changes with its ID alone.
+// forget lets a change of usage bring a check value. No set shows a secret key, so that its URI changes with its ID
+// alone.
 func (m *secretKeyModel) forget(c consequences) {
 	m.keyAttributes.forget(consequences{newID: c.newID})
 	if (c.newID || c.usage) && m.KeyCheckValue.IsNull() {

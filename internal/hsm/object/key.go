@@ -148,6 +148,7 @@ func sizedKind(kind string, bits int) string {
 // SortKeys orders keys by ID, then fingerprint, which a new label does not change. The label decides last.
 func SortKeys(keys []Key) {
 	slices.SortFunc(keys, func(a, b Key) int {
-		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint), strings.Compare(a.Label, b.Label))
+		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint),
+			strings.Compare(a.Label, b.Label))
 	})
 }

@@ -109,7 +109,8 @@ func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lo
 		}
 	}
 	slices.SortFunc(keys, func(a, b PublicKey) int {
-		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint), strings.Compare(a.Label, b.Label))
+		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint),
+			strings.Compare(a.Label, b.Label))
 	})
 	return keys, lone, nil
 }

@@ -165,9 +165,9 @@ const (
 	SecretKey = "secret-key"
 )
 
-// Format writes the PKCS#11 URI of a key: its token's label and its ID, with the type of a secret key. Labels change, and
-// what refers to a key by its URI should not change with them: so the key's label is only there where it has no ID, and
-// then with the type, since a label says less. A key with neither has no URI: "". The URI has no serial number, since a
+// Format writes the PKCS#11 URI of a key: its token's label and its ID, with the type of a secret key. Labels change,
+// and what refers to a key by its URI should not change with them: so the key's label is only there where it has no ID,
+// and then with the type, since a label says less. A key with neither has no URI: "". The URI has no serial number, since a
 // replica of the token has another one, and it has no PIN.
 func Format(token cryptoki.TokenInfo, keyType, label string, id []byte) string {
 	if len(id) == 0 && label == "" {
@@ -197,7 +197,8 @@ func Of(token cryptoki.TokenInfo, key object.Key) string {
 	return Format(token, Private, key.Label, key.ID)
 }
 
-// Names says that a text is the URI of the key: one of Of, or of an earlier version, whose URIs had the key's label too.
+// Names says that a text is the URI of the key: one of Of, or of an earlier version, whose URIs had the key's label
+// too.
 func Names(uri string, token cryptoki.TokenInfo, key object.Key) bool {
 	return uri == Of(token, key) || len(key.ID) > 0 && Unlabelled(uri) == Of(token, key) && labelled(uri, key.Label)
 }

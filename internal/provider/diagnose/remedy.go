@@ -523,8 +523,8 @@ func nextNoMatch(f Failure) string {
 	e, ok := errors.AsType[*object.MatchError](f.Err)
 	switch {
 	case ok && len(e.Found) > 0:
-		return "name one of them more exactly: by its key_id, or, where several have that, by a uri that you write with both " +
-			"its label and its ID, such as pkcs11:object=web;id=%6B%31."
+		return "name one of them more exactly: by its key_id, or, where several have that, by a uri that you write with " +
+			"both its label and its ID, such as pkcs11:object=web;id=%6B%31."
 	case ok && len(e.Halves) > 0:
 		return "name the pair by the label of its private half, or by its key_id."
 	}
