@@ -179,8 +179,8 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		"timeouts":        timeoutsAttribute(ctx),
 
 		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the "+
-			"token's label and the key's ID%s. It has no PIN, and not the key's label, so that it stays when that changes. It is "+
-			"unknown until the key exists, and where a change of `key_id` or `usage` changes what `hsm_jwks` shows, so that "+
+			"token's label and the key's ID%s. It has no PIN, and not the key's label, so that it stays when that changes. "+
+			"It is unknown until the key exists, and where a change of `key_id` or `usage` changes what `hsm_jwks` shows, so that "+
 			"what refers to it waits for that.", k.noun, k.uriNote)),
 		"token_serial": computed("Serial number of the token that holds the key, as it was last read. The plan of " +
 			"a new key shows it, and an apply in which it is another one makes, changes and " +

@@ -131,7 +131,8 @@ func (v *planView) relabelled(fingerprint string) {
 }
 
 // asPlanned gives a pair the label that this run's plan gives it. Data sources that name a key by its resource's uri
-// are read after that is planned, but before it is applied, and show what will be: the next plan has nothing to correct.
+// are read after that is planned, but before it is applied, and show what will be: the next plan has nothing to
+// correct.
 func (v *planView) asPlanned(pair object.Key) object.Key {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -26,8 +26,8 @@ type Entry struct {
 	material []byte // what else the object shows of itself, for the order
 }
 
-// Entries lists every key object, by ID, class, type and key, so that a new label moves none. unclassified is the number
-// of unclassified objects.
+// Entries lists every key object, by ID, class, type and key, so that a new label moves none. unclassified is the
+// number of unclassified objects.
 func (v *Inventory) Entries() (entries []Entry, unclassified int) {
 	groups := v.groups()
 	anything := false // an unclassified object may be the other half of any half

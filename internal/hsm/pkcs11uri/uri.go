@@ -167,8 +167,8 @@ const (
 
 // Format writes the PKCS#11 URI of a key: its token's label and its ID, with the type of a secret key. Labels change,
 // and what refers to a key by its URI should not change with them: so the key's label is only there where it has no ID,
-// and then with the type, since a label says less. A key with neither has no URI: "". The URI has no serial number, since a
-// replica of the token has another one, and it has no PIN.
+// and then with the type, since a label says less. A key with neither has no URI: "". The URI has no serial number,
+// since a replica of the token has another one, and it has no PIN.
 func Format(token cryptoki.TokenInfo, keyType, label string, id []byte) string {
 	if len(id) == 0 && label == "" {
 		return ""
