@@ -1,0 +1,1 @@
+terraform import hsm_rsa_keypair.mail "6d61696c@$fingerprint"

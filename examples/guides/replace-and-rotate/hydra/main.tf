@@ -1,0 +1,29 @@
+terraform {
+  required_version = ">= 1.8" # for the function key_id
+
+  required_providers {
+    hsm = {
+      source = "terraform-provider-hsm/hsm"
+    }
+  }
+}
+
+provider "hsm" {}
+
+# RSA with 4096 bits takes the same steps.
+resource "hsm_ec_keypair" "access_token" {
+  for_each = local.labels
+
+  label  = each.value
+  key_id = provider::hsm::key_id(each.key)
+  curve  = "P-256"
+}
+
+# For verifiers that do not ask Hydra.
+data "hsm_jwks" "access_token" {
+  uris = [for key in hsm_ec_keypair.access_token : key.uri]
+}
+
+output "jwks" {
+  value = data.hsm_jwks.access_token.json
+}

@@ -1,0 +1,11 @@
+data "hsm_keys" "service" {
+  class        = "private"
+  type         = "EC"
+  label_prefix = "service."
+}
+
+import {
+  for_each = { for key in data.hsm_keys.service.keys : key.label => key.key_id if key.private }
+  to       = hsm_ec_keypair.service[each.key]
+  id       = each.value
+}

@@ -1,0 +1,2 @@
+ssh-add -s "$HSM_LIBRARY" # asks for the PIN
+ssh-add -L

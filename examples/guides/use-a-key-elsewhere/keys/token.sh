@@ -1,0 +1,6 @@
+# Makes a SoftHSM token to try this with. Run it by ". ./token.sh": what it exports is for this shell.
+export SOFTHSM2_CONF="$PWD/softhsm2.conf"
+mkdir token
+echo "directories.tokendir = $PWD/token" >"$SOFTHSM2_CONF"
+export HSM_LIBRARY="${SOFTHSM:-/usr/lib/softhsm/libsofthsm2.so}" HSM_TOKEN_LABEL=try HSM_PIN=1234567
+softhsm2-util --init-token --free --label "$HSM_TOKEN_LABEL" --so-pin 7654321 --pin "$HSM_PIN"

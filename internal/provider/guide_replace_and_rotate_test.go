@@ -1,0 +1,103 @@
+package provider_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// take puts what a folder of the guides' examples has in the place of what an earlier one had.
+func (s shell) take(folder string) {
+	s.t.Helper()
+	files, err := os.ReadDir(filepath.Join(examples, "guides", folder))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, file := range files {
+		if err := os.RemoveAll(filepath.Join(s.dir, file.Name())); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.copy(folder, "")
+}
+
+// onToken is the reader with a token in the environment.
+func (s shell) onToken(b *bench) shell {
+	return s.with("HSM_LIBRARY="+b.Library, "HSM_TOKEN_LABEL="+b.Label, "HSM_PIN="+b.PIN)
+}
+
+// labels are the private keys on the token: the labels by ID.
+func (b *bench) labels() map[string]string {
+	b.t.Helper()
+	labels := map[string]string{}
+	for _, half := range b.halves() {
+		labels[half.id] = half.label
+	}
+	return labels
+}
+
+func TestTheGuideReplaceAndRotate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := newReader(t, "replace-and-rotate/key").onToken(b)
+	for _, step := range []struct {
+		folder, signs string
+		published     []string
+		onToken       int
+		says          string
+	}{
+		{"replace-and-rotate/1-one", "tokens-1", []string{"tokens-1"}, 1, "1 added"},
+		{"replace-and-rotate/2-both", "tokens-1", []string{"tokens-1", "tokens-2"}, 2, "1 added, 0 changed, 0 destroyed"},
+		{"replace-and-rotate/3-switched", "tokens-2", []string{"tokens-1", "tokens-2"}, 2, `"tokens-1" -> "tokens-2"`},
+		{"replace-and-rotate/4-retired", "tokens-2", []string{"tokens-2"}, 2, "0 added, 1 changed, 0 destroyed"},
+		{"replace-and-rotate/5-gone", "tokens-2", []string{"tokens-2"}, 1, "0 added, 0 changed, 1 destroyed"},
+	} {
+		s.take(step.folder)
+		if step.onToken == 1 && step.signs == "tokens-1" {
+			s.does(true, "terraform", "init")
+		}
+		said := s.does(true, "terraform", "apply", "-auto-approve")
+		s.says(said, step.says)
+		_, outputs, _ := strings.Cut(said, "\nOutputs:")
+		s.says(outputs, `signs = "`+step.signs+`"`)
+		for _, kid := range []string{"tokens-1", "tokens-2"} {
+			want := strings.Contains(strings.Join(step.published, " "), kid)
+			if strings.Contains(outputs, `\"kid\":\"`+kid+`\"`) != want {
+				t.Errorf("%s: is %s published? It should be %t:\n%s", step.folder, kid, want, outputs)
+			}
+		}
+		if keys := b.labels(); len(keys) != step.onToken {
+			t.Errorf("%s: the token holds %v", step.folder, keys)
+		}
+	}
+	s.does(false, "terraform", "apply", "-auto-approve", `-replace=hsm_ec_keypair.tokens["tokens-2"]`)
+	if keys := b.labels(); len(keys) != 1 {
+		t.Errorf("after -replace, the token holds %v", keys)
+	}
+}
+
+// Hydra signs with a key of the label in every step, and a verifier knows it before.
+func TestTheGuideReplaceAndRotateForHydra(t *testing.T) {
+	t.Parallel()
+	const signs = "hydra.jwt.access-token"
+	b := newBench(t)
+	s := newReader(t, "replace-and-rotate/hydra").onToken(b)
+	for i, folder := range []string{
+		"replace-and-rotate/hydra-1-spare", "replace-and-rotate/hydra-2-both", "replace-and-rotate/hydra-3-rotated",
+	} {
+		s.take(folder)
+		if i == 0 {
+			s.does(true, "terraform", "init")
+		}
+		said := s.does(true, "terraform", "apply", "-auto-approve")
+		_, outputs, _ := strings.Cut(said, "\nOutputs:")
+		s.says(outputs, `\"kid\":\"access-token-1\"`, `\"kid\":\"access-token-2\"`, `\"kid\":\"access-token-3\"`)
+		labels := b.labels()
+		for n, want := range [][]string{{signs, "spare", "spare"}, {signs, signs, "spare"}, {"spare", signs, "spare"}}[i] {
+			if id := "6163636573732d746f6b656e2d3" + string(rune('1'+n)); labels[id] != want {
+				t.Errorf("%s: %s has the label %q, not %q", folder, id, labels[id], want)
+			}
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package provider_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Everything is done on the token that the guide makes.
+func TestTheGuideUseAKeyElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newReader(t, "use-a-key-elsewhere/keys")
+	run := func(commands string) string {
+		t.Helper()
+		return s.does(true, "sh", "-ec", `export SOFTHSM2_CONF="$PWD/softhsm2.conf" HSM_LIBRARY="$SOFTHSM" HSM_TOKEN_LABEL=try HSM_PIN=1234567
+			. ./hsm.sh; `+commands)
+	}
+	s.does(true, "sh", "-ec", ". ./token.sh; terraform init; terraform apply -auto-approve")
+
+	line := strings.TrimSpace(run("terraform output -raw ssh"))
+	s.says(run(". ./ssh.sh"), line+" tokens")
+	s.write(filepath.Join(s.dir, "askpass"), "#!/bin/sh\necho \"$HSM_PIN\"\n")
+	s.says(run(`chmod 700 askpass; echo text >text
+		SSH_ASKPASS="$PWD/askpass" SSH_ASKPASS_REQUIRE=force ssh-agent sh -ec '. ./agent.sh
+			ssh-keygen -Y sign -f tokens.pub -n file text; ssh-keygen -Y check-novalidate -n file -s text.sig <text'`),
+		line, `Good "file" signature with ECDSA key`)
+
+	s.says(run(". ./decrypt.sh"), "dear HSM")
+	if said := run(". ./sign-rsa.sh"); strings.Count(said, "Verified OK") != 2 {
+		t.Errorf("the signatures of RSA: %s", said)
+	}
+	s.says(run(". ./sign-ec.sh"), "Verified OK")
+	s.says(run(". ./aes.sh"), "a record")
+	// SoftHSM takes no other hash than the guide's, and what is encrypted is not the text.
+	s.says(s.does(false, "sh", "-c", `export SOFTHSM2_CONF="$PWD/softhsm2.conf" HSM_LIBRARY="$SOFTHSM" HSM_TOKEN_LABEL=try HSM_PIN=1234567
+		. ./hsm.sh; ! grep record record.enc || exit 0
+		hsm --decrypt --mechanism RSA-PKCS-OAEP --hash-algorithm SHA256 --id 6c6574746572732d31 --input-file letter.enc`),
+		"CKR_ARGUMENTS_BAD")
+
+	t.Run("by a program in Go", func(t *testing.T) {
+		program := filepath.Join(s.dir, "jwt")
+		build := exec.Command("go", "build", "-o", program, filepath.Join(examples, "guides", "use-a-key-elsewhere/go"))
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		signed, err := jwt.ParseSigned(strings.TrimSpace(run("./jwt 746f6b656e732d31")), []jose.SignatureAlgorithm{jose.ES256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var set jose.JSONWebKeySet
+		if err := json.Unmarshal([]byte(run("terraform output -raw jwks")), &set); err != nil {
+			t.Fatal(err)
+		}
+		var claims jwt.Claims
+		if err := signed.Claims(&set, &claims); err != nil || claims.Subject != "somebody" {
+			t.Errorf("the set verifies %+v: %v", claims, err)
+		}
+	})
+	t.Run("by a program in Java", func(t *testing.T) {
+		// macOS has a java that only says that there is none.
+		if err := exec.Command("java", "--version").Run(); err != nil {
+			t.Skipf("there is no Java: %v", err)
+		}
+		s.copy("use-a-key-elsewhere/java", "")
+		s.says(run("java Records.java records"), "a record")
+	})
+}
