@@ -33,7 +33,7 @@ func TestTheGuideAdoptWhatExists(t *testing.T) {
 	s.says(s.does(true, "terraform", "plan"), "No changes.")
 }
 
-// The keys that the PIN does not protect are a stranger's.
+// A stranger's key of the same label is not taken for the one that is meant.
 func TestTheGuideAdoptWhatExistsForSeveralKeys(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t)
@@ -48,7 +48,7 @@ func TestTheGuideAdoptWhatExistsForSeveralKeys(t *testing.T) {
 	if keys := b.labels(); len(keys) != 3 {
 		t.Errorf("the token holds %v", keys)
 	}
-	hsmtest.NewStranger(t, b.Token).MakesPair(t, "ec", "service.mail", "04")
+	hsmtest.NewStranger(t, b.Token).MakesPair(t, hsmtest.StrangerP256, "service.mail", "04")
 	s.does(true, "terraform", "state", "rm", `hsm_ec_keypair.service["service.mail"]`)
 	s.says(s.does(true, "terraform", "plan"), `Preparing import... [id=01]`, "Plan: 1 to import, 0 to add, 0 to change")
 }

@@ -72,6 +72,8 @@ func TestTheGuideReplaceAndRotate(t *testing.T) {
 		}
 	}
 	s.does(false, "terraform", "apply", "-auto-approve", `-replace=hsm_ec_keypair.tokens["tokens-2"]`)
+	s.edit("main.tf", `"P-256"`, `"P-384"`)
+	s.says(s.does(false, "terraform", "plan"), "Key Is Protected From Replacement")
 	if keys := b.labels(); len(keys) != 1 {
 		t.Errorf("after -replace, the token holds %v", keys)
 	}

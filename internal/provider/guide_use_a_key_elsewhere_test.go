@@ -62,8 +62,8 @@ func TestTheGuideUseAKeyElsewhere(t *testing.T) {
 		}
 	})
 	t.Run("by a program in Java", func(t *testing.T) {
-		// macOS has a java that only says that there is none.
-		if err := exec.Command("java", "--version").Run(); err != nil {
+		// java alone compiles nothing, and macOS has programs of these names that only say that there is no Java.
+		if err := exec.Command("javac", "-version").Run(); err != nil {
 			t.Skipf("there is no Java: %v", err)
 		}
 		s.copy("use-a-key-elsewhere/java", "")

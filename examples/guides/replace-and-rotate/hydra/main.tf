@@ -12,11 +12,12 @@ provider "hsm" {}
 
 # RSA with 4096 bits takes the same steps.
 resource "hsm_ec_keypair" "access_token" {
-  for_each = local.labels
+  for_each = local.pairs
 
-  label  = each.value
-  key_id = provider::hsm::key_id(each.key)
-  curve  = "P-256"
+  label           = each.value.label
+  key_id          = provider::hsm::key_id(each.key)
+  curve           = "P-256"
+  deletion_policy = each.value.deletion_policy
 }
 
 # For verifiers that do not ask Hydra.
