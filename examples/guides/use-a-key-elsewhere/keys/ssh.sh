@@ -1,2 +1,2 @@
-terraform output -raw ssh >tokens.pub
+echo "$(terraform output -raw ssh)" >tokens.pub
 ssh-keygen -D "$HSM_LIBRARY"
