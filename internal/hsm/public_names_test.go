@@ -43,3 +43,21 @@ func TestALookUpByAPublicHalfsLabelSaysThatPairsGoByTheOther(t *testing.T) {
 		t.Errorf("the list has a name by which nobody finds the pair: %v", err)
 	}
 }
+
+// TestALookUpOfASecretKeySaysWhatItIs by its ID and by its label.
+func TestALookUpOfASecretKeySaysWhatItIs(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k)
+	generate(t, token, object.Template{
+		Type: object.Secret, Kind: object.Generic, Bits: 256, ID: []byte("s"), Label: "mac", Usage: object.Sign | object.Verify,
+	})
+	generate(t, token, small("x", "pair"))
+	label := "mac"
+	for _, want := range []pkcs11uri.URI{{ID: []byte("s")}, {Object: &label, Type: "secret-key"}} {
+		_, err := open(t, k).PublicKey(context.Background(), want)
+		const what = `generic secret key "mac" (ID 73)`
+		if miss, ok := errors.AsType[*object.MatchError](err); !ok || !slices.Equal(miss.Secrets, []string{what}) {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -178,18 +178,6 @@ func (r *keyResource) forbidden(ctx context.Context, state keyModel, at path.Pat
 	})
 }
 
-// unknownKind says of what kind a pair is, where a kind that the provider does not know is why it was not found.
-func unknownKind(ctx context.Context, token *hsm.Token, id []byte, notFound error) error {
-	part, err := token.Part(ctx, id)
-	if err != nil {
-		return err
-	}
-	for _, pair := range part.Unsupported() {
-		return &diagnose.KindError{ID: object.FormatID(pair.ID), Label: pair.Label, Kind: pair.Kind}
-	}
-	return notFound
-}
-
 // notExtractable is the default of extractable: false. It stays null where the token does not tell what it is.
 type notExtractable struct{}
 

@@ -465,10 +465,7 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 		token, err := r.client.token(ctx)
 		var key object.Key
 		if err == nil {
-			key, err = r.find(ctx, token, asked)
-			if errors.Is(err, object.ErrNotFound) && asked.id != nil {
-				err = unknownKind(ctx, token, asked.id, err)
-			}
+			key, err = r.adoptable(ctx, token, asked)
 		}
 		if err == nil { // the state finds the key by its fingerprint, which the token may not show by itself
 			key, err = token.Fingerprinted(ctx, key)
@@ -505,6 +502,15 @@ func (r *keyResource) asked(ctx context.Context, req resource.ImportStateRequest
 		return importIdentity(ctx, req.Identity)
 	}
 	return parseImportID(req.ID)
+}
+
+// adoptable is the key that an import asks for. Where there is none of the type, the error says what is there instead.
+func (r *keyResource) adoptable(ctx context.Context, token *hsm.Token, asked importID) (object.Key, error) {
+	key, err := r.find(ctx, token, asked)
+	if misses(err) {
+		err = r.instead(ctx, token, asked, err)
+	}
+	return key, err
 }
 
 // find looks up what an import asks for.

@@ -354,7 +354,7 @@ func TestImportAdoptsASecretKey(t *testing.T) {
 		by(resource.ImportCommandWithID, "pkcs11:object=team%2Fbox"),
 		by(resource.ImportBlockWithID, "pkcs11:token="+b.Label+";object=team%2Fbox;id=%6B%31;type=secret-key"),
 		refused("pkcs11:object=team%2Fbox;type=private", fails("Unable to Import Secret Key: Not One Key", "names no secret key of this type on this token")),
-		refused("6b32", fails("Unable to Import Secret Key: Not On The Token", "Key ID 6b32")), // a pair is no secret key
+		refused("6b32", fails("Unable to Import Secret Key: Key Of Another Type", "terraform import hsm_rsa_keypair.NAME 6b32")),
 		refused("6b33", fails("Unable to Import Secret Key: Several Keys With One ID", `AES secret key "twins" (ID 6b33)`).pointing("key_id")),
 		refused("box/6b31", fails("Unable to Import Secret Key: Label Differs", `says label "box"`, `labelled "team/box"`)),
 		turn{TestStep: resource.TestStep{Config: adopted("abandon")}},

@@ -180,6 +180,8 @@ type MatchError struct {
 	There []string // the keys on the token, where none matches
 	// Halves are public halves that the name matches, where it does not match the private ones: pairs go by those.
 	Halves []string
+	// Secrets are secret keys that the name matches, where it matches no public key.
+	Secrets []string
 }
 
 // maxListed is how many keys an error lists.
@@ -195,6 +197,9 @@ func (e *MatchError) Error() string {
 		b.WriteString("no public key matches. A key pair goes by the label of its private half, and this names a " +
 			"public half:")
 		names = e.Halves
+	case len(e.Secrets) > 0:
+		b.WriteString("no public key matches. The name is that of a secret key, which has no public key:")
+		names = e.Secrets
 	case len(e.There) > 0:
 		b.WriteString("no public key matches; the token holds:")
 		names = e.There

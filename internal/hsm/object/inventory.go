@@ -137,6 +137,23 @@ func (v *Inventory) All() (all []Object) {
 	return all
 }
 
+// Loose gives the sound key objects that are in none of Keys: halves that stand alone, and what is not supported.
+func (v *Inventory) Loose() (loose []Object) {
+	for _, g := range v.groups() {
+		g.match()
+		used := map[cryptoki.Object]bool{}
+		for _, key := range g.keys {
+			for _, o := range key.Objects() {
+				used[o.Handle] = true
+			}
+		}
+		loose = append(loose, slices.DeleteFunc(slices.Clone(g.objects), func(o Object) bool {
+			return used[o.Handle] || o.Err != nil || o.Unclassified
+		})...)
+	}
+	return loose
+}
+
 // groups gives the objects of each ID, in the order of the IDs.
 func (v *Inventory) groups() []*group {
 	v.mu.Lock()

@@ -45,7 +45,8 @@ func MatchPublicKey(objects []Object, named func(Object) bool, there []Object) (
 	case len(keys) == 0 && len(lone) == 1:
 		return PublicKey{}, halfError(lone[0].ID, lone)
 	case len(keys)+len(lone) == 0:
-		return PublicKey{}, &MatchError{There: publicNames(there), Halves: namedHalves(there, named)}
+		return PublicKey{}, &MatchError{There: publicNames(there), Halves: namedHalves(there, named),
+			Secrets: namedSecrets(there, named)}
 	}
 	miss := &MatchError{}
 	for _, k := range keys {

@@ -56,6 +56,17 @@ func namedHalves(objects []Object, named func(Object) bool) (names []string) {
 	return names
 }
 
+// namedSecrets names the secret keys that are named.
+func namedSecrets(objects []Object, named func(Object) bool) (names []string) {
+	for _, o := range objects {
+		if o.Err == nil && o.IsSecretKey() && named(o) {
+			names = append(names, o.Name().String())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // privateHalves finds the private half of a public one among objects. Of several that it may be, it gives none.
 func privateHalves(objects []Object) func(public Object) *Object {
 	byFamily := map[family][]*Object{}

@@ -55,6 +55,33 @@ func (e *KindError) Error() string {
 	return fmt.Sprintf("the key pair %q (key_id %s) is of a kind that this provider does not know: %s", e.Label, e.ID, e.Kind)
 }
 
+// TypeError says that an import found no key of its type, but that the token has something else under that name.
+type TypeError struct {
+	Noun, Resource string // of the import: "key pair", "hsm_rsa_keypair"
+	ID             string // what was asked for, in hexadecimal; "" where it was a label
+	Found          []Other
+}
+
+// Other is something on the token that is not what an import is for.
+type Other struct {
+	Text     string // such as `EC key pair "web" (key_id 6b31)`
+	Resource string // the resource that imports it; "" where none does, since it is half of a pair
+	ImportID string
+}
+
+func (e *TypeError) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "the token has no %s for %s", e.Noun, e.Resource)
+	if e.ID != "" {
+		fmt.Fprintf(&text, " with the key ID %s", e.ID)
+	}
+	text.WriteString(", but it has, under that name:")
+	for _, other := range e.Found {
+		fmt.Fprintf(&text, "\n  - %s", other.Text)
+	}
+	return text.String()
+}
+
 // UnprotectedError lists private halves that the PIN does not protect, whose public keys were to be published.
 type UnprotectedError struct{ Keys []object.Name }
 

@@ -103,7 +103,7 @@ func (f Failure) what() string {
 		text = f.Provider.Foreign(text) // the loader's words; no other error has words that are not ours
 	}
 	text = Sentence(text)
-	if key := f.key(); key != "" {
+	if key := f.key(); key != "" && (f.Label != "" || !strings.Contains(text, f.KeyID)) {
 		text += "\n\nThis was about " + key + "."
 	}
 	if f.Token != nil && hsm.IsPINError(err) {

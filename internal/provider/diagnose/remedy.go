@@ -116,6 +116,7 @@ var remedies = []remedy{
 	{is: as[*SerialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the " +
 		"right one, as a replica may be, leave token_serial out of the identity. Otherwise correct the provider's " +
 		"configuration.")},
+	{is: as[*TypeError], name: "Key Of Another Type", next: nextType},
 	{is: as[*NoIDError], name: "Key Without An ID", next: nextNoID},
 	{is: as[*SelectionError], name: "Not One Key", next: nextSelection},
 
@@ -288,6 +289,26 @@ func (f Failure) listing(id []byte) string {
 
 // ImportID is the import ID of a key where several have its ID.
 func ImportID(id []byte, fingerprint string) string { return object.FormatID(id) + "@" + fingerprint }
+
+func nextType(f Failure) string {
+	e, ok := errors.AsType[*TypeError](f.Err)
+	if !ok {
+		return otherwise.next(f)
+	}
+	var imports strings.Builder
+	for _, other := range e.Found {
+		if other.Resource != "" {
+			imports.WriteString("\n  " + hsm.Command("terraform", "import", other.Resource+".NAME", other.ImportID))
+		}
+	}
+	if imports.Len() == 0 {
+		return "nothing was imported. Half of a key pair cannot be: restore its other half from the token's backup, or " +
+			"with the tool that made the key. If you only want to know a public key, the data source hsm_public_key reads it. " +
+			"To see what the token holds:\n\n  " + f.command("--list-objects")
+	}
+	return "nothing was imported. Check that you mean this key. Then write a resource of its type in the configuration, " +
+		"and import it into that. (NAME is the resource's name in your configuration.)\n" + imports.String()
+}
 
 func nextSelection(f Failure) string {
 	e, ok := errors.AsType[*SelectionError](f.Err)
@@ -527,6 +548,9 @@ func nextNoMatch(f Failure) string {
 			"both its label and its ID, such as pkcs11:object=web;id=%6B%31."
 	case ok && len(e.Halves) > 0:
 		return "name the pair by the label of its private half, or by its key_id."
+	case ok && len(e.Secrets) > 0:
+		return "name a key pair, or a public key that stands alone. The resource hsm_secret_key manages secret keys, and " +
+			"the data source hsm_keys lists them."
 	}
 	return "correct the name. If the same configuration makes the key, refer to the resource's uri, or add depends_on, " +
 		"so that the key is read after it is made. To see what the token holds" +

@@ -131,6 +131,8 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 			[]string{"terraform import", "--set-id"}},
 		{"a pair goes by its private half", Failure{Doing: "Read Public Key", Err: &object.MatchError{Halves: []string{"a"}}},
 			[]string{"by the label of its private half"}, []string{"depends_on"}},
+		{"a secret key has no public key", Failure{Doing: "Read Public Key", Err: &object.MatchError{Secrets: []string{"a"}}},
+			[]string{"which has no public key:\n  - a", "hsm_secret_key"}, []string{"depends_on"}},
 		{"a module's configuration file is named by a variable", Failure{Doing: Read, Kind: &rsa,
 			Err: &hsm.ModuleConfigurationError{Path: "/x", Variable: "SOFTHSM2_CONF", Problem: errors.New("gone"),
 				Err: cryptoki.CKR_GENERAL_ERROR}},

@@ -1,0 +1,113 @@
+package provider
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
+)
+
+// TestAnImportAsTheWrongTypeNamesWhatIsThere imports everything as every type.
+func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	on := hsmtest.New(t)
+	ctx := context.Background()
+	made := map[string]object.Template{
+		"rsa": {Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign},
+		"ec":  {Type: object.EC, Curve: "P-256", Usage: object.Sign},
+		"aes": {Type: object.Secret, Kind: object.AES, Bits: 256, Usage: object.Encrypt | object.Decrypt},
+	}
+	maker, err := hsm.Open(ctx, on.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for label, tmpl := range hsmtest.InOrder(made) {
+		tmpl.ID, tmpl.Label = []byte(label), label
+		if _, err := maker.Generate(ctx, tmpl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = maker.Close()
+	id := func(label string) string { return hex.EncodeToString([]byte(label)) }
+	for label, keyType := range map[string]string{"private": "EC:prime256v1", "public": "rsa:2048", "odd": "EC:secp224r1"} {
+		on.Tool(t, "--keypairgen", "--key-type", keyType, "--usage-sign", "--label", label, "--id", id(label))
+	}
+	on.Tool(t, "--delete-object", "--type", "pubkey", "--id", id("private"))
+	on.Tool(t, "--delete-object", "--type", "privkey", "--id", id("public"))
+	token, err := hsm.Open(ctx, on.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = token.Close() }()
+
+	const another, unknown, half = "Key Of Another Type", "Kind Of Key Not Supported", "Half A Key Pair"
+	there := map[string]struct {
+		what, resource string
+		title          string
+		own            string // the title where the resource is of its type; "" where the import goes through
+	}{
+		"rsa":     {`RSA key pair "rsa" (key_id 727361), SHA-256 fingerprint `, "hsm_rsa_keypair", another, ""},
+		"ec":      {`EC key pair "ec" (key_id 6563), SHA-256 fingerprint `, "hsm_ec_keypair", another, ""},
+		"aes":     {`secret key (aes) "aes" (key_id 616573), check value `, "hsm_secret_key", another, ""},
+		"private": {`EC private key "private" (ID 70726976617465)`, "", another, half},
+		"public":  {`RSA public key "public" (ID 7075626c6963)`, "", another, half},
+		"odd":     {`"odd"`, "", unknown, unknown},
+	}
+	typeOf := map[string]string{"rsa": "hsm_rsa_keypair", "public": "hsm_rsa_keypair", "ec": "hsm_ec_keypair",
+		"private": "hsm_ec_keypair", "aes": "hsm_secret_key"}
+	for _, made := range []func() *keyResource{
+		func() *keyResource { return newRSAKeyPairResource().(*keyResource) },
+		func() *keyResource { return newECKeyPairResource().(*keyResource) },
+		func() *keyResource { return newSecretKeyResource().(*keyResource) },
+	} {
+		r := made()
+		for label, is := range hsmtest.InOrder(there) {
+			for _, form := range []string{
+				id(label), label + "/" + id(label), "elsewhere/" + id(label), "pkcs11:object=" + label,
+				"pkcs11:id=%" + strings.ToUpper(id(label)[:2]) + label[1:], "pkcs11:object=wrong;id=" + label,
+			} {
+				t.Run(fmt.Sprintf("%s by %s", r.kind.typeName(), form), func(t *testing.T) {
+					asked, err := parseImportID(form)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, err = r.adoptable(ctx, token, asked)
+					title := is.title
+					if typeOf[label] == r.kind.typeName() {
+						if strings.HasPrefix(form, "elsewhere/") || strings.Contains(form, "object=wrong") {
+							return // another label than the key has is another matter
+						}
+						title = is.own
+					}
+					if title == "" {
+						if err != nil {
+							t.Errorf("its own type: %v", err)
+						}
+						return
+					}
+					if err == nil {
+						t.Fatal("it was imported")
+					}
+					m := r.kind.newModel()
+					said := r.failure(diagnose.Import, m, token, err)
+					if said.Summary() != "Unable to Import "+r.kind.title+": "+title {
+						t.Errorf("its title is %q:\n%s", said.Summary(), said.Detail())
+					}
+					if title != half && !strings.Contains(said.Detail(), is.what) {
+						t.Errorf("it does not say %q:\n%s", is.what, said.Detail())
+					}
+					command := "terraform import " + is.resource + ".NAME " + id(label)
+					if title == another && strings.Contains(said.Detail(), command) != (is.resource != "") {
+						t.Errorf("it is imported by %q:\n%s", command, said.Detail())
+					}
+				})
+			}
+		}
+	}
+}
