@@ -250,9 +250,14 @@ func (r remark) without(parts ...string) remark {
 }
 
 func (r remark) matches(have remark) bool {
-	return r.severity == have.severity && r.summary == have.summary && r.at == have.at &&
+	return r.severity == have.severity && r.isSummary(have.summary) && r.at == have.at &&
 		!slices.ContainsFunc(r.parts, func(part string) bool { return !strings.Contains(have.detail, part) }) &&
 		!slices.ContainsFunc(r.otherwise, func(part string) bool { return strings.Contains(have.detail, part) })
+}
+
+// isSummary says that a summary is the remark's. A warning may name a key after that: `Key ID Changes: "web" (key_id 6b31)`.
+func (r remark) isSummary(summary string) bool {
+	return r.summary == summary || r.severity == tfprotov6.DiagnosticSeverityWarning && strings.HasPrefix(summary, r.summary+": ")
 }
 
 func (r remark) String() string {

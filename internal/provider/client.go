@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -53,13 +54,12 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 
 // cautions are warnings of what a token's user has to know, each told once.
 func (c *client) cautions(token *hsm.Token) (warnings diag.Diagnostics) {
-	for _, text := range token.Cautions() {
-		if c.view.first(text) {
-			warnings.AddWarning("Others May Write At The Same Time", text+"\n\nNothing is wrong with the keys because of this. But "+
-				"if another process makes or changes a key with the same key_id at the same moment, both may go through, and the "+
-				"token may hold two keys with that ID. Have one process at a time write to the token, or see to it that all of "+
-				"them find the lock: the guide \"When something goes wrong\" says where it is.")
-		}
+	texts := slices.DeleteFunc(token.Cautions(), func(text string) bool { return !c.view.first(text) })
+	if len(texts) > 0 {
+		warnings.AddWarning("Others May Write At The Same Time", strings.Join(texts, "\n\n")+"\n\nNothing is wrong with the keys "+
+			"because of this. But if another process makes or changes a key with the same key_id at the same moment, both may go "+
+			"through, and the token may hold two keys with that ID.\n\nWhat to do: have one process at a time write to the token, "+
+			"or see to it that all of them find the lock. The guide \"When something goes wrong\" says where it is.")
 	}
 	return warnings
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
-	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
@@ -20,7 +19,7 @@ import (
 
 const ecUsages = object.Sign | object.Derive
 
-func newECKeyPairResource() resource.Resource {
+func newECKeyPairResource() *keyResource {
 	return &keyResource{kind: keyKind{
 		vocabulary: pairVocabulary,
 		name:       "ec_keypair",

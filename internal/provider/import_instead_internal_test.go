@@ -61,12 +61,7 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 	}
 	typeOf := map[string]string{"rsa": "hsm_rsa_keypair", "public": "hsm_rsa_keypair", "ec": "hsm_ec_keypair",
 		"private": "hsm_ec_keypair", "aes": "hsm_secret_key"}
-	for _, made := range []func() *keyResource{
-		func() *keyResource { return newRSAKeyPairResource().(*keyResource) },
-		func() *keyResource { return newECKeyPairResource().(*keyResource) },
-		func() *keyResource { return newSecretKeyResource().(*keyResource) },
-	} {
-		r := made()
+	for _, r := range []*keyResource{newRSAKeyPairResource(), newECKeyPairResource(), newSecretKeyResource()} {
 		for label, is := range hsmtest.InOrder(there) {
 			for _, form := range []string{
 				id(label), label + "/" + id(label), "elsewhere/" + id(label), "pkcs11:object=" + label,

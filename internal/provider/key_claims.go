@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -47,10 +48,14 @@ func (r *keyResource) cautions(m keyModel, fixed bool) (all []caution) {
 				"have done so. %s\n\nWhat to do: if the value must be secret, make a new key with this provider, and let it take "+
 				"this one's place.", keyName(a), who, change)})
 	}
+	var problems []string
 	for _, e := range m.excess() {
+		problems = append(problems, e.problem)
+	}
+	if len(problems) > 0 {
 		all = append(all, caution{"Key Unlike Any New One", fmt.Sprintf(
 			"The key %s %s. This provider makes no such key, but goes on managing this one.\n\n"+
-				"What to do: plan a better key to take its place.", keyName(a), e.problem)})
+				"What to do: plan a better key to take its place.", keyName(a), strings.Join(problems, ", and "))})
 	}
 	return all
 }

@@ -49,8 +49,8 @@ func TestAdoptedKeysSayWhatTheyAre(t *testing.T) {
 	weak := warns("Key Unlike Any New One", `"weak" (key_id 01)`, "1024 bits")
 	bare := warns("Key Not Protected By The PIN", `"bare" (key_id 02)`)
 	shown := []remark{
-		warns("Key Value Not Kept Secret", `"bare" (key_id 02)`, "without a PIN"),
-		warns("Key Value Not Kept Secret", `"shown" (key_id 03)`, "whoever has the PIN"),
+		warns(`Key Value Not Kept Secret: "bare" (key_id 02)`, "without a PIN"), // with names, so that none is folded
+		warns(`Key Value Not Kept Secret: "shown" (key_id 03)`, "whoever has the PIN"),
 	}
 	claim := func(address, name string, want bool) statecheck.StateCheck {
 		return statecheck.ExpectKnownValue(address, tfjsonpath.New(name), knownvalue.Bool(want))

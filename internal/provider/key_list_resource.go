@@ -56,27 +56,11 @@ func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *li
 		if len(diags) > 0 && !push(list.ListResult{Diagnostics: diags}) || diags.HasError() {
 			return
 		}
-		same := map[string]int{}
-		for _, key := range keys {
-			same[string(key.ID)]++
-		}
 		for i, key := range keys {
 			if req.Limit > 0 && int64(i) == req.Limit {
 				return
 			}
-			result := r.result(ctx, req, token.Info(), key)
-			if n := same[string(key.ID)]; n > 1 {
-				result.Diagnostics.AddWarning("Several Keys With One ID", fmt.Sprintf(
-					"%d %ss on the token have the key ID %s, one of them labelled %q. An import by identity cannot tell which of "+
-						"them you mean, and is refused. Import by the ID and the fingerprint (KEY_ID@FINGERPRINT), "+
-						"or give one of them another CKA_ID.", n, r.kind.noun, object.FormatID(key.ID), key.Label))
-			}
-			if key.Unprotected() {
-				result.Diagnostics.AddWarning("Key Not Protected By The PIN", fmt.Sprintf(
-					"Find out who made the %s %s before you adopt it: %s.", r.kind.noun, nameOf(key.Label, key.ID),
-					diagnose.WhatUnprotectedMeans))
-			}
-			if !push(result) {
+			if !push(r.result(ctx, req, token.Info(), key)) {
 				return
 			}
 		}
@@ -126,6 +110,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 				keys = append(keys, key)
 			}
 		}
+		r.warnOfListed(keys, diags)
 		if len(nameless) > 0 {
 			diags.AddWarning("Keys Without An ID Are Not Listed", fmt.Sprintf(
 				"The token holds %ss that have no ID (CKA_ID). The resources know their keys by that, so they cannot manage "+
@@ -134,6 +119,39 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 		}
 	})
 	return token, keys
+}
+
+// warnOfListed warns of keys that are listed. One warning names all that it is about: Terraform would fold several.
+func (r *keyResource) warnOfListed(keys []object.Key, diags *diag.Diagnostics) {
+	same := map[string]int{}
+	for _, key := range keys {
+		same[string(key.ID)]++
+	}
+	var twins, open []string
+	for _, key := range keys {
+		line := "  - " + nameOf(key.Label, key.ID)
+		if key.Fingerprint() != "" {
+			line += fmt.Sprintf(", %s %s", r.kind.mark, key.Fingerprint())
+		}
+		if same[string(key.ID)] > 1 {
+			twins = append(twins, line)
+		}
+		if key.Unprotected() {
+			open = append(open, line)
+		}
+	}
+	if len(twins) > 0 {
+		diags.AddWarning("Several Keys With One ID", fmt.Sprintf(
+			"These %ss share a key ID with another one:\n\n%s\n\nAn import by identity cannot tell which of them you mean, and "+
+				"is refused.\n\nWhat to do: import them by the ID and the fingerprint (KEY_ID@FINGERPRINT), or give one of them "+
+				"another CKA_ID.", r.kind.noun, strings.Join(twins, "\n")))
+	}
+	if len(open) > 0 {
+		diags.AddWarning("Key Not Protected By The PIN", fmt.Sprintf(
+			"The PIN does not protect these %ss (CKA_PRIVATE=false): anyone who can open a session on the token may have made "+
+				"them, and can use them:\n\n%s\n\nWhat to do: find out who made one before you adopt it.",
+			r.kind.noun, strings.Join(open, "\n")))
+	}
 }
 
 // result is a key as an import brings it into the state.

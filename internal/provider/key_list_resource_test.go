@@ -47,7 +47,7 @@ func TestKeyPairsAreListed(t *testing.T) {
 	named := func(id string) queryfilter.QueryFilter {
 		return queryfilter.ByResourceIdentity(identity(serial, id))
 	}
-	twins := warns("Several Keys With One ID", "2 key pairs on the token have the key ID 6b36", `"twins"`)
+	twins := warns("Several Keys With One ID", "These key pairs share a key ID", `- "twins" (key_id 6b36), SHA-256`)
 	broken := query(listing("team", prefix("team")), querycheck.ExpectLength("hsm_rsa_keypair.team", 1), querycheck.ExpectIdentity("hsm_rsa_keypair.team", identity(serial, "6b32")))
 	broken.PreConfig = func() {
 		b.faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {

@@ -169,9 +169,9 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		newRSAKeyPairResource,
-		newECKeyPairResource,
-		newSecretKeyResource,
+		func() resource.Resource { return namingResource{newRSAKeyPairResource()} },
+		func() resource.Resource { return namingResource{newECKeyPairResource()} },
+		func() resource.Resource { return namingResource{newSecretKeyResource()} },
 	}
 }
 

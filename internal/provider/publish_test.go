@@ -340,7 +340,7 @@ func TestAListLeavesOutWhatCannotBeAdopted(t *testing.T) {
 	s.PlantsMalformed(t, "planted", "32")
 	s.PlantsMalformed(t, "planted", hsmtest.NoID)
 	s.MakesPublicHalf(t, hsmtest.StrangerP256, "half", "33")
-	r := newECKeyPairResource().(*keyResource)
+	r := newECKeyPairResource()
 	r.client = p.client
 	var diags diag.Diagnostics
 	_, keys := r.listed(t.Context(), "", &diags)
@@ -375,7 +375,7 @@ func TestAPlanIsNotWarnedByStrangers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind := newECKeyPairResource().(*keyResource).kind
+	kind := newECKeyPairResource().kind
 	for _, c := range []struct {
 		label string
 		id    string // "": none is planned

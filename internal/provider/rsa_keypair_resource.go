@@ -6,7 +6,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
-	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -15,7 +14,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
-func newRSAKeyPairResource() resource.Resource {
+func newRSAKeyPairResource() *keyResource {
 	return &keyResource{kind: keyKind{
 		vocabulary: pairVocabulary,
 		name:       "rsa_keypair",

@@ -113,7 +113,7 @@ func TestRSAKeyPairIsCreatedAndChangedInPlace(t *testing.T) {
 				"key_id": knownvalue.StringExact(two), "kid": knownvalue.StringExact("key-2"), "uri": uri("%6B%65%79%2D%32"),
 			}), sameKey(), b.publicKeyIs(key, two), jwkIs("key-2", "enc", "RSA-OAEP"),
 				b.holding(private("web site", two, "decrypt, unwrap"), public("web site", two, "encrypt, wrap"))),
-		}, says: []remark{warns("Key ID Changes", two, "kid").pointing("key_id")}},
+		}, says: []remark{warns(`Key ID Changes: "web" (key_id `+one+`)`, two, "kid").pointing("key_id")}},
 		change(pair("k", `label = "shop"`, `usage = ["decrypt", "unwrap"]`),
 			b.holding(private("shop", two, "decrypt, unwrap"), public("shop", two, "encrypt, wrap"))),
 		change(pair("k", `label = "shop"`, `usage = ["sign", "decrypt"]`),

@@ -83,13 +83,7 @@ func (c claim) String() string {
 func (r *keyResource) claimOf(state tftypes.Value, mark string) claim {
 	var fields map[string]tftypes.Value
 	_ = state.As(&fields) // the framework has made sure that it is an object
-	text := func(name string) string {
-		var text *string
-		if v, ok := fields[name]; !ok || !v.IsKnown() || v.As(&text) != nil || text == nil {
-			return ""
-		}
-		return *text
-	}
+	text := func(name string) string { return textOf(fields, name) }
 	c := claim{
 		mark: mark, resource: r.kind.typeName(), keyType: r.kind.keyType, keyID: strings.ToLower(text("key_id")),
 		label: text("label"), policy: text("deletion_policy"), fingerprint: text(r.kind.fingerprint),
@@ -102,6 +96,15 @@ func (r *keyResource) claimOf(state tftypes.Value, mark string) claim {
 		c.kind = text("type")
 	}
 	return c
+}
+
+// textOf is a text in a plan or a state that is not decoded, "" where it is null or unknown.
+func textOf(fields map[string]tftypes.Value, name string) string {
+	var text *string
+	if v, ok := fields[name]; !ok || !v.IsKnown() || v.As(&text) != nil || text == nil {
+		return ""
+	}
+	return *text
 }
 
 // claims are the resources that this run has planned, by the IDs of their keys. Terraform plans them one by one and at

@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
-	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
@@ -19,7 +18,7 @@ import (
 
 const secretUsages = object.Encrypt | object.Decrypt | object.Wrap | object.Unwrap | object.Sign | object.Verify
 
-func newSecretKeyResource() resource.Resource {
+func newSecretKeyResource() *keyResource {
 	return &keyResource{kind: keyKind{
 		vocabulary: vocabulary{
 			noun: "secret key", title: "Secret Key", parts: []string{"secrkey"}, secret: "key", uriNote: ", with `type=secret-key`",
