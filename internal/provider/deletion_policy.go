@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -36,7 +35,7 @@ func deletionPolicyAttribute() schema.StringAttribute {
 		Optional:   true,
 		Computed:   true,
 		Default:    stringdefault.StaticString(policyPrevent),
-		Validators: []validator.String{stringvalidator.OneOf(policyPrevent, policyAbandon, policyDelete)},
+		Validators: []validator.String{oneOf(policyPrevent, policyAbandon, policyDelete)},
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -35,7 +34,7 @@ func newECKeyPairResource() *keyResource {
 					"algorithms of these curves are ES256, ES384, ES512, ES256K and EdDSA, in this "+
 					"order. A change replaces the key pair.", strings.Join(publickey.Curves(), "`, `")),
 				Required:   true,
-				Validators: []validator.String{stringvalidator.OneOf(publickey.Curves()...)},
+				Validators: []validator.String{oneOf(publickey.Curves()...)},
 			},
 		}),
 		usageNote: "Keys on `Ed25519` cannot `derive` (ECDH).",

@@ -219,8 +219,8 @@ func TestECKeyPairRefusesWhatThereIsNot(t *testing.T) {
 	b := newBench(t)
 	b.test(
 		refused(b, fails("Usage Does Not Fit The Curve", "Keys on Ed25519 are for sign, not for derive").pointing("usage"), ecPair(`label = "web"`, `curve = "Ed25519"`, `usage = ["derive", "sign"]`)),
-		refused(b, fails("Invalid Attribute Value Match", `"P-224"`, "secp256k1").pointing("curve"), ecPair(`label = "web"`, `curve = "P-224"`)),
-		refused(b, fails("Invalid Attribute Value Match", `"decrypt"`).pointing("usage[{{String []} decrypt}]"), ecPair(`label = "web"`, `usage = ["decrypt"]`)),
+		refused(b, fails("Unknown Word", `curve is "P-224". It must be "P-256"`, `"secp256k1" or "Ed25519".`).pointing("curve"), ecPair(`label = "web"`, `curve = "P-224"`)),
+		refused(b, fails("Unknown Word", `An element of usage is "decrypt". It must be "derive" or "sign".`).pointing("usage[{{String []} decrypt}]"), ecPair(`label = "web"`, `usage = ["decrypt"]`)),
 	)
 	b.expect()
 }

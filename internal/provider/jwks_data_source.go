@@ -6,9 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -78,7 +75,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 	selection := func(description string, each ...validator.String) schema.ListAttribute {
 		return schema.ListAttribute{
 			MarkdownDescription: description, Optional: true, ElementType: types.StringType,
-			Validators: []validator.List{listvalidator.NoNullValues(), listvalidator.ValueStringsAre(each...)},
+			Validators: listOf(each...),
 		}
 	}
 	resp.Schema = schema.Schema{
@@ -101,7 +98,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"is read after every change of that resource. With `labels` and `label_prefix`, `depends_on` is the only way.",
 		Attributes: map[string]schema.Attribute{
 			"labels": selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an "+
-				"error.", stringvalidator.LengthAtLeast(1)),
+				"error.", someText()),
 			"key_ids": selection("Key IDs in hexadecimal, in upper or lower case. An ID that no pair has is an error.", keyID),
 			"uris": selection("PKCS#11 URIs ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)), such as the attribute "+
 				"`uri` of a key pair's resource. A URI that matches no pair is an error. A pair without an ID is named by its "+
@@ -109,13 +106,13 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"label_prefix": schema.StringAttribute{
 				MarkdownDescription: "The start of the pairs' labels.",
 				Optional:            true,
-				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators:          []validator.String{someText()},
 			},
 			"use": schema.StringAttribute{
 				MarkdownDescription: "`use` of every key in the set, `sig` or `enc`. Defaults to each key's own use: `sig` if " +
 					"it may sign, otherwise `enc`.",
 				Optional:   true,
-				Validators: []validator.String{stringvalidator.OneOf("sig", "enc")},
+				Validators: []validator.String{oneOf("sig", "enc")},
 			},
 			"kid_format": schema.StringAttribute{
 				MarkdownDescription: "How the set names its keys: `text` (the default), the bytes of the key's ID as text, like " +
@@ -123,7 +120,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)); `spki_sha256`, the SHA-256 of the key's " +
 					"SubjectPublicKeyInfo in base64url, like Kubernetes.",
 				Optional:   true,
-				Validators: []validator.String{stringvalidator.OneOf("text", "hex", "thumbprint", "spki_sha256")},
+				Validators: []validator.String{oneOf("text", "hex", "thumbprint", "spki_sha256")},
 			},
 			"algorithms": schema.MapAttribute{
 				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes " +
@@ -133,9 +130,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"and `secp256k1`, and `EdDSA` for `Ed25519`; where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
 				Optional:    true,
 				ElementType: types.StringType,
-				Validators: []validator.Map{
-					mapvalidator.NoNullValues(), mapvalidator.KeysAre(stringvalidator.OneOf(append([]string{"RSA", "EC", "OKP"}, publickey.Curves()...)...)),
-				},
+				Validators:  mapBy(append([]string{"RSA", "EC", "OKP"}, publickey.Curves()...)...),
 			},
 			"profile": schema.StringAttribute{
 				MarkdownDescription: "Who signs with the keys. `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) " +
@@ -146,8 +141,9 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"check reads every key object on the token.",
 				Optional: true,
 				Validators: []validator.String{
-					stringvalidator.OneOf(profileHydra),
-					stringvalidator.ConflictsWith(path.MatchRoot("use"), path.MatchRoot("kid_format"), path.MatchRoot("algorithms")),
+					oneOf(profileHydra),
+					without("The profile says itself which use, kid and alg each key has. Leave out use, kid_format and algorithms, or "+
+						"leave out profile.", "use", "kid_format", "algorithms"),
 				},
 			},
 			"allow_empty": schema.BoolAttribute{

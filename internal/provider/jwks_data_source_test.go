@@ -218,8 +218,8 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 		{"a URI with a PIN", []string{`uris = ["pkcs11:object=web?pin-value=48151623"]`}, fails("Invalid PKCS#11 URI", "uris[0]", "a PIN in it is refused").without("48151623")},
 		{"keys that Hydra does not take", []string{`key_ids = ["6b31"]`, `profile = "hydra"`}, fails("Not Fit For Hydra", `"web" (key_id 6b31): its modulus has 2048 bits`,
 			`"web" (key_id 6b31): it may sign and decrypt`, `"web" (key_id ff31): it has the label of a selected key`, b.Label).without("half", "twin").pointing("profile")},
-		{"a use that is Hydra's to say", []string{`profile = "hydra"`, `use = "sig"`}, fails("Invalid Attribute Combination").pointing("profile")},
-		{"an empty label", []string{`labels = [""]`}, fails("Invalid Attribute Value Length").pointing("labels[0]")},
+		{"a use that is Hydra's to say", []string{`profile = "hydra"`, `use = "sig"`}, fails("Invalid Combination Of Arguments", "leave out profile").pointing("profile")},
+		{"an empty label", []string{`labels = [""]`}, fails("Invalid Length", "labels[0]").pointing("labels[0]")},
 	}
 	var turns []turn
 	for i, c := range cases {

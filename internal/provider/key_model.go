@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -152,7 +150,7 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 			MarkdownDescription: fmt.Sprintf(
 				"Label (`CKA_LABEL`)%s: a name. It can change in place, and need not be unique.%s", k.of, k.labelNote),
 			Required:   true,
-			Validators: []validator.String{stringvalidator.LengthAtMost(255)},
+			Validators: []validator.String{atMostBytes(255)},
 		},
 		"key_id": schema.StringAttribute{
 			MarkdownDescription: fmt.Sprintf("ID (`CKA_ID`)%s in hexadecimal, 1 to 255 bytes: the key's identity. Upper and "+
@@ -203,10 +201,7 @@ func (k keyKind) usageAttribute() schema.SetAttribute {
 	attribute := schema.SetAttribute{
 		Required:    k.usage == nil,
 		ElementType: types.StringType,
-		Validators: []validator.Set{
-			setvalidator.SizeAtLeast(1), setvalidator.NoNullValues(),
-			setvalidator.ValueStringsAre(stringvalidator.OneOf(k.usages.Words()...)),
-		},
+		Validators:  someWords(k.usages.Words()...),
 	}
 	if k.usage != nil {
 		values := []attr.Value{}
@@ -229,13 +224,19 @@ func timeoutsAttribute(ctx context.Context) schema.Attribute {
 	description := func(doing string, otherwise time.Duration) string {
 		return fmt.Sprintf("How long %s may take, such as `30s` or `1h30m`. Defaults to `%.0fm`.", doing, otherwise.Minutes())
 	}
-	return timeouts.Attributes(ctx, timeouts.Opts{
+	attribute := timeouts.Attributes(ctx, timeouts.Opts{
 		Create: true, CreateDescription: description("making the key", createTime),
 		Read: true, ReadDescription: description("reading the key", readTime),
 		Update: true, UpdateDescription: description("changing the key", changeTime),
 		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " A change takes effect once it " +
 			"is applied.",
-	})
+	}).(schema.SingleNestedAttribute)
+	for name, each := range attribute.Attributes {
+		each := each.(schema.StringAttribute)
+		each.Validators = []validator.String{duration} // the library's takes what is over before it begins
+		attribute.Attributes[name] = each
+	}
+	return attribute
 }
 
 func quotedWords(u object.Usage) string { return "`" + strings.Join(u.Words(), "`, `") + "`" }

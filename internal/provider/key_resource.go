@@ -85,6 +85,9 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 	if diags.HasError() {
 		return
 	}
+	if limit <= 0 { // in the state of a provider that took it
+		limit = otherwise
+	}
 	r.client.run(ctx, diags, r.kind.doing(doing), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()

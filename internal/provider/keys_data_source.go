@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -90,17 +89,17 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"class": schema.StringAttribute{
 				MarkdownDescription: "Lists only keys of this class: " + quotedList(classes) + ".",
 				Optional:            true,
-				Validators:          []validator.String{stringvalidator.OneOf(classes...)},
+				Validators:          []validator.String{oneOf(classes...)},
 			},
 			"type": schema.StringAttribute{
 				MarkdownDescription: "Lists only keys of this type: " + quotedList(object.KeyTypes()) + ".",
 				Optional:            true,
-				Validators:          []validator.String{stringvalidator.OneOf(object.KeyTypes()...)},
+				Validators:          []validator.String{oneOf(object.KeyTypes()...)},
 			},
 			"label_prefix": schema.StringAttribute{
 				MarkdownDescription: "Lists only keys whose label starts with this.",
 				Optional:            true,
-				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators:          []validator.String{someText()},
 			},
 			"keys": schema.ListNestedAttribute{
 				MarkdownDescription: "The keys, ordered by ID, class and type, so that the list is the same from run to run, " +

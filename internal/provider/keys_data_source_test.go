@@ -133,7 +133,7 @@ func TestKeysAreListedWithTheirStrays(t *testing.T) {
 	b.test(
 		turn{
 			TestStep: resource.TestStep{Config: b.config(keysBlock("all", `type = "rsa"`)), PlanOnly: true},
-			says:     []remark{fails("Invalid Attribute Value Match", `"RSA"`).pointing("type")},
+			says:     []remark{fails("Unknown Word", `"RSA"`).pointing("type")},
 		},
 		turn{TestStep: resource.TestStep{
 			PreConfig: func() {

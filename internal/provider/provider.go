@@ -13,7 +13,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/list"
@@ -132,7 +131,7 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8. The provider never opens " +
 					"more than the token allows.",
 				Optional:   true,
-				Validators: []validator.Int64{int64validator.AtLeast(1)},
+				Validators: []validator.Int64{atLeast(1)},
 			},
 		},
 	}

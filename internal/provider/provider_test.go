@@ -82,7 +82,7 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		{"no PIN is given", []string{library, label}, fails(doing+"No PIN", "HSM_PIN", "HSM_PIN_FILE")},
 		{"the slot is no number", []string{library, line("slot", "0x"), pin}, fails("Invalid Slot ID", `"0x" is not`).pointing("slot")},
 		{"the PIN is empty", []string{library, label, line("pin", "")}, fails("Empty Provider Setting", "HSM_PIN").pointing("pin")},
-		{"no session may be open", []string{library, label, pin, "max_sessions = 0"}, fails("Invalid Attribute Value").pointing("max_sessions")},
+		{"no session may be open", []string{library, label, pin, "max_sessions = 0"}, fails("Invalid Number", "max_sessions is 0. It must be 1 or more.").pointing("max_sessions")},
 	}
 	var turns []turn
 	for i, c := range cases {

@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"errors"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -78,11 +77,12 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 			"uri": name("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the key, such as the attribute "+
 				"`uri` of a key pair's resource. A key without an ID is named by its label: "+
 				"`pkcs11:object=LABEL;type=private`.",
-				stringvalidator.ExactlyOneOf(path.MatchRoot("uri"), path.MatchRoot("key_id"), path.MatchRoot("label")), pkcs11URI),
+				exactlyOne("uri, key_id and label", "Give the one by which you know the key, and leave the others out.", "uri", "key_id",
+					"label"), pkcs11URI),
 			"key_id": name("ID (`CKA_ID`) of the key in hexadecimal, in upper or lower case. Null if the key has "+
 				"none.", keyID),
 			"label": name("Label of the key: that of the private half, if there is one.",
-				stringvalidator.LengthAtLeast(1)),
+				someText()),
 			"kid": computedString("Key ID in a JWK: the ID's bytes as text if they are printable UTF-8, " +
 				"otherwise in hexadecimal; null if the key has no ID."),
 			"type":  computedString("Type of the key: `RSA` or `EC`."),

@@ -132,8 +132,8 @@ func TestPublicKeyRefusesWhatNamesNotOne(t *testing.T) {
 		{"a private half alone", `label = "half"`, []remark{
 			fails("Unable to Read Public Key: Half A Key Pair", "the public key is missing", "look for the ID 6b33", "--list-objects").without(".NAME"),
 		}},
-		{"two names", "label = \"web\"\n  key_id = \"6b31\"", []remark{fails("Invalid Attribute Combination", "[uri,key_id,label]").pointing("uri")}},
-		{"no name", "", []remark{fails("Invalid Attribute Combination", "[uri,key_id,label]").pointing("uri")}},
+		{"two names", "label = \"web\"\n  key_id = \"6b31\"", []remark{fails("Invalid Combination Of Arguments", "Exactly one of uri, key_id and label").pointing("uri")}},
+		{"no name", "", []remark{fails("Invalid Combination Of Arguments", "Exactly one of uri, key_id and label").pointing("uri")}},
 	}
 	var turns []turn
 	for i, c := range cases {

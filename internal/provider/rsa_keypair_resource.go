@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"fmt"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
@@ -31,7 +30,7 @@ func newRSAKeyPairResource() *keyResource {
 				Optional:   true,
 				Computed:   true,
 				Default:    int64default.StaticInt64(4096),
-				Validators: []validator.Int64{int64validator.Between(512, 16384)},
+				Validators: []validator.Int64{between(512, 16384)},
 			},
 			"public_exponent": schema.Int64Attribute{
 				MarkdownDescription: "Public exponent: odd, and of a new key at least 65537 and less than 2^31 ([FIPS 186-5](https://doi.org/10.6028/NIST.FIPS.186-5), A.1.1). " +
@@ -39,7 +38,7 @@ func newRSAKeyPairResource() *keyResource {
 				Optional:   true,
 				Computed:   true,
 				Default:    int64default.StaticInt64(65537),
-				Validators: []validator.Int64{int64validator.Between(3, 1<<31-1), odd},
+				Validators: []validator.Int64{between(3, 1<<31-1), odd},
 			},
 		}),
 		newModel: func() keyModel { return new(rsaKeyPairModel) },

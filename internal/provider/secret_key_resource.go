@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -38,7 +37,7 @@ func newSecretKeyResource() *keyResource {
 			"type": schema.StringAttribute{
 				MarkdownDescription: "Type of the key: `aes`, or `generic` for HMAC. A change replaces the key.",
 				Required:            true,
-				Validators:          []validator.String{stringvalidator.OneOf(object.AES, object.Generic)},
+				Validators:          []validator.String{oneOf(object.AES, object.Generic)},
 			},
 			"bits": schema.Int64Attribute{
 				MarkdownDescription: "Length of the key in bits: 128, 192 or 256 for `aes`; 128 to 4096 in steps of 8 for " +

@@ -4,7 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -51,7 +61,22 @@ var (
 		is: "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31", title: "Invalid PKCS#11 URI",
 		parse: func(s string) error { _, err := pkcs11uri.Parse(s); return err },
 	}
+	duration = parsed{
+		is: "a length of time above zero, such as 30s or 1h30m", title: "Invalid Timeout", parse: parseTimeout,
+		hint: " It must be numbers with units (h, m, s), such as \"30s\" or \"1h30m\", and more than zero.",
+	}
 )
+
+func parseTimeout(s string) error {
+	limit, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is not a length of time", s)
+	case limit <= 0:
+		return fmt.Errorf("%q leaves no time", s)
+	}
+	return nil
+}
 
 func (v parsed) Description(context.Context) string { return v.is }
 
@@ -96,4 +121,142 @@ func (v number) ValidateInt64(_ context.Context, req validator.Int64Request, res
 		return
 	}
 	resp.Diagnostics.AddAttributeError(req.Path, "Invalid Number", fmt.Sprintf("%s is %d. It must be %s.", req.Path, n.ValueInt64(), v.is))
+}
+
+// worded is a validator of the plugin framework's library with a title and words of ours: what is wrong, and what to write
+// instead. No schema uses those validators without it.
+type worded struct {
+	validator.Describer        // the library's
+	title               string // the summary of the error
+	instead             string // full sentences
+}
+
+// oneOf accepts some words and no others.
+func oneOf(words ...string) worded {
+	last := len(words) - 1
+	choice := fmt.Sprintf("%q", words[last])
+	if last > 0 {
+		choice = `"` + strings.Join(words[:last], `", "`) + `" or ` + choice
+	}
+	return worded{stringvalidator.OneOf(words...), "Unknown Word", "It must be " + choice + "."}
+}
+
+// someText refuses "", where null leaves the argument out.
+func someText() worded {
+	return worded{stringvalidator.LengthAtLeast(1), "Invalid Length", "It must have at least one character. Leave it out if " +
+		"you do not want it."}
+}
+
+func atMostBytes(n int) worded {
+	return worded{stringvalidator.LengthAtMost(n), "Invalid Length", fmt.Sprintf("It must have at most %d bytes. Choose a shorter "+
+		"one.", n)}
+}
+
+func atLeast(n int64) worded {
+	return worded{int64validator.AtLeast(n), "Invalid Number", fmt.Sprintf("It must be %d or more.", n)}
+}
+
+func between(least, most int64) worded {
+	return worded{int64validator.Between(least, most), "Invalid Number", fmt.Sprintf("It must be from %d to %d.", least, most)}
+}
+
+const nullTitle, noNull = "Null In A Collection", "Leave null out of it, or give a value in its place."
+
+// someWords accepts sets of one or more of some words.
+func someWords(words ...string) []validator.Set {
+	return []validator.Set{
+		worded{setvalidator.SizeAtLeast(1), "Nothing Given", "Name at least one: " + strings.Join(words, ", ") + "."},
+		worded{setvalidator.NoNullValues(), nullTitle, noNull}, setvalidator.ValueStringsAre(oneOf(words...)),
+	}
+}
+
+// listOf accepts lists of texts that are all valid.
+func listOf(valid ...validator.String) []validator.List {
+	return []validator.List{worded{listvalidator.NoNullValues(), nullTitle, noNull}, listvalidator.ValueStringsAre(valid...)}
+}
+
+// mapBy accepts maps whose keys are some words.
+func mapBy(words ...string) []validator.Map {
+	return []validator.Map{worded{mapvalidator.NoNullValues(), nullTitle, noNull}, mapvalidator.KeysAre(oneOf(words...))}
+}
+
+const combinationTitle = "Invalid Combination Of Arguments"
+
+// exactlyOne accepts configurations that give one of some arguments.
+func exactlyOne(of, instead string, arguments ...string) worded {
+	return worded{stringvalidator.ExactlyOneOf(expressions(arguments)...), combinationTitle, "Exactly one of " + of +
+		" must be given. " + instead}
+}
+
+// without accepts configurations that give none of some other arguments besides this one.
+func without(instead string, arguments ...string) worded {
+	return worded{stringvalidator.ConflictsWith(expressions(arguments)...), combinationTitle, instead}
+}
+
+func expressions(arguments []string) (all []path.Expression) {
+	for _, name := range arguments {
+		all = append(all, path.MatchRoot(name))
+	}
+	return all
+}
+
+// tell gives what the library's validator said in words of ours.
+func (v worded) tell(said diag.Diagnostics, value attr.Value) (diags diag.Diagnostics) {
+	for _, d := range said {
+		at := path.Empty()
+		if located, ok := d.(diag.DiagnosticWithPath); ok {
+			at = located.Path()
+		}
+		detail := v.instead
+		if v.title != combinationTitle { // which is about several arguments
+			detail = fmt.Sprintf("%s is %s. %s", subjectOf(at), value, v.instead)
+		}
+		diags.AddAttributeError(at, v.title, detail)
+	}
+	return diags
+}
+
+// subjectOf names what stands at a path: labels[0], an element of usage, a key of algorithms.
+func subjectOf(at path.Path) string {
+	steps := at.Steps()
+	if len(steps) == 0 {
+		return "A value"
+	}
+	switch steps[len(steps)-1].(type) {
+	case path.PathStepElementKeyValue:
+		return "An element of " + at.ParentPath().String()
+	case path.PathStepElementKeyString:
+		return "A key of " + at.ParentPath().String()
+	}
+	return at.String()
+}
+
+func (v worded) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	var said validator.StringResponse
+	v.Describer.(validator.String).ValidateString(ctx, req, &said)
+	resp.Diagnostics.Append(v.tell(said.Diagnostics, req.ConfigValue)...)
+}
+
+func (v worded) ValidateInt64(ctx context.Context, req validator.Int64Request, resp *validator.Int64Response) {
+	var said validator.Int64Response
+	v.Describer.(validator.Int64).ValidateInt64(ctx, req, &said)
+	resp.Diagnostics.Append(v.tell(said.Diagnostics, req.ConfigValue)...)
+}
+
+func (v worded) ValidateSet(ctx context.Context, req validator.SetRequest, resp *validator.SetResponse) {
+	var said validator.SetResponse
+	v.Describer.(validator.Set).ValidateSet(ctx, req, &said)
+	resp.Diagnostics.Append(v.tell(said.Diagnostics, req.ConfigValue)...)
+}
+
+func (v worded) ValidateList(ctx context.Context, req validator.ListRequest, resp *validator.ListResponse) {
+	var said validator.ListResponse
+	v.Describer.(validator.List).ValidateList(ctx, req, &said)
+	resp.Diagnostics.Append(v.tell(said.Diagnostics, req.ConfigValue)...)
+}
+
+func (v worded) ValidateMap(ctx context.Context, req validator.MapRequest, resp *validator.MapResponse) {
+	var said validator.MapResponse
+	v.Describer.(validator.Map).ValidateMap(ctx, req, &said)
+	resp.Diagnostics.Append(v.tell(said.Diagnostics, req.ConfigValue)...)
 }

@@ -2,10 +2,14 @@ package provider
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -93,5 +97,116 @@ func TestNumberValidators(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatTheFrameworkRefusesIsToldInOurWords: its own words have no way out, and no section in the guide.
+func TestWhatTheFrameworkRefusesIsToldInOurWords(t *testing.T) {
+	ctx, text := context.Background(), func(s ...string) (all []attr.Value) {
+		for _, word := range s {
+			all = append(all, types.StringValue(word))
+		}
+		return all
+	}
+	list := func(values ...attr.Value) types.List { return types.ListValueMust(types.StringType, values) }
+	set := func(values ...attr.Value) types.Set { return types.SetValueMust(types.StringType, values) }
+	dict := func(key string, value attr.Value) types.Map {
+		return types.MapValueMust(types.StringType, map[string]attr.Value{key: value})
+	}
+	null := types.StringNull()
+	for _, c := range []struct {
+		name  string
+		value attr.Value
+		valid any
+		want  []string // summary @ path: detail; none where it is accepted
+	}{
+		{"one of the words", types.StringValue("sig"), oneOf("sig", "enc"), nil},
+		{"another word", types.StringValue("x"), oneOf("sig", "enc"), []string{
+			`Unknown Word @ x: x is "x". It must be "sig" or "enc".`}},
+		{"a word where there is one", types.StringValue("x"), oneOf("hydra"), []string{`Unknown Word @ x: x is "x". It must be "hydra".`}},
+		{"nothing", types.StringValue(""), someText(), []string{
+			`Invalid Length @ x: x is "". It must have at least one character. Leave it out if you do not want it.`}},
+		{"too much", types.StringValue("abc"), atMostBytes(2), []string{
+			`Invalid Length @ x: x is "abc". It must have at most 2 bytes. Choose a shorter one.`}},
+		{"too small a number", types.Int64Value(0), atLeast(1), []string{`Invalid Number @ x: x is 0. It must be 1 or more.`}},
+		{"too large a number", types.Int64Value(9), between(3, 5), []string{`Invalid Number @ x: x is 9. It must be from 3 to 5.`}},
+		{"a number between", types.Int64Value(3), between(3, 5), nil},
+		{"an empty set", set(), someWords("a", "b"), []string{`Nothing Given @ x: x is []. Name at least one: a, b.`}},
+		{"null in a set", set(null), someWords("a", "b"), []string{
+			`Null In A Collection @ x: x is [<null>]. Leave null out of it, or give a value in its place.`}},
+		{"another word in a set", set(text("a", "c")...), someWords("a", "b"), []string{
+			`Unknown Word @ x[Value("c")]: An element of x is "c". It must be "a" or "b".`}},
+		{"null in a list", list(null), listOf(someText()), []string{
+			`Null In A Collection @ x: x is [<null>]. Leave null out of it, or give a value in its place.`}},
+		{"nothing in a list", list(text("a", "")...), listOf(someText()), []string{
+			`Invalid Length @ x[1]: x[1] is "". It must have at least one character. Leave it out if you do not want it.`}},
+		{"another word in a map", dict("c", types.StringValue("v")), mapBy("a", "b"), []string{
+			`Unknown Word @ x["c"]: A key of x is "c". It must be "a" or "b".`}},
+		{"null in a map", dict("a", null), mapBy("a"), []string{
+			`Null In A Collection @ x: x is {"a":<null>}. Leave null out of it, or give a value in its place.`}},
+		{"a time before now", types.StringValue("-1.5h"), duration, []string{`Invalid Timeout @ x: "-1.5h" leaves no time. It must be ` +
+			`numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
+		{"no time", types.StringValue("0s"), duration, []string{`Invalid Timeout @ x: "0s" leaves no time. It must be ` +
+			`numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
+		{"what is no time", types.StringValue("5"), duration, []string{`Invalid Timeout @ x: "5" is not a length of time. It must be ` +
+			`numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
+		{"a time", types.StringValue("1h30m"), duration, nil},
+	} {
+		var diags diag.Diagnostics
+		at := path.Root("x")
+		switch valid := c.valid.(type) {
+		case validator.String:
+			if s, ok := c.value.(types.String); ok {
+				var resp validator.StringResponse
+				valid.ValidateString(ctx, validator.StringRequest{Path: at, ConfigValue: s}, &resp)
+				diags = resp.Diagnostics
+				break
+			}
+			var resp validator.Int64Response
+			c.valid.(validator.Int64).ValidateInt64(ctx, validator.Int64Request{Path: at, ConfigValue: c.value.(types.Int64)}, &resp)
+			diags = resp.Diagnostics
+		case []validator.Set:
+			for _, v := range valid {
+				var resp validator.SetResponse
+				v.ValidateSet(ctx, validator.SetRequest{Path: at, ConfigValue: c.value.(types.Set)}, &resp)
+				diags.Append(resp.Diagnostics...)
+			}
+		case []validator.List:
+			for _, v := range valid {
+				var resp validator.ListResponse
+				v.ValidateList(ctx, validator.ListRequest{Path: at, ConfigValue: c.value.(types.List)}, &resp)
+				diags.Append(resp.Diagnostics...)
+			}
+		case []validator.Map:
+			for _, v := range valid {
+				var resp validator.MapResponse
+				v.ValidateMap(ctx, validator.MapRequest{Path: at, ConfigValue: c.value.(types.Map)}, &resp)
+				diags.Append(resp.Diagnostics...)
+			}
+		}
+		var have []string
+		for i, summary := range summarised(diags) {
+			have = append(have, summary+": "+diags[i].Detail())
+		}
+		if !slices.Equal(have, c.want) {
+			t.Errorf("%s: it says %q", c.name, have)
+		}
+	}
+}
+
+// TestOnlyOneFileUsesTheFrameworksValidators, so that none of them speaks for itself.
+func TestOnlyOneFileUsesTheFrameworksValidators(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 30 {
+		t.Fatalf("found %d files: %v", len(files), err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "validators.go" && strings.Contains(string(text), `"github.com/hashicorp/terraform-plugin-framework-`+`validators/`) {
+			t.Errorf("%s uses a validator that has no words of ours", name)
+		}
 	}
 }
