@@ -32,7 +32,7 @@ var (
 	ErrLibrary = errors.New("the PKCS#11 module cannot be loaded")
 	// ErrParameters: this process has the module open with other parameters.
 	ErrParameters = cryptoki.ErrParameters
-	// ErrTokenNotInitialized: the token was never initialised.
+	// ErrTokenNotInitialized: the token was never initialised; see BlankTokenError.
 	ErrTokenNotInitialized = errors.New("the token is not initialised")
 	// ErrReadOnly: the token is write-protected.
 	ErrReadOnly = errors.New("the token is write-protected")
@@ -68,15 +68,18 @@ type TokenError struct {
 	Skipped  []string             // slots that did not answer, with their errors
 }
 
-func (e *TokenError) Error() string {
+func (e *TokenError) Error() string { return e.Told(e.Selector.String()) }
+
+// Told is the error's text with the selector in other words, such as with where each part of it came from.
+func (e *TokenError) Told(selector string) string {
 	var b strings.Builder
 	switch {
 	case e.Matches > 0:
-		fmt.Fprintf(&b, "%d tokens match %s", e.Matches, e.Selector)
+		fmt.Fprintf(&b, "%d tokens match %s", e.Matches, selector)
 	case e.Selector == Selector{}:
 		b.WriteString("no token is initialised, and no label, serial number or slot is given")
 	default:
-		fmt.Fprintf(&b, "no token has the %s", e.Selector)
+		fmt.Fprintf(&b, "no token has the %s", selector)
 	}
 	if len(e.Tokens) == 0 {
 		b.WriteString("; the module shows no token at all")
@@ -94,6 +97,27 @@ func (e *TokenError) Error() string {
 
 // Is matches ErrNoToken.
 func (e *TokenError) Is(target error) bool { return target == ErrNoToken }
+
+// Blank gives the slot of a token that is not initialised, where the module shows no other tokens.
+func (e *TokenError) Blank() (slot uint, ok bool) {
+	for _, t := range e.Tokens {
+		if t.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+			return 0, false
+		}
+		slot, ok = t.Slot, true
+	}
+	return slot, ok
+}
+
+// BlankTokenError says that the token in the selected slot was never initialised.
+type BlankTokenError struct{ Slot uint }
+
+func (e *BlankTokenError) Error() string {
+	return fmt.Sprintf("the token in slot %d (0x%x) is not initialised", e.Slot, e.Slot)
+}
+
+// Is matches ErrTokenNotInitialized.
+func (e *BlankTokenError) Is(target error) bool { return target == ErrTokenNotInitialized }
 
 // Halves are the two halves of what looks like a pair.
 type Halves struct {

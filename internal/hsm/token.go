@@ -103,7 +103,7 @@ type Token struct {
 
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in: the
 // first operation does that, once a token and process. Errors: *LibraryError, ErrParameters, *TokenError,
-// ErrTokenNotInitialized, or the module's failure.
+// *BlankTokenError, or the module's failure.
 func Open(ctx context.Context, c Config) (*Token, error) {
 	var gate atomic.Pointer[softhsm.Gate] // nil until it is known whether the token needs one
 	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
@@ -182,7 +182,7 @@ func selectToken(
 		return cryptoki.TokenInfo{}, nil, failure
 	}
 	if !matches[0].Has(cryptoki.CKF_TOKEN_INITIALIZED) {
-		return cryptoki.TokenInfo{}, nil, fmt.Errorf("%s: %w", matches[0], ErrTokenNotInitialized)
+		return cryptoki.TokenInfo{}, nil, &BlankTokenError{Slot: matches[0].Slot}
 	}
 	return matches[0], failure.Tokens, nil
 }

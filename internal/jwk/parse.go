@@ -44,7 +44,7 @@ func Parse(text string) (Key, error) {
 		return Key{}, err
 	}
 	if _, ok := o["keys"]; ok {
-		return Key{}, errors.New("it is a JWK Set, not a JWK")
+		return Key{}, errors.New("it is a JWK Set, and not a JWK; give one of its keys")
 	}
 	return o.key()
 }
@@ -62,15 +62,20 @@ func parseObject(text string) (object, error) {
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	switch {
+	case strings.TrimSpace(text) == "":
+		return nil, errors.New("it is empty; " + isJWK)
 	case errors.As(err, &wrongType), err == nil && o == nil: // null
-		return nil, errors.New("it is not a JSON object")
+		return nil, errors.New("it is JSON, but not an object; " + isJWK)
 	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("it is not one JSON value: the error is at byte %d", syntax.Offset)
+		return nil, fmt.Errorf("it is not JSON from byte %d on; "+isJWK, syntax.Offset)
 	case err != nil:
-		return nil, errors.New("it is not one JSON value")
+		return nil, errors.New("it is not JSON; " + isJWK)
 	}
 	return o, uniqueMembers(text)
 }
+
+// isJWK says what belongs where something else is.
+const isJWK = "give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"
 
 // uniqueMembers walks through valid JSON and refuses an object that names a member twice. Readers differ in what they
 // make of such an object, so they may see different keys.

@@ -38,16 +38,16 @@ const Empty = `{"keys":[]}`
 // A JWK that is given several times is there once. Readers choose a key by its kid, kty and alg (RFC 7517, 4.5), so
 // Merge refuses two different JWKs with the same kid and kty unless each has an alg of its own.
 //
-// Errors name the text and, in a set, the key. Both are counted from 0, as Terraform does.
+// Errors name the text and, in a set, the key, as a configuration does: texts[1].keys[0].
 func Merge(texts []string) (string, error) {
 	var all []entry
 	for i, text := range texts {
 		entries, err := parseEntries(text)
 		if err != nil {
-			return "", fmt.Errorf("text %d: %w", i, err)
+			return "", fmt.Errorf("texts[%d]%w", i, err)
 		}
 		for j := range entries {
-			entries[j].where = fmt.Sprintf("text %d%s", i, entries[j].where)
+			entries[j].where = fmt.Sprintf("texts[%d]%s", i, entries[j].where)
 		}
 		all = append(all, entries...)
 	}
@@ -60,7 +60,7 @@ func Merge(texts []string) (string, error) {
 		}
 		for _, other := range others {
 			if e.alg == "" || other.alg == "" || e.alg == other.alg {
-				return "", fmt.Errorf("%s: the kid %q is also the kid of %s, which is %s%s", e.where, e.kid, other.where,
+				return "", fmt.Errorf("%s: the kid %q is also that of %s, which is %s. %s", e.where, e.kid, other.where,
 					e.unlike(other), e.cure(other))
 			}
 		}
@@ -90,9 +90,12 @@ type entry struct {
 func (e entry) unlike(other entry) string {
 	switch {
 	case e.thumbprint == "" || other.thumbprint == "":
-		return "not the same"
+		return "not the same JWK"
 	case e.thumbprint != other.thumbprint:
-		return "another key"
+		if e.kind() == other.kind() {
+			return "another key"
+		}
+		return fmt.Sprintf("another key (%s and %s)", e.kind(), other.kind())
 	}
 	return "the same key with other members"
 }
@@ -101,40 +104,48 @@ func (e entry) unlike(other entry) string {
 func (e entry) cure(other entry) string {
 	switch {
 	case e.thumbprint != "" && e.thumbprint == other.thumbprint:
-		return ""
+		return "Leave one of them out"
 	case e.alg != "" && other.alg != "":
-		return ": give one of them another kid"
+		return apart + anotherKID
 	}
-	return fmt.Sprintf(" (%s and %s): give each an alg of its own, or one of them another kid", e.kind(), other.kind())
+	return apart + "give each an alg of its own, or " + anotherKID
 }
+
+const (
+	apart      = "Verifiers could not tell them apart: "
+	anotherKID = "give one of them another kid, as another kid_format of hsm_jwks or another key_id does"
+)
 
 func (e entry) kind() string { return strings.TrimSpace(e.kty + " " + e.crv) }
 
-// parseEntries reads a JWK, or the JWKs of a set.
+// parseEntries reads a JWK, or the JWKs of a set. Its errors go behind the name of the text: ".keys[0]: it has no kty".
 func parseEntries(text string) ([]entry, error) {
 	o, err := parseObject(text)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf(": %w", err)
 	}
 	list, isSet := o["keys"]
 	if !isSet {
 		e, err := newEntry(o)
-		return []entry{e}, err
+		if err != nil {
+			return nil, fmt.Errorf(": %w", err)
+		}
+		return []entry{e}, nil
 	}
 	if _, ok := o["kty"]; ok {
-		return nil, errors.New("it has both kty and keys, so it is neither a JWK nor a JWK Set")
+		return nil, errors.New(": it has both kty and keys, so it is neither a JWK nor a JWK Set")
 	}
 	var keys []object
 	if err := json.Unmarshal(list, &keys); err != nil || keys == nil || slices.ContainsFunc(keys, func(o object) bool { return o == nil }) {
-		return nil, errors.New("its keys are not an array of objects")
+		return nil, errors.New(": its keys are not an array of objects")
 	}
 	entries := make([]entry, len(keys))
 	for i, key := range keys {
 		entries[i], err = newEntry(key)
 		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i, err)
+			return nil, fmt.Errorf(".keys[%d]: %w", i, err)
 		}
-		entries[i].where = fmt.Sprintf(", key %d", i)
+		entries[i].where = fmt.Sprintf(".keys[%d]", i)
 	}
 	return entries, nil
 }

@@ -105,41 +105,43 @@ func TestMergeRefuses(t *testing.T) {
 	a := withKID(t, edText, "a")
 	private := strings.TrimSuffix(a, "}") + `,"d":"SECRET"}`
 	const public = "it has a member of a private or symmetric key; only public keys belong here"
-	const cure = "give each an alg of its own, or one of them another kid"
+	const differ = "Verifiers could not tell them apart: "
+	const another = "give one of them another kid, as another kid_format of hsm_jwks or another key_id does"
+	const cure = differ + "give each an alg of its own, or " + another
 	for _, test := range []struct {
 		name  string
 		texts []string
 		err   string
 	}{
-		{"what is not JSON", []string{a, "SECRET"}, "text 1: it is not one JSON value: the error is at byte 1"},
-		{"a private JWK", []string{private}, "text 0: " + public},
-		{"a private JWK in a set", []string{a, `{"keys":[` + a + `,` + private + `]}`}, "text 1: key 1: " + public},
-		{"a symmetric key in a set", []string{`{"keys":[{"kty":"oct"}]}`}, "text 0: key 0: it is a symmetric key; only public keys belong here"},
-		{"keys that are no array", []string{`{"keys":{}}`}, "text 0: its keys are not an array of objects"},
-		{"keys that are null", []string{`{"keys":null}`}, "text 0: its keys are not an array of objects"},
-		{"a key that is null", []string{`{"keys":[null]}`}, "text 0: its keys are not an array of objects"},
-		{"a key that is a string", []string{`{"keys":["SECRET"]}`}, "text 0: its keys are not an array of objects"},
+		{"what is not JSON", []string{a, "SECRET"}, "texts[1]: it is not JSON from byte 1 on; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
+		{"a private JWK", []string{private}, "texts[0]: " + public},
+		{"a private JWK in a set", []string{a, `{"keys":[` + a + `,` + private + `]}`}, "texts[1].keys[1]: " + public},
+		{"a symmetric key in a set", []string{`{"keys":[{"kty":"oct"}]}`}, "texts[0].keys[0]: it is a symmetric key; only public keys belong here"},
+		{"keys that are no array", []string{`{"keys":{}}`}, "texts[0]: its keys are not an array of objects"},
+		{"keys that are null", []string{`{"keys":null}`}, "texts[0]: its keys are not an array of objects"},
+		{"a key that is null", []string{`{"keys":[null]}`}, "texts[0]: its keys are not an array of objects"},
+		{"a key that is a string", []string{`{"keys":["SECRET"]}`}, "texts[0]: its keys are not an array of objects"},
 		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]},
-			"text 0: it has both kty and keys, so it is neither a JWK nor a JWK Set"},
-		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "text 0: an object in it names a member twice"},
+			"texts[0]: it has both kty and keys, so it is neither a JWK nor a JWK Set"},
+		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "texts[0]: an object in it names a member twice"},
 		{"another key of that kid and kty", []string{withKID(t, p256Text, "a"), `{"keys":[` + withKID(t, k1Text, "a") +
 			`]}`},
-			`text 1, key 0: the kid "a" is also the kid of text 0, which is another key (EC secp256k1 and EC P-256): ` + cure},
+			`texts[1].keys[0]: the kid "a" is also that of texts[0], which is another key (EC secp256k1 and EC P-256). ` + cure},
 		{"another key of an empty kid", []string{`{"kid":"",` + p256Text[1:], `{"kid":"",` + k1Text[1:]},
-			`text 1: the kid "" is also the kid of text 0, which is another key (EC secp256k1 and EC P-256): ` + cure},
+			`texts[1]: the kid "" is also that of texts[0], which is another key (EC secp256k1 and EC P-256). ` + cure},
 		{"another key of that kid, kty and alg", []string{`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AA"}`, a,
 			`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AQ"}`},
-			`text 2: the kid "a" is also the kid of text 0, which is not the same: give one of them another kid`},
+			`texts[2]: the kid "a" is also that of texts[0], which is not the same JWK. ` + differ + another},
 		{"a key on another OKP curve, without an alg", []string{
 			`{"kty":"OKP","kid":"a","crv":"X25519","x":"` + encode(make([]byte, 32)) + `"}`, a,
 		},
-			`text 1: the kid "a" is also the kid of text 0, which is not the same (OKP Ed25519 and OKP X25519): ` + cure},
+			`texts[1]: the kid "a" is also that of texts[0], which is not the same JWK. ` + cure},
 		{"a key without an alg, which may have any", []string{`{"alg":"PS256","kid":"a",` + rsaText[1:],
 			`{"alg":"RS256","kid":"a",` + rsaText[1:], `{"kid":"a",` + rsaText[1:]},
-			`text 2: the kid "a" is also the kid of text 0, which is the same key with other members`},
+			`texts[2]: the kid "a" is also that of texts[0], which is the same key with other members. Leave one of them out`},
 		{"the same key of that kid with another alg",
 			[]string{`{"keys":[` + a + `]}`, strings.Replace(a, `"kty"`, `"alg":"EdDSA","kty"`, 1)},
-			`text 1: the kid "a" is also the kid of text 0, key 0, which is the same key with other members`},
+			`texts[1]: the kid "a" is also that of texts[0].keys[0], which is the same key with other members. Leave one of them out`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := Merge(test.texts)

@@ -68,7 +68,7 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 	} {
 		t.Run(member, func(t *testing.T) {
 			got, mergeErr := Merge([]string{akp + "," + member + "}"})
-			if mergeErr == nil || mergeErr.Error() != "text 0: "+err || got != "" {
+			if mergeErr == nil || mergeErr.Error() != "texts[0]: "+err || got != "" {
 				t.Errorf("got %s, error %v; want the error %s", got, mergeErr, err)
 			}
 		})
@@ -108,7 +108,7 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			got, mergeErr := Merge([]string{text})
-			if mergeErr == nil || mergeErr.Error() != "text 0: "+err || got != "" {
+			if mergeErr == nil || mergeErr.Error() != "texts[0]: "+err || got != "" {
 				t.Errorf("got %s, error %v; want the error %s", got, mergeErr, err)
 			}
 		})

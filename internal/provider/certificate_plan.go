@@ -193,11 +193,11 @@ func (l *certificateList) before(label, fingerprint string) diag.Diagnostic {
 	var commands string
 	movable := slices.DeleteFunc(slices.Clone(foreign), object.Certificate.Fixed)
 	if len(movable) > 0 {
-		commands = "\n  " + l.do(movable, "--set-id", "NEW_ID")
+		commands = "\n\nTo give one another ID:\n\n  " + l.do(movable, "--set-id", "NEW_ID")
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Certificates Already Have The Key ID", fmt.Sprintf(
 		"The key %q is to get the key_id %s. The token already holds certificates with this ID that are not the key's:\n\n"+
-			"%s\n\nPrograms find the certificate of a key by its ID, and would show them as those of this key. Choose "+
-			"another key_id, or give them another ID, or destroy them:\n%s\n  %s", label, l.id,
+			"%s\n\nPrograms find the certificate of a key by its ID, and would show them as those of this key.\n\n"+
+			"What to do: choose another key_id, or give them another ID, or destroy them.%s\n\nTo destroy one:\n\n  %s", label, l.id,
 		certificateLines(foreign, fingerprint), commands, l.do(foreign, "--delete-object")))
 }

@@ -141,8 +141,8 @@ func (r *resolver) slot(s setting) *uint {
 	if err == nil {
 		return &id
 	}
-	detail := s.origin + " is no slot ID. A slot ID is a number, decimal or hexadecimal with 0x in front. It is an ID, " +
-		"not a position in the list of slots."
+	detail := s.origin + " must be the ID of a slot: a number, decimal or hexadecimal with 0x in front. The data source " +
+		"hsm_tokens and pkcs11-tool --list-slots show it."
 	if s.fromEnv {
 		r.diags.AddError("Invalid Slot ID", detail)
 		return nil

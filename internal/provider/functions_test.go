@@ -76,7 +76,7 @@ func TestFunctionsInTerraform(t *testing.T) {
 		Steps: []resource.TestStep{
 			{
 				Config:      config + `output "wrong" { value = provider::hsm::jwks([jsonencode({ kty = "oct", k = "SECRET" })]) }`,
-				ExpectError: wrapped(`Invalid value for "texts" parameter: text 0: it has a member of a private or symmetric key; only public keys belong here.`),
+				ExpectError: wrapped(`Invalid value for "texts" parameter: texts[0]: it has a member of a private or symmetric key; only public keys belong here.`),
 			},
 			{
 				Config:      config + `output "none" { value = provider::hsm::jwks([]) }`,
@@ -175,7 +175,7 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 			"a key ID is written in hex, and 'g' is not a hex digit"},
 		{"a private JWK has no thumbprint", "jwk_thumbprint", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"a private JWK is made no PEM", "jwk_to_pem", []tftypes.Value{text(secret)}, 0, noPrivate},
-		{"a set is no JWK", "jwk_to_pem", []tftypes.Value{text(`{"keys":[]}`)}, 0, "it is a JWK Set, not a JWK"},
+		{"a set is no JWK", "jwk_to_pem", []tftypes.Value{text(`{"keys":[]}`)}, 0, "it is a JWK Set, and not a JWK; give one of its keys"},
 		{"a private key is made no JWK", "pem_to_jwk",
 			[]tftypes.Value{text("-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"), text("k")}, 0,
 			noPrivatePEM},
@@ -186,7 +186,7 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 			"the text holds more than one PEM block; give the one whose key is meant, of a chain usually the first"},
 		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block"},
 		{"a private JWK has no SPKI", "jwk_spki_sha256", []tftypes.Value{text(secret)}, 0, noPrivate},
-		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "text 1: it is null"},
+		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "texts[1] is null; leave it out"},
 		{"a set of nothing", "jwks", []tftypes.Value{texts()}, 0, noKey},
 		{"a set of empty sets", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[]}`), yes(false)}, 0, noKey},
 		{"an empty set that is neither allowed nor refused", "jwks", []tftypes.Value{texts(), yes(nil)}, 0, noKey},
@@ -194,15 +194,16 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 		{"an empty set that is allowed twice", "jwks", []tftypes.Value{texts(), yes(true), yes(true)}, 2,
 			"allow_empty is given more than once; true or false is enough"},
 		{"a private key beside an empty set that is allowed", "jwks", []tftypes.Value{texts(secret), yes(true)}, 0,
-			"text 0: " + noPrivate},
-		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "text 1: key 1: " + noPrivate},
+			"texts[0]: " + noPrivate},
+		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "texts[1].keys[1]: " + noPrivate},
 		{"a private key of an unknown kind", "jwks",
 			[]tftypes.Value{texts(`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","a":[{"x-seed":"SECRET"}]}`)}, 0,
-			`text 0: the name of a member has "seed" in it, as in private and symmetric keys; only public keys belong here`},
+			`texts[0]: the name of a member has "seed" in it, as in private and symmetric keys; only public keys belong here`},
 		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed,
 			"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0,
-			`text 1: the kid "a" is also the kid of text 0, which is another key (OKP Ed25519 and OKP Ed25519): give each ` +
-				"an alg of its own, or one of them another kid"},
+			`texts[1]: the kid "a" is also that of texts[0], which is another key. Verifiers could not tell them ` +
+				"apart: give each an alg of its own, or give one of them another kid, as another kid_format of hsm_jwks or another " +
+				"key_id does"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result, err := call(t, test.function, test.arguments...)

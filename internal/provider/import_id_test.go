@@ -40,7 +40,7 @@ func TestParseImportID(t *testing.T) {
 		{name: "nothing", text: "", err: "at least one byte"},
 		{name: "a label alone", text: "web/", err: "at least one byte"},
 		{name: "no hex", text: "web", err: `"web" is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI`},
-		{name: "half a byte", text: "6b3", err: "odd number"},
+		{name: "half a byte", text: "6b3", err: "a digit of this one is missing: it has 3"},
 		{name: "spaces around", text: " 6b31", err: "is not a hex digit"},
 		{name: "a key ID of 256 bytes", text: long + "ab", err: "at most 255"},
 		{name: "a label with a colon and no hex", text: "a:b/zz", err: "is not a hex digit"},

@@ -214,7 +214,7 @@ func TestJWKSRefusesWhatItCannotServe(t *testing.T) {
 		{"an algorithm of another kind of key", []string{`labels = ["twin"]`, `algorithms = { RSA = "ES256" }`}, fails("Algorithm Does Not Fit", `The key "twin"`).pointing(`algorithms["RSA"]`)},
 		{"an algorithm of another use", []string{`labels = ["twin"]`, `use = "enc"`, `algorithms = { RSA = "PS256" }`}, fails("Algorithm Does Not Fit").pointing(`algorithms["RSA"]`)},
 		{"two keys of one kid", []string{`key_ids = ["ff31", "66663331"]`}, fails("Two Keys With One kid", `kid "ff31"`, "kid_format")},
-		{"an ID that is no hex", []string{`key_ids = ["6b3"]`}, fails("Invalid Key ID", "3 digits are an odd number").pointing("key_ids[0]")},
+		{"an ID that is no hex", []string{`key_ids = ["6b3"]`}, fails("Invalid Key ID", "a digit of this one is missing: it has 3").pointing("key_ids[0]")},
 		{"a URI with a PIN", []string{`uris = ["pkcs11:object=web?pin-value=48151623"]`}, fails("Invalid PKCS#11 URI", "uris[0]", "a PIN in it is refused").without("48151623")},
 		{"keys that Hydra does not take", []string{`key_ids = ["6b31"]`, `profile = "hydra"`}, fails("Not Fit For Hydra", `"web" (key_id 6b31): its modulus has 2048 bits`,
 			`"web" (key_id 6b31): it may sign and decrypt`, `"web" (key_id ff31): it has the label of a selected key`, b.Label).without("half", "twin").pointing("profile")},

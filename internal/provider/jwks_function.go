@@ -34,7 +34,7 @@ func newJWKSFunction() function.Function {
 				"a key.",
 			Parameters: []function.Parameter{
 				function.ListParameter{Name: "texts", ElementType: types.StringType, MarkdownDescription: "JWKs and " +
-					"JWK Sets as JSON, in any mix. An error names the element at fault, counted from 0."},
+					"JWK Sets as JSON, in any mix. An error names the one at fault as a configuration does: `texts[0]` is the first."},
 			},
 			VariadicParameter: function.BoolParameter{
 				Name: "allow_empty", AllowNullValue: true,
@@ -54,7 +54,7 @@ func newJWKSFunction() function.Function {
 			texts := make([]string, len(elements))
 			for i, element := range elements {
 				if element == nil {
-					return "", atArgument(0, fmt.Errorf("text %d: it is null", i))
+					return "", atArgument(0, fmt.Errorf("texts[%d] is null; leave it out", i))
 				}
 				texts[i] = *element
 			}

@@ -297,11 +297,11 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 	if policy != policyAbandon && policy != policyDelete {
 		return absence
 	}
-	resp.Diagnostics.AddWarning("Key Not On The Token", fmt.Sprintf(
+	resp.Diagnostics.AddWarning("Key Not On The Token", strings.TrimSpace(fmt.Sprintf(
 		"The key %q (key_id %s) is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and "+
-			"Terraform plans a new key in its place. "+
-			"If this is the wrong token, do not apply, and correct the provider's configuration.",
-		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy))
+			"Terraform plans a new key in its place.\n\nWhat to do: if this is the wrong token, do not apply, and correct the "+
+			"provider's configuration. If the key is lost, let Terraform make a new one. %s",
+		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy, r.kind.forMessages().AnotherID())))
 	resp.State.RemoveResource(ctx)
 	return nil
 }

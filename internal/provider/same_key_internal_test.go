@@ -176,7 +176,7 @@ func TestWhatANewKeyReplaces(t *testing.T) {
 		"a change of IDs between two (see wants)": {"delete", "delete", "a", "6b33", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRSAKeyPairResource().(*keyResource)
+			r := newRSAKeyPairResource()
 			r.client = newClient(configuration{})
 			was := func(policy string) claim {
 				return claim{mark: "a", keyType: object.RSA, keyID: "6b31", label: "web", policy: policy}
@@ -213,7 +213,7 @@ func TestATokenThatANewKeyDoesNotReach(t *testing.T) {
 		"one that is switched off":          {configuration{disabled: true}, diag.SeverityError, "HSM_ENABLED is"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRSAKeyPairResource().(*keyResource)
+			r := newRSAKeyPairResource()
 			r.client = newClient(c.configuration)
 			var diags diag.Diagnostics
 			r.check(t.Context(), r.kind.newModel(), &diags)

@@ -16,7 +16,7 @@ func ParseSlot(s string) (uint, error) {
 	}
 	slot, err := strconv.ParseUint(digits, base, 64)
 	if err != nil {
-		return 0, fmt.Errorf("a slot ID is a number, decimal or hex with 0x, but %q is not", s)
+		return 0, fmt.Errorf("%q is not a slot ID, which is a number: decimal, or hexadecimal with 0x in front", s)
 	}
 	return uint(slot), nil
 }

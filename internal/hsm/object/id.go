@@ -15,11 +15,11 @@ func ParseID(s string) ([]byte, error) {
 	var bad hex.InvalidByteError
 	switch {
 	case s == "":
-		return nil, errors.New("a key ID has at least one byte, in hex, such as \"6b31\"")
+		return nil, errors.New("a key ID has at least one byte, but this one is empty")
 	case errors.As(err, &bad):
 		return nil, fmt.Errorf("a key ID is written in hex, and %q is not a hex digit", rune(bad))
 	case err != nil:
-		return nil, fmt.Errorf("a key ID is whole bytes in hex, and %d digits are an odd number", len(s))
+		return nil, fmt.Errorf("a key ID is written in hex, two digits for each byte, and a digit of this one is missing: it has %d", len(s))
 	case len(id) > MaxIDLength:
 		return nil, fmt.Errorf("a key ID has at most %d bytes, but this one has %d", MaxIDLength, len(id))
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -25,6 +26,16 @@ var (
 	// ErrNoToken: no token, or more than one, matches; or another token is in the slot now.
 	ErrNoToken = errors.New("there is not exactly one token that matches")
 )
+
+// exchangedError says that another token is in the slot than was opened.
+type exchangedError struct{ was, is cryptoki.TokenInfo }
+
+func (e *exchangedError) Error() string {
+	return fmt.Sprintf("another token is in the slot now: it was %s, and is %s", e.was, e.is)
+}
+
+// Is matches ErrNoToken.
+func (e *exchangedError) Is(target error) bool { return target == ErrNoToken }
 
 // pinErrors are the codes of C_Login that are about the PIN, and the errors that callers get for them.
 var pinErrors = map[cryptoki.RV]error{

@@ -191,7 +191,7 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 		return err
 	}
 	if info.Serial != c.token.Serial || info.Label != c.token.Label {
-		return fmt.Errorf("%w: the token was exchanged: %[3]s is now where %[2]s was", ErrNoToken, c.token, info)
+		return &exchangedError{was: c.token, is: info}
 	}
 	pin, err := c.admissible(info)
 	if err != nil || !info.Has(cryptoki.CKF_LOGIN_REQUIRED) {

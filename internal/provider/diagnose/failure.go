@@ -49,6 +49,16 @@ func (k Kind) Doing(what string) string {
 	return what + " " + k.Title
 }
 
+// AnotherID says under which ID a new key is to take the place of a lost pair, with a blank behind it. It is "" for secret
+// keys, which have no kid.
+func (k Kind) AnotherID() string {
+	if k.Type == object.Secret {
+		return ""
+	}
+	return "Give it another key_id in the configuration: verifiers keep public keys by their kid, which follows key_id, and " +
+		"would go on using the old one for the new key. "
+}
+
 // Provider is what diagnostics say of the provider's configuration.
 type Provider struct {
 	Library  string              // path of the PKCS#11 module
@@ -99,6 +109,9 @@ func (f Failure) what() string {
 		f.Label, f.KeyID = cmp.Or(operation.Label, f.Label), object.FormatID(operation.ID)
 	}
 	text := err.Error()
+	if missing, ok := errors.AsType[*hsm.TokenError](err); ok && len(f.Provider.Selected) > 0 {
+		text = missing.Told(strings.Join(f.Provider.Selected, " and "))
+	}
 	if errors.Is(err, hsm.ErrLibrary) && !noLibraryGiven(err) && f.Provider.Foreign != nil {
 		text = f.Provider.Foreign(text) // the loader's words; no other error has words that are not ours
 	}
@@ -108,9 +121,6 @@ func (f Failure) what() string {
 	}
 	if f.Token != nil && hsm.IsPINError(err) {
 		text += fmt.Sprintf("\n\nThe token is in %s.", f.Token.Info())
-	}
-	if errors.Is(err, hsm.ErrNoToken) && len(f.Provider.Selected) > 0 {
-		text += "\n\nThe token is selected by " + strings.Join(f.Provider.Selected, " and ") + "."
 	}
 	return text
 }
@@ -136,14 +146,16 @@ func (f Failure) id() string {
 	return f.KeyID
 }
 
-// command is a pkcs11-tool command line for the token. Where the token was never opened, it lacks the token's
-// options.
+// command is a pkcs11-tool command line for the token. Where the token was never opened, LABEL stands for its label.
 func (f Failure) command(args ...string) string {
 	if f.Token == nil {
-		return hsm.Command(append([]string{"pkcs11-tool"}, args...)...)
+		return hsm.Command(append([]string{"pkcs11-tool", "--module", f.module(), "--token-label", "LABEL", "--login"}, args...)...)
 	}
 	return f.Token.Command(args...)
 }
+
+// module is the path of the PKCS#11 module, or a word in its place.
+func (f Failure) module() string { return cmp.Or(f.Provider.Library, "MODULE") }
 
 // resourceType is the resource's type in configurations, "" in data sources.
 func (f Failure) resourceType() string {

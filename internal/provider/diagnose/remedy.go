@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,19 +206,42 @@ func foundModules() string {
 }
 
 func nextInitialise(f Failure) string {
-	tool := []string{"pkcs11-tool", "--module", cmp.Or(f.Provider.Library, "MODULE"), "--slot", "SLOT"}
-	return "initialise the token, then set its user PIN. Initialising destroys whatever the token holds:\n\n" +
-		"  " + hsm.Command(append(tool, "--init-token", "--label", "LABEL")...) + "\n" +
-		"  " + hsm.Command(append(tool, "--login", "--login-type", "so", "--init-pin")...)
+	slot := "SLOT"
+	if blank, ok := errors.AsType[*hsm.BlankTokenError](f.Err); ok {
+		slot = fmt.Sprint(blank.Slot)
+	}
+	return "initialise the token, then set its user PIN. " + f.initialise(slot, "LABEL") + "\n\nThen select the token by its " +
+		"label (token_label or HSM_TOKEN_LABEL), not by its slot."
+}
+
+// initialise says how a token is initialised. What follows finds it by its label: SoftHSM gives the slot another number.
+func (f Failure) initialise(slot, label string) string {
+	tool := []string{"pkcs11-tool", "--module", f.module()}
+	return "Initialising destroys whatever the token holds, and some modules then give its slot another number:\n\n  " +
+		hsm.Command(append(tool, "--slot", slot, "--init-token", "--label", label)...) + "\n  " +
+		hsm.Command(append(tool, "--token-label", label, "--login", "--login-type", "so", "--init-pin")...)
 }
 
 func nextNoToken(f Failure) string {
 	e, ok := errors.AsType[*hsm.TokenError](f.Err)
+	if !ok { // another token is in the slot than was opened
+		return "put the token back, or run Terraform again to take the one that is there."
+	}
 	switch {
-	case ok && e.Matches > 1:
+	case e.Matches > 1:
 		return "say which of the tokens above you mean: give more of token_label, token_serial and slot."
-	case ok && len(e.Tokens) == 0:
+	case len(e.Tokens) == 0:
 		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
+	}
+	if slot, blank := e.Blank(); blank {
+		label := "LABEL"
+		if e.Selector.Label != nil && *e.Selector.Label != "" {
+			label = *e.Selector.Label
+		}
+		return fmt.Sprintf("no token is initialised yet. If this is the module that you mean, and its configuration is "+
+			"right (for SoftHSM, the file that SOFTHSM2_CONF names), initialise the token in slot %d, then set its user "+
+			"PIN. %s\n\nThen select the token by its label (token_label or HSM_TOKEN_LABEL).", slot,
+			f.initialise(fmt.Sprint(slot), label))
 	}
 	return "choose one of the tokens above with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, " +
 		"HSM_TOKEN_SERIAL or HSM_SLOT."
@@ -452,9 +474,10 @@ func nextHalfPair(f Failure) string {
 	}
 	if e.Missing == "private key" {
 		return "restore the private half from the token's backup, if there is one: without it, the key pair cannot sign " +
-			"or decrypt. If the key is lost, remove what is left of it and make Terraform forget it. The next terraform " +
-			"apply then makes a new key:\n\n  " +
-			f.command("--delete-object", "--type", "pubkey", "--id", id) + "\n  terraform state rm " + f.resourceType() + ".NAME"
+			"or decrypt. If the key is lost, make Terraform forget it:\n\n  terraform state rm " + f.resourceType() +
+			".NAME\n\nThe next terraform apply makes a new key. " + f.Kind.AnotherID() + "Then the public half that is left may stay for as " +
+			"long as someone has to verify with it. To destroy it:\n\n  " +
+			f.command("--delete-object", "--type", "pubkey", "--id", id)
 	}
 	return "the private half still works, but nobody can read the public key from the token. Restore the public half " +
 		"from the token's backup, or write it anew from the public key in the state:\n\n  terraform state show -no-color " +
@@ -524,9 +547,8 @@ func nextNotFound(f Failure) string {
 	}
 	return "the state is kept, and no new key is made: a wrong token or partition, or a replica that lags behind, " +
 		"looks just like a lost key. If this is the wrong token" + f.where() +
-		", correct the provider's configuration. If the key is lost for good, make Terraform forget it. The next " +
-		"terraform apply then makes a new key:\n\n" +
-		"  terraform state rm " + f.resourceType() + ".NAME\n\n" +
+		", correct the provider's configuration. If the key is lost for good, make Terraform forget it:\n\n" +
+		"  terraform state rm " + f.resourceType() + ".NAME\n\nThe next terraform apply makes a new key. " + f.Kind.AnotherID() +
 		"(With deletion_policy = \"delete\" or \"abandon\", Terraform plans a new key without this step.)"
 }
 

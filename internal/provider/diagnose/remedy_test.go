@@ -55,7 +55,7 @@ func TestWhatAModuleAnswersHasARemedy(t *testing.T) {
 }
 
 func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
-	id := []byte("k1")
+	id, web := []byte("k1"), "web"
 	taken := &object.ExistsError{ID: id, Whole: object.RSA}
 	half := &object.HalfPairError{ID: id, Present: object.Name{Class: "public key", ID: id}, Missing: "private key"}
 	apart := &object.HalfPairError{ID: id, Missing: "public key", Other: &object.Name{Class: "public key", ID: []byte("k2")}}
@@ -100,7 +100,7 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		{"a key that is to have a taken ID keeps its own", Failure{Doing: Update, Kind: &rsa, Err: taken},
 			[]string{"keeps its old ID", "look for the ID 6b31"}, []string{"terraform import"}},
 		{"a lost private half is removed", Failure{Doing: Read, Kind: &rsa, Err: half}, []string{"--delete-object --type " +
-			"pubkey --id 6b31", "terraform state rm hsm_rsa_keypair.NAME"}, nil},
+			"pubkey --id 6b31", "terraform state rm hsm_rsa_keypair.NAME", "Give it another key_id"}, nil},
 		{"a data source has no state to restore a half from", Failure{Doing: "Read Keys", Err: half},
 			[]string{"restore the missing half", "look for the ID 6b31"}, []string{".NAME"}},
 		{"two halves under two IDs are brought together", Failure{Doing: Read, Kind: &rsa, Err: apart},
@@ -150,7 +150,9 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		{"a key that an import does not find is no lost key", Failure{Doing: Import, Kind: &rsa, Err: object.ErrNotFound},
 			[]string{"nothing was imported"}, []string{"state rm"}},
 		{"a key that a refresh does not find may be lost", Failure{Doing: Read, Kind: &rsa, Err: object.ErrNotFound},
-			[]string{"no new key is made", "terraform state rm hsm_rsa_keypair.NAME"}, nil},
+			[]string{"no new key is made", "terraform state rm hsm_rsa_keypair.NAME", "Give it another key_id"}, nil},
+		{"a secret key has no kid that verifiers keep", Failure{Doing: Read, Kind: &Kind{Type: object.Secret}, Err: object.ErrNotFound},
+			[]string{"no new key is made"}, []string{"another key_id", "verifiers"}},
 		{"a data source that finds no key has nothing in the state", Failure{Doing: "Read Keys", Err: object.ErrNotFound},
 			[]string{"--list-objects"}, []string{"state rm"}},
 		{"a change that a token refuses can be a new key", Failure{Doing: Update, Kind: &rsa,
@@ -166,15 +168,25 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		{"where there is no token at all, one is plugged in", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}},
 			[]string{"plug the token in"}, []string{"above"}},
 		{"where no token matches, one of those that are there is chosen", Failure{Doing: Read, Kind: &rsa,
-			Err: &hsm.TokenError{Tokens: make([]hsm.TokenInfo, 1)}},
+			Err: &hsm.TokenError{Tokens: []hsm.TokenInfo{{Flags: cryptoki.CKF_TOKEN_INITIALIZED}}}},
 			[]string{"choose one of the tokens above"}, nil},
+		{"where there is a blank token alone, it is initialised", Failure{Doing: Read, Kind: &rsa, Provider: Provider{Library: "/m.so"},
+			Err: &hsm.TokenError{Tokens: []hsm.TokenInfo{{Slot: 3}}, Selector: hsm.Selector{Label: &web}}},
+			[]string{"--module /m.so --slot 3 --init-token --label web\n", "--token-label web --login --login-type so --init-pin\n"},
+			[]string{"above"}},
+		{"where another token was put in, nothing is to be chosen", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrNoToken},
+			[]string{"put the token back"}, []string{"above"}},
+		{"a token that is not initialised is found by its label afterwards", Failure{Doing: Read, Kind: &rsa,
+			Err: &hsm.BlankTokenError{Slot: 3}, Provider: Provider{Library: "/m.so"}},
+			[]string{"The token in slot 3 (0x3) is not initialised.\n", "--slot 3 --init-token --label LABEL\n",
+				"--token-label LABEL --login --login-type so --init-pin\n", "not by its slot"}, []string{"SLOT"}},
 		{"no library is none that fails to load", Failure{Doing: Read, Kind: &rsa, Err: &hsm.LibraryError{}},
 			[]string{"give the path", "HSM_LIBRARY"}, []string{"check the path"}},
 		{"the module of the configuration initialises", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrTokenNotInitialized,
 			Provider: Provider{Library: "/m.so"}}, []string{"--module /m.so --slot SLOT --init-token"}, nil},
 		{"the path of a module is quoted", Failure{Doing: Read, Kind: &rsa, Err: hsm.ErrTokenNotInitialized,
 			Provider: Provider{Library: "/a module/\x1b[8m;x.so"}},
-			[]string{`--module $'/a module/\033[8m;x.so' --slot SLOT --init-token`, `.so' --slot SLOT --login`},
+			[]string{`--module $'/a module/\033[8m;x.so' --slot SLOT --init-token`, `.so' --token-label LABEL --login`},
 			[]string{"\x1b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -198,8 +210,10 @@ func TestADiagnosticTellsOfTheConfigurationAndNotTheLoadersWords(t *testing.T) {
 		Selected: []string{`label "a" (from token_label)`, `slot ID 1 (from HSM_SLOT)`},
 		Foreign:  func(string) string { return "(not shown)" },
 	}
-	missing := Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}, Provider: provider}.Diagnostic().Detail()
-	if !strings.Contains(missing, `The token is selected by label "a" (from token_label) and slot ID 1 (from HSM_SLOT).`) {
+	missing := Failure{
+		Doing: Read, Kind: &rsa, Err: &hsm.TokenError{Selector: hsm.Selector{Label: new(string)}}, Provider: provider,
+	}.Diagnostic().Detail()
+	if !strings.Contains(missing, `No token has the label "a" (from token_label) and slot ID 1 (from HSM_SLOT);`) {
 		t.Errorf("it says %s", missing)
 	}
 	loader := Failure{
