@@ -29,8 +29,8 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 				return err
 			}
 			if !bytes.Equal(c.ID, id) {
-				return &object.MalformedError{Object: c.Name(), Handle: handle, Err: fmt.Errorf("the search for a "+
-					"certificate with the %s %s found it, but it is something else", cryptoki.CKA_ID,
+				return &object.MalformedError{Object: c.Name(), Handle: handle, Err: fmt.Errorf("the token was asked "+
+					"for the certificate with the %s %s, and gave something else", cryptoki.CKA_ID,
 					object.FormatID(id))}
 			}
 			found = append(found, c)

@@ -178,8 +178,8 @@ func (t *Token) wipeIn(ctx context.Context, s *cryptoki.Session, classes []uint,
 				return &unreadError{err}
 			}
 			if !bytes.Equal(o.ID, id) {
-				return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found "+
-					"it, but it shows another one", cryptoki.CKA_ID, object.FormatID(id))}
+				return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the token was asked for objects with "+
+					"%s %s, and gave one with another", cryptoki.CKA_ID, object.FormatID(id))}
 			}
 			if err := s.DestroyObject(ctx, handle); err != nil && !cryptoki.InvalidHandle(err) {
 				return err
@@ -199,7 +199,7 @@ func (e *unreadError) Unwrap() error { return e.error }
 func (t *Token) wipeUnread(ctx context.Context, s *cryptoki.Session, classes []uint, id []byte) error {
 	nobodys, err := findClass(ctx, s, cryptoki.Unknown, []byte(uuid.NewString()))
 	if err == nil && len(nobodys) > 0 {
-		err = &cryptoki.AnswerError{Function: "C_FindObjects", Object: nobodys[0], Problem: "a search finds what was not searched for"}
+		err = &cryptoki.AnswerError{Function: "C_FindObjects", Object: nobodys[0], Problem: "the token gave an object that was not asked for"}
 	}
 	for _, class := range classes {
 		for range classes { // there is no more than one of each class

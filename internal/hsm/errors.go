@@ -152,7 +152,7 @@ type DisprovedError struct{ Pairs []Halves }
 
 func (e *DisprovedError) Error() string {
 	var b strings.Builder
-	b.WriteString("the private half does not belong together with the public half beside it:")
+	b.WriteString("the private half does not belong to the public half beside it:")
 	listHalves(&b, e.Pairs)
 	return b.String()
 }
@@ -186,11 +186,11 @@ type UnreadableError struct {
 }
 
 func (e *UnreadableError) Error() string {
-	what := "which keys these are"
+	what := "what else the token holds"
 	if e.ID != nil {
-		what = "whether one of them has the key ID " + object.FormatID(e.ID)
+		what = "whether the key ID " + object.FormatID(e.ID) + " is among it"
 	}
-	return fmt.Sprintf("this user may not read %d objects of the token, which another user has made: nobody can see %s",
+	return fmt.Sprintf("another user has made objects of the token that this user may not read (%d), so nobody can see %s",
 		e.Objects, what)
 }
 

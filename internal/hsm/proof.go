@@ -374,7 +374,7 @@ func aesCheckValue(ctx context.Context, s *cryptoki.Session, key cryptoki.Object
 	sealed, err := s.Encrypt(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_ECB}, key, make([]byte, 16))
 	if err == nil && len(sealed) != 16 {
 		err = &cryptoki.AnswerError{Function: "C_Encrypt", Object: key,
-			Problem: fmt.Sprintf("an encrypted AES block has %d bytes", len(sealed))}
+			Problem: fmt.Sprintf("the token encrypted a block of 16 bytes to %d", len(sealed))}
 	}
 	if err != nil {
 		return nil, err

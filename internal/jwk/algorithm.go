@@ -2,6 +2,7 @@ package jwk
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func ValidAlg(pub crypto.PublicKey, use, alg string) error {
 	key := strings.TrimSpace(Kty(pub) + " " + publickey.Curve(pub))
 	switch {
 	case key == "":
-		return fmt.Errorf("%T is not a public key that has a JWK", pub)
+		return errors.New("this kind of public key has no JWK")
 	case use != "" && use != Sig && use != Enc:
 		return fmt.Errorf("the use %q is neither %s nor %s", use, Sig, Enc)
 	case len(fitting) == 0:

@@ -62,7 +62,7 @@ func TestValidAlgSaysWhatFits(t *testing.T) {
 		{"no alg", publickey.Secp256k1, Sig, "", `the alg "" does not fit an EC secp256k1 key of use sig; these do: ES256K`},
 		{"encryption with a key for signatures", publickey.Ed25519, Enc, "ECDH-ES", "no alg fits an OKP Ed25519 key of use enc"},
 		{"an unknown use", "RSA", "tls", "RS256", `the use "tls" is neither sig nor enc`},
-		{"no key", "none", Sig, "RS256", "<nil> is not a public key that has a JWK"},
+		{"no key", "none", Sig, "RS256", "this kind of public key has no JWK"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := ValidAlg(keys[test.key], test.use, test.alg); err == nil || err.Error() != test.err {

@@ -103,7 +103,7 @@ func uniqueMembers(text string) error {
 		}
 		if name, ok := token.(string); ok && top.names != nil && !top.value {
 			if top.names[name] {
-				return errors.New("an object in it names a member twice")
+				return errors.New("an object in it names a member twice; leave one out")
 			}
 			top.names[name], top.value = true, true
 			continue
@@ -128,8 +128,8 @@ func (o object) kind() (kty string, err error) {
 		case slices.Contains(secretMembers, lower):
 			return "", errSecret
 		case public && name != lower:
-			return "", fmt.Errorf("it has a member %s in capital letters, which some readers confuse with %s",
-				lower, lower)
+			return "", fmt.Errorf("the name of its member %s has capital letters, and some readers confuse that; write it "+
+				"in small ones", lower)
 		}
 	}
 	kty, err = o.text("kty")
@@ -137,7 +137,7 @@ func (o object) kind() (kty string, err error) {
 	case err != nil:
 		return "", err
 	case o["kty"] == nil:
-		return "", errors.New("it has no kty")
+		return "", errors.New("it has no kty, such as RSA, EC or OKP")
 	case kty == "oct":
 		return "", errors.New("it is a symmetric key; only public keys belong here")
 	}
@@ -204,7 +204,7 @@ func (o object) octets(name string) ([]byte, error) {
 	}
 	octets, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder ignores
-		return nil, fmt.Errorf("its %s is not unpadded base64url", name)
+		return nil, fmt.Errorf("its %s is not base64url without padding", name)
 	}
 	return octets, nil
 }

@@ -123,7 +123,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"a key that is a string", []string{`{"keys":["SECRET"]}`}, "texts[0]: its keys are not an array of objects"},
 		{"a JWK that is a set as well", []string{`{"keys":[],` + a[1:]},
 			"texts[0]: it has both kty and keys, so it is neither a JWK nor a JWK Set"},
-		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "texts[0]: an object in it names a member twice"},
+		{"a member twice in a key of a set", []string{`{"keys":[{"kid":"a",` + a[1:] + `]}`}, "texts[0]: an object in it names a member twice; leave one out"},
 		{"another key of that kid and kty", []string{withKID(t, p256Text, "a"), `{"keys":[` + withKID(t, k1Text, "a") +
 			`]}`},
 			`texts[1].keys[0]: the kid "a" is also that of texts[0], which is another key (EC secp256k1 and EC P-256). ` + cure},

@@ -62,7 +62,7 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 		`"a":[{"keyK":"SECRET"}]`:                 named("k"),
 		`"a":"-----BEGIN PRIVATE KEY-----SECRET"`: inPEM,
 		`"Pub":"AQ"`: "two names of its members differ in capital letters only, and some readers confuse them",
-		`"Kid":"a"`:  "it has a member kid in capital letters, which some readers confuse with kid",
+		`"Kid":"a"`:  "the name of its member kid has capital letters, and some readers confuse that; write it in small ones",
 		`"kid":7`:    "its kid is not a string",
 		`"use":null`: "its use is not a string",
 	} {
@@ -92,7 +92,7 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 			1): "its crv must be Ed25519, the only one that is supported for kty OKP",
 		strings.Replace(p256Text, "FyM", "FyI", 1):       "the point is not on P-256",
 		`{"kty":"OKP","crv":"X25519","x":"AA"}`:          `its x has 1 bytes, and no key on "X25519" has that many`,
-		`{"kty":"OKP","crv":"X25519","x":"AA=="}`:        "its x is not unpadded base64url",
+		`{"kty":"OKP","crv":"X25519","x":"AA=="}`:        "its x is not base64url without padding",
 		`{"kty":"OKP","crv":"X25519"}`:                   onlyX,
 		`{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}`: public,
 		`{"kty":"EC","crv":"P-224","x":"AA","y":"AAAA"}`: "its x and y do not have the same length",

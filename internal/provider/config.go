@@ -158,7 +158,8 @@ func (r *resolver) disabled() bool {
 	}
 	enabled, err := strconv.ParseBool(v)
 	if err != nil {
-		r.diags.AddError("Invalid HSM_ENABLED", "The environment variable HSM_ENABLED is neither true nor false.")
+		r.diags.AddError("Invalid HSM_ENABLED", "The environment variable HSM_ENABLED is neither true nor false. Set it to one of "+
+			"them, or unset it.")
 	}
 	return err == nil && !enabled
 }

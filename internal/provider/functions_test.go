@@ -184,7 +184,7 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 			noPrivatePEM},
 		{"one PEM block is one key", "pem_to_jwk", []tftypes.Value{text(public + public), text("k")}, 0,
 			"the text holds more than one PEM block; give the one whose key is meant, of a chain usually the first"},
-		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block"},
+		{"what stands behind it is refused", "pem_to_jwk", []tftypes.Value{text(public + "SECRET"), text("k")}, 0, "the text holds more than the PEM block; leave the rest out"},
 		{"a private JWK has no SPKI", "jwk_spki_sha256", []tftypes.Value{text(secret)}, 0, noPrivate},
 		{"an element that is null", "jwks", []tftypes.Value{texts("{"+ed, nil)}, 0, "texts[1] is null; leave it out"},
 		{"a set of nothing", "jwks", []tftypes.Value{texts()}, 0, noKey},

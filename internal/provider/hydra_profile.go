@@ -152,7 +152,7 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 	}
 	if offences.Len() > 0 {
 		diags.AddAttributeError(path.Root("profile"), "Not Fit For Hydra", fmt.Sprintf("Hydra would not serve the "+
-			"selected keys as this set has them, on the token in %s:%s", token, offences.String()))
+			"selected keys as this set has them, on the token in %s.\n\nWhat to do about each of these keys:%s", token, offences.String()))
 	}
 	return diags
 }

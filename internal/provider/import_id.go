@@ -23,7 +23,7 @@ type importID struct {
 	text        string // as it was given
 }
 
-// parseImportID reads `<hex key id>`, `<label>/<hex key id>` or a `pkcs11:` URI (RFC 7512). `@<hex fingerprint>` may
+// parseImportID reads `KEY_ID`, `LABEL/KEY_ID` or a `pkcs11:` URI (RFC 7512). `@<hex fingerprint>` may
 // stand after the key ID. A label may hold slashes and neither a key ID nor a fingerprint does, so the last slash divides
 // them. An error repeats nothing that may have a PIN in it.
 func parseImportID(s string) (importID, error) {
@@ -43,10 +43,9 @@ func parseImportID(s string) (importID, error) {
 	id, err := object.ParseID(keyID)
 	switch {
 	case err != nil && mayHavePIN(s):
-		return importID{}, errors.New("the import ID is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI (it is " +
-			"not repeated here, because a PIN may be in it)")
+		return importID{}, errors.New("the import ID does not name a key (it is not repeated here, because a PIN may be in it)")
 	case err != nil:
-		return importID{}, fmt.Errorf("%q is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI: %w", s, err)
+		return importID{}, fmt.Errorf("%q does not name a key: %w", s, err)
 	}
 	if sum, err := hex.DecodeString(fingerprint); chosen && (err != nil || len(sum) == 0) {
 		return importID{}, fmt.Errorf("what stands after @ in %q is not a fingerprint in hexadecimal", s)

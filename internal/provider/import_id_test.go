@@ -39,7 +39,7 @@ func TestParseImportID(t *testing.T) {
 		{name: "a URI with its scheme in other letters", text: "PKCS11:id=%6b1", id: []byte("k1"), uri: true},
 		{name: "nothing", text: "", err: "at least one byte"},
 		{name: "a label alone", text: "web/", err: "at least one byte"},
-		{name: "no hex", text: "web", err: `"web" is not a <hex key id>, a <label>/<hex key id> or a pkcs11: URI`},
+		{name: "no hex", text: "web", err: `"web" does not name a key`},
 		{name: "half a byte", text: "6b3", err: "a digit of this one is missing: it has 3"},
 		{name: "spaces around", text: " 6b31", err: "is not a hex digit"},
 		{name: "a key ID of 256 bytes", text: long + "ab", err: "at most 255"},
@@ -58,7 +58,7 @@ func TestParseImportID(t *testing.T) {
 		{name: "a word about a PIN", text: "PIN 48151623 /x", err: "it is not repeated here"},
 		{name: "a label that speaks of PKCS#11", text: "pkcs11-signer/6b31", id: []byte("k1"), label: label("pkcs11-signer")},
 		{name: "a URI of a module", text: "pkcs11:id=%01?module-path=/x.so", err: `leave out the part after "?"`},
-		{name: "a URI that is badly encoded", text: "pkcs11:id=%0", err: "is badly encoded"},
+		{name: "a URI that without two hexadecimal digits", text: "pkcs11:id=%0", err: "is badly encoded"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

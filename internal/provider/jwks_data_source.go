@@ -464,7 +464,8 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 	for _, pair := range pairs {
 		kid, err := kidFormats[format](pair)
 		if err != nil {
-			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %s: %s", nameOf(pair.Label, pair.ID),
+			diags.AddError("Unable to Name a Key", fmt.Sprintf("The key %s: %s\n\nWhat to do: leave it out, or choose another "+
+				"kid_format.", nameOf(pair.Label, pair.ID),
 				diagnose.Sentence(err.Error())))
 			continue
 		}
@@ -487,7 +488,7 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 		}
 		rendered, err := key.Render()
 		if err != nil {
-			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %s: %s", nameOf(pair.Label, pair.ID),
+			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %s: %s\n\nWhat to do: leave it out.", nameOf(pair.Label, pair.ID),
 				diagnose.Sentence(err.Error())))
 			continue
 		}

@@ -75,10 +75,10 @@ func importIdentity(ctx context.Context, identity *tfsdk.ResourceIdentity) (impo
 	id, err := object.ParseID(text)
 	switch {
 	case err != nil && mayHavePIN(text):
-		return importID{}, errors.New("the identity's key_id is not a <hex key id> (it is not repeated here, because a PIN " +
-			"may be in it)")
+		return importID{}, errors.New("the identity's key_id is not a key ID in hexadecimal (it is not repeated here, because a " +
+			"PIN may be in it)")
 	case err != nil:
-		return importID{}, fmt.Errorf("the identity's key_id %q is not a <hex key id>: %w", text, err)
+		return importID{}, fmt.Errorf("the identity's key_id %q is not a key ID in hexadecimal: %w", text, err)
 	}
 	return importID{id: id, serial: given.TokenSerial.ValueString(), text: text}, nil
 }

@@ -132,7 +132,7 @@ func TestImportByIdentity(t *testing.T) {
 		refused(`key_id = "6b31", token_serial = "elsewhere"`, fails("Unable to Import Key Pair: Another Token", `token_serial "elsewhere"`, fmt.Sprintf("serial number %q", serial))),
 		refused(`key_id = "6b39"`, fails("Unable to Import Key Pair: Not On The Token", "Key ID 6b39")),
 		refused(`key_id = "6b34"`, fails("Unable to Import Key Pair: Key Of Another Type", "terraform import hsm_ec_keypair.NAME 6b34")),
-		refused(`key_id = "web"`, fails("Invalid Import ID", `key_id "web" is not a <hex key id>`)),
+		refused(`key_id = "web"`, fails("Invalid Import ID", `key_id "web" is not a key ID in hexadecimal`)),
 		turn{TestStep: planned},
 		turn{TestStep: adopted},
 	)

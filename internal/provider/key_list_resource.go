@@ -97,7 +97,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 		if len(lines) > 0 {
 			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
 				"These objects on the token make no sense. Nothing with their key IDs is listed, even if part of it is a whole "+
-					"key:\n\n%s\n\nAll else is listed. Look at these objects with another tool:\n\n  %s",
+					"key:\n\n%s\n\nAll else is listed.\n\nWhat to do: look at these objects with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
 		}
 		var nameless []string
@@ -114,7 +114,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 		if len(nameless) > 0 {
 			diags.AddWarning("Keys Without An ID Are Not Listed", fmt.Sprintf(
 				"The token holds %ss that have no ID (CKA_ID). The resources know their keys by that, so they cannot manage "+
-					"these:\n\n%s\n\nTo manage one of them, %s", r.kind.noun, strings.Join(nameless, "\n"),
+					"these:\n\n%s\n\nWhat to do: to manage one of them, %s", r.kind.noun, strings.Join(nameless, "\n"),
 				diagnose.HowToGiveAnID(token.Command, r.kind.forMessages().Parts, "LABEL")))
 		}
 	})

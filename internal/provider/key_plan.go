@@ -285,8 +285,8 @@ func (r *keyResource) planNewID(ctx context.Context, own claim, plan, state keyM
 		if !found.empty() {
 			diags.AddAttributeWarning(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 				"The key %s is to get the key_id %s, but something else on the token already uses that ID:\n\n%s\n\n"+
-					"Give it another ID or destroy it before you apply, or choose another key_id. Otherwise the apply will be "+
-					"refused, and the key keeps its old ID.",
+					"The apply would be refused, and the key would keep its old ID.\n\nWhat to do: give it another ID or destroy it "+
+					"before you apply, or choose another key_id.",
 				keyName(state.common()), to, lines(r.kind, found)))
 		}
 		return nil
@@ -470,14 +470,14 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(
 	if a.id() != nil && len(found.keys) == 0 {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but something on the token already uses its key_id:\n\n%s\n\nThe apply will be refused "+
-				"and make nothing. None of it is a whole %s of this type, so it cannot be imported. Choose another key_id, or "+
+				"and make nothing. None of it is a whole %s of this type, so it cannot be imported.\n\nWhat to do: choose another key_id, or "+
 				"first give what uses this one another ID, or destroy it.",
 			a.Label.ValueString(), lines(kind, found), kind.noun))
 	}
 	protected := slices.DeleteFunc(slices.Clone(found.keys), func(k object.Key) bool { return k.Unprotected() })
-	adopt := "Do not adopt it: " + diagnose.WhatUnprotectedMeans + "."
+	adopt := "do not adopt it: " + diagnose.WhatUnprotectedMeans + "."
 	if len(protected) > 0 {
-		adopt = "If it is the key that you want, left by an interrupted apply for instance, adopt it instead of making a " +
+		adopt = "if it is the key that you want, left by an interrupted apply for instance, adopt it instead of making a " +
 			"second one. " + diagnose.CheckFirst
 		if len(protected[0].ID) > 0 {
 			adopt += " Then:\n\n" + diagnose.HowToImport(kind.typeName(), found.importID(protected[0]))
@@ -486,20 +486,21 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(
 				"\n\nand import it by that ID."
 		}
 		if len(protected) < len(found.keys) {
-			adopt += "\n\nDo not adopt one that is not protected by the PIN: " + diagnose.WhatUnprotectedMeans + "."
+			adopt += "\n\nDo not adopt one that is not protected by the PIN (CKA_PRIVATE=false): anyone who can open a session on " +
+				"the token may have made it, and can use it."
 		}
 	}
 	if a.id() != nil {
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed "+
 				"first, the apply will be refused and make nothing. As far as this run has seen, no resource of this state "+
-				"manages that key. %s\n\nOtherwise choose another key_id.",
+				"manages that key.\n\nWhat to do: %s\n\nOtherwise choose another key_id.",
 			a.Label.ValueString(), kind.noun, lines(kind, found), adopt))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "Label Already On The Token", fmt.Sprintf(
 		"A new key %q is planned, but the token already holds a %s with this label:\n\n%s\n\n"+
 			"As far as this run has seen, no resource of this state manages that key. (An apply does not look at what it "+
-			"does not change, so it may say this of a key that is managed.) %s\n\n"+
+			"does not change, so it may say this of a key that is managed.)\n\nWhat to do: %s\n\n"+
 			"If you want one more key with this label, for a rotation for instance, go on.",
 		a.Label.ValueString(), kind.noun, lines(kind, found), adopt))
 }

@@ -201,7 +201,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
 				"The key %q (key_id %s) on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the "+
-					"token holds. If you did not expect this, find out why "+
+					"token holds.\n\nWhat to do: if you did not expect this, find out why "+
 					"before you apply anything that publishes, uses or replaces the new key.", key.Label, object.FormatID(key.ID), has,
 				now, was))
 		}
@@ -270,10 +270,10 @@ func warnOfStrays(key object.Key, diags *diag.Diagnostics) {
 	}
 	diags.AddWarning("Other Public Halves Beside The Key", fmt.Sprintf(
 		"The token holds other public halves with the ID of the key %q (key_id %s):\n\n%s\n\nOn many tokens anyone can make "+
-			"such, without a PIN. The key is the one in the state, and its own public half is labelled %q, "+
+			"such halves without a PIN. The key is the one in the state, and its own public half is labelled %q, "+
 			"with the fingerprint %s. The provider does not touch the others. But data sources refuse the ID "+
-			"as long as they are there. "+
-			"Find out who made them, and destroy them with a tool that shows each object's handle or label: "+
+			"as long as they are there.\n\n"+
+			"What to do: find out who made them, and destroy them with a tool that shows each object's handle or label: "+
 			"pkcs11-tool --delete-object takes any public half of an ID, unless you also give it a label "+
 			"that only one of them has.",
 		key.Label, object.FormatID(key.ID), strings.Join(lines, "\n"), key.PublicLabel, key.Fingerprint()))
@@ -419,7 +419,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			}
 			resp.Diagnostics.AddWarning("Others Use The Key ID", fmt.Sprintf(
 				"The key %s is destroyed. The token still holds other key objects with the same ID, which this resource did not "+
-					"manage:\n\n%s", keyName(a), strings.Join(lines, "\n")))
+					"manage:\n\n%s\n\nWhat to do: nothing, if you know them. Otherwise find out who made them.", keyName(a), strings.Join(lines, "\n")))
 		}
 		return err
 	})
@@ -485,7 +485,8 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 			resp.Diagnostics.AddWarning("Halves Not Proven To Be One Pair", fmt.Sprintf(
 				"The private half of the key %q (key_id %s) shows nothing of its key. Nor does the token offer an operation "+
 					"that its usage (%s) allows and that would show whether the public half belongs to it. "+
-					"The provider takes the two halves for one pair, because they have the same ID.", key.Label,
+					"The provider takes the two halves for one pair, because they have the same ID.\n\n"+
+					"What to do: use the key for its purpose, and check that the result fits the public key in the state.", key.Label,
 				object.FormatID(key.ID), key.Usage))
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), object.FormatID(key.ID))...)

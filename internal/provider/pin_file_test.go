@@ -39,7 +39,7 @@ func TestReadPINFile(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	full := strings.Repeat("x", maxPINFile)
-	const write, read = "its group or others may write it", "every user of this machine may read"
+	const write, read = "its group or others may write to it", "every user of this machine may read"
 	for _, c := range []struct {
 		name, path string
 		text       string

@@ -29,7 +29,7 @@ func openWithoutWaiting(name string) (*os.File, error) {
 func risksOf(name string, info fs.FileInfo) (risks []string) {
 	mode := info.Mode().Perm()
 	if mode&0o022 != 0 {
-		risks = append(risks, fmt.Sprintf("its mode is %04o, so its group or others may write it: they can have wrong PINs "+
+		risks = append(risks, fmt.Sprintf("its mode is %04o, so its group or others may write to it: they can have wrong PINs "+
 			"sent, and the token locks after a few. To mend it: chmod 600 \"$HSM_PIN_FILE\"", mode))
 	}
 	if mode&0o004 != 0 {
@@ -42,7 +42,7 @@ func risksOf(name string, info fs.FileInfo) (risks []string) {
 			os.Geteuid()))
 	}
 	for _, folder := range openFolders(name) {
-		risks = append(risks, "every user of this machine may write the folder "+folder+", which has no sticky bit, so each "+
+		risks = append(risks, "every user of this machine may write to the folder "+folder+", which has no sticky bit, so each "+
 			"of them may put another file in the place of this one. To mend it: "+hsm.Command("chmod", "o-w", folder))
 	}
 	return risks

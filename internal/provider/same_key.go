@@ -294,7 +294,7 @@ func (r *keyResource) movingID(a *keyAttributes, to string) diag.Diagnostic {
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Changes", fmt.Sprintf(
 		"The key %s is to get another key_id: %s. Whoever knows the key by its old ID does not find it any more.%s\n\n"+
-			"If you only moved resources about, do not apply. With count, each resource after one that leaves gets the entry "+
+			"What to do: if you only moved resources about, do not apply. With count, each resource after one that leaves gets the entry "+
 			"after it. Use for_each, and tell Terraform the new addresses with moved blocks.", keyName(a), to, public))
 }
 

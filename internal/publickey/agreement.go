@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"errors"
-	"fmt"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
@@ -36,5 +35,5 @@ func Agree(pub crypto.PublicKey) (point, secret []byte, err error) {
 		}
 		return ours.PubKey().SerializeUncompressed(), secp256k1.GenerateSharedSecret(ours, key), nil
 	}
-	return nil, nil, fmt.Errorf("no secret can be agreed on with a %T", pub)
+	return nil, nil, errors.New("no secret can be agreed on with this kind of key")
 }

@@ -50,7 +50,7 @@ func ReadPEM(text string) (Info, error) {
 		return Info{}, errors.New("the PEM block cannot be read: its base64 is damaged, or its END line is missing " +
 			"or another block's")
 	case len(rest) > 0:
-		return Info{}, errors.New("the text holds more than the PEM block")
+		return Info{}, errors.New("the text holds more than the PEM block; leave the rest out")
 	}
 	info, err := parse(block.Bytes)
 	if err == nil {
@@ -137,9 +137,9 @@ func refuseUnread(text string) error {
 	case blocks == 0:
 		return errors.New(guess(text))
 	case !strings.HasPrefix(text, begin):
-		return errors.New("the text holds more than the PEM block")
+		return errors.New("the text holds more than the PEM block; leave the rest out")
 	case strings.Contains(text, `\n`):
-		return errors.New(`the text has \n written out where its lines should end`)
+		return errors.New(`the text has \n written out where its lines should end; give it real line ends`)
 	case !strings.Contains(text, "\n"):
 		return errors.New("the PEM block is on one line; its BEGIN and END need lines of their own")
 	}

@@ -26,7 +26,7 @@ func TestParsePEM(t *testing.T) {
 		private = "the text holds a private key; only its public half belongs here, which " +
 			"`openssl pkey -in FILE -pubout` writes"
 		broken = "the PEM block cannot be read: its base64 is damaged, or its END line is missing or another block's"
-		more   = "the text holds more than the PEM block"
+		more   = "the text holds more than the PEM block; leave the rest out"
 		noCert = "the certificate cannot be read: it has no key where X.509 puts it, or is not DER"
 	)
 	base64DER := strings.Join(strings.Split(strings.TrimSpace(text), "\n")[1:3], "\n")
@@ -62,7 +62,7 @@ func TestParsePEM(t *testing.T) {
 		{"text before it", "my key\n" + text, more},
 		{"text behind it", text + secret, more},
 		{"line feeds written out", strings.ReplaceAll(text, "\n", `\n`),
-			`the text has \n written out where its lines should end`},
+			`the text has \n written out where its lines should end; give it real line ends`},
 		{"blanks instead of line feeds", strings.ReplaceAll(text, "\n", " "),
 			"the PEM block is on one line; its BEGIN and END need lines of their own"},
 		{"a private key", block("PRIVATE KEY", secret), private},

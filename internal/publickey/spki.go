@@ -34,7 +34,7 @@ func MarshalSPKI(pub crypto.PublicKey) ([]byte, error) {
 	}
 	c := curveOf(pub)
 	if c == nil {
-		return nil, fmt.Errorf("%T is not a public key that can be encoded", pub)
+		return nil, errors.New("this kind of public key cannot be encoded")
 	}
 	if _, ok := pub.(*secp256k1.PublicKey); !ok {
 		return x509.MarshalPKIXPublicKey(pub)

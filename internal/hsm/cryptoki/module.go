@@ -173,7 +173,7 @@ func (m *Module) finalize() error {
 	}
 	for end := time.Now().Add(DrainTime); m.inflight.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			return fmt.Errorf("cryptoki: %s is not finalized: %d calls have not returned", m.path, m.inflight.Load())
+			return fmt.Errorf("cryptoki: %s is not finalized: calls have not returned (%d)", m.path, m.inflight.Load())
 		}
 	}
 	m.initialized = false

@@ -370,7 +370,7 @@ func halfError(id []byte, halves []Object) error {
 			has = "no ID and its label"
 		}
 		return &MalformedError{Object: halves[0].Name(), Err: fmt.Errorf(
-			"it does not belong together with any other half that has %s: %s", has, List(Names(halves)))}
+			"it belongs to none of the other halves that have %s: %s", has, List(Names(halves)))}
 	}
 	missing := ClassNames[cryptoki.CKO_PRIVATE_KEY]
 	if count[cryptoki.CKO_PRIVATE_KEY] > 0 {

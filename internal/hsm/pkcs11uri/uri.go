@@ -73,7 +73,7 @@ func Parse(s string) (URI, error) {
 	}
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || !strings.EqualFold(scheme, "pkcs11") {
-		return u, errors.New("a PKCS#11 URI starts with \"pkcs11:\" (RFC 7512)")
+		return u, errors.New("a PKCS#11 URI starts with \"pkcs11:\", as in pkcs11:object=web;id=%6B31 (RFC 7512)")
 	}
 	path, query, hasQuery := strings.Cut(rest, "?")
 	if strings.Contains(strings.ToLower(query), "pin") {
@@ -97,10 +97,10 @@ func Parse(s string) (URI, error) {
 		}
 		value, err := url.PathUnescape(raw)
 		if err != nil {
-			return u, fmt.Errorf("the value of %s in the PKCS#11 URI is badly encoded", name)
+			return u, fmt.Errorf("the value of %s in the PKCS#11 URI has a %% without two hexadecimal digits behind it", name)
 		}
 		if seen[name] {
-			return u, fmt.Errorf("%s is in the PKCS#11 URI twice", name)
+			return u, fmt.Errorf("%s is in the PKCS#11 URI twice; leave one out", name)
 		}
 		seen[name] = true
 		if err := u.set(name, value); err != nil {

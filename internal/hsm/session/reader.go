@@ -179,8 +179,8 @@ func (r *Reader) searchIn(
 			return nil, err
 		}
 		if o.Err == nil && !bytes.Equal(o.ID, id) {
-			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the search for %s %s found it, but it "+
-				"shows another one", cryptoki.CKA_ID, object.FormatID(id))}
+			o.Err = &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the token was asked for objects with "+
+				"%s %s, and gave one with another", cryptoki.CKA_ID, object.FormatID(id))}
 		}
 		if !o.Counts() {
 			continue

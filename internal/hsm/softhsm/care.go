@@ -81,7 +81,7 @@ func (c *Care) Find(ctx context.Context, id []byte) ([]object.Object, error) {
 		return found, nil
 	}
 	return nil, &cryptoki.AnswerError{Function: "C_FindObjects",
-		Problem: fmt.Sprintf("each search for %s %s finds other objects", cryptoki.CKA_ID, object.FormatID(id))}
+		Problem: fmt.Sprintf("the token gives other objects at each search for %s %s", cryptoki.CKA_ID, object.FormatID(id))}
 }
 
 func sameReading(a, b object.Object) bool {

@@ -118,13 +118,13 @@ func trusted(fd int, folder unix.Stat_t) error {
 	case file.Mode&unix.S_IFMT != unix.S_IFREG:
 		return errors.New("it is not a file")
 	case file.Nlink > 1:
-		return errors.New("it has another name, too")
+		return errors.New("it has a second name (a hard link)")
 	case !owner && folder.Mode&(writeGroup|writeOther) == 0:
 		return errors.New("it belongs to another user")
 	case file.Mode&readWriteOther != 0 && folder.Mode&enterOther != 0:
 		return errors.New("any user may open it")
 	case file.Mode&anyGroup != 0 && folder.Mode&writeGroup == 0 && folder.Mode&enterGroup != 0:
-		return errors.New("its group may open it, which may not write to the folder: it is to be removed")
+		return errors.New("its group may open it, which may not write to the folder: remove it")
 	}
 	return nil
 }

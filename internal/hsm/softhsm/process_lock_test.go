@@ -154,7 +154,7 @@ func TestWhatStandsInTheLocksPlace(t *testing.T) {
 		"a pipe":           {func(path string) error { return unix.Mkfifo(path, 0o600) }, "not a file"},
 		"a file with another name": {func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Link(path, path+".too"))
-		}, "another name"},
+		}, "a second name"},
 		"a file for a group": {func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o660))
 		}, "its group"},

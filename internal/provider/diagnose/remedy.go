@@ -238,9 +238,9 @@ func nextNoToken(f Failure) string {
 		if e.Selector.Label != nil && *e.Selector.Label != "" {
 			label = *e.Selector.Label
 		}
-		return fmt.Sprintf("no token is initialised yet. If this is the module that you mean, and its configuration is "+
-			"right (for SoftHSM, the file that SOFTHSM2_CONF names), initialise the token in slot %d, then set its user "+
-			"PIN. %s\n\nThen select the token by its label (token_label or HSM_TOKEN_LABEL).", slot,
+		return fmt.Sprintf("make sure that this is the module that you mean, and that its configuration is right (for "+
+			"SoftHSM, the file that SOFTHSM2_CONF names). If so, no token is initialised yet: initialise the one in slot %d, "+
+			"then set its user PIN. %s\n\nThen select the token by its label (token_label or HSM_TOKEN_LABEL).", slot,
 			f.initialise(fmt.Sprint(slot), label))
 	}
 	return "choose one of the tokens above with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, " +
@@ -434,7 +434,7 @@ func nextDisproved(f Failure) string {
 }
 
 func nextUnproven(Failure) string {
-	return "give the private half a usage that lets it prove that: sign, or derive on a curve where the token has " +
+	return "give the private half a usage with which it can prove that: sign, or derive on a curve where the token has " +
 		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. A key that wants the PIN for each " +
 		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the key in another way, for example with the " +
 		"function jwks, of a public key that you keep in the configuration."
