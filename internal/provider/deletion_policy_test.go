@@ -212,7 +212,7 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "web"`, `key_id = "6b31"`))},
 			says: []remark{
 				warns("Key ID Changes", `The key "web" (key_id 6b39)`).pointing("key_id"),
-				warns("Key ID Already On The Token", `The key "web" (key_id 6b39)`, "key_id 6b31, SHA-256 fingerprint "+generated, "keeps its old ID").without("terraform import").pointing("key_id"),
+				warns("Key ID Already On The Token", `The key "web" (key_id 6b39)`, "key_id 6b31, SHA-256 fingerprint "+generated, "would keep its old ID").without("terraform import").pointing("key_id"),
 				fails("Unable to Update Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, "Nothing was made or changed.", "keeps its old ID", "look for the ID 6b31").
 					without("terraform import", "random").pointing("key_id"),
 			},

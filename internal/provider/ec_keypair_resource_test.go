@@ -186,13 +186,13 @@ func TestECHalvesOfTwoKeysAreNoPair(t *testing.T) {
 		b.Tool(t, "--type", "pubkey", "--id", "6b32", "--set-id", "6b31")
 	}
 	strangers := fails("Unable to Read Key Pair: Halves Of Different Keys", `EC private key "web" (ID 6b31)`,
-		"does not belong together", `EC public key "other" (ID 6b31)`)
+		"does not belong to the public half", `EC public key "other" (ID 6b31)`)
 	b.test(
 		turn{TestStep: resource.TestStep{Config: config}},
 		turn{TestStep: resource.TestStep{PreConfig: exchange, Config: config, PlanOnly: true}, says: []remark{strangers}},
 		turn{
 			TestStep: resource.TestStep{Config: config, ResourceName: "hsm_ec_keypair.k", ImportState: true, ImportStateId: "6b31"},
-			says:     []remark{fails("Unable to Import Key Pair: Halves Of Different Keys", "does not belong together")},
+			says:     []remark{fails("Unable to Import Key Pair: Halves Of Different Keys", "does not belong to the public half")},
 		},
 		turn{TestStep: resource.TestStep{
 			PreConfig: func() { b.destroy("6b31", "pubkey", "privkey") }, Config: config, ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{

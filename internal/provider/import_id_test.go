@@ -58,7 +58,7 @@ func TestParseImportID(t *testing.T) {
 		{name: "a word about a PIN", text: "PIN 48151623 /x", err: "it is not repeated here"},
 		{name: "a label that speaks of PKCS#11", text: "pkcs11-signer/6b31", id: []byte("k1"), label: label("pkcs11-signer")},
 		{name: "a URI of a module", text: "pkcs11:id=%01?module-path=/x.so", err: `leave out the part after "?"`},
-		{name: "a URI that without two hexadecimal digits", text: "pkcs11:id=%0", err: "is badly encoded"},
+		{name: "a URI that is badly encoded", text: "pkcs11:id=%0", err: "without two hexadecimal digits"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -270,7 +270,7 @@ func TestTwoPairsOfOneIDAreBothTold(t *testing.T) {
 	s.TakesPublicHalf(t, "team.web", "31") // both
 	s.MakesPublicHalf(t, hsmtest.StrangerRSA, "team.web", "31")
 	p.fresh(t)
-	p.refused(t, &jwksDataSource{}, byThumbprint, "Malformed Object", "does not belong together",
+	p.refused(t, &jwksDataSource{}, byThumbprint, "Malformed Object", "belongs to none of the other halves",
 		`RSA public key "team.web" (ID 31)`)
 }
 
@@ -387,9 +387,9 @@ func TestAPlanIsNotWarnedByStrangers(t *testing.T) {
 		{"web", "", []string{"Label Already On The Token", "without an ID", "First make sure",
 			"--type privkey --label web --set-id NEW_ID", "--type pubkey --label web --set-id NEW_ID"},
 			[]string{"terraform import"}},
-		{"theirs", "", []string{"Label Already On The Token", "Do not adopt it", "CKA_PRIVATE=false"},
+		{"theirs", "", []string{"Label Already On The Token", "do not adopt it", "CKA_PRIVATE=false"},
 			[]string{"terraform import"}},
-		{"new", "31", []string{"Key ID Already On The Token", "Do not adopt it", "CKA_PRIVATE=false"},
+		{"new", "31", []string{"Key ID Already On The Token", "do not adopt it", "CKA_PRIVATE=false"},
 			[]string{"terraform import"}},
 	} {
 		a := &keyAttributes{Label: types.StringValue(c.label), KeyID: types.StringNull()}
