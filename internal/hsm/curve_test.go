@@ -243,9 +243,9 @@ func TestEncodingsOfOtherTokens(t *testing.T) {
 		"an unknown curve":                           {publickey.P256, public, set(cryptoki.CKA_EC_PARAMS, []byte{6, 5, 0x2b, 0x81, 4, 0, 0x21}), "CKA_EC_PARAMS"},
 		"no curve":                                   {publickey.P256, public, without(cryptoki.CKA_EC_PARAMS), "CKA_EC_PARAMS"},
 		"the curve of another CKA_KEY_TYPE":          {publickey.Ed25519, public, set(cryptoki.CKA_KEY_TYPE, cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_EC).Value), "CKA_EC_PARAMS"},
-		"the private half shows another point":       {publickey.Ed25519, private, set(cryptoki.CKA_EC_POINT, raw(other)), "belong together"},
-		"the private half shows another curve":       {publickey.P256, private, set(cryptoki.CKA_EC_PARAMS, []byte("P-384")), "belong together"},
-		"a private half of another CKA_KEY_TYPE":     {publickey.P256, private, set(cryptoki.CKA_KEY_TYPE, cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_EC_EDWARDS).Value), "belong together"},
+		"the private half shows another point":       {publickey.Ed25519, private, set(cryptoki.CKA_EC_POINT, raw(other)), "belongs to none of the other halves"},
+		"the private half shows another curve":       {publickey.P256, private, set(cryptoki.CKA_EC_PARAMS, []byte("P-384")), "belongs to none of the other halves"},
+		"a private half of another CKA_KEY_TYPE":     {publickey.P256, private, set(cryptoki.CKA_KEY_TYPE, cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_EC_EDWARDS).Value), "belongs to none of the other halves"},
 		"an Edwards point of small order, all zeros": {publickey.Ed25519, public, set(cryptoki.CKA_EC_POINT, make([]byte, 32)), "CKA_EC_POINT"},
 	}) {
 		t.Run(name, func(t *testing.T) {
