@@ -199,6 +199,9 @@ func (b *bench) review(step int, says []remark) {
 		}
 	}
 	for _, have := range b.heard {
+		if warns("Key Stays On The Token").isSummary(have.summary) { // many tests abandon keys, and few are about that
+			continue
+		}
 		if !slices.ContainsFunc(says, func(want remark) bool { return want.matches(have) }) {
 			b.t.Errorf("step %d: the provider said what nobody expected:\n%s", step, have)
 		}

@@ -61,7 +61,7 @@ func TestAPlanOfAHundredUnchangedPairsIsCheap(t *testing.T) {
 	var start time.Time
 	var measured bool
 	b.test(
-		turn{TestStep: resource.TestStep{Config: config}, says: []remark{warns("Usage Left Out").maybe()}}, // as the token's default is
+		turn{TestStep: resource.TestStep{Config: config}, says: []remark{warns("Usage The Key Cannot Have").maybe()}}, // as the token's default is
 		turn{TestStep: resource.TestStep{
 			PreConfig: func() {
 				b.closeProviders() // so that the plan has to log in

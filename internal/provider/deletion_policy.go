@@ -43,10 +43,13 @@ func deletionPolicyAttribute() schema.StringAttribute {
 type removal struct {
 	key        string      // names the key: `"web" (key_id 6b31)`
 	replacedBy []path.Path // the attributes whose change replaces the key; none where it is destroyed
+	has        string      // what the key has for them: "modulus_bits = 2048"
 	forced     bool        // planned by -replace or replace_triggered_by
 	tainted    bool        // planned for a resource that, as far as the plan can tell, is tainted
 	applied    bool        // found at destroy time
+	successor  bool        // this run has made a key in its place (create_before_destroy)
 	configured string      // the policy in the configuration, "" where it has none
+	sameID     bool        // the new key in its place would have the same ID
 }
 
 // prevented is the error for a removal that deletion_policy forbids, with every way to go on.
@@ -60,6 +63,11 @@ func prevented(r removal) diag.Diagnostic {
 	case r.applied:
 		summary, happening = "Key Is Protected From Destruction", "is about to destroy"
 		untouched = "this key has not been touched."
+		if r.successor {
+			untouched += " But create_before_destroy has made a new key in its place, and sets that are made of the resource " +
+				"have that one now."
+			break
+		}
 		way("If the resource is tainted, " + untaint)
 	case r.forced:
 		cause = " The configuration does not ask for that: it is -replace, or replace_triggered_by."
@@ -72,7 +80,7 @@ func prevented(r removal) diag.Diagnostic {
 	case len(r.replacedBy) > 0:
 		cause = fmt.Sprintf(" No token can change %s of an existing key.", names(r.replacedBy))
 		again, revert = "then change it again", fmt.Sprintf(", with %s as before,", names(r.replacedBy))
-		way(fmt.Sprintf("To keep the key: set %s back in the configuration.", names(r.replacedBy)))
+		way(fmt.Sprintf("To keep the key: write what it has into the configuration: %s.", r.has))
 	default:
 		summary, happening, again = "Key Is Protected From Destruction", "would destroy", "then destroy it"
 		untouched = "this key has not been touched." // an apply comes here too, with a deposed object
@@ -81,20 +89,25 @@ func prevented(r removal) diag.Diagnostic {
 		cause += fmt.Sprintf(" The configuration says %q, which takes effect once it is applied by itself.",
 			r.configured)
 	}
-	way(fmt.Sprintf("To take the key out of the state and leave it on the token: set deletion_policy = "+
-		"\"abandon\"%s and run terraform apply, %s.", revert, again))
-	way(fmt.Sprintf("To destroy the key for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.",
-		revert, again))
-	if summary == "Key Is Protected From Destruction" {
-		way("If Terraform calls it a deposed object: create_before_destroy has made another key, which is in the " +
-			"state at the resource's address. The policy of this one can no longer change. terraform state rm with " +
-			"the address forgets both keys and leaves them on the token. Then import the one that you want to " +
-			"keep, and destroy the other one with another tool if nobody needs it.")
+	const deposed = "terraform state rm with the resource's address forgets this key and the new one, and leaves both on the " +
+		"token. Then import the one that you want to keep, and destroy the other one with another tool if nobody needs it. " +
+		"deletion_policy can no longer change for this key."
+	if r.successor {
+		way(deposed)
+	} else {
+		if r.sameID {
+			way("To have one more key: add a second resource with another key_id. The guide \"Replace and rotate\" shows the steps.")
+		} else {
+			way(fmt.Sprintf("To take the key out of the state and leave it on the token: set deletion_policy = "+
+				"\"abandon\"%s and run terraform apply, %s.", revert, again))
+		}
+		way(fmt.Sprintf("To destroy the key for ever: set deletion_policy = \"delete\"%s and run terraform apply, %s.",
+			revert, again))
 	}
 	if summary == "Key Is Protected From Destruction" && !r.applied {
-		way("If the resource block has already left the configuration: put it back for this, or make Terraform " +
-			"forget the key with terraform state rm or a removed block (lifecycle { destroy = false }), which " +
-			"leaves the key on the token.")
+		way("If the resource block has already left the configuration: put it back for this. Or make Terraform forget the " +
+			"key, with terraform state rm or a removed block (lifecycle { destroy = false }).")
+		way("If it is what a create_before_destroy has left (Terraform calls it deposed): " + deposed)
 	}
 	detail := fmt.Sprintf("Terraform %s the key %s, whose deletion_policy is \"prevent\".%s\n\nOn the token: %s\n\n"+
 		"What to do:\n%s", happening, r.key, cause, untouched, strings.Join(ways, ""))

@@ -40,13 +40,14 @@ func TestPreventRefusesEveryWayOfLosingAKey(t *testing.T) {
 		create(b, policyPair(prevent)),
 
 		// replacement
-		refused(b, fails("Key Is Protected From Replacement", append(ways, `the key "web" (key_id 6b31)`, "set modulus_bits back", "with modulus_bits as before")...).pointing("modulus_bits"),
+		refused(b, fails("Key Is Protected From Replacement", `the key "web" (key_id 6b31)`, "into the configuration: modulus_bits = 2048",
+			"add a second resource", ways[1]+", with modulus_bits as before").without(ways[0]).pointing("modulus_bits"),
 			policyPair(prevent, "modulus_bits = 3072")),
-		refused(b, fails("Key Is Protected From Replacement", append(ways, "set public_exponent back")...).pointing("public_exponent"),
+		refused(b, fails("Key Is Protected From Replacement", "into the configuration: public_exponent = 65537.").pointing("public_exponent"),
 			policyPair(prevent, "public_exponent = 65539")),
-		refused(b, fails("Key Is Protected From Replacement", append(ways, "set extractable back")...).pointing("extractable"),
+		refused(b, fails("Key Is Protected From Replacement", "into the configuration: extractable = false.").pointing("extractable"),
 			policyPair(prevent, "extractable = true")),
-		refused(b, fails("Key Is Protected From Replacement", "set modulus_bits, public_exponent and extractable back").pointing("modulus_bits"),
+		refused(b, fails("Key Is Protected From Replacement", "into the configuration: modulus_bits = 2048 and public_exponent = 65537 and extractable = false.").pointing("modulus_bits"),
 			policyPair(prevent, "modulus_bits = 3072", "public_exponent = 65539", "extractable = true")),
 		// what counts is the policy in the state
 		refused(b, fails("Key Is Protected From Replacement", `The configuration says "delete", which takes effect once it is applied by itself`).pointing("modulus_bits"),
@@ -64,15 +65,15 @@ func TestPreventRefusesEveryWayOfLosingAKey(t *testing.T) {
 			TestStep: resource.TestStep{Config: b.config(policyPair(prevent)), Taint: []string{key}, PlanOnly: true,
 				ExpectNonEmptyPlan: true},
 			says: []remark{
-				fails("Key Is Protected From Replacement", append(ways, "terraform untaint", "moved block",
-					"nothing has been changed")...),
+				fails("Key Is Protected From Replacement", "add a second resource", ways[1], "terraform untaint",
+					"moved block", "nothing has been changed").without(ways[0]),
 				warns("Key ID Already On The Token").pointing("key_id"), // without -refresh
 			},
 		},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(pair("k", `label = "other"`, prevent))},
 			says: []remark{fails("Key Is Protected From Destruction", append(ways, "terraform untaint",
-				"deposed object", "this key has not been touched")...).without("nothing has been changed")},
+				"this key has not been touched")...).without("nothing has been changed", "create_before_destroy")},
 		},
 
 		// the way out for whoever wants the key to stay
@@ -81,6 +82,28 @@ func TestPreventRefusesEveryWayOfLosingAKey(t *testing.T) {
 		}},
 	)
 	b.expect(signing("web", policyKeyID)...)
+}
+
+// With create_before_destroy the new key is there when the end of the old one is refused.
+func TestARefusedEndSaysThatTheNewKeyIsThere(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	config := b.config(pair("k", `label = "web"`, `deletion_policy = "prevent"`, "lifecycle { create_before_destroy = true }"))
+	b.test(
+		turn{TestStep: resource.TestStep{Config: config}},
+		turn{
+			TestStep: resource.TestStep{Config: config, Taint: []string{key}},
+			says: []remark{
+				fails("Key Is Protected From Destruction", "this key has not been touched", "has made a new key in its place",
+					"terraform state rm").without("set deletion_policy"),
+				warns("Label Already On The Token").pointing("label").maybe(), // without -refresh
+			},
+		},
+		turn{TestStep: resource.TestStep{Config: b.config("removed {\n  from = " + key + "\n  lifecycle { destroy = false }\n}")}},
+	)
+	if halves := b.halves(); len(halves) != 4 {
+		t.Errorf("two pairs are %d halves: %v", len(halves), halves)
+	}
 }
 
 func TestAPolicyChangeDoesNotTouchTheToken(t *testing.T) {
@@ -126,7 +149,7 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 		refused(b, fails("Key ID Stays Taken", "The change of modulus_bits", `"web" (key_id 6b31)`,
 			"add a second resource with another key_id", "Replace and rotate").pointing("key_id"),
 			policyPair(abandon, "modulus_bits = 2064")),
-		turn{TestStep: resource.TestStep{
+		turn{says: []remark{warns("Key Stays On The Token", `The key "web" (key_id 6b31) leaves the state`)}, TestStep: resource.TestStep{
 			Config:           b.config(pair("k", `label = "web"`, abandon, "modulus_bits = 2064")),
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
 			ConfigStateChecks: []statecheck.StateCheck{attributes{key, func(state map[string]any) error {
@@ -198,9 +221,10 @@ func TestAnIDThatIsTakenIsRefused(t *testing.T) {
 		taken("6B31",
 			warns("Key ID Already On The Token", "key_id 6b31, SHA-256 fingerprint "+generated, command, block).pointing("key_id"), // by the plan
 			fails("Unable to Create Key Pair: Key ID Taken", `RSA private key "old" (ID 6b31)`, `RSA public key "old" (ID 6b31)`, "Nothing was made or changed.", command, block).pointing("key_id")),
-		taken("6b32", warns("Key ID Already On The Token", `EC private key "curve" (ID 6b32)`,
-			"cannot be imported").without("terraform import").pointing("key_id"),
-			fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`).pointing("key_id")),
+		taken("6b32", warns("Key ID Already On The Token", `EC private key "curve" (ID 6b32)`, "It is a key of another type: EC key pair",
+			"terraform import hsm_ec_keypair.NAME 6b32").without("destroy").pointing("key_id"),
+			fails("Unable to Create Key Pair: Key ID Taken", `EC private key "curve" (ID 6b32)`,
+				"terraform import hsm_ec_keypair.NAME 6b32").pointing("key_id")),
 		taken("6b33", warns("Key ID Already On The Token", `RSA public key "half" (ID 6b33)`,
 			"cannot be imported").without("terraform import").pointing("key_id"),
 			fails("Unable to Create Key Pair: Key ID Taken", `RSA public key "half" (ID 6b33)`,

@@ -169,7 +169,7 @@ func TestImportAdoptsECKeyPairs(t *testing.T) {
 	}
 	b.test(turn{TestStep: resource.TestStep{
 		Config: b.config(blocks...), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: changed}, ConfigStateChecks: append(adopted, b.holding(whole...)),
-	}, says: []remark{warns("Usage Left Out").maybe()}}) // as the token's default is
+	}, says: []remark{warns("Usage The Key Cannot Have").maybe()}}) // as the token's default is
 	b.expect()
 }
 

@@ -11,11 +11,6 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// resourceOf is the resource of each type of key.
-var resourceOf = map[object.KeyType]string{
-	object.RSA: "hsm_rsa_keypair", object.EC: "hsm_ec_keypair", object.Secret: "hsm_secret_key",
-}
-
 // misses says that an import found no key of its type.
 func misses(err error) bool {
 	selection, ok := errors.AsType[*diagnose.SelectionError](err)
@@ -44,7 +39,13 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 		e.ID = object.FormatID(asked.id)
 	}
 	for _, key := range whole {
-		if key.Type != r.kind.keyType && len(key.ID) > 0 && named(*key.Private) {
+		if asked.fingerprint != "" && asked.fingerprint != key.Fingerprint() {
+			continue
+		}
+		if key.Type != r.kind.keyType && len(key.ID) == 0 && named(*key.Private) {
+			return &diagnose.NoIDError{Noun: string(key.Type) + " " + r.kind.noun, Label: key.Label}
+		}
+		if key.Type != r.kind.keyType && named(*key.Private) {
 			e.Found = append(e.Found, otherKey(key, stock{keys: whole}))
 		}
 	}
@@ -84,5 +85,7 @@ func otherKey(key object.Key, among stock) diagnose.Other {
 		text += fmt.Sprintf(", %s %s", mark, key.Fingerprint())
 	}
 	among.keys = slices.DeleteFunc(slices.Clone(among.keys), func(k object.Key) bool { return k.Type != key.Type })
-	return diagnose.Other{Text: text, Resource: resourceOf[key.Type], ImportID: among.importID(key)}
+	return diagnose.Other{
+		Text: text, Resource: diagnose.ResourceOf[key.Type], ImportID: among.importID(key), Unprotected: key.Unprotected(),
+	}
 }

@@ -201,7 +201,7 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		if m.Profile.ValueString() == profileHydra {
 			all = slices.DeleteFunc(all, candidate.secret)
 			for i := range all {
-				if all[i].selected && m.URIs != nil {
+				if m.URIs != nil {
 					all[i].Key = d.client.view.asPlanned(all[i].Key)
 				}
 			}
@@ -250,6 +250,14 @@ func (c candidate) secret() bool { return c.PublicKey == nil && c.unknown == "" 
 
 // name is such as `"web" (key_id 6b31)`.
 func (c candidate) name() string { return nameOf(c.Label, c.ID) }
+
+// described is the name with what tells the pair from others.
+func (c candidate) described() string {
+	if c.PublicKey == nil {
+		return c.name() + ", of the kind " + c.unknown
+	}
+	return c.name() + ", SHA-256 fingerprint " + c.Fingerprint()
+}
 
 // candidatesIn gives the pairs of an inventory that may be selected, and what may be taken for one.
 func candidatesIn(inventory *object.Inventory) (all []candidate) {
@@ -398,10 +406,20 @@ func (m *jwksModel) selectFrom(
 		for i, v := range argument.values {
 			found, at := named[i], path.Root(argument.name).AtListIndex(i)
 			public := slices.DeleteFunc(slices.Clone(found), func(j int) bool { return pairs[j].secret() })
+			var sound []string // the pairs of these, a line each; what makes no sense is told below
 			for _, j := range public {
 				matched[j], namedBy[j] = true, at
+				if pairs[j].problem == nil {
+					sound = append(sound, "  - "+pairs[j].described())
+				}
 			}
 			switch {
+			case argument.name == "uris" && s.uris[i].Object == nil && s.uris[i].ID != nil && len(sound) > 1:
+				// On many tokens anyone can make a pair of any ID, and a resource's URI names the pair by that alone.
+				diags.AddAttributeError(at, "Several Key Pairs Of One URI", fmt.Sprintf(
+					"%q names several key pairs on the token in %s:\n\n%s\n\nWhat to do: find out who made the others, and give "+
+						"them another ID or destroy them. Or write a URI with the label and the ID of the one that you mean, such as "+
+						"pkcs11:object=LABEL;id=%%6B%%31.", v.ValueString(), token.Info(), strings.Join(sound, "\n")))
 			case len(public) > 0:
 			case len(found) > 0:
 				diags.AddAttributeError(at, "No JWK For A Secret Key", fmt.Sprintf(

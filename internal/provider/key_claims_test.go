@@ -74,7 +74,7 @@ func TestAdoptedKeysSayWhatTheyAre(t *testing.T) {
 					}),
 				},
 			},
-			says: append(shown, weak, bare, warns("Usage Left Out", "(key_id 04)").maybe()), // as the token's default is
+			says: append(shown, weak, bare, warns("Usage The Key Cannot Have", "(key_id 04)").maybe()), // as the token's default is
 		},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(blocks...), PlanOnly: true},
@@ -137,7 +137,7 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 	fixed, kept := block("fixed", "31", "fixed", "abandon"), block("kept", "32", "kept", "delete")
 	shown := []remark{
 		warns("Key Value Not Kept Secret", `"shown" (key_id 33)`, "does not set CKA_SENSITIVE of this key"),
-		warns("Usage Left Out", `"shown" (key_id 33)`, "derive (CKA_DERIVE)", "CKA_MODIFIABLE is false"),
+		warns("Usage The Key Cannot Have", `"shown" (key_id 33)`, "derive (CKA_DERIVE)", "CKA_MODIFIABLE is false"),
 	}
 	b.test(turn{
 		TestStep: resource.TestStep{Config: b.config(adopt("hsm_secret_key.shown", "33"), block("shown", "33", "shown", "abandon"))},

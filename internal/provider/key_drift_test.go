@@ -107,12 +107,12 @@ func (d drifting) test(t *testing.T) {
 		{
 			name: "public_usage", id: "05", action: plancheck.ResourceActionUpdate,
 			drift: func(id string) { b.alter(publicHalf, id, d.morePublic) },
-			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_usage" (key_id 05)`, "the private half has the usage sign, ", "with the usage "+d.pairUsage)},
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "public_usage" (key_id 05)`, "the private half has the usage sign, ", "the counterparts of "+d.pairUsage)},
 		},
 		{
 			name: "private_usage", id: "06", action: plancheck.ResourceActionUpdate,
 			drift: func(id string) { b.alter(privateHalf, id, d.morePrivate) },
-			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "private_usage" (key_id 06)`, "the private half has the usage "+d.privateUsage, "with the usage sign (")},
+			says:  []remark{warns("The Two Halves Of A Key Pair Differ", `the key "private_usage" (key_id 06)`, "the private half has the usage "+d.privateUsage, "the counterparts of sign. ")},
 		},
 		{
 			name: "extractable", id: "07", lines: []string{"extractable = true"}, action: plancheck.ResourceActionDestroyBeforeCreate, newKey: true,
@@ -128,7 +128,7 @@ func (d drifting) test(t *testing.T) {
 			},
 			says: []remark{
 				warns("Another Key Behind The Same ID", `The key "swapped" (key_id 08)`),
-				warns("Usage Left Out", `the key "swapped" (key_id 08)`).maybe(), // as the token's default is
+				warns("Usage The Key Cannot Have", `the key "swapped" (key_id 08)`).maybe(), // as the token's default is
 			},
 		},
 		{

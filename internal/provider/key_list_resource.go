@@ -95,7 +95,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 			lines = append(lines, "  - "+b.Err.Error())
 		}
 		if len(lines) > 0 {
-			diags.AddWarning("Left Out Of The List", fmt.Sprintf(
+			diags.AddWarning("Left Out Of The List: "+r.kind.typeName(), fmt.Sprintf(
 				"These objects on the token make no sense. Nothing with their key IDs is listed, even if part of it is a whole "+
 					"key:\n\n%s\n\nAll else is listed.\n\nWhat to do: look at these objects with another tool:\n\n  %s",
 				strings.Join(lines, "\n"), token.Command("--list-objects")))
@@ -112,7 +112,7 @@ func (r *keyResource) listed(ctx context.Context, prefix string, diags *diag.Dia
 		}
 		r.warnOfListed(keys, diags)
 		if len(nameless) > 0 {
-			diags.AddWarning("Keys Without An ID Are Not Listed", fmt.Sprintf(
+			diags.AddWarning("Keys Without An ID Are Not Listed: "+r.kind.typeName(), fmt.Sprintf(
 				"The token holds %ss that have no ID (CKA_ID). The resources know their keys by that, so they cannot manage "+
 					"these:\n\n%s\n\nWhat to do: to manage one of them, %s", r.kind.noun, strings.Join(nameless, "\n"),
 				diagnose.HowToGiveAnID(token.Command, r.kind.forMessages().Parts, "LABEL")))
@@ -141,13 +141,13 @@ func (r *keyResource) warnOfListed(keys []object.Key, diags *diag.Diagnostics) {
 		}
 	}
 	if len(twins) > 0 {
-		diags.AddWarning("Several Keys With One ID", fmt.Sprintf(
+		diags.AddWarning("Several Keys With One ID: "+r.kind.typeName(), fmt.Sprintf(
 			"These %ss share a key ID with another one:\n\n%s\n\nAn import by identity cannot tell which of them you mean, and "+
 				"is refused.\n\nWhat to do: import them by the ID and the fingerprint (KEY_ID@FINGERPRINT), or give one of them "+
 				"another CKA_ID.", r.kind.noun, strings.Join(twins, "\n")))
 	}
 	if len(open) > 0 {
-		diags.AddWarning("Key Not Protected By The PIN", fmt.Sprintf(
+		diags.AddWarning("Key Not Protected By The PIN: "+r.kind.typeName(), fmt.Sprintf(
 			"The PIN does not protect these %ss (CKA_PRIVATE=false): anyone who can open a session on the token may have made "+
 				"them, and can use them:\n\n%s\n\nWhat to do: find out who made one before you adopt it.",
 			r.kind.noun, strings.Join(open, "\n")))

@@ -117,15 +117,14 @@ func (a *keyAttributes) forgetUntold() {
 // consequences are those of a change in place.
 type consequences struct {
 	newID bool // the key gets another ID
-	usage bool // it may do other things
+	usage bool // it may do other things: a set or hsm_public_key shows it otherwise, or refuses it no longer
 	use   bool // its JWK gets another use
-	sets  bool // a set may show it otherwise, or refuse it no longer
 }
 
-// forget makes the URI unknown where sets change, so that what refers to it is read after the change. A label alone
-// changes nothing that is published, and at most takes itself out of a URI of an earlier version.
+// forget makes the URI unknown where data sources show the change, so that what refers to it is read after that. A label
+// alone changes nothing that is published, and at most takes itself out of a URI of an earlier version.
 func (a *keyAttributes) forget(c consequences) {
-	if c.newID || c.sets {
+	if c.newID || c.usage {
 		a.URI = types.StringUnknown()
 	}
 }

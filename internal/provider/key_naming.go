@@ -78,8 +78,8 @@ func keyNamedBy(values ...tftypes.Value) string {
 		switch {
 		case label != "" && id != "":
 			return fmt.Sprintf("%q (key_id %s)", label, id)
-		case label != "":
-			return fmt.Sprintf("%q", label)
+		case label != "": // of a new key with a random ID: two of one label may be of two types, or on two tokens
+			return strings.TrimSpace(fmt.Sprintf("%q %s", label, textOf(fields, "token_serial")))
 		case id != "":
 			return "key_id " + id
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -106,7 +107,8 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 	sameID := id != nil && bytes.Equal(id, state.common().id())
 	switch policyOf(state) {
 	case policyPrevent:
-		resp.Diagnostics.Append(prevented(removal{key: keyName(state.common()), replacedBy: paths, configured: configured.DeletionPolicy.ValueString()}))
+		resp.Diagnostics.Append(prevented(removal{key: keyName(state.common()), replacedBy: paths,
+			has: values(state, paths), sameID: sameID, configured: configured.DeletionPolicy.ValueString()}))
 		return
 	case policyAbandon:
 		if sameID {
@@ -114,14 +116,16 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 				keyName(state.common())+" by a new one.", ""))
 			return
 		}
+		resp.Diagnostics.Append(stays(state.common(), "A new key takes its place in the state, and in every set that is made of "+
+			"the resource. But"))
 	case policyDelete:
 		if sameID {
-			resp.Diagnostics.Append(r.oldID(keyName(state.common())))
+			resp.Diagnostics.Append(r.oldID(keyName(state.common()), "is to be destroyed, and the new key in its place gets"))
 		}
 		r.warnOfCertificates(ctx, state, &resp.Diagnostics)
 		r.forbidden(ctx, state, path.Empty(), &resp.Diagnostics)
 	}
-	r.check(ctx, plan, &resp.Diagnostics)
+	r.check(ctx, claim{}, plan, &resp.Diagnostics)
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
 }
 
@@ -141,16 +145,17 @@ func (r *keyResource) planForced(mark string, plan keyModel, diags *diag.Diagnos
 	sameID := strings.EqualFold(old.keyID, text)
 	switch {
 	case old.policy == policyPrevent:
-		diags.Append(prevented(removal{key: old.name(), forced: !tainted, tainted: tainted}))
+		diags.Append(prevented(removal{key: old.name(), forced: !tainted, tainted: tainted, sameID: sameID,
+			configured: plan.common().DeletionPolicy.ValueString()}))
 	case old.policy == policyAbandon && sameID && tainted:
 		diags.Append(staysTaken("Terraform plans a new key with the key_id of the key "+old.name()+": either the "+
 			"resource is tainted, or the key is that of another resource.", "If the resource is tainted, run "+
-			"terraform untaint with its address first. If it has a new name or index, tell Terraform the old "+
+			"terraform untaint with its address first; terraform destroy needs -refresh=false besides. If it has a new name or index, tell Terraform the old "+
 			"address with a moved block. For a new key: "))
 	case old.policy == policyAbandon && sameID:
 		diags.Append(staysTaken("-replace or replace_triggered_by replaces the key "+old.name()+" by a new one.", ""))
 	case old.policy == policyDelete && tainted: // what a second plan warns of, Terraform does not show
-		diags.Append(r.oldID(old.name()))
+		diags.Append(r.oldID(old.name(), "is to be destroyed, and the new key in its place gets"))
 	}
 }
 
@@ -165,8 +170,27 @@ func staysTaken(happens, first string) diag.Diagnostic {
 		"of it, in the same apply. The guide \"Replace and rotate\" shows the steps.")
 }
 
+// stays warns that an abandoned key stays where it is.
+func stays(a *keyAttributes, what string) diag.Diagnostic {
+	return diag.NewWarningDiagnostic("Key Stays On The Token", fmt.Sprintf("The key %s leaves the state. %s its deletion_policy "+
+		"is \"abandon\": it stays on the token, and whoever has the PIN can go on using it.", keyName(a), what))
+}
+
+// values are those of a key's attributes, as a configuration writes them: "modulus_bits = 2048 and public_exponent = 3".
+func values(m keyModel, paths []path.Path) string {
+	v, texts := reflect.ValueOf(m).Elem(), make([]string, len(paths))
+	for i, p := range paths {
+		for _, field := range reflect.VisibleFields(v.Type()) {
+			if field.Tag.Get("tfsdk") == p.String() {
+				texts[i] = fmt.Sprintf("%s = %s", p, v.FieldByIndex(field.Index).Interface())
+			}
+		}
+	}
+	return strings.Join(texts, " and ")
+}
+
 // oldID warns of a new key under the ID of one that is destroyed.
-func (r *keyResource) oldID(old string) diag.Diagnostic {
+func (r *keyResource) oldID(old, happens string) diag.Diagnostic {
 	text := "Whoever finds keys by their IDs takes the new one for the old one: what was made with the old key " +
 		"cannot be decrypted or verified with it."
 	if r.kind.keyType != object.Secret {
@@ -174,8 +198,8 @@ func (r *keyResource) oldID(old string) diag.Diagnostic {
 			"the new key's signatures against it, and refuse them."
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "New Key Under An Old ID", fmt.Sprintf(
-		"The key %s is to be destroyed, and the new key in its place gets the same key_id. %s\n\nGive the new key "+
-			"another key_id, unless nobody has seen the old one.", old, text))
+		"The key %s %s the same key_id. %s\n\nWhat to do: give the new key another key_id, unless nobody has seen the old "+
+			"one.", old, happens, text))
 }
 
 // writes says that an apply of the plan writes to the token: deletion_policy and timeouts are not on it.
@@ -192,12 +216,11 @@ func newID(plan, state *keyAttributes) bool {
 func consequencesOf(ctx context.Context, plan, state *keyAttributes, left object.Usage) consequences {
 	c := consequences{newID: newID(plan, state)}
 	if plan.Usage.IsUnknown() {
-		c.usage, c.use, c.sets = true, true, true
+		c.usage, c.use = true, true
 		return c
 	}
 	was, is := state.usage(ctx)|left, plan.usage(ctx)
-	const shown = object.Sign | object.Decrypt // by use, and by hydraKey
-	c.usage, c.use, c.sets = was != is, use(was) != use(is), (was^is)&shown != 0
+	c.usage, c.use = was != is, use(was) != use(is)
 	return c
 }
 
@@ -236,7 +259,11 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 			return
 		}
 	}
-	if uri := p.URI.ValueString(); uri != "" && !p.Label.Equal(s.Label) { // one of an earlier version has the old label
+	switch uri := p.URI.ValueString(); {
+	case uri == "" || p.Label.Equal(s.Label):
+	case p.Label.IsUnknown(): // sets show labels
+		p.URI = types.StringUnknown()
+	default: // one of an earlier version has the old label
 		p.URI = types.StringValue(pkcs11uri.Unlabelled(uri))
 	}
 	if fingerprint := state.fingerprint(); fingerprint != "" && !p.Label.IsUnknown() && r.client != nil {
@@ -314,7 +341,10 @@ func appendSome(diags *diag.Diagnostics, warning diag.Diagnostic) {
 func (r *keyResource) planEnd(ctx context.Context, state keyModel, diags *diag.Diagnostics) {
 	switch policyOf(state) {
 	case policyPrevent:
-		diags.Append(prevented(removal{key: keyName(state.common())}))
+		a := state.common()
+		diags.Append(prevented(removal{key: keyName(a), applied: r.client.succeeded(a), successor: r.client.succeeded(a)}))
+	case policyAbandon:
+		diags.Append(stays(state.common(), "Terraform says that it is destroyed. But"))
 	case policyDelete:
 		r.warnOfCertificates(ctx, state, diags)
 		r.forbidden(ctx, state, path.Empty(), diags)
@@ -353,7 +383,7 @@ func (r *keyResource) look(ctx context.Context, m keyModel, diags *diag.Diagnost
 }
 
 // check compares a new key with what the token offers. A token that cannot be reached fails the plan; see unreached.
-func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
+func (r *keyResource) check(ctx context.Context, own claim, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
 	if r.client == nil {
 		return nil
 	}
@@ -362,7 +392,7 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 		defer cancel()
 		opened, err := r.client.token(ctx)
 		if err != nil {
-			r.unreached(plan, err, diags)
+			r.unreached(own, err, diags)
 			return
 		}
 		if tmpl, ok := r.kind.template(ctx, plan); ok {
@@ -377,45 +407,52 @@ func (r *keyResource) check(ctx context.Context, plan keyModel, diags *diag.Diag
 }
 
 // unreached tells of a token that a plan of a new key cannot open. Where the same run may still bring what is missing
-// (a configuration that is not known yet), it is a warning; all else is an error. It is told once in a run: every new
-// key would say the same.
-func (r *keyResource) unreached(plan keyModel, err error, diags *diag.Diagnostics) {
-	unknown, mayCome := errors.AsType[*diagnose.UnknownError](err)
-	switch {
-	case !r.client.view.first(err.Error()):
-	case mayCome:
-		diags.Append(notChecked(fmt.Sprintf("The provider's configuration is not known yet (%s), so this plan has "+
+// (a configuration that is not known yet), it is a warning; all else is an error. Of a thousand new keys the first tells
+// it, and the others say that it is the same: an error that nobody tells would let the plan go on.
+func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
+	if unknown, mayCome := errors.AsType[*diagnose.UnknownError](err); mayCome {
+		r.notChecked(own, fmt.Sprintf("The provider's configuration is not known yet (%s), so this plan has "+
 			"not looked at the token. Whether it is there, takes the PIN and offers what the new keys need, only "+
-			"the apply will show.", strings.Join(unknown.Attributes, ", "))))
-	default:
-		diags.Append(r.failure(diagnose.Plan, plan, nil, err))
+			"the apply will show.", strings.Join(unknown.Attributes, ", ")), diags)
+		return
 	}
+	r.once(r.failure(diagnose.Plan, r.kind.newModel(), nil, err), "\n\nThis is a plan of a new key. Terraform makes one for "+
+		"terraform destroy too, unless you add -refresh=false.", diags)
 }
 
-// notChecked warns of new keys for which the plan could not look at the token as it should.
-func notChecked(why string) diag.Diagnostic {
-	return diag.NewWarningDiagnostic("New Keys Not Checked Against The Token", why)
+// once tells an error of the token with what follows it, and later ones of the same summary in short.
+func (r *keyResource) once(failure diag.Diagnostic, more string, diags *diag.Diagnostics) {
+	if r.client.view.first(failure.Summary()) {
+		diags.AddError(failure.Summary(), failure.Detail()+more)
+		return
+	}
+	diags.AddError(failure.Summary(), "This new key meets the same.\n\nWhat to do: see the other error of this run that has the "+
+		"same title.")
+}
+
+// notChecked warns of new keys for which the plan could not look at the token as it should: once in a run. What a second
+// plan of a replacement warns of, Terraform does not show.
+func (r *keyResource) notChecked(own claim, why string, diags *diag.Diagnostics) {
+	if own.mark == "" && r.client.view.first(why) {
+		diags.AddWarning("New Keys Not Checked Against The Token", why)
+	}
 }
 
 // unlisted tells that a plan could not see what the token holds. It is a warning, unless the cause is the PIN.
-func (r *keyResource) unlisted(plan keyModel, token *hsm.Token, err error, diags *diag.Diagnostics) {
-	failure := r.failure(diagnose.Plan, plan, token, err)
-	switch {
-	case hsm.IsPINError(err):
-		diags.Append(failure)
-	case !r.client.view.first(err.Error()):
-	case errors.Is(err, hsm.ErrNoPIN):
-		diags.Append(failure)
-	default:
-		diags.Append(notChecked(failure.Detail() + "\n\nSo this plan does not show whether the token already holds " +
-			"such keys. The plan goes on, and the apply looks again."))
+func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *diag.Diagnostics) {
+	failure := r.failure(diagnose.Plan, r.kind.newModel(), token, err)
+	if hsm.IsPINError(err) || errors.Is(err, hsm.ErrNoPIN) {
+		r.once(failure, "", diags)
+		return
 	}
+	r.notChecked(own, failure.Detail()+"\n\nSo this plan does not show whether the token already holds such keys. The plan "+
+		"goes on, and the apply looks again.", diags)
 }
 
 // planNew warns where the token already has what the configuration asks for: a run that was killed right after it
 // made a key leaves one that no state knows.
 func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, resp *resource.ModifyPlanResponse) {
-	token := r.check(ctx, plan, &resp.Diagnostics)
+	token := r.check(ctx, own, plan, &resp.Diagnostics)
 	if token == nil {
 		return
 	}
@@ -434,7 +471,7 @@ func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, res
 			err = r.besides(ctx, token, plan, "", &resp.Diagnostics)
 		}
 		if err != nil {
-			r.unlisted(plan, token, err, &resp.Diagnostics)
+			r.unlisted(own, token, err, &resp.Diagnostics)
 			return
 		}
 		if !found.empty() {
@@ -468,11 +505,18 @@ func lines(kind keyKind, found stock) string {
 // unmanagedWarning tells of what a planned key may be meant to be. It says how to adopt a key, and what to check first.
 func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(...string) string) diag.Diagnostic {
 	if a.id() != nil && len(found.keys) == 0 {
+		next := fmt.Sprintf("None of it is a whole %s of this type, so it cannot be imported here.\n\nWhat to do: choose another "+
+			"key_id, or first give what uses this one another ID.", kind.noun)
+		whole := slices.DeleteFunc(slices.Clone(found.whole), func(k object.Key) bool { return k.Unprotected() })
+		if len(whole) > 0 {
+			other := otherKey(whole[0], stock{keys: whole})
+			next = fmt.Sprintf("It is a key of another type: %s.\n\nWhat to do: choose another key_id. Or, if this is the key "+
+				"that you want, manage it by %s. %s Then:\n\n%s", other.Text, other.Resource, diagnose.CheckFirst,
+				diagnose.HowToImport(other.Resource, other.ImportID))
+		}
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but something on the token already uses its key_id:\n\n%s\n\nThe apply will be refused "+
-				"and make nothing. None of it is a whole %s of this type, so it cannot be imported.\n\nWhat to do: choose another key_id, or "+
-				"first give what uses this one another ID, or destroy it.",
-			a.Label.ValueString(), lines(kind, found), kind.noun))
+				"and make nothing. %s", a.Label.ValueString(), lines(kind, found), next))
 	}
 	protected := slices.DeleteFunc(slices.Clone(found.keys), func(k object.Key) bool { return k.Unprotected() })
 	adopt := "do not adopt it: " + diagnose.WhatUnprotectedMeans + "."
@@ -494,14 +538,16 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(
 		return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 			"A new key %q is planned, but a %s on the token already uses its key_id:\n\n%s\n\nUnless that key is destroyed "+
 				"first, the apply will be refused and make nothing. As far as this run has seen, no resource of this state "+
-				"manages that key.\n\nWhat to do: %s\n\nOtherwise choose another key_id.",
+				"manages that key.\n\nWhat to do: %s\n\nOtherwise choose another key_id.\n\n"+
+				"If it is so with all keys, the state may be lost: see the guide \"State lost\".",
 			a.Label.ValueString(), kind.noun, lines(kind, found), adopt))
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("label"), "Label Already On The Token", fmt.Sprintf(
 		"A new key %q is planned, but the token already holds a %s with this label:\n\n%s\n\n"+
 			"As far as this run has seen, no resource of this state manages that key. (An apply does not look at what it "+
 			"does not change, so it may say this of a key that is managed.)\n\nWhat to do: %s\n\n"+
-			"If you want one more key with this label, for a rotation for instance, go on.",
+			"If you want one more key with this label, for a rotation for instance, go on. If it is so with all keys, the state "+
+			"may be lost: see the guide \"State lost\".",
 		a.Label.ValueString(), kind.noun, lines(kind, found), adopt))
 }
 

@@ -30,12 +30,12 @@ func TestAPlanMakesUnknownWhatAChangePublishesOtherwise(t *testing.T) {
 	}{
 		{"nothing that is published changes", of("31", "sign"), of("31", "sign"), 0, false, false, false},
 		{"the ID is the same in other letters", of("3a", "sign"), of("3A", "sign"), 0, false, false, false},
-		{"unwrapping is in no set", of("31", "sign"), of("31", "sign", "unwrap"), 0, false, false, false},
+		{"unwrapping is in hsm_public_key alone", of("31", "sign"), of("31", "sign", "unwrap"), 0, true, false, false},
 		{"the use changes", of("31", "sign"), of("31", "decrypt"), 0, true, false, true},
 		{"the use changes, and not for Hydra", of("31", "sign", "decrypt"), of("31", "decrypt"), 0, true, false, true},
 		{"the use changes for Hydra alone", of("31", "sign"), of("31", "sign", "decrypt"), 0, true, false, false},
 		{"what no such key can do goes, and changes the use for Hydra", of("31", "sign"), of("31", "sign"), object.Decrypt, true, false, false},
-		{"what no such key can do goes, and is in no set", of("31", "sign"), of("31", "sign"), object.Unwrap, false, false, false},
+		{"what no such key can do goes, and is in hsm_public_key alone", of("31", "sign"), of("31", "sign"), object.Unwrap, true, false, false},
 		{"nobody knows the usage yet", of("31", "sign"), unknown, 0, true, false, true},
 		{"there is a new ID", of("31", "sign"), of("32", "sign"), 0, true, true, true},
 	} {

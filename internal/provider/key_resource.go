@@ -71,7 +71,7 @@ func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err er
 	a, kind := m.common(), r.kind.forMessages()
 	return diagnose.Failure{
 		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(),
-		Label: a.Label.ValueString(),
+		Label: a.Label.ValueString(), Managed: r.client.has(a.KeyID.ValueString()),
 	}.Diagnostic()
 }
 
@@ -122,6 +122,9 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 			key, err := token.Generate(ctx, tmpl)
 			if err != nil {
 				return err
+			}
+			if old, was := r.client.view.noteMade(m.common().Label.ValueString(), object.FormatID(key.ID)); was {
+				resp.Diagnostics.Append(r.oldID(old, "was destroyed, and the new key in its place has"))
 			}
 			r.client.noteManaged(object.FormatID(key.ID))
 			if err := r.kind.read(m, key, token.Info()); err != nil {
@@ -233,11 +236,14 @@ func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
 	if !halvesAgree(key) {
 		diags.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
 			"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is "+
-				"labelled %q with the usage %s (in the private half's words). "+
+				"labelled %q and marked for the counterparts of %s. A public half that was written anew is like that. "+
 				"%s", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage, mended))
 	}
 	if left := leftOut(key); left != 0 {
-		diags.AddWarning("Usage Left Out", fmt.Sprintf(
+		if left == key.Usage&^object.SignRecover {
+			taken = "Nothing else is left: write into usage what the key is to do, such as sign or derive."
+		}
+		diags.AddWarning("Usage The Key Cannot Have", fmt.Sprintf(
 			"On the token, the key %q (key_id %s) is marked for %s, which keys of its type cannot do. Other tools mark keys "+
 				"like that. So usage in the state, and in a configuration that Terraform generates, leaves it out. %s",
 			key.Label, object.FormatID(key.ID), flags(left), taken))
@@ -396,7 +402,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			return
 		}
 	default: // a tainted resource: no plan has asked us
-		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true}))
+		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true, successor: r.client.succeeded(a)}))
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context,
@@ -412,6 +418,9 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			return r.moved(ctx, m, token) // nil: it is gone
 		}
 		left, err := token.Destroy(ctx, r.kind.ref(m))
+		if err == nil {
+			r.client.view.noteDestroyed(a.KeyID.ValueString(), keyName(a))
+		}
 		if err == nil && len(left) > 0 {
 			var lines []string
 			for _, o := range left {

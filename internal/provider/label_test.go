@@ -116,7 +116,7 @@ func TestAPairOnACurveOfAnotherToolIsAdopted(t *testing.T) {
 	s := newShell(t, b, adopt("hsm_ec_keypair.k", "6b31")).with("HSM_PIN=" + b.PIN)
 	generated := filepath.Join(s.dir, "generated.tf")
 	printed, _ := s.terraform(false, "plan", "-no-color", "-generate-config-out="+generated)
-	for _, part := range []string{"Usage Left Out", "decrypt (CKA_DECRYPT)", "unwrap (CKA_UNWRAP)", "1 to import, 0 to add, 1 to change, 0 to destroy"} {
+	for _, part := range []string{"Usage The Key Cannot Have", "decrypt (CKA_DECRYPT)", "unwrap (CKA_UNWRAP)", "1 to import, 0 to add, 1 to change, 0 to destroy"} {
 		if !wrapped(part).MatchString(printed) {
 			t.Errorf("the plan does not say %q: %s", part, printed)
 		}
@@ -129,7 +129,7 @@ func TestAPairOnACurveOfAnotherToolIsAdopted(t *testing.T) {
 		jwks("x", "uris = local.uris", `profile = "hydra"`))
 	s.terraform(false, "apply", "-no-color", "-auto-approve")
 	b.expect(signing("hydra.a", "6b31")...)
-	if printed, _ := s.terraform(false, "plan", "-no-color"); !strings.Contains(printed, "No changes.") || strings.Contains(printed, "Usage Left Out") {
+	if printed, _ := s.terraform(false, "plan", "-no-color"); !strings.Contains(printed, "No changes.") || strings.Contains(printed, "Usage The Key Cannot Have") {
 		t.Errorf("the next plan: %s", printed)
 	}
 	b.alter(publicHalf, "6b31", cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("renamed")))

@@ -23,6 +23,9 @@ type planView struct {
 	managed map[string]bool   // by formatted key ID
 	told    map[string]bool   // the texts that were given, see first
 	labels  map[string]string // planned ones, by fingerprint
+
+	made      map[string]bool   // by label, the keys that this run has made
+	destroyed map[string]string // by formatted key ID, the names of keys that this run has destroyed
 }
 
 func (v *planView) noteManaged(keyID string) {
@@ -47,6 +50,16 @@ func (c *client) isManaged(id []byte) bool {
 	c.view.mu.Lock()
 	defer c.view.mu.Unlock()
 	return c.view.managed[object.FormatID(id)]
+}
+
+// has says it of a formatted key ID; the client is nil where the provider was never configured.
+func (c *client) has(keyID string) bool {
+	if c == nil {
+		return false
+	}
+	c.view.mu.Lock()
+	defer c.view.mu.Unlock()
+	return c.view.managed[strings.ToLower(keyID)]
 }
 
 // inventory is what the token held when a plan of this run first looked.
@@ -74,6 +87,7 @@ func (c *client) certificates(ctx context.Context, t *hsm.Token, id []byte) ([]o
 type stock struct {
 	keys   []object.Key    // whole keys of the type that was asked for
 	others []object.Object // other key objects, where an ID was asked for: halves, or of other types
+	whole  []object.Key    // those of others that make whole keys, of other types
 }
 
 func (s stock) empty() bool { return len(s.keys)+len(s.others) == 0 }
@@ -105,13 +119,50 @@ func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.Key
 	} else {
 		found.keys = inventory.Labelled(label)
 	}
-	found.keys = slices.DeleteFunc(found.keys, func(k object.Key) bool { return k.Type != keyType || c.isManaged(k.ID) })
+	found.keys = slices.DeleteFunc(found.keys, func(k object.Key) bool { return c.isManaged(k.ID) })
+	if id != nil {
+		found.whole = slices.DeleteFunc(slices.Clone(found.keys), func(k object.Key) bool { return k.Type == keyType })
+	}
+	found.keys = slices.DeleteFunc(found.keys, func(k object.Key) bool { return k.Type != keyType })
 	found.others = slices.DeleteFunc(found.others, func(o object.Object) bool {
 		return c.isManaged(o.ID) || slices.ContainsFunc(found.keys, func(k object.Key) bool {
 			return slices.ContainsFunc(k.Objects(), func(half object.Object) bool { return half.Handle == o.Handle })
 		})
 	})
 	return found, nil
+}
+
+// succeeded says that this run has made a key in the place of one, as far as its label tells.
+func (c *client) succeeded(a *keyAttributes) bool {
+	if c == nil {
+		return false
+	}
+	c.view.mu.Lock()
+	defer c.view.mu.Unlock()
+	return c.view.made[a.Label.ValueString()]
+}
+
+// noteDestroyed notes a key that this run has destroyed, by its ID, and its name for messages.
+func (v *planView) noteDestroyed(keyID, name string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.destroyed == nil {
+		v.destroyed = map[string]string{}
+	}
+	v.destroyed[strings.ToLower(keyID)] = name
+}
+
+// noteMade notes the label of a key that this run has made, and gives the name of the one that this run has destroyed
+// under the same ID.
+func (v *planView) noteMade(label, keyID string) (old string, was bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.made == nil {
+		v.made = map[string]bool{}
+	}
+	v.made[label] = true
+	old, was = v.destroyed[keyID]
+	return old, was
 }
 
 // relabel notes the label that a plan gives to a pair; relabelled, that the apply is at it.

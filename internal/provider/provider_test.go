@@ -93,7 +93,8 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 			Config: block("hsm", library, line("token_label", "nobody"), pin) + pair("k", `label = "web"`) +
 				pair("l", `label = "web"`), PlanOnly: true,
 		},
-		says: []remark{fails("Unable to Plan Key Pair: Token Not Found", `No token has the label "nobody"`)},
+		says: []remark{fails("Unable to Plan Key Pair: Token Not Found", `No token has the label "nobody"`, "-refresh=false"),
+			fails("Unable to Plan Key Pair: Token Not Found", "This new key meets the same", "the other error")},
 	}, turn{
 		TestStep: resource.TestStep{
 			Config: block("hsm", library, label) + pair("k", `label = "web"`), PlanOnly: true,

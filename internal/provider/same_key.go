@@ -117,7 +117,7 @@ type claims struct {
 
 // claimed is what concerns one key ID.
 type claimed struct {
-	read   []claim // by those whose state had it when this run read them
+	read   *claim  // by the first whose state had it when this run read it
 	held   []claim // by those whose state has it
 	wanted []wish  // by those whose plan gives it to their key
 }
@@ -183,7 +183,9 @@ func (c *claims) met(own claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	there := c.entry(own.keyID)
-	there.read = append(there.read, own)
+	if there.read == nil {
+		there.read = &own
+	}
 }
 
 // replacedBy is the resource in whose key's place a new key is planned. mark is what the new key's plan has, keyID
@@ -200,8 +202,8 @@ func (c *claims) replacedBy(mark, keyID string) (old claim, ok, tainted bool) {
 		}
 		return claim{}, false, false
 	}
-	if there := c.entry(keyID); keyID != "" && len(there.held) == 0 && len(there.read) > 0 {
-		return there.read[0], true, true
+	if there := c.entry(keyID); keyID != "" && len(there.held) == 0 && there.read != nil {
+		return *there.read, true, true
 	}
 	return claim{}, false, false
 }
@@ -268,18 +270,22 @@ func twoResources(happens string, own, other claim) diag.Diagnostic {
 }
 
 func takenID(w wish, from claim) diag.Diagnostic {
+	first := "If the ID really is to go to another key: first give the key that has it another key_id, or destroy that key, " +
+		"and apply that alone."
+	if w.of.keyID == "" {
+		first = "If it is one more key: choose another key_id for it."
+	}
 	return diag.NewAttributeErrorDiagnostic(path.Root("key_id"), "Key ID Of Another Resource", fmt.Sprintf(
 		"The plan gives the key_id %[1]s to %[2]s. But another resource of this state has a key with that ID:\n\n%[3]s\n\n"+
-			"An apply would fail halfway, or would give an ID that others know to another key, and could destroy the key that "+
-			"has it now. This happens with count: if one entry leaves the list, each one after it moves up, and its resource "+
-			"with it. It happens too where a resource gets a new name.\n\nOn the token: nothing has been changed.\n\n"+
+			"(Terraform may show either of the two.) An apply would fail halfway, or would give an ID that others know to "+
+			"another key, and could destroy the key that has it now.\n\nOn the token: nothing has been changed.\n\n"+
 			"What to do:\n"+
-			"  - Use for_each instead of count. Then no other resource moves where one leaves:\n\n"+
+			"  - %[6]s\n"+
+			"  - If you only moved resources about: with count, each one after an entry that leaves the list moves up. Use "+
+			"for_each, and tell Terraform the new address of each resource that stays:\n\n"+
 			"  resource %[4]q \"NAME\" {\n    for_each = toset([\"%[1]s\"])\n    key_id   = each.key\n  }\n\n"+
-			"  - Tell Terraform the new address of each resource that stays:\n\n"+
-			"  moved {\n    from = %[4]s.NAME[1]\n    to   = %[4]s.NAME[\"%[1]s\"]\n  }\n\n"+
-			"  - If the ID really is to go to another key: first give the key that has it another key_id, or destroy that key, "+
-			"and apply that alone.\n\n%[5]s", from.keyID, w, from, from.resource, addresses(from.keyID)))
+			"  moved {\n    from = %[4]s.NAME[1]\n    to   = %[4]s.NAME[\"%[1]s\"]\n  }\n\n%[5]s",
+		from.keyID, w, from, from.resource, addresses(from.keyID), first))
 }
 
 // movingID warns that a key's ID changes in place.
@@ -287,15 +293,16 @@ func (r *keyResource) movingID(a *keyAttributes, to string) diag.Diagnostic {
 	if to == "" {
 		to = "one that is not known yet"
 	}
-	public := ""
+	public, wanted := "", "If you want it so, tell whoever uses the key its new ID."
 	if r.kind.keyType != object.Secret {
-		public = " Verifiers keep public keys by their kid, which follows key_id: they need the new one before they see a " +
-			"signature with it."
+		public = " Verifiers keep public keys by their kid, which follows key_id."
+		wanted = "If you want it so, let verifiers have the new kid before they see a signature with it."
 	}
 	return diag.NewAttributeWarningDiagnostic(path.Root("key_id"), "Key ID Changes", fmt.Sprintf(
 		"The key %s is to get another key_id: %s. Whoever knows the key by its old ID does not find it any more.%s\n\n"+
-			"What to do: if you only moved resources about, do not apply. With count, each resource after one that leaves gets the entry "+
-			"after it. Use for_each, and tell Terraform the new addresses with moved blocks.", keyName(a), to, public))
+			"What to do: if you only moved resources about, do not apply. With count, each resource after one that leaves gets the "+
+			"entry after it. Use for_each, and tell Terraform the new addresses with moved blocks. %s", keyName(a), to, public,
+		wanted))
 }
 
 // claim notes a resource that is planned; see claims.hold. The client is nil where the provider was never configured.

@@ -205,7 +205,7 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 		{"label", "01", func(id string) { b.alter(secretClass, id, cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("renamed"))) }, plancheck.ResourceActionUpdate, false, nil},
 		{"usage", "02", func(id string) {
 			b.alter(secretClass, id, cryptoki.Bool(cryptoki.CKA_ENCRYPT, false), cryptoki.Bool(cryptoki.CKA_SIGN, true), cryptoki.Bool(cryptoki.CKA_DERIVE, true))
-		}, plancheck.ResourceActionUpdate, false, []remark{warns("Usage Left Out", `the key "usage" (key_id 02)`, "derive (CKA_DERIVE)")}},
+		}, plancheck.ResourceActionUpdate, false, []remark{warns("Usage The Key Cannot Have", `the key "usage" (key_id 02)`, "derive (CKA_DERIVE)")}},
 		{"swapped", "03", func(id string) {
 			b.destroy(id, "secrkey")
 			b.Tool(t, "--keygen", "--key-type", "AES:32", "--sensitive", "--private", "--usage-decrypt", "--label", "swapped", "--id", id)
@@ -223,7 +223,7 @@ func TestASecretKeyThatDriftsIsSeenAndMadeGood(t *testing.T) {
 		}, plancheck.ResourceActionReplace, true, []remark{
 			warns("Another Key Behind The Same ID", `The key "other" (key_id 06)`, "it is of the type", "generic (256 bits)", "aes (256 bits)"),
 			underOldID,
-			warns("Usage Left Out", `the key "other" (key_id 06)`).maybe(), // as the token's default is
+			warns("Usage The Key Cannot Have", `the key "other" (key_id 06)`).maybe(), // as the token's default is
 		}},
 		{"gone", "04", func(id string) { b.destroy(id, "secrkey") }, plancheck.ResourceActionCreate, true, []remark{warns("Key Not On The Token", `The key "gone" (key_id 04)`)}},
 	}
@@ -273,9 +273,9 @@ func TestASecretKeyIsProtected(t *testing.T) {
 		"terraform import hsm_secret_key.NAME 6b33", "--id 6b33 --type secrkey --set-id 6b31").pointing("key_id").without("pubkey", "privkey")
 	b.test(
 		turn{TestStep: resource.TestStep{Config: b.config(aes(prevent)), ConfigStateChecks: []statecheck.StateCheck{b.holding(secretHalf("box", "6b31", "encrypt, decrypt"))}}},
-		refused(b, fails("Key Is Protected From Replacement", `the key "box" (key_id 6b31)`, "set bits back").pointing("bits"), aes(prevent, "bits = 128")),
-		refused(b, fails("Key Is Protected From Replacement", "set type back").pointing("type"), aes(prevent, `type = "generic"`, `usage = ["sign"]`)),
-		refused(b, fails("Key Is Protected From Replacement", "set extractable back").pointing("extractable"), aes(prevent, "extractable = true")),
+		refused(b, fails("Key Is Protected From Replacement", `the key "box" (key_id 6b31)`, "into the configuration: bits = 256").pointing("bits"), aes(prevent, "bits = 128")),
+		refused(b, fails("Key Is Protected From Replacement", `into the configuration: type = "aes"`).pointing("type"), aes(prevent, `type = "generic"`, `usage = ["sign"]`)),
+		refused(b, fails("Key Is Protected From Replacement", "into the configuration: extractable = false").pointing("extractable"), aes(prevent, "extractable = true")),
 		refused(b, fails("Key Is Protected From Destruction", `the key "box" (key_id 6b31)`)),
 		// A key keeps its ID: no other secret key, and no pair, can take it.
 		refused(b, taken, aes(prevent), secretBlock("l", `label = "other"`, `key_id = "6b31"`)).besides(unseen),

@@ -52,7 +52,7 @@ func TestAKeyWithoutAnIDIsAdoptedAsTheErrorSays(t *testing.T) {
 	by := func(id string, says ...remark) turn {
 		return turn{TestStep: resource.TestStep{Config: config, ResourceName: "hsm_ec_keypair.k", ImportState: true, ImportStateId: id}, says: says}
 	}
-	named := by("6b31", warns("Usage Left Out").maybe()) // as the token's default is
+	named := by("6b31", warns("Usage The Key Cannot Have").maybe()) // as the token's default is
 	named.PreConfig = func() {
 		for _, part := range []string{"privkey", "pubkey"} {
 			b.Tool(t, "--type", part, "--label", "key1", "--set-id", "6b31")

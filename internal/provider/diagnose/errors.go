@@ -67,6 +67,8 @@ type Other struct {
 	Text     string // such as `EC key pair "web" (key_id 6b31)`
 	Resource string // the resource that imports it; "" where none does, since it is half of a pair
 	ImportID string
+
+	Unprotected bool // the PIN does not protect it
 }
 
 func (e *TypeError) Error() string {
@@ -75,9 +77,12 @@ func (e *TypeError) Error() string {
 	if e.ID != "" {
 		fmt.Fprintf(&text, " with the key ID %s", e.ID)
 	}
-	text.WriteString(", but it has, under that name:")
+	text.WriteString(", but it has:")
 	for _, other := range e.Found {
 		fmt.Fprintf(&text, "\n  - %s", other.Text)
+		if other.Unprotected {
+			text.WriteString(", not protected by the PIN")
+		}
 	}
 	return text.String()
 }

@@ -41,6 +41,11 @@ type Kind struct {
 	Parts       []string // the objects that such a key is made of, in pkcs11-tool's words
 }
 
+// ResourceOf is the resource of each type of key.
+var ResourceOf = map[object.KeyType]string{
+	object.RSA: "hsm_rsa_keypair", object.EC: "hsm_ec_keypair", object.Secret: "hsm_secret_key",
+}
+
 // Doing is such as "Create Key Pair" or "List Key Pairs".
 func (k Kind) Doing(what string) string {
 	if what == List {
@@ -55,8 +60,8 @@ func (k Kind) AnotherID() string {
 	if k.Type == object.Secret {
 		return ""
 	}
-	return "Give it another key_id in the configuration: verifiers keep public keys by their kid, which follows key_id, and " +
-		"would go on using the old one for the new key. "
+	return "If the configuration says key_id, give it another one: verifiers keep public keys by their kid, which follows " +
+		"key_id, and would go on using the old one for the new key. "
 }
 
 // Provider is what diagnostics say of the provider's configuration.
@@ -75,6 +80,7 @@ type Failure struct {
 	Provider Provider
 	KeyID    string // hexadecimal; "" where it is not known
 	Label    string // "" where it is not known
+	Managed  bool   // a resource of this run has a key with that ID
 }
 
 // Diagnostic says what happened, what the token holds now, and what to do. It points at the attribute at fault, where
@@ -94,6 +100,9 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 		summary += ": " + remedy.name
 	}
 	text := strings.Join(detail, "\n\n")
+	if strings.Contains(text, ".NAME") && !strings.Contains(text, whatNAMEIs) {
+		text += "\n\n" + whatNAMEIs
+	}
 	if remedy.attribute != "" && f.Kind != nil {
 		return diag.NewAttributeErrorDiagnostic(path.Root(remedy.attribute), summary, text)
 	}

@@ -266,12 +266,14 @@ func HowToGiveAnID(command func(...string) string, parts []string, label string)
 		"this label, the tool takes any of them):\n\n" + strings.Join(lines, "\n")
 }
 
+const whatNAMEIs = "(NAME is the resource's name in your configuration, with the address of its module in front, and its " +
+	"index behind it: 'module.m.hsm_rsa_keypair.k[\"a\"]'. Terraform does not tell it to the provider.)"
+
 // HowToImport says how a key that is on the token comes into the state, by its key ID or its URI.
 func HowToImport(resourceType, id string) string {
 	return fmt.Sprintf("  %s\n\nor, in the configuration:\n\n"+
 		"  import {\n    to = %s.NAME\n    id = %q\n  }\n\n"+
-		"(NAME is the resource's name in your configuration, with the address of its module in front. Terraform does not "+
-		"tell it to the provider.)",
+		whatNAMEIs,
 		hsm.Command("terraform", "import", resourceType+".NAME", id), resourceType, id)
 }
 
@@ -285,6 +287,11 @@ func nextExists(f Failure) string {
 		return "choose another key_id for the key, or set key_id back. Or free the ID first, by giving the object that " +
 			"uses it another one. The key keeps its old ID until then. To see what uses the ID, " + f.listing(e.ID)
 	}
+	if f.Managed {
+		return "give this key another key_id. A resource of this configuration has, or has just made, the key that uses the " +
+			"ID. If it is this resource itself: with create_before_destroy the new key is made while the old one is there, so " +
+			"that it cannot have the same key_id."
+	}
 	if f.Kind != nil && e.Whole == f.Kind.Type && e.Unprotected {
 		return fmt.Sprintf("find out who made the %s that uses the ID: %s. Do not adopt it. Destroy it with the tool that "+
 			"you use for the token, or choose another key_id, or leave key_id out to get a random one. To see it, %s",
@@ -294,6 +301,10 @@ func nextExists(f Failure) string {
 		return fmt.Sprintf("if the %s that uses the ID is the one you want, adopt it. %s Then:\n\n%s\n\nOtherwise choose "+
 			"another key_id, or leave it out to get a random one.",
 			f.Kind.Noun, CheckFirst, HowToImport(f.resourceType(), id))
+	}
+	if resource := ResourceOf[e.Whole]; resource != "" && !e.Unprotected {
+		return "choose another key_id, or leave it out to get a random one. Or, if you want the key that uses the ID: it is " +
+			"of another type, and another resource manages it. " + CheckFirst + " Then:\n\n" + HowToImport(resource, id)
 	}
 	return "choose another key_id, or leave it out to get a random one. What uses the ID is not a whole key of this " +
 		"resource's type, so it cannot be imported. To see it, " +
@@ -318,18 +329,25 @@ func nextType(f Failure) string {
 		return otherwise.next(f)
 	}
 	var imports strings.Builder
+	unprotected := ""
 	for _, other := range e.Found {
-		if other.Resource != "" {
+		switch {
+		case other.Unprotected:
+			unprotected = "nothing was imported. Do not adopt a key that is marked as not protected: " + WhatUnprotectedMeans + "."
+		case other.Resource != "":
 			imports.WriteString("\n  " + hsm.Command("terraform", "import", other.Resource+".NAME", other.ImportID))
 		}
+	}
+	if imports.Len() == 0 && unprotected != "" {
+		return unprotected
 	}
 	if imports.Len() == 0 {
 		return "nothing was imported. Half of a key pair cannot be: restore its other half from the token's backup, or " +
 			"with the tool that made the key. If you only want to know a public key, the data source hsm_public_key reads it. " +
 			"To see what the token holds:\n\n  " + f.command("--list-objects")
 	}
-	return "nothing was imported. Check that you mean this key. Then write a resource of its type in the configuration, " +
-		"and import it into that. (NAME is the resource's name in your configuration.)\n" + imports.String()
+	return "nothing was imported. " + CheckFirst + " Then write a resource of its type into the configuration, and import it " +
+		"into that:\n" + imports.String()
 }
 
 func nextSelection(f Failure) string {
@@ -527,8 +545,8 @@ func nextMoved(f Failure) string {
 		return otherwise.next(f)
 	}
 	var text strings.Builder
-	text.WriteString("the state is kept, and no new key is made. Either let the state follow the key (this changes the " +
-		"state only):\n\n" +
+	text.WriteString("the state is kept, and no new key is made. Either let the state follow the key, and change key_id in " +
+		"the configuration too, if it is there:\n\n" +
 		"  terraform state rm " + f.resourceType() + ".NAME\n  terraform import " + f.resourceType() + ".NAME " + e.To +
 		"\n\nor give the key its old ID back:\n")
 	for _, part := range f.Kind.Parts {
@@ -583,9 +601,8 @@ func nextUnchangeable(f Failure) string {
 	if f.Doing != Update {
 		return otherwise.next(f)
 	}
-	return "this token does not change that in place. Either take the change back in the configuration, or replace the " +
-		"key by a new one: allow that with deletion_policy, apply it, then run terraform apply -replace=" +
-		f.resourceType() + ".NAME"
+	return "this token does not change that in place. Either take the change back in the configuration, or add a second " +
+		"resource with another key_id for a new key, and let that take this one's place: see the guide \"Replace and rotate\"."
 }
 
 func nextNoAnswer(f Failure) string {
