@@ -38,6 +38,7 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 	for label, keyType := range map[string]string{"private": "EC:prime256v1", "public": "rsa:2048", "odd": "EC:secp224r1"} {
 		on.Tool(t, "--keypairgen", "--key-type", keyType, "--usage-sign", "--label", label, "--id", id(label))
 	}
+	on.Tool(t, "--keygen", "--key-type", "AES:32", "--usage-decrypt", "--label", "open", "--id", id("open"))
 	on.Tool(t, "--delete-object", "--type", "pubkey", "--id", id("private"))
 	on.Tool(t, "--delete-object", "--type", "privkey", "--id", id("public"))
 	token, err := hsm.Open(ctx, on.Config())
@@ -58,9 +59,10 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 		"private": {`EC private key "private" (ID 70726976617465)`, "", another, half},
 		"public":  {`RSA public key "public" (ID 7075626c6963)`, "", another, half},
 		"odd":     {`"odd"`, "", unknown, unknown},
+		"open":    {`, not protected by the PIN`, "", another, ""},
 	}
 	typeOf := map[string]string{"rsa": "hsm_rsa_keypair", "public": "hsm_rsa_keypair", "ec": "hsm_ec_keypair",
-		"private": "hsm_ec_keypair", "aes": "hsm_secret_key"}
+		"private": "hsm_ec_keypair", "aes": "hsm_secret_key", "open": "hsm_secret_key"}
 	for _, r := range []*keyResource{newRSAKeyPairResource(), newECKeyPairResource(), newSecretKeyResource()} {
 		for label, is := range hsmtest.InOrder(there) {
 			for _, form := range []string{
@@ -96,6 +98,9 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 					}
 					if title != half && !strings.Contains(said.Detail(), is.what) {
 						t.Errorf("it does not say %q:\n%s", is.what, said.Detail())
+					}
+					if strings.Contains(is.what, "not protected") && !strings.Contains(said.Detail(), "Do not adopt") {
+						t.Errorf("it is not advised against:\n%s", said.Detail())
 					}
 					command := "terraform import " + is.resource + ".NAME " + id(label)
 					if title == another && strings.Contains(said.Detail(), command) != (is.resource != "") {

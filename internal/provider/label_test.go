@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -138,4 +139,28 @@ func TestAPairOnACurveOfAnotherToolIsAdopted(t *testing.T) {
 		t.Errorf("after the public half got another label: %s", printed)
 	}
 	b.expect(signing("hydra.a", "6b31")...)
+}
+
+// TestTwoPairsSwapTheirLabels: the set is read before the swap, and the check for Hydra takes the labels that are planned.
+func TestTwoPairsSwapTheirLabels(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	config := func(first, second string) string {
+		labels := map[string]string{"a": first, "b": second}
+		var blocks []string
+		for i, name := range []string{"a", "b"} {
+			blocks = append(blocks, keyPairBlock("hsm_ec_keypair", name, nil, []string{fmt.Sprintf("label = %q", labels[name]),
+				fmt.Sprintf(`key_id = "6b3%d"`, i+1), `curve = "P-256"`, `deletion_policy = "delete"`}))
+		}
+		return b.config(append(blocks, `locals {
+			uris = [for k in [hsm_ec_keypair.a, hsm_ec_keypair.b] : k.uri if k.label == "hydra"]
+		}`, jwks("x", "uris = local.uris", `profile = "hydra"`))...)
+	}
+	b.test(
+		turn{TestStep: resource.TestStep{Config: config("hydra", "spare")}},
+		turn{TestStep: resource.TestStep{
+			Config:            config("spare", "hydra"),
+			ConfigStateChecks: []statecheck.StateCheck{keySet("x", "hydra 6b32 k2 EC sig ES256")},
+		}},
+	)
 }

@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -54,7 +55,7 @@ func TestASavedPlanMakesNoKeyOnAnotherToken(t *testing.T) {
 	}
 	hsmtest.Needs(t, hsmtest.OwnToken)
 	b, second := newBench(t), newBench(t)
-	s := newShell(t, b, ecPair(`label = "web"`)).with("HSM_PIN=" + b.PIN)
+	s := newShell(t, b, ecPair(`label = "web"`, `count = 2`, `key_id = "6b3${count.index}"`)).with("HSM_PIN=" + b.PIN)
 	s.terraform(false, "plan", "-out=plan")
 	printed, _ := s.with("HSM_TOKEN_LABEL="+second.Label, "HSM_PIN="+second.PIN).terraform(true, "apply", "plan")
 	if !wrapped("token_serial: was").MatchString(printed) {
@@ -62,6 +63,19 @@ func TestASavedPlanMakesNoKeyOnAnotherToken(t *testing.T) {
 	}
 	b.expect()
 	second.expect()
+
+	// Where the token cannot be reached at all, each new key says so, and Terraform finds no other fault.
+	s.terraform(false, "plan", "-out=plan")
+	printed, _ = s.with("HSM_TOKEN_LABEL=nobody").terraform(true, "apply", "-no-color", "plan")
+	if strings.Count(printed, "Unable to Plan Key Pair: Token Not Found") != 2 || strings.Contains(printed, "inconsistent") {
+		t.Errorf("the apply without a token says %s", printed)
+	}
+	b.expect()
+	s.terraform(false, "plan", "-out=plan")
+	s.terraform(false, "apply", "plan")
+	if halves := b.halves(); len(halves) != 4 {
+		t.Errorf("the right token holds %v", halves)
+	}
 }
 
 // TestAReplacementThatNoConfigurationAsksFor plans twice, as Terraform does for -replace: without the state the

@@ -274,6 +274,19 @@ func TestTwoPairsOfOneIDAreBothTold(t *testing.T) {
 		`RSA public key "team.web" (ID 31)`)
 }
 
+// A resource's URI has the key's ID alone. What else has that ID, on many tokens anyone has made.
+func TestAURIThatNamesSeveralPairsPublishesNone(t *testing.T) {
+	p := newPublisher(t)
+	p.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--usage-sign", "--label", "mine", "--id", "31")
+	p.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "theirs", "--id", "31")
+	p.refused(t, &jwksDataSource{}, arguments{"uris": []string{"pkcs11:id=%31"}, "kid_format": "thumbprint"},
+		"Several Key Pairs Of One URI", `"mine" (key_id 31), SHA-256 fingerprint `, `"theirs" (key_id 31), SHA-256`)
+	json, errs := p.reads(t, &jwksDataSource{}, arguments{"uris": []string{"pkcs11:object=mine;id=%31"}})
+	if errs != "" || strings.Count(json, `"kty"`) != 1 || !strings.Contains(json, `"RSA"`) {
+		t.Errorf("the one that is named by its label too: %s%s", json, errs)
+	}
+}
+
 // What strangers make is in nobody's way who does not select it.
 func TestWhatIsNotSelectedDoesNotMatter(t *testing.T) {
 	p := newPublisher(t)
