@@ -108,3 +108,29 @@ func (s shell) says(printed string, texts ...string) {
 		}
 	}
 }
+
+// shows fails the test where a block of output in a guide, the one that has a phrase, is not what was printed, however
+// it was wrapped. An ellipsis in it stands for anything.
+func (s shell) shows(guide, phrase, printed string) {
+	s.t.Helper()
+	page, err := os.ReadFile(filepath.Join("../../templates/guides", guide))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, block := range quoted.FindAllStringSubmatch(string(page), -1) {
+		if !strings.Contains(block[1], phrase) {
+			continue
+		}
+		var parts []string
+		for part := range strings.SplitSeq(block[1], "...") {
+			parts = append(parts, wrapped(part).String())
+		}
+		if !regexp.MustCompile("(?s)" + strings.Join(parts, ".*?")).MatchString(colours.ReplaceAllString(printed, "")) {
+			s.t.Errorf("%s shows\n%s\nbut it is\n%s", guide, block[1], printed)
+		}
+		return
+	}
+	s.t.Errorf("%s shows no output with %q", guide, phrase)
+}
+
+var quoted = regexp.MustCompile("(?ms)^```text\n(.*?)^```")

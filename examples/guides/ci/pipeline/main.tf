@@ -19,7 +19,7 @@ provider "hsm" {
 }
 
 resource "hsm_ec_keypair" "signing" {
-  label  = "tokens"
-  key_id = provider::hsm::key_id("tokens-1")
+  label  = "jwt"
+  key_id = provider::hsm::key_id("jwt-1")
   curve  = "P-256"
 }

@@ -15,7 +15,7 @@ variable "deletion_policy" {
 }
 
 resource "hsm_ec_keypair" "signing" {
-  label           = "tokens"
+  label           = "jwt"
   curve           = "P-256"
   deletion_policy = var.deletion_policy
 }

@@ -10,6 +10,6 @@ terraform {
 provider "hsm" {}
 
 resource "hsm_ec_keypair" "signing" {
-  label = "tokens"
+  label = "jwt"
   curve = "P-256"
 }

@@ -16,7 +16,7 @@ variable "kid_format" {
 }
 
 resource "hsm_ec_keypair" "this" {
-  label  = "tokens"
+  label  = "jwt"
   key_id = var.key_id
   curve  = "P-256"
 }
