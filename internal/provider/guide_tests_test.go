@@ -3,7 +3,12 @@ package provider_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
 )
 
 // OpenTofu has no files of mocks.
@@ -21,6 +26,9 @@ func TestTheGuideTests(t *testing.T) {
 	s.copy("tests/mocks", "mocks")
 	s.does(true, "terraform", "init")
 	s.says(s.does(true, "terraform", "test", "-filter=mock.tftest.hcl"), "1 passed, 0 failed.")
+	s.says(s.does(true, "terraform", "test", "-filter=override.tftest.hcl"), "1 passed, 0 failed.")
+	s.edit("override.tftest.hcl", "uri =", "#")
+	s.says(s.does(false, "terraform", "test", "-filter=override.tftest.hcl"), "Invalid PKCS#11 URI")
 	s.says(s.does(true, "./token.sh"), "1 passed, 0 failed.")
 	s.edit("token.tftest.hcl", `"delete"`, `"prevent"`)
 	s.says(s.does(false, "./token.sh"), "Key Is Protected From Destruction", "they need to be cleaned up manually")
@@ -37,6 +45,11 @@ func TestTheMocksOfTheGuideTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tested, err := os.ReadFile(filepath.Join(examples, "guides", "tests", "key", "main.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	variable := regexp.MustCompile(`(?s)variable "deletion_policy" \{.*?\n\}`).FindString(string(tested))
 	s.write(filepath.Join(s.dir, "main.tf"), string(config)+`
 		resource "hsm_ec_keypair" "k" {
 		  label = "k"
@@ -55,6 +68,9 @@ func TestTheMocksOfTheGuideTests(t *testing.T) {
 		}
 	`)
 	test := `
+		variables {
+		  deletion_policy = "delete"
+		}
 		run "hydra" {
 		  assert {
 		    condition     = provider::hsm::jwks([hsm_rsa_keypair.id_token.jwk, hsm_ec_keypair.k.jwk]) == terraform_data.verifier.output
@@ -72,14 +88,52 @@ func TestTheMocksOfTheGuideTests(t *testing.T) {
 		    condition     = data.hsm_public_key.k.public_key_openssh == hsm_ec_keypair.k.public_key_openssh
 		    error_message = "the lines for OpenSSH differ"
 		  }
+		  assert {
+		    condition     = hsm_rsa_keypair.id_token.deletion_policy == "delete" && hsm_rsa_keypair.access_token.deletion_policy == "delete"
+		    error_message = "the keys are protected"
+		  }
 		}
 	`
-	// Hydra's keys have IDs of their own, which are not those of the mock.
-	s.edit("main.tf", `key_id = "69642d746f6b656e2d31"`, "")
+	// Hydra's keys have IDs of their own, which are not those of the mock. The lines for a real token do no harm.
+	s.edit("main.tf", `key_id = "69642d746f6b656e2d31"`, "deletion_policy = var.deletion_policy")
+	s.edit("main.tf", `key_id = "6163636573732d746f6b656e2d31"`, "deletion_policy = var.deletion_policy")
+	s.edit("main.tf", `provider "hsm" {}`, `provider "hsm" {}`+"\n"+variable)
 	s.does(true, "terraform", "init")
 	file := filepath.Join(s.dir, "mock.tftest.hcl")
 	s.write(file, `mock_provider "hsm" {}`+test)
 	s.says(s.does(false, "terraform", "test"), "Invalid PKCS#11 URI")
 	s.write(file, `mock_provider "hsm" { source = "./mocks" }`+test)
 	s.says(s.does(true, "terraform", "test"), "1 passed, 0 failed.")
+}
+
+// A mock says each value that the provider computes, but for a set's list, which Terraform does not take. A random text
+// stands for what a mock does not say.
+func TestTheMocksLackNoValue(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join(examples, "guides", "tests", "mocks", "hsm.tfmock.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemas, err := provider.NewServer(provider.New("test"))().GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mocked := map[string]bool{}
+	for _, mock := range regexp.MustCompile(`(?ms)^mock_(resource|data) "(\w+)" \{\n(.*?)^\}`).FindAllStringSubmatch(string(file), -1) {
+		mocked[mock[2]] = true
+		schema := schemas.ResourceSchemas[mock[2]]
+		if mock[1] == "data" {
+			schema = schemas.DataSourceSchemas[mock[2]]
+		}
+		for _, a := range schema.Block.Attributes {
+			said := regexp.MustCompile(`(?m)^    ` + a.Name + ` += `).MatchString(mock[3])
+			if a.Computed && a.Name != "keys" && !said {
+				t.Errorf("the mock of %s says no %s", mock[2], a.Name)
+			}
+		}
+	}
+	for name := range schemas.ResourceSchemas {
+		if !mocked[name] {
+			t.Errorf("%s has no mock", name)
+		}
+	}
 }

@@ -24,6 +24,10 @@ data "hsm_jwks" "published" {
   uris = [hsm_ec_keypair.signing.uri]
 }
 
+output "kid" {
+  value = hsm_ec_keypair.signing.kid
+}
+
 output "jwks" {
   value = data.hsm_jwks.published.json
 }

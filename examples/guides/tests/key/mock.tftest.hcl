@@ -9,7 +9,7 @@ run "the_key_is_protected_and_published" {
   }
 
   assert {
-    condition     = contains(jsondecode(output.jwks).keys[*].kid, hsm_ec_keypair.signing.kid)
+    condition     = contains(jsondecode(output.jwks).keys[*].kid, output.kid)
     error_message = "The key is not published."
   }
 }

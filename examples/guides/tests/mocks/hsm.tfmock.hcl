@@ -24,6 +24,7 @@ mock_resource "hsm_rsa_keypair" {
     public_exponent               = 65537
     usage                         = ["sign"]
     deletion_policy               = "prevent"
+    token_serial                  = "6d6f636b"
     extractable                   = false
     local                         = true
     private                       = true
@@ -49,6 +50,7 @@ mock_resource "hsm_ec_keypair" {
     public_key_fingerprint_sha256 = "2b158171c4ae8e990add8e400f619ae17cbd97e58a70cf9204ccd53c3e0efb05"
     usage                         = ["sign"]
     deletion_policy               = "prevent"
+    token_serial                  = "6d6f636b"
     extractable                   = false
     local                         = true
     private                       = true
@@ -64,6 +66,7 @@ mock_resource "hsm_secret_key" {
     uri               = "pkcs11:token=mock;id=%6D%6F%63%6B%2D%61%65%73;type=secret-key"
     key_check_value   = "a92a2a"
     deletion_policy   = "prevent"
+    token_serial      = "6d6f636b"
     extractable       = false
     local             = true
     private           = true
