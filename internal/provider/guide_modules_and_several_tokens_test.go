@@ -19,7 +19,8 @@ func TestTheGuideModulesAndSeveralTokens(t *testing.T) {
 
 	// A provider that is not passed, with a token in the environment and without.
 	s.edit("main.tf", "providers = { hsm = hsm.south }", "")
-	serials := regexp.MustCompile(`token_serial += "(\w+)"`).FindAllStringSubmatch(run(true, "plan", "HSM_TOKEN_LABEL=north"), -1)
+	planned := run(true, "plan", "HSM_TOKEN_LABEL=north")
+	serials := regexp.MustCompile(`token_serial += "(\w+)"`).FindAllStringSubmatch(planned, -1)
 	if len(serials) != 2 || serials[0][1] != serials[1][1] {
 		t.Errorf("the plan has the serial numbers %v", serials)
 	}
@@ -32,7 +33,8 @@ func TestTheGuideModulesAndSeveralTokens(t *testing.T) {
 	s.shows(guide, `the kid "north-1"`, run(false, "apply -auto-approve"))
 	s.shows(guide, `the kid "north-1"`, run(false, "plan"))
 	s.edit("main.tf", `key_id("north-1")`, `key_id("south-1")`)
-	s.says(run(true, "apply -auto-approve"), "Key ID Changes", "0 added, 1 changed", `\"kid\":\"north-1\"`, `\"kid\":\"south-1\"`)
+	s.says(run(true, "apply -auto-approve"), "Key ID Changes", "0 added, 1 changed",
+		`\"kid\":\"north-1\"`, `\"kid\":\"south-1\"`)
 	s.edit("main.tf", `key_id("south-1")`, `key_id("north-1")`)
 	s.edit("signing-key/main.tf", `default = "text"`, `default = "thumbprint"`)
 	_, set, _ := strings.Cut(run(true, "apply -auto-approve"), "\nOutputs:")

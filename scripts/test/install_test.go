@@ -23,7 +23,8 @@ func TestMakeInstallTakesOnlyWhatTerraformTakesForAVersion(t *testing.T) {
 			// without the building, which would take longer than the test
 			out, err := exec.CommandContext(t.Context(), "make", "-s", "-C", "../..", "-o", "build", "install",
 				"VERSION="+version, "BINARY="+binary, "PLUGINS_DIR="+plugins).CombinedOutput()
-			installed, globErr := filepath.Glob(filepath.Join(plugins, "*", "*", "hsm", version, "*", "terraform-provider-hsm_v"+version))
+			installed, globErr := filepath.Glob(filepath.Join(plugins, "*", "*", "hsm", version, "*",
+				"terraform-provider-hsm_v"+version))
 			if globErr != nil || (err == nil) != taken || (len(installed) == 2) != taken {
 				t.Errorf("error %v, %v, installed %v, and it says: %s", err, globErr, installed, out)
 			}
