@@ -24,7 +24,7 @@ func deletionPolicyAttribute() schema.StringAttribute {
 		MarkdownDescription: "What happens to the key on the token when the resource is destroyed or replaced, and when " +
 			"the key is not on the token any more. Defaults to `prevent`.\n" +
 			"  - `prevent`: a plan that would destroy or replace the key fails. A tainted resource is seen in the " +
-			"plan only if its `key_id` is configured; otherwise the apply refuses. A key that is not on the token " +
+			"plan only if its `key_id` is configured and the state is refreshed; otherwise the apply refuses. A key that is not on the token " +
 			"is an error, and the state is kept: a wrong partition or a replica that lags behind looks just like " +
 			"a lost key.\n" +
 			"  - `abandon`: the resource leaves the state, and the key stays on the token. A key that is not on the " +

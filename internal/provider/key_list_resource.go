@@ -30,7 +30,7 @@ func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListRes
 			"whether a state knows them or not. It does not list halves of key "+
 			"pairs, and changes nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.\n\nIf a "+
 			"key has no label or no usage, add one to the generated configuration. "+
-			"That configuration leaves out usages that keys of the type cannot have, such as %s; the next plan removes them "+
+			"That configuration leaves out usages that keys of the type cannot have, such as %s; the next apply removes them "+
 			"from the key.", r.kind.noun, r.kind.typeName(), r.kind.excess),
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{

@@ -24,7 +24,8 @@ type said struct {
 
 // reading folders whose texts reach users, in errors or as part of them.
 var readingFolders = []string{
-	".", "diagnose", "../hsm", "../hsm/object", "../hsm/session", "../hsm/softhsm", "../hsm/cryptoki", "../hsm/pkcs11uri",
+	".", "diagnose", "../hsm", "../hsm/object", "../hsm/session", "../hsm/softhsm", "../hsm/cryptoki", "../hsm/cryptoki/internal/ck",
+	"../hsm/pkcs11uri",
 	"../jwk", "../publickey",
 }
 
@@ -42,6 +43,7 @@ type textReader struct {
 	constants map[string]ast.Expr
 	all       []said
 	titles    map[string]string // to where they stand
+	unplain   []string          // where it is not plain what a title is
 }
 
 func readTexts(t *testing.T) *textReader {
@@ -110,7 +112,7 @@ func (r *textReader) visit(n ast.Node) bool {
 		}
 	case *ast.AssignStmt:
 		for i, left := range n.Lhs {
-			if name, ok := left.(*ast.Ident); ok && name.Name == "summary" && len(n.Rhs) == len(n.Lhs) {
+			if name, ok := left.(*ast.Ident); ok && slices.Contains(collected, name.Name) && len(n.Rhs) == len(n.Lhs) {
 				r.title(n.Rhs[i])
 			}
 		}
@@ -147,6 +149,9 @@ func (r *textReader) call(n *ast.CallExpr) bool {
 	return false
 }
 
+// collected are the variables that hold titles which are collected where they are given their value.
+var collected = []string{"summary", "title"}
+
 // notTitles are words for kinds of key.
 var notTitles = []string{"Key Pair", "Secret Key"}
 
@@ -158,6 +163,9 @@ func (r *textReader) title(e ast.Expr) {
 	title = strings.TrimSuffix(strings.TrimSuffix(title, "…"), ": ")
 	if strings.HasPrefix(r.at(e), "../") || slices.Contains(notTitles, title) {
 		return
+	}
+	if id, ok := e.(*ast.Ident); ok && title == "" && !slices.Contains(collected, id.Name) {
+		r.unplain = append(r.unplain, r.at(e))
 	}
 	if isTitle.MatchString(title) && !strings.HasPrefix(title, "Unable to ") || title == "Unable to Read the PIN File" {
 		r.titles[title] = r.at(e)
@@ -311,6 +319,9 @@ func TestEveryTextCanBeRead(t *testing.T) {
 		if !strings.Contains(string(guide), "\n### "+title+"\n") {
 			t.Errorf("%s: the guide has no section %q", where, title)
 		}
+	}
+	for _, where := range r.unplain {
+		t.Errorf("%s: it is not plain what the title is", where)
 	}
 	var table strings.Builder
 	for _, s := range r.all {

@@ -2,7 +2,7 @@
 #   terraform query
 # To write resources and import blocks for all of them:
 #   terraform query -generate-config-out=adopted.tf
-# What is written has deletion_policy = "prevent". The next plan changes nothing, except that it removes usages that
+# What is written has deletion_policy = "prevent". The next apply changes nothing, except that it removes usages that
 # other tools have set and that no key of the type can have.
 list "hsm_secret_key" "records" {
   provider = hsm

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -12,18 +11,6 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
-
-func TestTheGuideHasASectionForEachRemedy(t *testing.T) {
-	guide, err := os.ReadFile("../../../templates/guides/when-something-goes-wrong.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range remedies {
-		if !strings.Contains(string(guide), "\n### "+row.name+"\n") {
-			t.Errorf("the guide has no section %q", row.name)
-		}
-	}
-}
 
 func TestWhatAModuleAnswersHasARemedy(t *testing.T) {
 	for name, errs := range map[string][]error{
