@@ -26,11 +26,13 @@ resource "hsm_rsa_keypair" "access_token" {
   key_id = "6163636573732d746f6b656e2d31" # "access-token-1"
 }
 
+# In a local value, or each change of a key's label or policy makes the set wait, and replaces what depends on it.
+locals {
+  uris = [hsm_rsa_keypair.id_token.uri, hsm_rsa_keypair.access_token.uri]
+}
+
 data "hsm_jwks" "hydra" {
-  uris = [
-    hsm_rsa_keypair.id_token.uri,
-    hsm_rsa_keypair.access_token.uri,
-  ]
+  uris    = local.uris
   profile = "hydra" # an error if Hydra would not serve the same set
 }
 

@@ -54,7 +54,10 @@ func TestTheHydraExampleHandsTheKeySetOn(t *testing.T) {
 	unprotected := filepath.Join(t.TempDir(), "override.tf")
 	write(t, unprotected, `
 		resource "hsm_rsa_keypair" "id_token" { deletion_policy = "delete" }
-		resource "hsm_rsa_keypair" "access_token" { deletion_policy = "delete" }
+		resource "hsm_rsa_keypair" "access_token" {
+			deletion_policy = "delete"
+			label           = "hydra.other"
+		}
 	`)
 	testExample(t,
 		resource.TestStep{
@@ -64,7 +67,14 @@ func TestTheHydraExampleHandsTheKeySetOn(t *testing.T) {
 				statecheck.CompareValuePairs("data.hsm_jwks.hydra", tfjsonpath.New("json"), "terraform_data.verifier", tfjsonpath.New("output"), compare.ValuesSame()),
 			},
 		},
-		resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, append(files, unprotected)...))},
+		// A policy and a label change nothing that is published.
+		resource.TestStep{
+			ConfigDirectory: config.StaticDirectory(layOut(t, append(files, unprotected)...)),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction("hsm_rsa_keypair.access_token", plancheck.ResourceActionUpdate),
+				plancheck.ExpectResourceAction("terraform_data.verifier", plancheck.ResourceActionNoop),
+			}},
+		},
 	)
 	if left := token.Tool(t, "--list-objects"); strings.Contains(left, "hydra.") {
 		t.Errorf("destroyed keys are on the token:\n%s", left)

@@ -92,10 +92,9 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"prove it, once in a run.\n\n" +
 			"Objects on the token that are not selected do not matter.\n\n" +
 			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So " +
-			"select keys of the same configuration by their `uri`, which is unknown until the key exists. It stays when the " +
-			"key gets another label. So a set that takes URIs from a local value, as below, is read in the plan then, and " +
-			"nothing that depends on it waits or is replaced. A set that refers to a key's resource itself, also by `depends_on`, " +
-			"is read after every change of that resource. With `labels` and `label_prefix`, `depends_on` is the only way.",
+			"select keys of the same configuration by their `uri`, which is unknown until the key exists. Write the URIs in a " +
+			"local value, as below, or each change of a key's label or policy makes the set wait, and replaces what depends " +
+			"on it. The same is true of `depends_on`, which is the only way with `labels` and `label_prefix`.",
 		Attributes: map[string]schema.Attribute{
 			"labels": selection("Labels of the pairs. Several pairs may have the same label. A label that no pair has is an "+
 				"error.", someText()),

@@ -3,8 +3,7 @@ resource "hsm_rsa_keypair" "a" {
   key_id = "612d31" # "a-1"
 }
 
-# The URI is unknown until the key exists, so the set is read after that. By way of a local value, it is read in the
-# plan while the URI stays, as it does when the key gets another label.
+# In a local value, or each change of the key's label or policy makes the set wait, and replaces what depends on it.
 locals {
   uris = [hsm_rsa_keypair.a.uri]
 }
