@@ -3,6 +3,7 @@ package provider_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,29 +41,42 @@ func (b *bench) labels() map[string]string {
 func TestTheGuideReplaceAndRotate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	s := newReader(t, "replace-and-rotate/key").onToken(b)
+	s := newReader(t).onToken(b)
+	// The key is there already, in a resource of its own.
+	s.write(filepath.Join(s.dir, "main.tf"), `
+		terraform {
+			required_providers {
+				hsm = { source = "terraform-provider-hsm/hsm" }
+			}
+		}
+		resource "hsm_ec_keypair" "web" {
+			label  = "web"
+			key_id = "776562"
+			curve  = "P-256"
+		}`)
+	s.does(true, "terraform", "init")
+	s.does(true, "terraform", "apply", "-auto-approve")
+	s.take("replace-and-rotate/key")
+	s.copy("replace-and-rotate/way-in", "")
 	for _, step := range []struct {
 		folder, signs string
 		published     []string
 		onToken       int
 		says          string
 	}{
-		{"replace-and-rotate/1-one", "tokens-1", []string{"tokens-1"}, 1, "1 added"},
-		{"replace-and-rotate/2-both", "tokens-1", []string{"tokens-1", "tokens-2"}, 2, "1 added, 0 changed, 0 destroyed"},
-		{"replace-and-rotate/3-switched", "tokens-2", []string{"tokens-1", "tokens-2"}, 2, `"tokens-1" -> "tokens-2"`},
-		{"replace-and-rotate/4-retired", "tokens-2", []string{"tokens-2"}, 2, "0 added, 1 changed, 0 destroyed"},
-		{"replace-and-rotate/5-gone", "tokens-2", []string{"tokens-2"}, 1, "0 added, 0 changed, 1 destroyed"},
+		{"replace-and-rotate/1-one", "web", []string{"web"}, 1, "0 added, 0 changed, 0 destroyed"},
+		{"replace-and-rotate/2-both", "web", []string{"web", "web-2"}, 2, "1 added, 0 changed, 0 destroyed"},
+		{"replace-and-rotate/3-switched", "web-2", []string{"web", "web-2"}, 2, `"web" -> "web-2"`},
+		{"replace-and-rotate/4-retired", "web-2", []string{"web-2"}, 2, "0 added, 1 changed, 0 destroyed"},
+		{"replace-and-rotate/5-gone", "web-2", []string{"web-2"}, 1, "0 added, 0 changed, 1 destroyed"},
 	} {
 		s.take(step.folder)
-		if step.onToken == 1 && step.signs == "tokens-1" {
-			s.does(true, "terraform", "init")
-		}
 		said := s.does(true, "terraform", "apply", "-auto-approve")
 		s.says(said, step.says)
 		_, outputs, _ := strings.Cut(said, "\nOutputs:")
 		s.says(outputs, `signs = "`+step.signs+`"`)
-		for _, kid := range []string{"tokens-1", "tokens-2"} {
-			want := strings.Contains(strings.Join(step.published, " "), kid)
+		for _, kid := range []string{"web", "web-2"} {
+			want := slices.Contains(step.published, kid)
 			if strings.Contains(outputs, `\"kid\":\"`+kid+`\"`) != want {
 				t.Errorf("%s: is %s published? It should be %t:\n%s", step.folder, kid, want, outputs)
 			}
@@ -71,7 +85,7 @@ func TestTheGuideReplaceAndRotate(t *testing.T) {
 			t.Errorf("%s: the token holds %v", step.folder, keys)
 		}
 	}
-	s.does(false, "terraform", "apply", "-auto-approve", `-replace=hsm_ec_keypair.tokens["tokens-2"]`)
+	s.does(false, "terraform", "apply", "-auto-approve", `-replace=hsm_ec_keypair.web["web-2"]`)
 	s.edit("main.tf", `"P-256"`, `"P-384"`)
 	s.says(s.does(false, "terraform", "plan"), "Key Is Protected From Replacement")
 	if keys := b.labels(); len(keys) != 1 {
@@ -93,6 +107,9 @@ func TestTheGuideReplaceAndRotateForHydra(t *testing.T) {
 			s.does(true, "terraform", "init")
 		}
 		said := s.does(true, "terraform", "apply", "-auto-approve")
+		if waits := strings.Contains(said, "data.hsm_jwks.access_token will be read during apply"); waits != (i == 0) {
+			t.Errorf("%s: does the set wait? %t", folder, waits)
+		}
 		_, outputs, _ := strings.Cut(said, "\nOutputs:")
 		s.says(outputs, `\"kid\":\"access-token-1\"`, `\"kid\":\"access-token-2\"`, `\"kid\":\"access-token-3\"`)
 		labels := b.labels()

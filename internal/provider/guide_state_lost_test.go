@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,18 +32,30 @@ func TestTheGuideStateLost(t *testing.T) {
 	s.says(s.does(true, "terraform", "plan"), "No changes.")
 
 	// One key alone, and blocks for all of them.
-	s.does(true, "terraform", "state", "rm", `hsm_ec_keypair.tokens["tokens-1"]`)
+	s.does(true, "terraform", "state", "rm", `hsm_ec_keypair.web["web-1"]`)
 	s.says(s.does(true, "terraform", "plan"), "Plan: 1 to import, 0 to add, 0 to change, 0 to destroy.")
 }
 
 func TestTheGuideStateLostWithRandomIDs(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	s := newReader(t, "state-lost/random").onToken(b)
+	s := newReader(t, "state-lost/random", "state-lost/undo").onToken(b)
 	s.does(true, "terraform", "init")
 	s.says(s.does(true, "terraform", "apply", "-auto-approve"), "2 added")
+	first := b.labels()
 	s.loses()
-	s.says(s.does(true, "terraform", "plan"), "Plan: 2 to add", "Label Already On The Token")
+	// Somebody applies all the same, and takes that back for each key.
+	s.says(s.does(true, "terraform", "apply", "-auto-approve"), "Plan: 2 to add", "Label Already On The Token", "2 added")
+	function, err := filepath.Abs(filepath.Join(examples, "guides", "use-a-key-elsewhere", "keys", "hsm.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.does(true, "sh", "-ec", `. "$0"; . ./undo.sh`, function)
+	s.edit("undo.sh", "service.mail", "service.shop")
+	s.does(true, "sh", "-ec", `. "$0"; . ./undo.sh`, function)
+	if keys := b.labels(); !maps.Equal(keys, first) {
+		t.Errorf("the token holds %v, and not only %v", keys, first)
+	}
 	s.take("state-lost/random-imports")
 	s.says(s.does(true, "terraform", "apply", "-auto-approve"), "2 imported, 0 added, 0 changed, 0 destroyed")
 	if keys := b.labels(); len(keys) != 2 {

@@ -1,7 +1,7 @@
 locals {
-  signs = "tokens-1"
+  signs = "web"
 
   versions = {
-    tokens-1 = { published = true, deletion_policy = "prevent" }
+    web = { key_id = "776562", published = true, deletion_policy = "prevent" }
   }
 }

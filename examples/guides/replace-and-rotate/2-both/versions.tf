@@ -1,8 +1,8 @@
 locals {
-  signs = "tokens-1"
+  signs = "web"
 
   versions = {
-    tokens-1 = { published = true, deletion_policy = "prevent" }
-    tokens-2 = { published = true, deletion_policy = "prevent" }
+    web   = { key_id = "776562", published = true, deletion_policy = "prevent" }
+    web-2 = { key_id = "7765622d32", published = true, deletion_policy = "prevent" }
   }
 }

@@ -1,8 +1,8 @@
 locals {
-  signs = "tokens-2"
+  signs = "web-2"
 
   versions = {
-    tokens-1 = { published = false, deletion_policy = "delete" }
-    tokens-2 = { published = true, deletion_policy = "prevent" }
+    web   = { key_id = "776562", published = false, deletion_policy = "delete" }
+    web-2 = { key_id = "7765622d32", published = true, deletion_policy = "prevent" }
   }
 }

@@ -1,7 +1,7 @@
 locals {
-  signs = "tokens-2"
+  signs = "web-2"
 
   versions = {
-    tokens-2 = { published = true, deletion_policy = "prevent" }
+    web-2 = { key_id = "7765622d32", published = true, deletion_policy = "prevent" }
   }
 }

@@ -20,9 +20,14 @@ resource "hsm_ec_keypair" "access_token" {
   deletion_policy = each.value.deletion_policy
 }
 
+# In a local value, or each move of a label makes the set wait, and replaces what depends on it.
+locals {
+  uris = [for key in hsm_ec_keypair.access_token : key.uri]
+}
+
 # For verifiers that do not ask Hydra.
 data "hsm_jwks" "access_token" {
-  uris = [for key in hsm_ec_keypair.access_token : key.uri]
+  uris = local.uris
 }
 
 output "jwks" {

@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.8" # for the function key_id
+  required_version = ">= 1.4"
 
   required_providers {
     hsm = {
@@ -10,25 +10,30 @@ terraform {
 
 provider "hsm" {}
 
-resource "hsm_ec_keypair" "tokens" {
+resource "hsm_ec_keypair" "web" {
   for_each = local.versions
 
   label           = each.key
-  key_id          = provider::hsm::key_id(each.key) # so that each version has a kid of its own
+  key_id          = each.value.key_id # its text is the kid, so each version has one of its own
   curve           = "P-256"
   deletion_policy = each.value.deletion_policy
 }
 
+# In a local value, or each change of a key's policy makes the set wait, and replaces what depends on it.
+locals {
+  published = [for name, version in local.versions : hsm_ec_keypair.web[name].uri if version.published]
+}
+
 # For whoever verifies.
-data "hsm_jwks" "tokens" {
-  uris = [for name, version in local.versions : hsm_ec_keypair.tokens[name].uri if version.published]
+data "hsm_jwks" "web" {
+  uris = local.published
 }
 
 output "jwks" {
-  value = data.hsm_jwks.tokens.json
+  value = data.hsm_jwks.web.json
 }
 
 # For whoever signs.
 output "signs" {
-  value = hsm_ec_keypair.tokens[local.signs].kid
+  value = hsm_ec_keypair.web[local.signs].kid
 }

@@ -10,8 +10,8 @@ terraform {
 
 provider "hsm" {}
 
-resource "hsm_ec_keypair" "tokens" {
-  for_each = toset(["tokens-1", "tokens-2"])
+resource "hsm_ec_keypair" "web" {
+  for_each = toset(["web-1", "web-2"])
 
   label  = each.key
   key_id = provider::hsm::key_id(each.key)

@@ -10,8 +10,12 @@ terraform {
 
 provider "hsm" {}
 
+locals {
+  names = ["service.mail", "service.shop"]
+}
+
 resource "hsm_ec_keypair" "service" {
-  for_each = toset(["service.mail", "service.shop"])
+  for_each = toset(local.names)
 
   label = each.key
   curve = "P-256"

@@ -10,15 +10,15 @@ terraform {
 
 provider "hsm" {}
 
-resource "hsm_ec_keypair" "tokens" {
-  label  = "tokens"
-  key_id = provider::hsm::key_id("tokens-1")
+resource "hsm_ec_keypair" "jwt" {
+  label  = "jwt"
+  key_id = provider::hsm::key_id("jwt-1")
   curve  = "P-256"
 }
 
-resource "hsm_rsa_keypair" "documents" {
-  label        = "documents"
-  key_id       = provider::hsm::key_id("documents-1")
+resource "hsm_rsa_keypair" "seal" {
+  label        = "seal"
+  key_id       = provider::hsm::key_id("seal-1")
   modulus_bits = 2048
 }
 
@@ -37,26 +37,40 @@ resource "hsm_secret_key" "records" {
   usage  = ["encrypt", "decrypt"]
 }
 
-data "hsm_jwks" "tokens" {
-  uris = [hsm_ec_keypair.tokens.uri]
+# In a local value, or each change of the key's label or policy makes the set wait, and replaces what depends on it.
+locals {
+  uris = [hsm_ec_keypair.jwt.uri]
+}
+
+data "hsm_jwks" "jwt" {
+  uris = local.uris
 }
 
 output "jwks" {
-  value = data.hsm_jwks.tokens.json
+  value = data.hsm_jwks.jwt.json
+}
+
+output "key_ids" {
+  value = {
+    jwt     = hsm_ec_keypair.jwt.key_id
+    letters = hsm_rsa_keypair.letters.key_id
+    records = hsm_secret_key.records.key_id
+    seal    = hsm_rsa_keypair.seal.key_id
+  }
 }
 
 output "ssh" {
-  value = hsm_ec_keypair.tokens.public_key_openssh
+  value = hsm_ec_keypair.jwt.public_key_openssh
 }
 
-output "documents" {
-  value = hsm_rsa_keypair.documents.public_key_pem
+output "jwt" {
+  value = hsm_ec_keypair.jwt.public_key_pem
 }
 
 output "letters" {
   value = hsm_rsa_keypair.letters.public_key_pem
 }
 
-output "tokens" {
-  value = hsm_ec_keypair.tokens.public_key_pem
+output "seal" {
+  value = hsm_rsa_keypair.seal.public_key_pem
 }

@@ -1,10 +1,8 @@
-terraform output -raw documents >documents.pem
-echo "a contract" >document
-hsm --sign --mechanism SHA256-RSA-PKCS --id 646f63756d656e74732d31 \
-  --input-file document --output-file document.sig
-openssl dgst -sha256 -verify documents.pem -signature document.sig document
+terraform output -raw seal >seal.pem
+echo "a contract" >contract
+hsm --sign --mechanism SHA256-RSA-PKCS --id 7365616c2d31 --input-file contract --output-file contract.sig
+openssl dgst -sha256 -verify seal.pem -signature contract.sig contract
 
-hsm --sign --mechanism SHA256-RSA-PKCS-PSS --id 646f63756d656e74732d31 \
-  --input-file document --output-file document.pss
-openssl dgst -sha256 -verify documents.pem -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest \
-  -signature document.pss document
+hsm --sign --mechanism SHA256-RSA-PKCS-PSS --id 7365616c2d31 --input-file contract --output-file contract.pss
+openssl dgst -sha256 -verify seal.pem -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest \
+  -signature contract.pss contract

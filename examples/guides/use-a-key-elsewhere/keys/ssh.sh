@@ -1,2 +1,2 @@
-echo "$(terraform output -raw ssh)" >tokens.pub
+echo "$(terraform output -raw ssh)" >jwt.pub
 ssh-keygen -D "$HSM_LIBRARY"

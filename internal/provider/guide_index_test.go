@@ -1,0 +1,67 @@
+package provider_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+)
+
+// shown is the one block of code of a page that has a text.
+func shown(t *testing.T, page, text string) string {
+	t.Helper()
+	read, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for i, part := range strings.Split(string(read), "\n```") {
+		if _, code, ok := strings.Cut(part, "\n"); ok && i%2 == 1 && strings.Contains(code, text) {
+			found = append(found, code+"\n")
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%s has %d blocks with %q", page, len(found), text)
+	}
+	return found[0]
+}
+
+// Whoever follows the README has a key, whose set is then merged with another, and forgets it in the end.
+func TestTheReadmeAndTheIndex(t *testing.T) {
+	t.Parallel()
+	hsmtest.NeedsCurves(t)
+	const readme = "../../README.md"
+	s := newReader(t, "index/pin").with("TF_CLI_ARGS_apply=-auto-approve")
+	s.write(filepath.Join(s.dir, "token.sh"),
+		strings.Replace(shown(t, readme, "--init-token"), "HSM_LIBRARY=/usr/lib/softhsm/libsofthsm2.so", `HSM_LIBRARY="$SOFTHSM"`, 1))
+	run := func(commands string) string {
+		t.Helper()
+		return s.does(true, "bash", "-ec", ". ./token.sh\n"+commands)
+	}
+	run("") // the next time, it makes no second token
+	if slots := run("softhsm2-util --show-slots"); strings.Count(slots, "Label:            hydra") != 1 {
+		t.Errorf("the tokens are\n%s", slots)
+	}
+	s.says(run("echo 1234 | . ./pin.sh\nstat -c %A ~/hsm-pin\n(echo 5678 >pin; . ./pin.sh <pin; cat \"$HSM_PIN_FILE\"; echo \"[$pin]\")"),
+		"-rw-------", "5678\n[]")
+
+	s.write(filepath.Join(s.dir, "main.tf"), shown(t, readme, "required_providers"))
+	s.says(run(shown(t, readme, "terraform init")), `{"keys":[{`, `"kid":"first-1"`)
+
+	s.copy("index/merge", "")
+	s.edit("merge.tf", "data.hsm_jwks.hydra", "data.hsm_jwks.first")
+	s.says(run("openssl genrsa 2048 2>old.log | openssl rsa -pubout -out old.pem 2>>old.log\nterraform apply\nterraform output -raw all_jwks"),
+		`"kid":"first-1"`, `"alg":"RS256"`, `"kid":"old-1"`)
+
+	s.does(true, "rm", "main.tf", "merge.tf")
+	s.copy("index/forget", "")
+	s.edit("removed.tf", "hsm_rsa_keypair.id_token", "hsm_ec_keypair.first")
+	s.write(filepath.Join(s.dir, "main.tf"), strings.SplitAfter(shown(t, readme, "required_providers"), `provider "hsm" {}`)[0])
+	s.says(run("terraform apply"), "hsm_ec_keypair.first", "will not be destroyed")
+	if state := run("terraform state list"); strings.Contains(state, "hsm_ec_keypair") {
+		t.Errorf("the state has\n%s", state)
+	}
+	s.says(run("pkcs11-tool --module \"$HSM_LIBRARY\" --login --pin env:HSM_PIN --list-objects"), "Private Key Object", "66697273742d31")
+}
