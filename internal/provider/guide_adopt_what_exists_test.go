@@ -31,6 +31,8 @@ func TestTheGuideAdoptWhatExists(t *testing.T) {
 	said := s.does(true, "terraform", "apply", "-auto-approve")
 	s.says(said, `- "decrypt"`, `- "unwrap"`, "1 imported, 0 added, 1 changed, 0 destroyed")
 	s.says(s.does(true, "terraform", "plan"), "No changes.")
+	s.edit("main.tf", "modulus_bits = 2048", "")
+	s.says(s.does(false, "terraform", "plan"), "Key Is Protected From Replacement", "set modulus_bits back")
 }
 
 // A stranger's key of the same label is not taken for the one that is meant.
@@ -43,6 +45,9 @@ func TestTheGuideAdoptWhatExistsForSeveralKeys(t *testing.T) {
 	}
 	s := newReader(t, "adopt-what-exists/several").onToken(b)
 	s.does(true, "terraform", "init")
+	s.edit("main.tf", `"service.shop"`, `"service.shopp"`)
+	s.says(s.does(true, "terraform", "plan"), "Plan: 1 to import, 1 to add")
+	s.edit("main.tf", `"service.shopp"`, `"service.shop"`)
 	s.says(s.does(true, "terraform", "apply", "-auto-approve"), "2 imported, 0 added, 2 changed, 0 destroyed")
 	s.says(s.does(true, "terraform", "plan"), "No changes.")
 	if keys := b.labels(); len(keys) != 3 {
