@@ -44,24 +44,20 @@ func TestTheReadmeAndTheIndex(t *testing.T) {
 	if slots := run("softhsm2-util --show-slots"); strings.Count(slots, "Label:            hydra") != 1 {
 		t.Errorf("the tokens are\n%s", slots)
 	}
-	s.says(run("echo 1234 | . ./pin.sh\nstat -c %A ~/hsm-pin\n(echo 5678 >pin; . ./pin.sh <pin; cat \"$HSM_PIN_FILE\"; echo \"[$pin]\")"),
-		"-rw-------", "5678\n[]")
+	s.says(run("echo 5678 >pin\n. ./pin.sh <pin\nls -l ~/hsm-pin\ncat \"$HSM_PIN_FILE\"\necho \"[$pin]\""), "-rw-------", "5678\n[]")
 
 	s.write(filepath.Join(s.dir, "main.tf"), shown(t, readme, "required_providers"))
 	s.says(run(shown(t, readme, "terraform init")), `{"keys":[{`, `"kid":"first-1"`)
 
 	s.copy("index/merge", "")
 	s.edit("merge.tf", "data.hsm_jwks.hydra", "data.hsm_jwks.first")
-	s.says(run("openssl genrsa 2048 2>old.log | openssl rsa -pubout -out old.pem 2>>old.log\nterraform apply\nterraform output -raw all_jwks"),
-		`"kid":"first-1"`, `"alg":"RS256"`, `"kid":"old-1"`)
+	s.says(run("openssl genrsa 2048 2>old.log | openssl rsa -pubout -out old.pem 2>>old.log\nterraform apply"),
+		`\"kid\":\"old-1\"`, `\"alg\":\"RS256\"`)
 
 	s.does(true, "rm", "main.tf", "merge.tf")
 	s.copy("index/forget", "")
 	s.edit("removed.tf", "hsm_rsa_keypair.id_token", "hsm_ec_keypair.first")
 	s.write(filepath.Join(s.dir, "main.tf"), strings.SplitAfter(shown(t, readme, "required_providers"), `provider "hsm" {}`)[0])
 	s.says(run("terraform apply"), "hsm_ec_keypair.first", "will not be destroyed")
-	if state := run("terraform state list"); strings.Contains(state, "hsm_ec_keypair") {
-		t.Errorf("the state has\n%s", state)
-	}
 	s.says(run("pkcs11-tool --module \"$HSM_LIBRARY\" --login --pin env:HSM_PIN --list-objects"), "Private Key Object", "66697273742d31")
 }
