@@ -9,10 +9,10 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-// shown is the one block of code of a page that has a text.
-func shown(t *testing.T, page, text string) string {
+// shown is the one block of code of the README that has a text.
+func shown(t *testing.T, text string) string {
 	t.Helper()
-	read, err := os.ReadFile(page)
+	read, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func shown(t *testing.T, page, text string) string {
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("%s has %d blocks with %q", page, len(found), text)
+		t.Fatalf("%d blocks have %q", len(found), text)
 	}
 	return found[0]
 }
@@ -32,10 +32,9 @@ func shown(t *testing.T, page, text string) string {
 func TestTheReadmeAndTheIndex(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t)
-	const readme = "../../README.md"
 	s := newReader(t, "index/pin").with("TF_CLI_ARGS_apply=-auto-approve")
 	s.write(filepath.Join(s.dir, "token.sh"),
-		strings.Replace(shown(t, readme, "--init-token"), "HSM_LIBRARY=/usr/lib/softhsm/libsofthsm2.so", `HSM_LIBRARY="$SOFTHSM"`, 1))
+		strings.Replace(shown(t, "--init-token"), "HSM_LIBRARY=/usr/lib/softhsm/libsofthsm2.so", `HSM_LIBRARY="$SOFTHSM"`, 1))
 	run := func(commands string) string {
 		t.Helper()
 		return s.does(true, "bash", "-ec", ". ./token.sh\n"+commands)
@@ -46,8 +45,8 @@ func TestTheReadmeAndTheIndex(t *testing.T) {
 	}
 	s.says(run("echo 5678 >pin\n. ./pin.sh <pin\nls -l ~/hsm-pin\ncat \"$HSM_PIN_FILE\"\necho \"[$pin]\""), "-rw-------", "5678\n[]")
 
-	s.write(filepath.Join(s.dir, "main.tf"), shown(t, readme, "required_providers"))
-	s.says(run(shown(t, readme, "terraform init")), `{"keys":[{`, `"kid":"first-1"`)
+	s.write(filepath.Join(s.dir, "main.tf"), shown(t, "required_providers"))
+	s.says(run(shown(t, "terraform init")), `{"keys":[{`, `"kid":"first-1"`)
 
 	s.copy("index/merge", "")
 	s.edit("merge.tf", "data.hsm_jwks.hydra", "data.hsm_jwks.first")
@@ -57,7 +56,7 @@ func TestTheReadmeAndTheIndex(t *testing.T) {
 	s.does(true, "rm", "main.tf", "merge.tf")
 	s.copy("index/forget", "")
 	s.edit("removed.tf", "hsm_rsa_keypair.id_token", "hsm_ec_keypair.first")
-	s.write(filepath.Join(s.dir, "main.tf"), strings.SplitAfter(shown(t, readme, "required_providers"), `provider "hsm" {}`)[0])
+	s.write(filepath.Join(s.dir, "main.tf"), strings.SplitAfter(shown(t, "required_providers"), `provider "hsm" {}`)[0])
 	s.says(run("terraform apply"), "hsm_ec_keypair.first", "will not be destroyed")
 	s.says(run("pkcs11-tool --module \"$HSM_LIBRARY\" --login --pin env:HSM_PIN --list-objects"), "Private Key Object", "66697273742d31")
 }
