@@ -73,8 +73,8 @@ func TestKeyPairsAreListed(t *testing.T) {
 				querycheck.ExpectLength("hsm_rsa_keypair.all", 6),
 				querycheck.ExpectIdentity("hsm_rsa_keypair.all", identity(serial, "6b37")),
 				querycheck.ExpectLength("hsm_rsa_keypair.two", 2),
-				querycheck.ExpectIdentity("hsm_rsa_keypair.two", identity(serial, "6b37")), // "managed" comes before "other"
-				querycheck.ExpectIdentity("hsm_rsa_keypair.two", identity(serial, "6b33")),
+				querycheck.ExpectIdentity("hsm_rsa_keypair.two", identity(serial, "6b31")), // in the order of IDs
+				querycheck.ExpectIdentity("hsm_rsa_keypair.two", identity(serial, "6b32")),
 				querycheck.ExpectLength("hsm_rsa_keypair.team", 2),
 				querycheck.ExpectResourceDisplayName("hsm_rsa_keypair.team", named("6b31"), knownvalue.StringExact("team/web (6b31)")),
 				querycheck.ExpectResourceKnownValues("hsm_rsa_keypair.team", named("6b31"), []querycheck.KnownValueCheck{
