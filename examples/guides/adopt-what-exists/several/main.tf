@@ -31,7 +31,7 @@ data "hsm_keys" "service" {
 import {
   for_each = {
     for key in data.hsm_keys.service.keys : key.label => key.key_id
-    if key.private && contains(local.names, key.label)
+    if key.private == true && contains(local.names, key.label)
   }
   to = hsm_ec_keypair.service[each.key]
   id = each.value

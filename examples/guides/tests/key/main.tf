@@ -20,8 +20,12 @@ resource "hsm_ec_keypair" "signing" {
   deletion_policy = var.deletion_policy
 }
 
-data "hsm_jwks" "published" {
+locals {
   uris = [hsm_ec_keypair.signing.uri]
+}
+
+data "hsm_jwks" "published" {
+  uris = local.uris
 }
 
 output "kid" {

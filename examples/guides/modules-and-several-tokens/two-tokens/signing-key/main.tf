@@ -21,8 +21,13 @@ resource "hsm_ec_keypair" "this" {
   curve  = "P-256"
 }
 
+# In a local value, so that a change of the key's label or policy makes no set wait.
+locals {
+  uris = [hsm_ec_keypair.this.uri]
+}
+
 data "hsm_jwks" "this" {
-  uris       = [hsm_ec_keypair.this.uri]
+  uris       = local.uris
   kid_format = var.kid_format
 }
 
