@@ -89,21 +89,27 @@ func TestHalfAPairIsImportedOnceItsCertificateHasGivenTheOther(t *testing.T) {
 	)
 }
 
-// TestAConfigurationThatSoftHSMCannotReadIsNamed: the module itself says only that something failed.
-func TestAConfigurationThatSoftHSMCannotReadIsNamed(t *testing.T) {
+// TestAConfigurationThatSoftHSMCannotUseIsNamed: the module itself says only that something failed.
+func TestAConfigurationThatSoftHSMCannotUseIsNamed(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(resource.EnvTfAcc) == "" || hsmtest.ThisMake(t).Name != "softhsm" {
 		t.Skip("runs Terraform on SoftHSM: scripts/acceptance go test ./internal/provider")
 	}
 	b := &bench{t: t, Token: &hsmtest.Token{Library: hsmtest.Library(t), Label: "none", PIN: "12345678"}}
-	s := newShell(t, b, "data \"hsm_tokens\" \"all\" {}\n").with("SOFTHSM2_CONF=/nowhere/softhsm2.conf")
-	printed, _ := s.terraform(true, "plan", "-no-color")
-	for _, part := range []string{
-		"Module Configuration Not Readable", `"/nowhere/softhsm2.conf"`, "SOFTHSM2_CONF names", "no such file",
-		"CKR_GENERAL_ERROR",
+	s := newShell(t, b, "data \"hsm_tokens\" \"all\" {}\n")
+	file := filepath.Join(t.TempDir(), "softhsm2.conf")
+	write(t, file, "directories.tokendir = ~/softhsm # made later\n")
+	for path, says := range map[string][]string{
+		"/nowhere/softhsm2.conf": {"Module Configuration Not Readable", `"/nowhere/softhsm2.conf"`, "SOFTHSM2_CONF names",
+			"no such file", "CKR_GENERAL_ERROR"},
+		file: {"Token Folder Not Usable", `directories.tokendir "~/softhsm"`, "no such file", "CKR_GENERAL_ERROR",
+			"does not expand"},
 	} {
-		if !wrapped(part).MatchString(printed) {
-			t.Errorf("it does not say %q: %s", part, printed)
+		printed, _ := s.with("SOFTHSM2_CONF="+path).terraform(true, "plan", "-no-color")
+		for _, part := range says {
+			if !wrapped(part).MatchString(printed) {
+				t.Errorf("it does not say %q: %s", part, printed)
+			}
 		}
 	}
 }

@@ -38,6 +38,45 @@ func ConfigurationPath() (path, variable string) {
 	return usualConfiguration, ""
 }
 
+// usualTokens is where SoftHSM 2 keeps tokens unless its configuration says otherwise, as distributions build it.
+const usualTokens = "/var/lib/softhsm/tokens"
+
+// TokensIn is the folder of tokens that a configuration file names, as it is written there, or the usual one where
+// named is false. It reads the file as SoftHSM does (SimpleConfigLoader.cpp): what follows a # is a comment, a value
+// ends at another =, one that is blank does not count, and the last one counts.
+func TokensIn(path string) (folder string, named bool, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", false, err
+	}
+	const blanks = " \t\v\f\r"
+	folder = usualTokens
+	for line := range strings.SplitSeq(string(text), "\n") {
+		line = line[:strings.IndexAny(line+"#", "#\r")]
+		parts := strings.FieldsFunc(line, func(r rune) bool { return r == '=' })
+		if len(parts) < 2 || strings.Trim(parts[0], blanks) != "directories.tokendir" {
+			continue
+		}
+		if value := strings.Trim(parts[1], blanks); value != "" {
+			folder, named = value, true
+		}
+	}
+	return folder, named, nil
+}
+
+// Listable is nil where the folder can be listed, as SoftHSM lists its folder of tokens when it is initialised. Else
+// it says why not.
+func Listable(folder string) error {
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		return errors.New("it is no folder")
+	}
+	if err == nil {
+		_, err = os.ReadDir(folder)
+	}
+	return reason(err)
+}
+
 // Readable is nil where the file can be read. Else it says why not.
 func Readable(path string) error {
 	info, err := os.Stat(path)
@@ -52,6 +91,11 @@ func Readable(path string) error {
 			err = file.Close()
 		}
 	}
+	return reason(err)
+}
+
+// reason is an error of the file system without the path.
+func reason(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed.Err
 	}

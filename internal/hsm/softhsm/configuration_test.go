@@ -39,6 +39,49 @@ func TestTheConfigurationIsTheOneThatSoftHSMReads(t *testing.T) {
 	}
 }
 
+func TestTheFolderOfTokensIsTheOneThatSoftHSMReads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "softhsm2.conf")
+	for text, want := range map[string]string{
+		"":                            "",
+		"log.level = INFO\n":          "",
+		"directories.tokendir = /a\n": "/a",
+		"\tdirectories.tokendir=  ~/my tokens \t\r\n":          "~/my tokens",
+		"directories.tokendir = /a\ndirectories.tokendir = /b": "/b",
+		"directories.tokendir = /a\ndirectories.tokendir =\n":  "/a",
+		"directories.tokendir = /a # = /b\n":                   "/a",
+		"# directories.tokendir = /a\n":                        "",
+		"directories.tokendir = /a=b\n":                        "/a",
+		"= directories.tokendir = /a\n":                        "/a",
+		"directories.tokendirs = /a\n":                         "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		folder, named, err := TokensIn(path)
+		if err != nil || named != (want != "") || named && folder != want || !named && folder != usualTokens {
+			t.Errorf("%q: %q, %t, %v", text, folder, named, err)
+		}
+	}
+	if _, _, err := TokensIn(path + "x"); err == nil {
+		t.Error("a file that is not there names a folder")
+	}
+}
+
+func TestAFolderOfTokensThatCannotBeListed(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{
+		folder: "", file: "it is no folder", "~/no such folder": "no such file or directory", file + "/x": "not a directory",
+	} {
+		if err := Listable(path); err == nil && says != "" || err != nil && err.Error() != says {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
 func TestAModuleIsSoftHSMByTheNameOfItsFile(t *testing.T) {
 	file, link := filepath.Join(t.TempDir(), "libsofthsm2.so"), filepath.Join(t.TempDir(), "module.so")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -1,7 +1,6 @@
 package softhsm
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -58,9 +57,6 @@ func ownFolder() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", lockName, os.Geteuid()))
 }
 
-// softHSMTokens is where SoftHSM 2 keeps tokens unless its configuration says otherwise.
-const softHSMTokens = "/var/lib/softhsm/tokens"
-
 // tokenFolder is the folder of the SoftHSM token with that serial number. SoftHSM names the folder by a random UUID,
 // whose last 16 digits are the serial number.
 func tokenFolder(serial string) (string, error) {
@@ -91,17 +87,9 @@ func tokensFolder() (string, error) {
 	if err := Readable(path); err != nil {
 		return "", fmt.Errorf("SoftHSM's configuration, %s: %w", path, err)
 	}
-	file, err := os.Open(path)
+	tokens, _, err := TokensIn(path)
 	if err != nil {
 		return "", fmt.Errorf("SoftHSM's configuration: %w", err)
-	}
-	defer file.Close()
-	tokens := softHSMTokens
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == "directories.tokendir" {
-			tokens = strings.TrimSpace(value)
-		}
 	}
 	return realFolder(tokens)
 }
