@@ -3,6 +3,7 @@ package hsm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -51,7 +52,11 @@ func (e *LibraryError) Error() string {
 	if e.Path == "" {
 		return "no PKCS#11 module is given"
 	}
-	return e.Err.Error()
+	reason := e.Err
+	if loading, ok := errors.AsType[*cryptoki.LoadError](reason); ok {
+		reason = loading.Err
+	}
+	return fmt.Sprintf("the PKCS#11 module %q cannot be loaded: %v", e.Path, reason)
 }
 
 // Unwrap gives the loader's error.
@@ -74,8 +79,10 @@ func (e *TokenError) Error() string { return e.Told(e.Selector.String()) }
 func (e *TokenError) Told(selector string) string {
 	var b strings.Builder
 	switch {
+	case e.Matches > 0 && e.Selector == Selector{}:
+		fmt.Fprintf(&b, "no label, serial number or slot is given, and %d tokens are initialised", e.Matches)
 	case e.Matches > 0:
-		fmt.Fprintf(&b, "%d tokens match %s", e.Matches, selector)
+		fmt.Fprintf(&b, "%d tokens have the %s", e.Matches, selector)
 	case e.Selector == Selector{}:
 		b.WriteString("no token is initialised, and no label, serial number or slot is given")
 	default:
@@ -98,15 +105,19 @@ func (e *TokenError) Told(selector string) string {
 // Is matches ErrNoToken.
 func (e *TokenError) Is(target error) bool { return target == ErrNoToken }
 
-// Blank gives the slot of a token that is not initialised, where the module shows no other tokens.
+// Blank gives the slot of a token that is not initialised.
 func (e *TokenError) Blank() (slot uint, ok bool) {
 	for _, t := range e.Tokens {
-		if t.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
-			return 0, false
+		if !t.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+			return t.Slot, true
 		}
-		slot, ok = t.Slot, true
 	}
-	return slot, ok
+	return 0, false
+}
+
+// AllBlank says that the module shows no token that is initialised.
+func (e *TokenError) AllBlank() bool {
+	return !slices.ContainsFunc(e.Tokens, func(t cryptoki.TokenInfo) bool { return t.Has(cryptoki.CKF_TOKEN_INITIALIZED) })
 }
 
 // BlankTokenError says that the token in the selected slot was never initialised.

@@ -38,6 +38,9 @@ func ParseSlot(s string) (uint, error) { return cryptoki.ParseSlot(s) }
 // DefaultMaxSessions is how many sessions are opened at most where a Config does not say.
 const DefaultMaxSessions = 8
 
+// MaxTokenLabel is how many bytes the label of a token has at most (PKCS#11, CK_TOKEN_INFO).
+const MaxTokenLabel = 32
+
 // Config says which token to open and how.
 type Config struct {
 	Library           string          // path of the PKCS#11 module
@@ -56,7 +59,7 @@ type Selector struct {
 	Slot   *uint // a slot ID, not an index
 }
 
-// String is such as `label "a" and slot 0x1`.
+// String is such as `label "a" and slot ID 1`, and "" where nothing is set.
 func (s Selector) String() string {
 	var words []string
 	if s.Label != nil {
@@ -67,9 +70,6 @@ func (s Selector) String() string {
 	}
 	if s.Slot != nil {
 		words = append(words, fmt.Sprintf("slot ID %d", *s.Slot))
-	}
-	if len(words) == 0 {
-		return "any label (no label, serial number or slot is given)"
 	}
 	return strings.Join(words, " and ")
 }

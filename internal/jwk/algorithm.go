@@ -16,12 +16,15 @@ const (
 	Enc = "enc"
 )
 
-// algorithms are the algs of JOSE for a kind of key and a use. The first of a row is its default (RFC 7518, 3.1 and
-// 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864). Keys on secp256k1 and Ed25519 only sign.
-var algorithms = []struct {
+// algorithmsOf is a row of algorithms.
+type algorithmsOf struct {
 	kty, crv, use string // crv is "" for RSA
 	algs          []string
-}{
+}
+
+// algorithms are the algs of JOSE for a kind of key and a use. The first of a row is its default (RFC 7518, 3.1 and
+// 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864). Keys on secp256k1 and Ed25519 only sign.
+var algorithms = []algorithmsOf{
 	{ktyRSA, "", Sig, []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}},
 	{ktyRSA, "", Enc, []string{"RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512", "RSA1_5"}},
 	{ktyEC, publickey.P256, Sig, []string{"ES256"}},

@@ -72,7 +72,7 @@ func (k Key) Render() (Rendered, error) {
 		return Rendered{}, err
 	}
 	if !utf8.ValidString(k.KID) || !utf8.ValidString(k.Use) || !utf8.ValidString(k.Alg) {
-		return Rendered{}, errors.New("kid, use or alg is not UTF-8")
+		return Rendered{}, errors.New("the kid, use or alg is not UTF-8")
 	}
 	m.KID, m.Use, m.Alg = k.KID, k.Use, k.Alg
 	text, err := marshal(m)

@@ -30,7 +30,7 @@ const Empty = `{"keys":[]}`
 // thumbprint, then text; keys without a kid come first, and keys of unknown kinds, which have no thumbprint here,
 // before others of their kid. So the order of the texts, and of the keys in them, does not matter.
 //
-// It reads a key as [Parse] does. A key of a kind that Parse does not know (another kty, or another crv of EC and OKP)
+// It reads a key as [Parse] does, and refuses an alg that is one of another kind of key. A key of a kind that Parse does not know (another kty, or another crv of EC and OKP)
 // is passed through, unless it looks private or symmetric. If a key cannot be read or is not public, Merge fails. The
 // members keep the values that they had, in the order of [Key.Render]; those that Key does not have (x5c, key_ops, ...)
 // follow in the order of their names. Members of a set other than keys are left out.
@@ -80,7 +80,8 @@ func Merge(texts []string) (string, error) {
 type entry struct {
 	where         string // in which text it was found
 	kid, kty, alg string
-	crv           string // "" for a kind of key that has none
+	crv           string   // "" for a kind of key that has none
+	algs          []string // what its alg may be, where its kind is known
 	hasKID        bool
 	thumbprint    string // "" for a key of an unknown kind
 	text          string // as it is written
@@ -106,6 +107,10 @@ func (e entry) cure(other entry) string {
 	case e.thumbprint != "" && e.thumbprint == other.thumbprint:
 		return "Leave one of them out"
 	case e.alg != "" && other.alg != "":
+		return apart + anotherKID
+	}
+	if known := len(e.algs) > 0 && len(other.algs) > 0; known && len(slices.Compact(slices.Sorted(slices.Values(
+		slices.Concat(e.algs, other.algs))))) == 1 {
 		return apart + anotherKID
 	}
 	return apart + "give each an alg of its own, or " + anotherKID
@@ -165,6 +170,12 @@ func newEntry(o object) (e entry, err error) {
 		if err := o.inspect(); err != nil {
 			return entry{}, err
 		}
+		if err := foreignAlg(key); err != nil {
+			return entry{}, err
+		}
+		if e.algs = algs(key.PublicKey, cmp.Or(key.Use, Sig)); key.Alg != "" {
+			e.algs = []string{key.Alg}
+		}
 	} else if err := o.checkUnknown(e.kty); err != nil {
 		return entry{}, err
 	}
@@ -179,6 +190,16 @@ func newEntry(o object) (e entry, err error) {
 	e.crv, _ = o.text("crv")
 	e.text, err = o.write()
 	return e, err
+}
+
+// foreignAlg is an error where the alg of a key is that of another kind of key, or of symmetric ones. An alg that is not
+// known here may fit.
+func foreignAlg(key Key) error {
+	known := slices.ContainsFunc(algorithms, func(kind algorithmsOf) bool { return slices.Contains(kind.algs, key.Alg) })
+	if !known && !symmetric.MatchString(key.Alg) {
+		return nil
+	}
+	return ValidAlg(key.PublicKey, "", key.Alg)
 }
 
 // inOrder are the members that stand first, in the order of [Key.Render].

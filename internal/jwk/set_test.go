@@ -1,6 +1,9 @@
 package jwk
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
 	"slices"
@@ -82,6 +85,12 @@ func TestMerge(t *testing.T) {
 			a}},
 		{"a usual letter in a member that is no key", []string{strings.TrimSuffix(edText, "}") + `,"ext":{"k":"v"}}`},
 			[]string{strings.TrimSuffix(edText, "}") + `,"ext":{"k":"v"}}`}},
+		{"an alg that is not known here", []string{`{"kty":"OKP","kid":"a","crv":"Ed25519","alg":"XYZ",` +
+			edText[len(`{"kty":"OKP","crv":"Ed25519",`):]}, []string{`{"kty":"OKP","kid":"a","crv":"Ed25519","alg":"XYZ",` +
+			edText[len(`{"kty":"OKP","crv":"Ed25519",`):]}},
+		{"the alg that Hydra names for a key that encrypts", []string{`{"use":"enc","kty":"RSA","kid":"a","alg":"RS256",` +
+			rsaText[len(`{"kty":"RSA",`):]}, []string{`{"use":"enc","kty":"RSA","kid":"a","alg":"RS256",` +
+			rsaText[len(`{"kty":"RSA",`):]}},
 		{"members of the set are left out", []string{`{"foo":1,"keys":[` + a + `]}`}, []string{a}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -102,6 +111,12 @@ func TestMerge(t *testing.T) {
 }
 
 func TestMergeRefuses(t *testing.T) {
+	otherP256, err := newP256(t).JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	withAlg := func(text, alg string) string { return `{"kid":"a","alg":"` + alg + `",` + text[1:] }
+	withUse := func(text, use string) string { return `{"kid":"a","use":"` + use + `",` + text[1:] }
 	a := withKID(t, edText, "a")
 	private := strings.TrimSuffix(a, "}") + `,"d":"SECRET"}`
 	const public = "it has a member of a private or symmetric key; only public keys belong here"
@@ -113,6 +128,21 @@ func TestMergeRefuses(t *testing.T) {
 		texts []string
 		err   string
 	}{
+		{"another key of that kid and curve, of which there is one alg", []string{withKID(t, p256Text, "a"),
+			withKID(t, otherP256, "a")}, `texts[1]: the kid "a" is also that of texts[0], which is another key. ` + differ + another},
+		{"one of which has that alg already", []string{withAlg(p256Text, "ES256"), withKID(t, otherP256, "a")},
+			`texts[1]: the kid "a" is also that of texts[0], which is another key. ` + differ + another},
+		{"two for encryption, which may have several algs", []string{withUse(p256Text, "enc"), withUse(otherP256, "enc")},
+			`texts[1]: the kid "a" is also that of texts[0], which is another key. ` + cure},
+		{"an alg of another curve", []string{withKID(t, p256Text, "a"), withAlg(otherP256, "ES384")},
+			`texts[1]: the alg "ES384" does not fit an EC P-256 key; these do: ES256, ECDH-ES, ECDH-ES+A128KW, ECDH-ES+A192KW, ` +
+				`ECDH-ES+A256KW`},
+		{"an alg of another kty", []string{`{"keys":[` + withAlg(edText, "RS256") + `]}`},
+			`texts[0].keys[0]: the alg "RS256" does not fit an OKP Ed25519 key; these do: EdDSA, Ed25519`},
+		{"an alg of symmetric keys, with which a public key is no secret", []string{withAlg(edText, "HS256")},
+			`texts[0]: the alg "HS256" does not fit an OKP Ed25519 key; these do: EdDSA, Ed25519`},
+		{"PEM", []string{"-----BEGIN PUBLIC KEY-----\n"},
+			"texts[0]: it is PEM, and not a JWK; the function pem_to_jwk makes a JWK of a public key"},
 		{"what is not JSON", []string{a, "SECRET"}, "texts[1]: it is not JSON from byte 1 on; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
 		{"a private JWK", []string{private}, "texts[0]: " + public},
 		{"a private JWK in a set", []string{a, `{"keys":[` + a + `,` + private + `]}`}, "texts[1].keys[1]: " + public},
@@ -150,6 +180,16 @@ func TestMergeRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// newP256 is a key on P-256 that no other test has.
+func newP256(t *testing.T) Key {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Key{PublicKey: &key.PublicKey}
 }
 
 func FuzzMerge(f *testing.F) {

@@ -122,5 +122,7 @@ func (c *client) forMessages() diagnose.Provider {
 	if c == nil {
 		return diagnose.Provider{}
 	}
-	return diagnose.Provider{Library: c.configuration.token.Library, Selected: c.selected, Foreign: c.foreign}
+	return diagnose.Provider{
+		Library: c.configuration.token.Library, Selected: c.selected, PINFrom: c.pinFrom, Foreign: c.foreign, First: c.view.first,
+	}
 }

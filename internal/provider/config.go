@@ -49,6 +49,7 @@ type configuration struct {
 	disabled bool     // HSM_ENABLED=false
 	unknown  []string // attributes of the provider block whose value is not known yet
 	selected []string // what selects the token, and where each came from, for messages
+	pinFrom  string   // where the PIN came from, for messages: "pin", "HSM_PIN" or "HSM_PIN_FILE"
 }
 
 // setting is one value and where it came from.
@@ -81,6 +82,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 
 	c.token.Library, c.token.LibraryParameters = library.value, parameters.value
 	if label.given {
+		r.fits(label)
 		c.token.Selector.Label = &label.value
 		c.selected = append(c.selected, fmt.Sprintf("label %q (from %s)", label.value, label.origin))
 	}
@@ -92,7 +94,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 		c.token.Selector.Slot = r.slot(slot)
 		c.selected = append(c.selected, fmt.Sprintf("slot ID %s (from %s)", slot.value, slot.origin))
 	}
-	c.token.PIN = hsm.NewPIN(pin.value)
+	c.token.PIN, c.pinFrom = hsm.NewPIN(pin.value), pin.origin
 	c.token.MaxSessions = int(model.MaxSessions.ValueInt64())
 
 	for _, s := range []setting{library, parameters, label, serial, slot, pin} {
@@ -134,6 +136,21 @@ func (r *resolver) setting(attribute string, value types.String, variable string
 func emptyAttribute(p path.Path, variable string) diag.Diagnostic {
 	return diag.NewAttributeErrorDiagnostic(p, "Empty Provider Setting",
 		fmt.Sprintf("%s is an empty string. Give it a value, or leave it out (null) to take it from the environment variable %s.", p, variable))
+}
+
+// fits refuses a label that no token can have. Whoever followed advice to make such a token would get one whose label is
+// cut short. Validation has refused an attribute like that already, but for one that was not known then.
+func (r *resolver) fits(label setting) {
+	if len(label.value) <= hsm.MaxTokenLabel {
+		return
+	}
+	detail := fmt.Sprintf("%s has %d bytes. It must have at most %d, since no token's label is longer.", label.origin,
+		len(label.value), hsm.MaxTokenLabel)
+	if label.fromEnv {
+		r.diags.AddError("Invalid Length", detail)
+		return
+	}
+	r.diags.AddAttributeError(path.Root("token_label"), "Invalid Length", detail)
 }
 
 func (r *resolver) slot(s setting) *uint {

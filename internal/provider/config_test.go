@@ -24,6 +24,50 @@ func summarised(diags diag.Diagnostics) (list []string) {
 	return list
 }
 
+// TestWhereThePINComesFrom: an error that the token refused it says so.
+func TestWhereThePINComesFrom(t *testing.T) {
+	for want, c := range map[string]struct {
+		pin types.String
+		env map[string]string
+	}{
+		"pin":          {types.StringValue("0123"), map[string]string{envPIN: "4567"}},
+		"HSM_PIN":      {types.StringNull(), map[string]string{envPIN: "4567"}},
+		"HSM_PIN_FILE": {types.StringNull(), map[string]string{envPINFile: "/pin"}},
+		"":             {types.StringNull(), nil},
+	} {
+		got, diags := resolveConfiguration(providerModel{PIN: c.pin}, environment{
+			getenv:   func(name string) string { return c.env[name] },
+			readFile: func(string) (pinFile, error) { return pinFile{text: []byte("0123\n")}, nil },
+		})
+		if said := newClient(got).forMessages().PINFrom; said != want || diags.HasError() {
+			t.Errorf("it is from %q, not from %q: %v", said, want, diags)
+		}
+	}
+}
+
+// TestAPINWithALineEndingGoesIntoAFile, and not first into the configuration.
+func TestAPINWithALineEndingGoesIntoAFile(t *testing.T) {
+	for name, env := range map[string]map[string]string{
+		"let HSM_PIN_FILE name the file":                        {envPIN: "0123\n"},
+		"leave one line ending behind the PIN":                  {envPINFile: "/two endings"},
+		"a shell expands ~ at its start, but not within quotes": {envPINFile: "~/pin"},
+	} {
+		_, diags := resolveConfiguration(providerModel{}, environment{
+			getenv: func(name string) string { return env[name] },
+			readFile: func(name string) (pinFile, error) {
+				if name != "/two endings" {
+					return pinFile{}, fs.ErrNotExist
+				}
+				return pinFile{text: []byte("0123\r\r\n")}, nil
+			},
+		})
+		_, advice, _ := strings.Cut(diags[0].Detail(), "What to do: ")
+		if !strings.Contains(advice, name) || strings.HasPrefix(advice, "take") || strings.Contains(advice, "~/pin") {
+			t.Errorf("%q: it says %s", name, diags[0].Detail())
+		}
+	}
+}
+
 func TestResolveConfiguration(t *testing.T) {
 	value, unknown, null := types.StringValue, types.StringUnknown(), types.StringNull()
 	nothing := providerModel{
@@ -47,6 +91,7 @@ func TestResolveConfiguration(t *testing.T) {
 		"/open": "0123\n", "/latin-1": "0123\xe9\n",
 	}
 
+	long := strings.Repeat("x", 33)
 	cases := []struct {
 		name     string // a sentence
 		model    providerModel
@@ -97,6 +142,20 @@ func TestResolveConfiguration(t *testing.T) {
 		{name: "a slot that is no number is the attribute's fault", model: with(func(m *providerModel) { m.Slot = value("first") }), selected: []string{"slot ID first (from slot)"}, errors: []string{"Invalid Slot ID @ slot"}},
 		{name: "a slot that is no number may be the environment's fault", model: nothing, env: map[string]string{envSlot: "-1"}, selected: []string{"slot ID -1 (from HSM_SLOT)"}, errors: []string{"Invalid Slot ID"}},
 
+		{
+			name: "a label that no token can have is the attribute's fault", errors: []string{"Invalid Length @ token_label"},
+			model:    with(func(m *providerModel) { m.TokenLabel = value(long) }),
+			selected: []string{`label "` + long + `" (from token_label)`},
+		},
+		{
+			name: "a label that no token can have may be the environment's fault", model: nothing,
+			env: map[string]string{envTokenLabel: long}, selected: []string{`label "` + long + `" (from HSM_TOKEN_LABEL)`},
+			errors: []string{"Invalid Length"},
+		},
+		{
+			name: "a label may be as long as a token's", model: nothing, env: map[string]string{envTokenLabel: long[1:]},
+			selected: []string{`label "` + long[1:] + `" (from HSM_TOKEN_LABEL)`},
+		},
 		{name: "a PIN keeps its leading zero", model: nothing, env: map[string]string{envPIN: "0012"}, pin: "0012"},
 		{name: "the first line of the PIN file is the PIN", model: nothing, env: map[string]string{envPINFile: "/pin"}, pin: "0123"},
 		{name: "a PIN file may have carriage returns", model: nothing, env: map[string]string{envPINFile: "/dos"}, pin: "0123"},

@@ -70,7 +70,8 @@ func TestImportAdoptsAKeyPair(t *testing.T) {
 			"terraform import hsm_ec_keypair.NAME 6b34").without("--list-objects")),
 		refused("key-1", fails("Invalid Import ID", `"key-1" does not name a key`, "terraform import hsm_rsa_keypair.NAME 6b65792d31")),
 		refused("pkcs11:object=twins", fails("Unable to Import Key Pair: Not One Key", `"twins", key_id 6b32`, `"twins", key_id 6b33`)),
-		refused("pkcs11:token=elsewhere;id=%6B%31", fails("Unable to Import Key Pair: Not One Key", "names no key pair of this type on this token")),
+		refused("pkcs11:token=elsewhere;id=6b31", fails("Unable to Import Key Pair: Not One Key",
+			"names no key pair of this type on this token. The id in this URI is the text", "id=%6B%31")),
 		refused("pkcs11:id=%6B%31?pin-value="+secret, fails("Invalid Import ID", "a PIN in it is refused").without(secret)),
 
 		turn{TestStep: resource.TestStep{

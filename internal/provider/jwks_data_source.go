@@ -426,11 +426,12 @@ func (m *jwksModel) selectFrom(
 						"to publish.\n\nWhat to do: leave it out, or name a key pair.",
 					token.Info(), v.ValueString(), pairs[found[0]].name()))
 			default:
+				hint := pkcs11uri.HexHint(v.ValueString())
 				diags.AddAttributeError(at, "No Such Key Pair", fmt.Sprintf(
-					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. If the same configuration makes the "+
+					"No key pair matches %q on the token in %s.\n\nWhat to do: correct it. %sIf the same configuration makes the "+
 						"key, refer to the resource's uri, or add "+
 						"depends_on, so that the set is read after the key is made. To see what the token holds:\n\n  %s",
-					v.ValueString(), token.Info(), token.Command("--list-objects")))
+					v.ValueString(), token.Info(), strings.TrimPrefix(hint+" ", " "), token.Command("--list-objects")))
 			}
 		}
 		for j := range pairs {

@@ -32,7 +32,8 @@ func (r *resolver) pin(value types.String) setting {
 		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf(
 			"The file that HSM_PIN_FILE names cannot be used: %v. Its name is not repeated here, because the variable may "+
 				"hold the PIN itself by mistake.\n\nWhat to do: set HSM_PIN_FILE to the path of a file, or of a named pipe, "+
-				"whose first line is the PIN. A PIN itself belongs in HSM_PIN.", err))
+				"whose first line is the PIN. Write the whole path: a shell expands ~ at its start, but not within quotes, and "+
+				"the provider does not. A PIN itself belongs in HSM_PIN.", err))
 		return setting{}
 	}
 	if len(read.risks) > 0 {
@@ -54,8 +55,12 @@ func (r *resolver) pin(value types.String) setting {
 func (r *resolver) meant(s setting, subject string) setting {
 	for _, row := range neverMeant {
 		if row.is(s.value) {
+			next := row.next
+			if s.origin == envPINFile && row.inFile != "" {
+				next = row.inFile
+			}
 			r.diags.AddError("Not A PIN", fmt.Sprintf("%s %s. Nothing was sent to the token, which counts each wrong PIN and "+
-				"locks after a few.\n\nWhat to do: %s.", subject, row.what, row.next))
+				"locks after a few.\n\nWhat to do: %s.", subject, row.what, next))
 			return setting{}
 		}
 	}
@@ -64,30 +69,33 @@ func (r *resolver) meant(s setting, subject string) setting {
 
 // neverMeant has a row for each kind of text that is no PIN. The first that matches is told.
 var neverMeant = []struct {
-	is         func(string) bool
-	what, next string
+	is                 func(string) bool
+	what, next, inFile string // inFile is what to do instead where the PIN is a PIN file's; "" for the same
 }{
-	{startsWith("\xff\xfe", "\xfe\xff"), "is UTF-16 text", saveAsUTF8},
-	{startsWith("\ufeff"), "starts with a byte order mark (BOM), which some editors write", saveAsUTF8},
-	{contains("\x00"), "holds a zero byte, as UTF-16 text does", saveAsUTF8},
+	{is: startsWith("\xff\xfe", "\xfe\xff"), what: "is UTF-16 text", next: saveAsUTF8},
+	{is: startsWith("\ufeff"), what: "starts with a byte order mark (BOM), which some editors write", next: saveAsUTF8},
+	{is: contains("\x00"), what: "holds a zero byte, as UTF-16 text does", next: saveAsUTF8},
 	{
-		func(pin string) bool { return !utf8.ValidString(pin) },
-		"is no UTF-8, in which a PIN is sent (PKCS#11, CK_UTF8CHAR): it may be Latin-1 text, or no text at all", saveAsUTF8,
+		is:   func(pin string) bool { return !utf8.ValidString(pin) },
+		what: "is no UTF-8, in which a PIN is sent (PKCS#11, CK_UTF8CHAR): it may be Latin-1 text, or no text at all",
+		next: saveAsUTF8,
 	},
 	{
-		func(pin string) bool { return strings.HasSuffix(pin, "\n") || strings.HasSuffix(pin, "\r") },
-		"ends in a line ending",
-		"take the line ending off: HSM_PIN=\"$(cat FILE)\" in a shell, or chomp(...) in the configuration",
+		is:   func(pin string) bool { return strings.HasSuffix(pin, "\n") || strings.HasSuffix(pin, "\r") },
+		what: "ends in a line ending",
+		next: "let HSM_PIN_FILE name the file that the PIN is in. A line ending in it does not count, and the PIN is in no " +
+			"configuration. Or take it off: HSM_PIN=\"$(cat FILE)\" in a shell, or chomp(...) in the configuration",
+		inFile: "leave one line ending behind the PIN, or none",
 	},
-	{contains("\n\r"), "has more than one line", "give the PIN alone"},
+	{is: contains("\n\r"), what: "has more than one line", next: "give the PIN alone"},
 	{
-		func(pin string) bool {
+		is: func(pin string) bool {
 			first, _ := utf8.DecodeRuneInString(pin)
 			last, _ := utf8.DecodeLastRuneInString(pin)
 			return blank(first) || blank(last)
 		},
-		"begins or ends with a blank or an invisible character",
-		"take it off. If the PIN on the token really has it, change that PIN: the provider does not send such a PIN",
+		what: "begins or ends with a blank or an invisible character",
+		next: "take it off. If the PIN on the token really has it, change that PIN: the provider does not send such a PIN",
 	},
 }
 

@@ -103,7 +103,7 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				MarkdownDescription: "Label of the token. Defaults to `HSM_TOKEN_LABEL`. All of `token_label`, `token_serial` " +
 					"and `slot` that are given must match, and they must match exactly one token.",
 				Optional:   true,
-				Validators: []validator.String{notEmpty{envTokenLabel}},
+				Validators: []validator.String{notEmpty{envTokenLabel}, atMostBytes(hsm.MaxTokenLabel)},
 			},
 			"token_serial": schema.StringAttribute{
 				MarkdownDescription: "Serial number of the token. Defaults to `HSM_TOKEN_SERIAL`.",

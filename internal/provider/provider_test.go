@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/compare"
@@ -68,15 +69,17 @@ func TestEveryErrorOfTheProviderBlockSaysWhatToDo(t *testing.T) {
 		says  remark
 	}{
 		{"no library is given", []string{label, pin}, fails(doing+"No PKCS#11 Module", "argument library", "HSM_LIBRARY", b.Library)},
-		{"the library is not there", []string{line("library", "/no/such/module.so"), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "/no/such/module.so: no such file", b.Library)},
+		{"the library is not there", []string{line("library", "/no/such/module.so"), label, pin}, fails(doing+"PKCS#11 Module Not Usable", `The PKCS#11 module "/no/such/module.so" cannot be loaded: no such file`, b.Library)},
 		{"the library is a folder", []string{line("library", os.TempDir()), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "is not a file")},
 		{"the library is a text", []string{line("library", text), label, pin}, fails(doing+"PKCS#11 Module Not Usable", text, "file too short")},
 		{"the library is no PKCS#11 module", []string{line("library", libm(t)), label, pin}, fails(doing+"PKCS#11 Module Not Usable", "C_GetFunctionList")},
 		{"no token has the label", []string{library, line("token_label", "nobody"), pin},
 			fails(doing+"Token Not Found", `No token has the label "nobody" (from token_label); the module shows`,
-				fmt.Sprintf("label %q", b.Label), fmt.Sprintf("label %q", second.Label)).without(b.PIN)},
+				fmt.Sprintf("label %q", b.Label), fmt.Sprintf("label %q", second.Label), "choose one of the tokens above").without(b.PIN)},
+		{"a label is longer than any token's", []string{library, line("token_label", strings.Repeat("é", 17)), pin},
+			fails("Invalid Length", "It must have at most 32 bytes").pointing("token_label")},
 		{"no token has the serial number", []string{library, label, line("token_serial", "0000"), pin}, fails(doing+"Token Not Found", fmt.Sprintf(`label %q (from token_label) and serial number "0000" (from token_serial)`, b.Label))},
-		{"nothing selects a token, and there are many", []string{library, pin}, fails(doing+"Token Not Found", "tokens match any label", "token_label, token_serial and slot")},
+		{"nothing selects a token, and there are many", []string{library, pin}, fails(doing+"Several Tokens Match", "No label, serial number or slot is given, and ", " tokens are initialised; the module shows:", "token_label, token_serial or slot", "providers = { hsm = hsm.ALIAS }").without("pkcs11-tool")},
 		{"the token is not initialised", []string{library, line("slot", b.blankSlot()), pin}, fails(doing+"Token Not Initialised", "--init-token", "--init-pin", b.Library)},
 		{"no PIN is given", []string{library, label}, fails(doing+"No PIN", "HSM_PIN", "HSM_PIN_FILE")},
 		{"the slot is no number", []string{library, line("slot", "0x"), pin}, fails("Invalid Slot ID", `"0x" is not`).pointing("slot")},

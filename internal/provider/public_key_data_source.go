@@ -129,6 +129,9 @@ func (d *publicKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 		}
 		if errors.Is(err, object.ErrNoMatch) {
 			f := diagnose.Failure{Doing: doing, Err: err, Token: token, Provider: d.client.forMessages()}
+			if e, ok := errors.AsType[*object.MatchError](err); ok && len(e.Found) == 0 {
+				f.Advice = pkcs11uri.HexHint(m.URI.ValueString())
+			}
 			resp.Diagnostics.Append(diag.WithPath(path.Root(argument), f.Diagnostic()))
 			return nil
 		}

@@ -132,7 +132,11 @@ func validateSecret(ctx context.Context, config tfsdk.Config) (diags diag.Diagno
 			tmpl.Kind, may, excess))
 	}
 	if err := tmpl.Fits(); err != nil && !m.Bits.IsUnknown() && !m.Bits.IsNull() {
-		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", diagnose.Sentence(err.Error()))
+		detail, asBits := diagnose.Sentence(err.Error()), tmpl
+		if asBits.Bits *= 8; tmpl.Bits <= 32 && asBits.Fits() == nil {
+			detail += fmt.Sprintf(" If bytes are meant, %d bytes are %d bits.", tmpl.Bits, asBits.Bits)
+		}
+		diags.AddAttributeError(path.Root("bits"), "Invalid Key Length", detail)
 	}
 	return diags
 }

@@ -1,9 +1,13 @@
 package provider
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,11 +20,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // notEmpty refuses "" for a setting that the environment can give.
@@ -44,7 +50,10 @@ type parsed struct {
 	is, title string // what it accepts, and the summary of the error
 	parse     func(string) error
 	hint      string // after the parser's own words
-	emptyToo  bool   // accepts "" too: notEmpty, which stands beside it, refuses that
+	// instead is a better hint for a text, which it may repeat; "" for none.
+	instead  func(string) string
+	named    bool // the parser's words go behind the name of the attribute
+	emptyToo bool // accepts "" too: notEmpty, which stands beside it, refuses that
 }
 
 var (
@@ -55,14 +64,14 @@ var (
 	keyID = parsed{
 		is: "the hexadecimal digits of CKA_ID, two for each byte, 1 to 255 bytes", title: "Invalid Key ID",
 		parse: func(s string) error { _, err := object.ParseID(s); return err },
-		hint:  " The text \"key-1\", for example, is 6b65792d31.",
+		hint:  " The text \"key-1\", for example, is 6b65792d31.", instead: meantKeyID,
 	}
 	pkcs11URI = parsed{
 		is: "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31", title: "Invalid PKCS#11 URI",
 		parse: func(s string) error { _, err := pkcs11uri.Parse(s); return err },
 	}
 	duration = parsed{
-		is: "a length of time above zero, such as 30s or 1h30m", title: "Invalid Timeout", parse: parseTimeout,
+		is: "a length of time above zero, such as 30s or 1h30m", title: "Invalid Timeout", parse: parseTimeout, named: true,
 		hint: " It must be numbers with units (h, m, s), such as \"30s\" or \"1h30m\", and more than zero.",
 	}
 )
@@ -70,12 +79,38 @@ var (
 func parseTimeout(s string) error {
 	limit, err := time.ParseDuration(s)
 	switch {
-	case err != nil:
-		return fmt.Errorf("%q is not a length of time", s)
-	case limit <= 0:
-		return fmt.Errorf("%q leaves no time", s)
+	case err == nil && limit > 0:
+		return nil
+	case err == nil && limit < 0:
+		return fmt.Errorf("is %q, which is negative", s)
+	case err == nil:
+		return fmt.Errorf("is %q, which leaves no time", s)
 	}
-	return nil
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return fmt.Errorf("is %q, and there is no unit for days; in hours it is \"%dh\"", s, n*24)
+		}
+	}
+	return fmt.Errorf("is %q, which is not a length of time", s)
+}
+
+// meantKeyID says which key ID a text may be meant for.
+func meantKeyID(s string) string {
+	bare := strings.NewReplacer(":", "", " ", "").Replace(s)
+	if prefixed := strings.ToLower(bare); strings.HasPrefix(prefixed, "0x") {
+		bare = bare[2:]
+	}
+	if id, err := object.ParseID(bare); err == nil {
+		return fmt.Sprintf(" Write the digits alone, without 0x, colons and blanks: %s.", object.FormatID(id))
+	}
+	if pkcs11uri.Meant(s) {
+		return " This is a PKCS#11 URI, and not a key ID."
+	}
+	_, err := hex.DecodeString(s)
+	if id, tooLong := object.TextID(s); tooLong == nil && errors.As(err, new(hex.InvalidByteError)) {
+		return fmt.Sprintf(" The text %q is the key ID %s, which provider::hsm::key_id(%[1]q) makes of it.", s, object.FormatID(id))
+	}
+	return ""
 }
 
 func (v parsed) Description(context.Context) string { return v.is }
@@ -90,12 +125,21 @@ func (v parsed) ValidateString(_ context.Context, req validator.StringRequest, r
 	err := v.parse(s.ValueString())
 	switch {
 	case err == nil:
+		return
 	case errors.Is(err, pkcs11uri.ErrPIN), pkcs11uri.MayHavePIN(s.ValueString()):
 		// without the path: Terraform shows the line that it leads to
 		resp.Diagnostics.AddError(v.title, fmt.Sprintf("%s: %s%s", req.Path, diagnose.Sentence(err.Error()), v.hint))
-	default:
-		resp.Diagnostics.AddAttributeError(req.Path, v.title, diagnose.Sentence(err.Error())+v.hint)
+		return
 	}
+	hint := v.hint
+	if v.instead != nil {
+		hint = cmp.Or(v.instead(s.ValueString()), hint)
+	}
+	text := diagnose.Sentence(err.Error())
+	if v.named {
+		text = fmt.Sprintf("%s %s.", req.Path, err)
+	}
+	resp.Diagnostics.AddAttributeError(req.Path, v.title, text+hint)
 }
 
 // number accepts the numbers that fit.
@@ -129,6 +173,8 @@ type worded struct {
 	validator.Describer        // the library's
 	title               string // the summary of the error
 	instead             string // full sentences
+	// called is the accepted word for what somebody else calls otherwise; "" where there is none.
+	called func(string) string
 }
 
 // oneOf accepts some words and no others.
@@ -138,26 +184,34 @@ func oneOf(words ...string) worded {
 	if last > 0 {
 		choice = `"` + strings.Join(words[:last], `", "`) + `" or ` + choice
 	}
-	return worded{stringvalidator.OneOf(words...), "Unknown Word", "It must be " + choice + "."}
+	return worded{stringvalidator.OneOf(words...), "Unknown Word", "It must be " + choice + ".", func(other string) string {
+		i := slices.IndexFunc(words, func(word string) bool {
+			return strings.EqualFold(word, other) || word == publickey.CurveCalled(other)
+		})
+		if i < 0 {
+			return ""
+		}
+		return words[i]
+	}}
 }
 
 // someText refuses "", where null leaves the argument out.
 func someText() worded {
 	return worded{stringvalidator.LengthAtLeast(1), "Invalid Length", "It must have at least one character. Leave it out if " +
-		"you do not want it."}
+		"you do not want it.", nil}
 }
 
 func atMostBytes(n int) worded {
 	return worded{stringvalidator.LengthAtMost(n), "Invalid Length", fmt.Sprintf("It must have at most %d bytes. Choose a shorter "+
-		"one.", n)}
+		"one.", n), nil}
 }
 
 func atLeast(n int64) worded {
-	return worded{int64validator.AtLeast(n), "Invalid Number", fmt.Sprintf("It must be %d or more.", n)}
+	return worded{int64validator.AtLeast(n), "Invalid Number", fmt.Sprintf("It must be %d or more.", n), nil}
 }
 
 func between(least, most int64) worded {
-	return worded{int64validator.Between(least, most), "Invalid Number", fmt.Sprintf("It must be from %d to %d.", least, most)}
+	return worded{int64validator.Between(least, most), "Invalid Number", fmt.Sprintf("It must be from %d to %d.", least, most), nil}
 }
 
 const nullTitle, noNull = "Null In A Collection", "Leave null out of it, or give a value in its place."
@@ -165,19 +219,19 @@ const nullTitle, noNull = "Null In A Collection", "Leave null out of it, or give
 // someWords accepts sets of one or more of some words.
 func someWords(words ...string) []validator.Set {
 	return []validator.Set{
-		worded{setvalidator.SizeAtLeast(1), "Nothing Given", "Name at least one: " + strings.Join(words, ", ") + "."},
-		worded{setvalidator.NoNullValues(), nullTitle, noNull}, setvalidator.ValueStringsAre(oneOf(words...)),
+		worded{setvalidator.SizeAtLeast(1), "Nothing Given", "Name at least one: " + strings.Join(words, ", ") + ".", nil},
+		worded{setvalidator.NoNullValues(), nullTitle, noNull, nil}, setvalidator.ValueStringsAre(oneOf(words...)),
 	}
 }
 
 // listOf accepts lists of texts that are all valid.
 func listOf(valid ...validator.String) []validator.List {
-	return []validator.List{worded{listvalidator.NoNullValues(), nullTitle, noNull}, listvalidator.ValueStringsAre(valid...)}
+	return []validator.List{worded{listvalidator.NoNullValues(), nullTitle, noNull, nil}, listvalidator.ValueStringsAre(valid...)}
 }
 
 // mapBy accepts maps whose keys are some words.
 func mapBy(words ...string) []validator.Map {
-	return []validator.Map{worded{mapvalidator.NoNullValues(), nullTitle, noNull}, mapvalidator.KeysAre(oneOf(words...))}
+	return []validator.Map{worded{mapvalidator.NoNullValues(), nullTitle, noNull, nil}, mapvalidator.KeysAre(oneOf(words...))}
 }
 
 const combinationTitle = "Invalid Combination Of Arguments"
@@ -185,12 +239,12 @@ const combinationTitle = "Invalid Combination Of Arguments"
 // exactlyOne accepts configurations that give one of some arguments.
 func exactlyOne(of, instead string, arguments ...string) worded {
 	return worded{stringvalidator.ExactlyOneOf(expressions(arguments)...), combinationTitle, "Exactly one of " + of +
-		" must be given. " + instead}
+		" must be given. " + instead, nil}
 }
 
 // without accepts configurations that give none of some other arguments besides this one.
 func without(instead string, arguments ...string) worded {
-	return worded{stringvalidator.ConflictsWith(expressions(arguments)...), combinationTitle, instead}
+	return worded{stringvalidator.ConflictsWith(expressions(arguments)...), combinationTitle, instead, nil}
 }
 
 func expressions(arguments []string) (all []path.Expression) {
@@ -209,11 +263,24 @@ func (v worded) tell(said diag.Diagnostics, value attr.Value) (diags diag.Diagno
 		}
 		detail := v.instead
 		if v.title != combinationTitle { // which is about several arguments
-			detail = fmt.Sprintf("%s is %s. %s", subjectOf(at), value, v.instead)
+			detail = fmt.Sprintf("%s is %s%s. %s", subjectOf(at), value, v.known(value), v.instead)
 		}
 		diags.AddAttributeError(at, v.title, detail)
 	}
 	return diags
+}
+
+// known says what a word is called here that others know by another name.
+func (v worded) known(value attr.Value) string {
+	text, ok := value.(types.String)
+	if !ok || v.called == nil {
+		return ""
+	}
+	word := v.called(text.ValueString())
+	if word == "" {
+		return ""
+	}
+	return fmt.Sprintf(", which is called %q here", word)
 }
 
 // subjectOf names what stands at a path: labels[0], an element of usage, a key of algorithms.

@@ -77,6 +77,18 @@ func Curves() []string {
 	return names
 }
 
+// CurveCalled is the JOSE name of a curve that others call otherwise, such as prime256v1, nistp256, p256 or ed25519, in
+// any case. It is "" where no curve is called that.
+func CurveCalled(other string) string {
+	for _, c := range curves {
+		names := append([]string{c.name, strings.ReplaceAll(c.name, "-", ""), c.ssh}, c.names...)
+		if other != "" && slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, other) }) {
+			return c.name
+		}
+	}
+	return ""
+}
+
 // Curve is the JOSE name of the curve that a key is on, "" for RSA and for what is not a public key of this package.
 func Curve(pub crypto.PublicKey) string {
 	if c := curveOf(pub); c != nil {

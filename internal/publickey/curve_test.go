@@ -37,6 +37,19 @@ func TestCurvesAreInTheOrderOfTheTable(t *testing.T) {
 	}
 }
 
+func TestACurveMayBeCalledOtherwise(t *testing.T) {
+	for curve, names := range map[string][]string{
+		P256: {"P-256", "prime256v1", "secp256r1", "SECP256R1", "nistp256", "p256", "P256"}, P384: {"secp384r1", "nistp384"},
+		P521: {"secp521r1", "p521"}, Secp256k1: {"SECP256K1"}, Ed25519: {"ed25519", "edwards25519"}, "": {"", "P-224", "256"},
+	} {
+		for _, name := range names {
+			if called := CurveCalled(name); called != curve {
+				t.Errorf("%q is called %q, not %q", name, called, curve)
+			}
+		}
+	}
+}
+
 func TestECParams(t *testing.T) {
 	for curve, want := range map[string]string{
 		P256:      "06082a8648ce3d030107",

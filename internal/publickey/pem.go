@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -148,6 +149,9 @@ func refuseUnread(text string) error {
 
 const convertSSH = "`ssh-keygen -e -m PKCS8 -f FILE` writes an RSA or EC key of OpenSSH's as a PUBLIC KEY"
 
+// fileName is what looks like the name of a file with a key or a certificate.
+var fileName = regexp.MustCompile(`(?i)^([^\n]*\.(pem|pub|key|crt|cer|cert|der)|(~|\.{0,2})/[^\n]*)$`)
+
 // guess says what a text without a PEM block is.
 func guess(text string) string {
 	const none = "the text holds no PEM block"
@@ -163,6 +167,9 @@ func guess(text string) string {
 	if err == nil && len(der) > 1 && der[0] == byte(cbasn1.SEQUENCE) {
 		return none + "; it looks like DER in base64, which needs the lines -----BEGIN PUBLIC KEY----- and " +
 			"-----END PUBLIC KEY----- around it, or those of a CERTIFICATE"
+	}
+	if fileName.MatchString(text) {
+		return none + "; if it is the name of a file, give the file's text, as in file(\"key.pem\")"
 	}
 	binary := func(r rune) bool { return r < '\t' || r == '\ufffd' }
 	if strings.HasPrefix(text, "0") && strings.ContainsFunc(text, binary) { // 0x30, a SEQUENCE

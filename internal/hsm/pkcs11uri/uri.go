@@ -3,6 +3,7 @@ package pkcs11uri
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -89,7 +90,8 @@ func Parse(s string) (URI, error) {
 		n++
 		name, raw, ok := strings.Cut(part, "=")
 		if !ok {
-			return u, fmt.Errorf("part %d of the PKCS#11 URI is not of the form attribute=value", n)
+			return u, fmt.Errorf("part %d of the PKCS#11 URI is not of the form attribute=value, as in "+
+				"pkcs11:object=web;id=%%6B31", n)
 		}
 		if !slices.Contains(attributes, name) {
 			return u, fmt.Errorf("the attribute in part %d of the PKCS#11 URI is not supported: use %s or %s", n,
@@ -100,7 +102,7 @@ func Parse(s string) (URI, error) {
 			return u, fmt.Errorf("the value of %s in the PKCS#11 URI has a %% without two hexadecimal digits behind it", name)
 		}
 		if seen[name] {
-			return u, fmt.Errorf("%s is in the PKCS#11 URI twice; leave one out", name)
+			return u, fmt.Errorf("the attribute %s is in the PKCS#11 URI twice; leave one out", name)
 		}
 		seen[name] = true
 		if err := u.set(name, value); err != nil {
@@ -124,24 +126,43 @@ func (u *URI) set(name, value string) error {
 	switch name {
 	case "id":
 		if value == "" || len(value) > object.MaxIDLength {
-			return fmt.Errorf("id in the PKCS#11 URI has %d bytes; a key ID has 1 to %d", len(value), object.MaxIDLength)
+			return fmt.Errorf("the id in the PKCS#11 URI has %d bytes; a key ID has 1 to %d", len(value), object.MaxIDLength)
 		}
 		u.ID = []byte(value)
 	case "slot-id":
 		slot, err := cryptoki.ParseSlot(value)
 		if err != nil {
-			return errors.New("slot-id in the PKCS#11 URI is not a number, decimal or hexadecimal with 0x in front")
+			return errors.New("the slot-id in the PKCS#11 URI is not a number, decimal or hexadecimal with 0x in front")
 		}
 		u.Slot = &slot
 	case "type":
 		if value != Public && value != Private && value != SecretKey {
-			return errors.New("type in the PKCS#11 URI names neither half of a key pair nor a secret key: it is public, " +
+			return errors.New("the type in the PKCS#11 URI names neither half of a key pair nor a secret key: it is public, " +
 				"private or " + SecretKey)
 		}
 		u.Type = value
 	}
 	return nil
 }
+
+// HexHint says of a URI that names no key why that may be: its ID is hex without the % that belongs before each byte.
+// It is a full sentence; "" where the ID looks right.
+func HexHint(uri string) string {
+	match := bareHex.FindStringSubmatch(uri)
+	if match == nil {
+		return ""
+	}
+	id, err := hex.DecodeString(match[1])
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	escape(&b, id, true)
+	return fmt.Sprintf("The id in this URI is the text %q. If it is meant as hexadecimal, write a %% before each byte: id=%s.",
+		match[1], b.String())
+}
+
+var bareHex = regexp.MustCompile(`[:;]id=([0-9A-Fa-f]+)(?:;|$)`)
 
 // Matches says that the URI names the key of that label and ID on that token. The key may be a pair, one half of a
 // pair, or a secret key.

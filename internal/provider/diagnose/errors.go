@@ -7,6 +7,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 )
 
 // Failures that the provider itself finds, beside those of package hsm.
@@ -148,7 +149,11 @@ type SelectionError struct {
 
 func (e *SelectionError) Error() string {
 	if len(e.Found) == 0 {
-		return fmt.Sprintf("%s names no %s of this type on this token", e.URI, e.Noun)
+		text := fmt.Sprintf("%s names no %s of this type on this token", e.URI, e.Noun)
+		if hint := pkcs11uri.HexHint(e.URI); hint != "" {
+			text += ". " + hint
+		}
+		return text
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s names %d %ss:", e.URI, len(e.Found), e.Noun)

@@ -68,7 +68,9 @@ func (k Kind) AnotherID() string {
 type Provider struct {
 	Library  string              // path of the PKCS#11 module
 	Selected []string            // what selects the token, and where each came from: `label "web" (from token_label)`
+	PINFrom  string              // where the PIN came from: "HSM_PIN"; "" where there is none
 	Foreign  func(string) string // gives a text of others, or a note in its place where it has the PIN in it
+	First    func(string) bool   // says whether this run tells of something for the first time; nil: it always does
 }
 
 // Failure is a failed operation, and what is known around it.
@@ -81,6 +83,12 @@ type Failure struct {
 	KeyID    string // hexadecimal; "" where it is not known
 	Label    string // "" where it is not known
 	Managed  bool   // a resource of this run has a key with that ID
+	Advice   string // a full sentence, before the others on what to do; "" for none
+}
+
+// existing says that the failure is about a key that the state has.
+func (f Failure) existing() bool {
+	return f.Kind != nil && (f.Doing == Read || f.Doing == Update || f.Doing == Delete)
 }
 
 // Diagnostic says what happened, what the token holds now, and what to do. It points at the attribute at fault, where
@@ -91,7 +99,11 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if operation, ok := errors.AsType[*hsm.OperationError](f.Err); ok {
 		detail = append(detail, "On the token: "+operation.Holds.String())
 	}
-	detail = append(detail, "What to do: "+remedy.next(f))
+	next := remedy.next(f)
+	if f.Advice != "" {
+		next = f.Advice + " Otherwise " + next
+	}
+	detail = append(detail, "What to do: "+next)
 	summary := "Unable to " + f.Doing
 	if f.Kind != nil {
 		summary = "Unable to " + f.Kind.Doing(f.Doing)
@@ -174,13 +186,14 @@ func (f Failure) resourceType() string {
 	return f.Kind.Resource
 }
 
-// Sentence makes a sentence of an error's text: errors are fragments in lower case, and users read sentences.
+// Sentence makes a sentence of an error's text: errors are fragments in lower case, and users read sentences. A name that
+// an error begins with (key_id, pkcs11:id=%01, a file's) stays as it is.
 func Sentence(text string) string {
 	text = strings.ReplaceAll(text, "cryptoki: ", "")
 	if text == "" {
 		return text
 	}
-	if !strings.HasPrefix(text, "key_") && !strings.HasPrefix(text, "pkcs11:") {
+	if begin, _, _ := strings.Cut(text, " "); isWord(strings.TrimRight(begin, ",:;.\n")) {
 		first, size := utf8.DecodeRuneInString(text)
 		text = string(unicode.ToUpper(first)) + text[size:]
 	}
@@ -188,4 +201,9 @@ func Sentence(text string) string {
 		return text
 	}
 	return text + "."
+}
+
+// isWord says that a text is one word of a language.
+func isWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' && r != '\'' })
 }

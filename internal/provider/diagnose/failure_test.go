@@ -36,6 +36,10 @@ func TestSentence(t *testing.T) {
 		"these:\n  - one\n  - two":       "These:\n  - one\n  - two",
 		"schlüssel":                      "Schlüssel.",
 		"ärger":                          "Ärger.",
+		"libsofthsm2.so: no such file":   "libsofthsm2.so: no such file.",
+		"slot-id=1 is no key":            "slot-id=1 is no key.",
+		"one-way, and back":              "One-way, and back.",
+		"that: this":                     "That: this.",
 		"\"web\" is no hex":              "\"web\" is no hex.",
 	} {
 		if have := Sentence(text); have != want {
@@ -62,14 +66,15 @@ func TestADiagnosticSaysWhatHappenedWhatHoldsAndWhatToDo(t *testing.T) {
 		{"an unconfigured provider is a bug", ErrNotConfigured, "Unable to Create Key Pair: Provider Not Configured",
 			[]string{"report it"}},
 		{"what is unknown is named", &UnknownError{[]string{"library", "pin"}}, "Unable to Create Key Pair: Provider " +
-			"Configuration Not Known Yet", []string{"library, pin", "-target"}},
+			"Configuration Not Known Yet", []string{"library, pin", "-target=ADDRESS", "is on the token already"}},
 		{"the pair that uses the ID can be imported", operation(&object.ExistsError{ID: id, Objects: []object.Name{private,
 			public}, Whole: object.RSA}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"Nothing was made or changed.", "terraform import hsm_rsa_keypair.NAME 6b31"}},
 		{"two private keys cannot be imported", operation(&object.ExistsError{ID: id, Objects: []object.Name{private, private}}, hsm.HoldsUntouched),
 			"Unable to Create Key Pair: Key ID Taken @ key_id", []string{"cannot be imported", "look for the ID 6b31", "--list-objects"}},
 		{"a login inside an operation is told as a login", operation(fmt.Errorf("%w: %w", hsm.ErrPINIncorrect, call("C_Login", cryptoki.CKR_PIN_INCORRECT)), hsm.HoldsUntouched),
-			"Unable to Create Key Pair: PIN Refused", []string{"C_Login: CKR_PIN_INCORRECT (0xA0)", "is not sent again in this run", "Nothing was made or changed."}},
+			"Unable to Create Key Pair: PIN Refused", []string{"C_Login: CKR_PIN_INCORRECT (0xA0)", "(pin, HSM_PIN or HSM_PIN_FILE)",
+				"is not sent again in this run", "Nothing was made or changed."}},
 		{"a locked PIN", hsm.ErrPINLocked, "Unable to Create Key Pair: PIN Locked", []string{"--login-type so --init-pin"}},
 		{"the last try", hsm.ErrPINFinalTry, "Unable to Create Key Pair: Final PIN Try", []string{"sends none", "--list-objects"}},
 		{"an expired PIN", hsm.ErrPINExpired, "Unable to Create Key Pair: PIN Must Be Changed", []string{"--change-pin"}},

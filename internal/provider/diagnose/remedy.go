@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -54,11 +57,13 @@ var remedies = []remedy{
 	{is: is(ErrDisabled), name: "HSM Switched Off", next: say("unset HSM_ENABLED, or set it to true, and run Terraform " +
 		"again.")},
 	{is: as[*UnknownError], name: "Provider Configuration Not Known Yet", next: say(
-		"first make what these attributes refer to (terraform apply -target=...), or give their values as variables or " +
-			"through the environment. This plan needs the token; a plan that does not need it works without them.")},
+		"first make what these attributes refer to, with terraform apply -target=ADDRESS, where ADDRESS is that of what they " +
+			"refer to. Or give their values as variables or through the environment. What is read here is on the token already, " +
+			"so the provider needs them now; a plan of new keys alone does not.")},
 	{is: noLibraryGiven, name: "No PKCS#11 Module", next: nextNoLibrary},
 	{is: is(hsm.ErrLibrary), name: "PKCS#11 Module Not Usable", next: nextLibrary},
 	{is: as[*hsm.ModuleConfigurationError], name: "Module Configuration Not Readable", next: nextConfiguration},
+	{is: as[*hsm.TokenFolderError], name: "Token Folder Not Usable", next: nextTokenFolder},
 	{is: is(hsm.ErrParameters), name: "Library Parameters Differ", next: say("give library_parameters the same value " +
 		"wherever the provider's configuration names this module, or give them in HSM_LIBRARY_PARAMETERS alone. A process " +
 		"initialises a module only once.")},
@@ -67,6 +72,7 @@ var remedies = []remedy{
 		"text is given, correct it; if the module wants none, leave it out. The module's documentation says what belongs " +
 		"in it.")},
 	{is: is(hsm.ErrTokenNotInitialized), name: "Token Not Initialised", next: nextInitialise},
+	{is: severalTokens, name: "Several Tokens Match", next: nextSeveralTokens},
 	{is: is(hsm.ErrNoToken), name: "Token Not Found", next: nextNoToken},
 
 	{is: is(hsm.ErrNoPIN), name: "No PIN", next: say("give the token's user PIN in the environment variable HSM_PIN, " +
@@ -87,10 +93,7 @@ var remedies = []remedy{
 		return "the token is initialised, but its user PIN was never set. The security officer must set it:\n\n  " +
 			f.command("--login-type", "so", "--init-pin")
 	}},
-	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: say(
-		"check the PIN (pin, HSM_PIN or HSM_PIN_FILE), and check that this is the right token.\n\n" +
-			"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
-			"after a few wrong PINs. The state is unchanged.")},
+	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: nextPINRefused},
 
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say("run Terraform as the " +
@@ -173,12 +176,21 @@ func noLibraryGiven(err error) bool {
 
 func nextNoLibrary(Failure) string {
 	return "give the path of the token's PKCS#11 module in the provider's argument library or in the environment " +
-		"variable HSM_LIBRARY. " + foundModules()
+		"variable HSM_LIBRARY. " + emptyProvider + " " + foundModules()
 }
 
-func nextLibrary(Failure) string {
-	return "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must " +
-		"be installed. " + foundModules()
+// emptyProvider is for a configuration that lacks everything: it may be another one than was written.
+const emptyProvider = "If a provider block with an alias says it already, name that block: in a resource, write provider = " +
+	"hsm.ALIAS, and in a module block providers = { hsm = hsm.ALIAS }. Otherwise Terraform takes an empty provider block."
+
+func nextLibrary(f Failure) string {
+	next := "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must " +
+		"be installed. "
+	if library := f.Provider.Library; library != "" && !filepath.IsAbs(library) {
+		next = "give the whole path of the module, which begins with /. A bare name is not searched for in the folders of " +
+			"libraries, and ~ is not expanded. "
+	}
+	return next + foundModules()
 }
 
 func nextConfiguration(f Failure) string {
@@ -194,6 +206,32 @@ func nextConfiguration(f Failure) string {
 	return "let the user who runs Terraform read the file, or let the environment variable SOFTHSM2_CONF name another one."
 }
 
+func nextTokenFolder(f Failure) string {
+	e, ok := errors.AsType[*hsm.TokenFolderError](f.Err)
+	if !ok {
+		return otherwise.next(f)
+	}
+	folder, correct := e.Folder, ""
+	if rest, ok := strings.CutPrefix(folder, "~/"); ok {
+		correct = "SoftHSM does not expand ~. "
+		if home, err := os.UserHomeDir(); err == nil {
+			folder = filepath.Join(home, rest)
+		}
+	}
+	if real, err := filepath.Abs(folder); err == nil && !filepath.IsAbs(folder) {
+		folder, correct = real, "SoftHSM looks for it from the folder in which Terraform runs. "
+	}
+	if correct != "" {
+		correct += fmt.Sprintf("Write its whole path into the configuration file, such as directories.tokendir = %s. ", folder)
+	}
+	if errors.Is(e.Problem, fs.ErrNotExist) {
+		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command("mkdir", "-p", folder) + "\n\nA token that you " +
+			"have made already is in another folder: then name that one."
+	}
+	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If the file is " +
+		"not yours, write one of your own, and let the environment variable SOFTHSM2_CONF name it."
+}
+
 func foundModules() string {
 	modules := hsm.FindModules()
 	if len(modules) == 0 {
@@ -206,6 +244,9 @@ func foundModules() string {
 }
 
 func nextInitialise(f Failure) string {
+	if f.existing() {
+		return "find the token with the key: " + anotherToken
+	}
 	slot := "SLOT"
 	if blank, ok := errors.AsType[*hsm.BlankTokenError](f.Err); ok {
 		slot = fmt.Sprint(blank.Slot)
@@ -219,32 +260,70 @@ func (f Failure) initialise(slot, label string) string {
 	tool := []string{"pkcs11-tool", "--module", f.module()}
 	return "Initialising destroys whatever the token holds, and some modules then give its slot another number:\n\n  " +
 		hsm.Command(append(tool, "--slot", slot, "--init-token", "--label", label)...) + "\n  " +
-		hsm.Command(append(tool, "--token-label", label, "--login", "--login-type", "so", "--init-pin")...)
+		hsm.Command(append(tool, "--token-label", label, "--login", "--login-type", "so", "--init-pin")...) +
+		"\n\nThe first command asks for a new PIN of the security officer (SO PIN). The second asks for that one, and then for a " +
+		"new user PIN, which is the one that the provider needs (HSM_PIN)."
 }
+
+// anotherToken is for a key of the state: its token is initialised, and a new one would not have the key.
+const anotherToken = "the state has a key that is on another token. Check the provider's token_label, token_serial and " +
+	"slot, or HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL and HSM_SLOT (some modules change the IDs of their slots), and the module's own " +
+	"configuration (for SoftHSM, the file that SOFTHSM2_CONF names). Do not initialise a token for this."
+
+func severalTokens(err error) bool {
+	e, ok := errors.AsType[*hsm.TokenError](err)
+	return ok && e.Matches > 1
+}
+
+func nextSeveralTokens(f Failure) string {
+	next := "say which of the tokens above you mean, " + byWhat
+	if e, ok := errors.AsType[*hsm.TokenError](f.Err); ok && e.Selector == (hsm.Selector{}) {
+		next += " " + emptyProvider
+	}
+	return next
+}
+
+// byWhat names what selects a token.
+const byWhat = "with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL or HSM_SLOT."
 
 func nextNoToken(f Failure) string {
 	e, ok := errors.AsType[*hsm.TokenError](f.Err)
 	if !ok { // another token is in the slot than was opened
 		return "put the token back, or run Terraform again to take the one that is there."
 	}
+	slot, blank := e.Blank()
+	label := "LABEL"
+	if e.Selector.Label != nil && *e.Selector.Label != "" {
+		label = *e.Selector.Label
+	}
 	switch {
-	case e.Matches > 1:
-		return "say which of the tokens above you mean: give more of token_label, token_serial and slot."
 	case len(e.Tokens) == 0:
 		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
-	}
-	if slot, blank := e.Blank(); blank {
-		label := "LABEL"
-		if e.Selector.Label != nil && *e.Selector.Label != "" {
-			label = *e.Selector.Label
-		}
+	case f.existing():
+		return "find the token with the key: " + anotherToken
+	case e.AllBlank():
 		return fmt.Sprintf("make sure that this is the module that you mean, and that its configuration is right (for "+
 			"SoftHSM, the file that SOFTHSM2_CONF names). If so, no token is initialised yet: initialise the one in slot %d, "+
-			"then set its user PIN. %s\n\nThen select the token by its label (token_label or HSM_TOKEN_LABEL).", slot,
+			"then set its user PIN. %s\n\nThen select the token by its label alone (token_label or HSM_TOKEN_LABEL).", slot,
 			f.initialise(fmt.Sprint(slot), label))
+	case blank && e.Selector.Serial == nil && e.Selector.Label != nil:
+		return fmt.Sprintf("choose one of the tokens above %s\n\nOr, to make a token of that label, initialise the one in slot "+
+			"%d, then set its user PIN. %s", byWhat, slot, f.initialise(fmt.Sprint(slot), label))
 	}
-	return "choose one of the tokens above with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, " +
-		"HSM_TOKEN_SERIAL or HSM_SLOT."
+	return "choose one of the tokens above " + byWhat
+}
+
+func nextPINRefused(f Failure) string {
+	if f.Provider.First != nil && !f.Provider.First("PIN Refused") {
+		return "as another error of this run says: the PIN was sent once, and not again for this key."
+	}
+	from := "(pin, HSM_PIN or HSM_PIN_FILE)"
+	if f.Provider.PINFrom != "" {
+		from = "(from " + f.Provider.PINFrom + ")"
+	}
+	return "check the PIN " + from + ", and check that this is the right token.\n\n" +
+		"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
+		"after a few wrong PINs. The state is unchanged."
 }
 
 // CheckFirst says what to check of a key before it is adopted or published.
