@@ -26,7 +26,7 @@ func newJWKSFunction() function.Function {
 				"The members of a JWK keep the values that they have, an empty `kid` and members such as `x5c` too. " +
 				"Members of a set other than `keys` are left out.\n\n" +
 				"Private and symmetric keys are refused. Keys of the kinds that [`jwk_to_pem`](jwk_to_pem.md) knows " +
-				"are checked. Keys of other kinds, such as `AKP` ([RFC " +
+				"are checked, also that an `alg` is not one of other kinds of key. Keys of other kinds, such as `AKP` ([RFC " +
 				"9964](https://www.rfc-editor.org/rfc/rfc9964)), X25519 and Ed448, pass as they are. A key of any kind is " +
 				"refused if the name of a member, also of one inside of another, looks like that of a private one: the " +
 				"private and symmetric members of all registered kinds (`d`, `k`, `priv`, ...), and names with a word such " +

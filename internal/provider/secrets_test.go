@@ -182,20 +182,24 @@ func TestThePINIsNowhereAndAWrongOneIsSentOnce(t *testing.T) {
 	byWrongArgument, byWrongVariable := s.with("TF_VAR_pin="+wrong), s.with("HSM_PIN="+wrong)
 	for _, try := range []struct {
 		shell   shell
+		from    string
 		command []string
 	}{
-		{byWrongArgument, []string{"plan", "-out=third.plan"}},
-		{byWrongVariable, []string{"plan", "-out=fourth.plan"}},
-		{byWrongArgument, []string{"apply", "-auto-approve"}},
-		{byWrongVariable, []string{"destroy", "-auto-approve"}},
+		{byWrongArgument, "pin", []string{"plan", "-out=third.plan"}},
+		{byWrongVariable, "HSM_PIN", []string{"plan", "-out=fourth.plan"}},
+		{byWrongArgument, "pin", []string{"apply", "-auto-approve"}},
+		{byWrongVariable, "HSM_PIN", []string{"destroy", "-auto-approve"}},
 	} {
 		printed, log := try.shell.terraform(true, try.command...)
 		if n := calls(log, "C_Login"); n != 1 {
 			t.Errorf("%v sent a wrong PIN %d times", try.command, n)
 		}
-		for _, text := range []string{"Unable to Read Key Pair: PIN Refused", "CKR_PIN_INCORRECT", "The PIN was sent once and is not sent again in this run"} {
-			if !wrapped(text).MatchString(printed) {
-				t.Errorf("%v does not say %q, but\n%s", try.command, text, printed)
+		for text, times := range map[string]int{
+			"Unable to Read Key Pair: PIN Refused": 3, "CKR_PIN_INCORRECT": 3, "check the PIN (from " + try.from + ")": 1,
+			"The PIN was sent once and is not sent again in this run": 1, "as another error of this run says": 2,
+		} {
+			if n := len(wrapped(text).FindAllString(printed, -1)); n != times {
+				t.Errorf("%v says %q %d times, not %d:\n%s", try.command, text, n, times, printed)
 			}
 		}
 		if after := state(); after != before {
