@@ -41,7 +41,8 @@ func (e *TokenFolderError) Error() string {
 	if e.Named {
 		names = "has the directories.tokendir"
 	}
-	return fmt.Sprintf("the module cannot list its folder of tokens: its configuration file %q %s %q: %v (%v)", e.Path, names,
+	return fmt.Sprintf("the module cannot list its folder of tokens: its configuration file %q %s %q: %v (%v)", e.Path,
+		names,
 		e.Folder, e.Problem, e.Err)
 }
 

@@ -208,9 +208,11 @@ func TestParseRefuses(t *testing.T) {
 		{"null", "null", "it is JSON, but not an object; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
 		{"an array", "[" + edText + "]", "it is JSON, but not an object; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
 		{"a string", `"SECRET"`, "it is JSON, but not an object; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
-		{"PEM", "-----BEGIN PRIVATE KEY-----", "it is PEM, and not a JWK; the function pem_to_jwk makes a JWK of a public key"},
-		{"JSON with PEM in it that is cut short", `{"a":"-----BEGIN PUBLIC KEY-----`, "it is not JSON from byte 32 on; give a JWK as " +
-			"text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
+		{"PEM", "-----BEGIN PRIVATE KEY-----", "it is PEM, and not a JWK; the function pem_to_jwk makes a JWK of a public " +
+			"key"},
+		{"JSON with PEM in it that is cut short", `{"a":"-----BEGIN PUBLIC KEY-----`,
+			"it is not JSON from byte 32 on; give a JWK as " +
+				"text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
 		{"a second value", edText + edText, "it is not JSON from byte 80 on; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
 		{"text behind it", edText + "SECRET", "it is not JSON from byte 80 on; give a JWK as text, such as the attribute jwk of a key pair, or jsonencode({ kty = ... })"},
 		{"bytes that are not UTF-8", with(edText, "\"kid\":\"\xff\""), "it is not UTF-8"},

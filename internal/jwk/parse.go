@@ -66,7 +66,8 @@ func parseObject(text string) (object, error) {
 		return nil, errors.New("it is empty; " + isJWK)
 	case errors.As(err, &wrongType), err == nil && o == nil: // null
 		return nil, errors.New("it is JSON, but not an object; " + isJWK)
-	case errors.As(err, &syntax) && strings.Contains(text, "-----BEGIN ") && !strings.HasPrefix(strings.TrimSpace(text), "{"):
+	case errors.As(err, &syntax) && strings.Contains(text, "-----BEGIN ") && !strings.HasPrefix(strings.TrimSpace(text),
+		"{"):
 		return nil, errors.New("it is PEM, and not a JWK; the function pem_to_jwk makes a JWK of a public key")
 	case errors.As(err, &syntax):
 		return nil, fmt.Errorf("it is not JSON from byte %d on; "+isJWK, syntax.Offset)

@@ -30,10 +30,11 @@ const Empty = `{"keys":[]}`
 // thumbprint, then text; keys without a kid come first, and keys of unknown kinds, which have no thumbprint here,
 // before others of their kid. So the order of the texts, and of the keys in them, does not matter.
 //
-// It reads a key as [Parse] does, and refuses an alg that is one of another kind of key. A key of a kind that Parse does not know (another kty, or another crv of EC and OKP)
-// is passed through, unless it looks private or symmetric. If a key cannot be read or is not public, Merge fails. The
-// members keep the values that they had, in the order of [Key.Render]; those that Key does not have (x5c, key_ops, ...)
-// follow in the order of their names. Members of a set other than keys are left out.
+// It reads a key as [Parse] does, and refuses an alg that is one of another kind of key. A key of a kind that Parse
+// does not know (another kty, or another crv of EC and OKP) is passed through, unless it looks private or symmetric. If
+// a key cannot be read or is not public, Merge fails. The members keep the values that they had, in the order of
+// [Key.Render]; those that Key does not have (x5c, key_ops, ...) follow in the order of their names. Members of a set
+// other than keys are left out.
 //
 // A JWK that is given several times is there once. Readers choose a key by its kid, kty and alg (RFC 7517, 4.5), so
 // Merge refuses two different JWKs with the same kid and kty unless each has an alg of its own.
@@ -192,8 +193,8 @@ func newEntry(o object) (e entry, err error) {
 	return e, err
 }
 
-// foreignAlg is an error where the alg of a key is that of another kind of key, or of symmetric ones. An alg that is not
-// known here may fit.
+// foreignAlg is an error where the alg of a key is that of another kind of key, or of symmetric ones. An alg that is
+// not known here may fit.
 func foreignAlg(key Key) error {
 	known := slices.ContainsFunc(algorithms, func(kind algorithmsOf) bool { return slices.Contains(kind.algs, key.Alg) })
 	if !known && !symmetric.MatchString(key.Alg) {

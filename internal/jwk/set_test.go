@@ -129,13 +129,15 @@ func TestMergeRefuses(t *testing.T) {
 		err   string
 	}{
 		{"another key of that kid and curve, of which there is one alg", []string{withKID(t, p256Text, "a"),
-			withKID(t, otherP256, "a")}, `texts[1]: the kid "a" is also that of texts[0], which is another key. ` + differ + another},
+			withKID(t, otherP256, "a")}, `texts[1]: the kid "a" is also that of texts[0], which is another key. ` + differ +
+			another},
 		{"one of which has that alg already", []string{withAlg(p256Text, "ES256"), withKID(t, otherP256, "a")},
 			`texts[1]: the kid "a" is also that of texts[0], which is another key. ` + differ + another},
 		{"two for encryption, which may have several algs", []string{withUse(p256Text, "enc"), withUse(otherP256, "enc")},
 			`texts[1]: the kid "a" is also that of texts[0], which is another key. ` + cure},
 		{"an alg of another curve", []string{withKID(t, p256Text, "a"), withAlg(otherP256, "ES384")},
-			`texts[1]: the alg "ES384" does not fit an EC P-256 key; these do: ES256, ECDH-ES, ECDH-ES+A128KW, ECDH-ES+A192KW, ` +
+			`texts[1]: the alg "ES384" does not fit an EC P-256 key; these do: ES256, ECDH-ES, ECDH-ES+A128KW, ` +
+				`ECDH-ES+A192KW, ` +
 				`ECDH-ES+A256KW`},
 		{"an alg of another kty", []string{`{"keys":[` + withAlg(edText, "RS256") + `]}`},
 			`texts[0].keys[0]: the alg "RS256" does not fit an OKP Ed25519 key; these do: EdDSA, Ed25519`},

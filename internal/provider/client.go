@@ -123,6 +123,7 @@ func (c *client) forMessages() diagnose.Provider {
 		return diagnose.Provider{}
 	}
 	return diagnose.Provider{
-		Library: c.configuration.token.Library, Selected: c.selected, PINFrom: c.pinFrom, Foreign: c.foreign, First: c.view.first,
+		Library: c.configuration.token.Library, Selected: c.selected, PINFrom: c.pinFrom, Foreign: c.foreign,
+		First: c.view.first,
 	}
 }

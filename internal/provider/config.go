@@ -138,8 +138,8 @@ func emptyAttribute(p path.Path, variable string) diag.Diagnostic {
 		fmt.Sprintf("%s is an empty string. Give it a value, or leave it out (null) to take it from the environment variable %s.", p, variable))
 }
 
-// fits refuses a label that no token can have. Whoever followed advice to make such a token would get one whose label is
-// cut short. Validation has refused an attribute like that already, but for one that was not known then.
+// fits refuses a label that no token can have. Whoever followed advice to make such a token would get one whose label
+// is cut short. Validation has refused an attribute like that already, but for one that was not known then.
 func (r *resolver) fits(label setting) {
 	if len(label.value) <= hsm.MaxTokenLabel {
 		return

@@ -129,7 +129,8 @@ func TestPublicKeyRefusesWhatNamesNotOne(t *testing.T) {
 			fails(miss, "No public key matches; the token holds", `RSA public key "web" (ID 6b31)`, `RSA private key "half" (ID 6b33)`, "depends_on", b.Label).pointing("key_id"),
 		}},
 		{"a URI of another token", `uri = "pkcs11:token=elsewhere;id=6b31"`, []remark{
-			fails(miss, "No public key matches", "write a % before each byte: id=%6B%31. Otherwise correct the name").pointing("uri"),
+			fails(miss, "No public key matches", "write a % before each byte: id=%6B%31. Otherwise correct the "+
+				"name").pointing("uri"),
 		}},
 		{"a private half alone", `label = "half"`, []remark{
 			fails("Unable to Read Public Key: Half A Key Pair", "the public key is missing", "look for the ID 6b33", "--list-objects").without(".NAME"),

@@ -307,9 +307,11 @@ func TestSecretKeysRefuseWhatThereIsNot(t *testing.T) {
 	b := newBench(t)
 	b.test(
 		refused(b, fails("Usage Does Not Fit The Type", `Keys of the type "generic" are for sign, verify, not for encrypt`).pointing("usage"), aes(`type = "generic"`, `usage = ["encrypt", "sign"]`)),
-		refused(b, fails("Invalid Key Length", "AES keys have 128, 192 or 256 bits, not 32. If bytes are meant, 32 bytes are 256 bits.").
+		refused(b, fails("Invalid Key Length", "AES keys have 128, 192 or 256 bits, not 32. If bytes are meant, 32 bytes "+
+			"are 256 bits.").
 			pointing("bits"), aes("bits = 32")),
-		refused(b, fails("Invalid Key Length", "whole bytes, from 128 to 4096 bits, not 130 bits").without("If bytes").pointing("bits"), aes(`type = "generic"`, "bits = 130", `usage = ["sign"]`)),
+		refused(b, fails("Invalid Key Length", "whole bytes, from 128 to 4096 bits, not 130 "+
+			"bits").without("If bytes").pointing("bits"), aes(`type = "generic"`, "bits = 130", `usage = ["sign"]`)),
 		refused(b, fails("Unknown Word", `type is "des". It must be "aes" or "generic".`).pointing("type"), aes(`type = "des"`)),
 		refused(b, fails("Unknown Word", `"derive"`).pointing("usage[{{String []} derive}]"), aes(`usage = ["derive"]`)),
 		turn{TestStep: resource.TestStep{

@@ -259,7 +259,8 @@ var (
 
 // neverOne are numbers of things that are never one thing, and units, which are written like that for every number.
 var neverOne = []string{
-	" bits", " bytes", "%d tokens have the ", "%d tokens are initialised", "%d keys match:", "%d %ss:", "%d keys %s: %s", "has found %d objects and does not end",
+	" bits", " bytes", "%d tokens have the ", "%d tokens are initialised", "%d keys match:", "%d %ss:", "%d keys %s: %s",
+	"has found %d objects and does not end",
 	"has %d tokens with the serial number",
 }
 

@@ -108,7 +108,8 @@ func meantKeyID(s string) string {
 	}
 	_, err := hex.DecodeString(s)
 	if id, tooLong := object.TextID(s); tooLong == nil && errors.As(err, new(hex.InvalidByteError)) {
-		return fmt.Sprintf(" The text %q is the key ID %s, which provider::hsm::key_id(%[1]q) makes of it.", s, object.FormatID(id))
+		return fmt.Sprintf(" The text %q is the key ID %s, which provider::hsm::key_id(%[1]q) makes of it.", s,
+			object.FormatID(id))
 	}
 	return ""
 }
@@ -184,15 +185,16 @@ func oneOf(words ...string) worded {
 	if last > 0 {
 		choice = `"` + strings.Join(words[:last], `", "`) + `" or ` + choice
 	}
-	return worded{stringvalidator.OneOf(words...), "Unknown Word", "It must be " + choice + ".", func(other string) string {
-		i := slices.IndexFunc(words, func(word string) bool {
-			return strings.EqualFold(word, other) || word == publickey.CurveCalled(other)
-		})
-		if i < 0 {
-			return ""
-		}
-		return words[i]
-	}}
+	return worded{stringvalidator.OneOf(words...), "Unknown Word", "It must be " + choice + ".",
+		func(other string) string {
+			i := slices.IndexFunc(words, func(word string) bool {
+				return strings.EqualFold(word, other) || word == publickey.CurveCalled(other)
+			})
+			if i < 0 {
+				return ""
+			}
+			return words[i]
+		}}
 }
 
 // someText refuses "", where null leaves the argument out.
@@ -211,7 +213,8 @@ func atLeast(n int64) worded {
 }
 
 func between(least, most int64) worded {
-	return worded{int64validator.Between(least, most), "Invalid Number", fmt.Sprintf("It must be from %d to %d.", least, most), nil}
+	return worded{int64validator.Between(least, most), "Invalid Number", fmt.Sprintf("It must be from %d to %d.", least,
+		most), nil}
 }
 
 const nullTitle, noNull = "Null In A Collection", "Leave null out of it, or give a value in its place."
@@ -226,12 +229,14 @@ func someWords(words ...string) []validator.Set {
 
 // listOf accepts lists of texts that are all valid.
 func listOf(valid ...validator.String) []validator.List {
-	return []validator.List{worded{listvalidator.NoNullValues(), nullTitle, noNull, nil}, listvalidator.ValueStringsAre(valid...)}
+	return []validator.List{worded{listvalidator.NoNullValues(), nullTitle, noNull, nil},
+		listvalidator.ValueStringsAre(valid...)}
 }
 
 // mapBy accepts maps whose keys are some words.
 func mapBy(words ...string) []validator.Map {
-	return []validator.Map{worded{mapvalidator.NoNullValues(), nullTitle, noNull, nil}, mapvalidator.KeysAre(oneOf(words...))}
+	return []validator.Map{worded{mapvalidator.NoNullValues(), nullTitle, noNull, nil},
+		mapvalidator.KeysAre(oneOf(words...))}
 }
 
 const combinationTitle = "Invalid Combination Of Arguments"

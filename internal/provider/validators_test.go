@@ -144,13 +144,17 @@ func TestWhatTheFrameworkRefusesIsToldInOurWords(t *testing.T) {
 			`Unknown Word @ x["c"]: A key of x is "c". It must be "a" or "b".`}},
 		{"null in a map", dict("a", null), mapBy("a"), []string{
 			`Null In A Collection @ x: x is {"a":<null>}. Leave null out of it, or give a value in its place.`}},
-		{"a time before now", types.StringValue("-1.5h"), duration, []string{`Invalid Timeout @ x: x is "-1.5h", which is negative. It must be ` +
+		{"a time before now", types.StringValue("-1.5h"), duration, []string{`Invalid Timeout @ x: x is "-1.5h", which is ` +
+			`negative. It must be ` +
 			`numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
-		{"no time", types.StringValue("0s"), duration, []string{`Invalid Timeout @ x: x is "0s", which leaves no time. It must be ` +
+		{"no time", types.StringValue("0s"), duration, []string{`Invalid Timeout @ x: x is "0s", which leaves no time. It ` +
+			`must be ` +
 			`numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
-		{"what is no time", types.StringValue("5"), duration, []string{`Invalid Timeout @ x: x is "5", which is not a length of time. It must be ` +
+		{"what is no time", types.StringValue("5"), duration, []string{`Invalid Timeout @ x: x is "5", which is not a ` +
+			`length of time. It must be ` +
 			`numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
-		{"days", types.StringValue("2d"), duration, []string{`Invalid Timeout @ x: x is "2d", and there is no unit for days; in hours ` +
+		{"days", types.StringValue("2d"), duration, []string{`Invalid Timeout @ x: x is "2d", and there is no unit for ` +
+			`days; in hours ` +
 			`it is "48h". It must be numbers with units (h, m, s), such as "30s" or "1h30m", and more than zero.`}},
 		{"a time", types.StringValue("1h30m"), duration, nil},
 		{"a curve that others call otherwise", types.StringValue("prime256v1"), oneOf("P-256", "P-384"), []string{
@@ -158,7 +162,8 @@ func TestWhatTheFrameworkRefusesIsToldInOurWords(t *testing.T) {
 		{"a curve that is none of the words", types.StringValue("prime256v1"), oneOf("P-384"), []string{
 			`Unknown Word @ x: x is "prime256v1". It must be "P-384".`}},
 		{"a word in capital letters", set(text("AES")...), someWords("aes", "generic"), []string{
-			`Unknown Word @ x[Value("AES")]: An element of x is "AES", which is called "aes" here. It must be "aes" or "generic".`}},
+			`Unknown Word @ x[Value("AES")]: An element of x is "AES", which is called "aes" here. It must be "aes" or ` +
+				`"generic".`}},
 		{"a text for a key ID", types.StringValue("id-token-1"), keyID, []string{
 			`Invalid Key ID @ x: A key ID is written in hex, and 'i' is not a hex digit. The text "id-token-1" is the key ID ` +
 				`69642d746f6b656e2d31, which provider::hsm::key_id("id-token-1") makes of it.`}},
@@ -169,12 +174,15 @@ func TestWhatTheFrameworkRefusesIsToldInOurWords(t *testing.T) {
 			`Invalid Key ID @ x: A key ID is written in hex, and ':' is not a hex digit. Write the digits alone, without 0x, ` +
 				`colons and blanks: 6b31.`}},
 		{"a key ID of an odd number of digits", types.StringValue("6b3"), keyID, []string{
-			`Invalid Key ID @ x: A key ID is written in hex, two digits for each byte, and a digit of this one is missing: it has 3. ` +
+			`Invalid Key ID @ x: A key ID is written in hex, two digits for each byte, and a digit of this one is missing: it ` +
+				`has 3. ` +
 				`The text "key-1", for example, is 6b65792d31.`}},
 		{"a URI for a key ID", types.StringValue("pkcs11:id=%6b%31"), keyID, []string{
-			`Invalid Key ID @ x: A key ID is written in hex, and 'p' is not a hex digit. This is a PKCS#11 URI, and not a key ID.`}},
+			`Invalid Key ID @ x: A key ID is written in hex, and 'p' is not a hex digit. This is a PKCS#11 URI, and not a key ` +
+				`ID.`}},
 		{"a PIN for a key ID is not repeated", types.StringValue("pin:48151623"), keyID, []string{
-			`Invalid Key ID: x: A key ID is written in hex, and 'p' is not a hex digit. The text "key-1", for example, is 6b65792d31.`}},
+			`Invalid Key ID: x: A key ID is written in hex, and 'p' is not a hex digit. The text "key-1", for example, is ` +
+				`6b65792d31.`}},
 	} {
 		var diags diag.Diagnostics
 		at := path.Root("x")

@@ -45,8 +45,10 @@ func TestParsePEM(t *testing.T) {
 		{"lines indented by tabs and wide blanks", "\t\u00a0" + strings.ReplaceAll(text, "\n", "\n\t\u00a0"), ""},
 		{"nothing", "", "the text holds no PEM block"},
 		{"prose", secret + " text", "the text holds no PEM block"},
-		{"the name of a file", secret + ".PEM", `the text holds no PEM block; if it is the name of a file, give the file's text, as in file("key.pem")`},
-		{"the path of a file", "./" + secret, `the text holds no PEM block; if it is the name of a file, give the file's text, as in file("key.pem")`},
+		{"the name of a file", secret + ".PEM", `the text holds no PEM block; if it is the name of a file, give the file's ` +
+			`text, as in file("key.pem")`},
+		{"the path of a file", "./" + secret, `the text holds no PEM block; if it is the name of a file, give the file's ` +
+			`text, as in file("key.pem")`},
 		{"a JWK", `{"kty":"EC","d":"SECRET"}`, "the text holds no PEM block; it looks like JSON, such as a JWK"},
 		{"OpenSSH's form", "ssh-rsa AAAASECRET me@home",
 			"the text holds no PEM block, but a public key as SSH writes it. " + convertSSH},

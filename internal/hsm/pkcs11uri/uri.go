@@ -158,7 +158,8 @@ func HexHint(uri string) string {
 	}
 	var b strings.Builder
 	escape(&b, id, true)
-	return fmt.Sprintf("The id in this URI is the text %q. If it is meant as hexadecimal, write a %% before each byte: id=%s.",
+	return fmt.Sprintf("The id in this URI is the text %q. If it is meant as hexadecimal, write a %% before each byte: "+
+		"id=%s.",
 		match[1], b.String())
 }
 

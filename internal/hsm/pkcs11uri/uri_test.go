@@ -109,8 +109,10 @@ func TestAPINIsTheReason(t *testing.T) {
 
 func TestAnIDInHexWithoutPercentSignsIsSeen(t *testing.T) {
 	for uri, says := range map[string]string{
-		"pkcs11:id=6b31": `The id in this URI is the text "6b31". If it is meant as hexadecimal, write a % before each byte: id=%6B%31.`,
-		"pkcs11:token=a;id=FF;object=b": `The id in this URI is the text "FF". If it is meant as hexadecimal, write a % before ` +
+		"pkcs11:id=6b31": `The id in this URI is the text "6b31". If it is meant as hexadecimal, write a % before each ` +
+			`byte: id=%6B%31.`,
+		"pkcs11:token=a;id=FF;object=b": `The id in this URI is the text "FF". If it is meant as hexadecimal, write a % ` +
+			`before ` +
 			`each byte: id=%FF.`,
 		"pkcs11:id=%6b%31": "", "pkcs11:id=6b3": "", "pkcs11:id=key": "", "pkcs11:slot-id=12": "", "pkcs11:object=6b31": "",
 	} {
@@ -122,11 +124,12 @@ func TestAnIDInHexWithoutPercentSignsIsSeen(t *testing.T) {
 
 func TestAnErrorBeginsWithAWordOfOurs(t *testing.T) {
 	for uri, says := range map[string]string{
-		"pkcs11:":           "part 1 of the PKCS#11 URI is not of the form attribute=value, as in pkcs11:object=web;id=%6B31",
-		"pkcs11:id=a;id=b":  "the attribute id is in the PKCS#11 URI twice; leave one out",
-		"pkcs11:id=":        "the id in the PKCS#11 URI has 0 bytes; a key ID has 1 to 255",
-		"pkcs11:slot-id=x":  "the slot-id in the PKCS#11 URI is not a number, decimal or hexadecimal with 0x in front",
-		"pkcs11:type=x":     "the type in the PKCS#11 URI names neither half of a key pair nor a secret key: it is public, private or secret-key",
+		"pkcs11:":          "part 1 of the PKCS#11 URI is not of the form attribute=value, as in pkcs11:object=web;id=%6B31",
+		"pkcs11:id=a;id=b": "the attribute id is in the PKCS#11 URI twice; leave one out",
+		"pkcs11:id=":       "the id in the PKCS#11 URI has 0 bytes; a key ID has 1 to 255",
+		"pkcs11:slot-id=x": "the slot-id in the PKCS#11 URI is not a number, decimal or hexadecimal with 0x in front",
+		"pkcs11:type=x": "the type in the PKCS#11 URI names neither half of a key pair nor a secret key: it is public, " +
+			"private or secret-key",
 		"pkcs11:object=%zz": "the value of object in the PKCS#11 URI has a % without two hexadecimal digits behind it",
 	} {
 		if _, err := Parse(uri); err == nil || err.Error() != says {

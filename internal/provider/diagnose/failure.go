@@ -186,8 +186,8 @@ func (f Failure) resourceType() string {
 	return f.Kind.Resource
 }
 
-// Sentence makes a sentence of an error's text: errors are fragments in lower case, and users read sentences. A name that
-// an error begins with (key_id, pkcs11:id=%01, a file's) stays as it is.
+// Sentence makes a sentence of an error's text: errors are fragments in lower case, and users read sentences. A name
+// that an error begins with (key_id, pkcs11:id=%01, a file's) stays as it is.
 func Sentence(text string) string {
 	text = strings.ReplaceAll(text, "cryptoki: ", "")
 	if text == "" {

@@ -57,9 +57,9 @@ var remedies = []remedy{
 	{is: is(ErrDisabled), name: "HSM Switched Off", next: say("unset HSM_ENABLED, or set it to true, and run Terraform " +
 		"again.")},
 	{is: as[*UnknownError], name: "Provider Configuration Not Known Yet", next: say(
-		"first make what these attributes refer to, with terraform apply -target=ADDRESS, where ADDRESS is that of what they " +
-			"refer to. Or give their values as variables or through the environment. What is read here is on the token already, " +
-			"so the provider needs them now; a plan of new keys alone does not.")},
+		"first make what these attributes refer to, with terraform apply -target=ADDRESS, where ADDRESS is that of what " +
+			"they refer to. Or give their values as variables or through the environment. What is read here is on the token " +
+			"already, so the provider needs them now; a plan of new keys alone does not.")},
 	{is: noLibraryGiven, name: "No PKCS#11 Module", next: nextNoLibrary},
 	{is: is(hsm.ErrLibrary), name: "PKCS#11 Module Not Usable", next: nextLibrary},
 	{is: as[*hsm.ModuleConfigurationError], name: "Module Configuration Not Readable", next: nextConfiguration},
@@ -180,14 +180,15 @@ func nextNoLibrary(Failure) string {
 }
 
 // emptyProvider is for a configuration that lacks everything: it may be another one than was written.
-const emptyProvider = "If a provider block with an alias says it already, name that block: in a resource, write provider = " +
-	"hsm.ALIAS, and in a module block providers = { hsm = hsm.ALIAS }. Otherwise Terraform takes an empty provider block."
+const emptyProvider = "If a provider block with an alias says it already, name that block: in a resource, write " +
+	"provider = hsm.ALIAS, and in a module block providers = { hsm = hsm.ALIAS }. Otherwise Terraform takes an empty " +
+	"provider block."
 
 func nextLibrary(f Failure) string {
 	next := "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must " +
 		"be installed. "
 	if library := f.Provider.Library; library != "" && !filepath.IsAbs(library) {
-		next = "give the whole path of the module, which begins with /. A bare name is not searched for in the folders of " +
+		next = "give the whole path of the module. A bare name is not searched for in the folders of " +
 			"libraries, and ~ is not expanded. "
 	}
 	return next + foundModules()
@@ -222,14 +223,15 @@ func nextTokenFolder(f Failure) string {
 		folder, correct = real, "SoftHSM looks for it from the folder in which Terraform runs. "
 	}
 	if correct != "" {
-		correct += fmt.Sprintf("Write its whole path into the configuration file, such as directories.tokendir = %s. ", folder)
+		correct += fmt.Sprintf("Write its whole path into the configuration file, such as directories.tokendir = %s. ",
+			folder)
 	}
 	if errors.Is(e.Problem, fs.ErrNotExist) {
-		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command("mkdir", "-p", folder) + "\n\nA token that you " +
-			"have made already is in another folder: then name that one."
+		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command("mkdir", "-p", folder) +
+			"\n\nA token that you have made already is in another folder: then name that one."
 	}
-	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If the file is " +
-		"not yours, write one of your own, and let the environment variable SOFTHSM2_CONF name it."
+	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If " +
+		"the file is not yours, write one of your own, and let the environment variable SOFTHSM2_CONF name it."
 }
 
 func foundModules() string {
@@ -261,14 +263,14 @@ func (f Failure) initialise(slot, label string) string {
 	return "Initialising destroys whatever the token holds, and some modules then give its slot another number:\n\n  " +
 		hsm.Command(append(tool, "--slot", slot, "--init-token", "--label", label)...) + "\n  " +
 		hsm.Command(append(tool, "--token-label", label, "--login", "--login-type", "so", "--init-pin")...) +
-		"\n\nThe first command asks for a new PIN of the security officer (SO PIN). The second asks for that one, and then for a " +
-		"new user PIN, which is the one that the provider needs (HSM_PIN)."
+		"\n\nThe first command asks for a new PIN of the security officer (SO PIN). The second asks for that one, and then " +
+		"for a new user PIN, which is the one that the provider needs (HSM_PIN)."
 }
 
 // anotherToken is for a key of the state: its token is initialised, and a new one would not have the key.
-const anotherToken = "the state has a key that is on another token. Check the provider's token_label, token_serial and " +
-	"slot, or HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL and HSM_SLOT (some modules change the IDs of their slots), and the module's own " +
-	"configuration (for SoftHSM, the file that SOFTHSM2_CONF names). Do not initialise a token for this."
+const anotherToken = "the state has a key that is on another token. Check the provider's token_label, token_serial " +
+	"and slot, or HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL and HSM_SLOT (some modules change the IDs of their slots), and the " +
+	"module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names). Do not initialise a token for this."
 
 func severalTokens(err error) bool {
 	e, ok := errors.AsType[*hsm.TokenError](err)
@@ -307,8 +309,8 @@ func nextNoToken(f Failure) string {
 			"then set its user PIN. %s\n\nThen select the token by its label alone (token_label or HSM_TOKEN_LABEL).", slot,
 			f.initialise(fmt.Sprint(slot), label))
 	case blank && e.Selector.Serial == nil && e.Selector.Label != nil:
-		return fmt.Sprintf("choose one of the tokens above %s\n\nOr, to make a token of that label, initialise the one in slot "+
-			"%d, then set its user PIN. %s", byWhat, slot, f.initialise(fmt.Sprint(slot), label))
+		return fmt.Sprintf("choose one of the tokens above %s\n\nOr, to make a token of that label, initialise the one in "+
+			"slot %d, then set its user PIN. %s", byWhat, slot, f.initialise(fmt.Sprint(slot), label))
 	}
 	return "choose one of the tokens above " + byWhat
 }
