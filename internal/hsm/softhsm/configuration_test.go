@@ -45,14 +45,14 @@ func TestTheFolderOfTokensIsTheOneThatSoftHSMReads(t *testing.T) {
 		"":                            "",
 		"log.level = INFO\n":          "",
 		"directories.tokendir = /a\n": "/a",
-		"\tdirectories.tokendir=  ~/my tokens \t\r\n":          "~/my tokens",
-		"directories.tokendir = /a\ndirectories.tokendir = /b": "/b",
-		"directories.tokendir = /a\ndirectories.tokendir =\n":  "/a",
-		"directories.tokendir = /a # = /b\n":                   "/a",
-		"# directories.tokendir = /a\n":                        "",
-		"directories.tokendir = /a=b\n":                        "/a",
-		"= directories.tokendir = /a\n":                        "/a",
-		"directories.tokendirs = /a\n":                         "",
+		"\tdirectories.tokendir=  ~/my tokens \t\r\n":            "~/my tokens",
+		"directories.tokendir = /a\ndirectories.tokendir = /b":   "/b",
+		"directories.tokendir = /a\ndirectories.tokendir = \t\n": "/a",
+		"directories.tokendir = /a # = /b\n":                     "/a",
+		"# directories.tokendir = /a\n":                          "",
+		"directories.tokendir = /a=b\n":                          "/a",
+		"= directories.tokendir = /a\n":                          "/a",
+		"directories.tokendirs = /a\n":                           "",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
