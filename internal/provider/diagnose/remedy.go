@@ -220,7 +220,7 @@ func nextTokenFolder(f Failure) string {
 		}
 	}
 	if real, err := filepath.Abs(folder); err == nil && !filepath.IsAbs(folder) {
-		folder, correct = real, "SoftHSM looks for it from the folder in which Terraform runs. "
+		folder, correct = real, "SoftHSM looks for a relative path from the folder in which Terraform runs. "
 	}
 	if correct != "" {
 		correct += fmt.Sprintf("Write its whole path into the configuration file, such as directories.tokendir = %s. ",
@@ -228,7 +228,7 @@ func nextTokenFolder(f Failure) string {
 	}
 	if errors.Is(e.Problem, fs.ErrNotExist) {
 		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command("mkdir", "-p", folder) +
-			"\n\nA token that you have made already is in another folder: then name that one."
+			"\n\nIf you have made a token already, it is in another folder: name that one instead."
 	}
 	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If " +
 		"the file is not yours, write one of your own, and let the environment variable SOFTHSM2_CONF name it."
