@@ -2,12 +2,14 @@ package hsm_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
@@ -95,4 +97,51 @@ func TestEveryCallOfAnOpeningFails(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults injected; %d openings failed clearly, and the next found the key", injected, failed)
+}
+
+// TestATokenThatIsNotShownIsLookedForAgain does what SoftHSM does where another process writes the token's file.
+func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("other makes show their tokens")
+	}
+	k := hsmtest.New(t)
+	for name, hidden := range map[string]func(*cryptoki.Call, error) error{
+		"it is not shown": func(c *cryptoki.Call, err error) error {
+			if info, ok := c.Result.(*cryptoki.TokenInfo); ok && info.Label == k.Label {
+				info.Label = "another"
+			}
+			return err
+		},
+		"it does not answer": func(c *cryptoki.Call, err error) error {
+			if info, ok := c.Result.(*cryptoki.TokenInfo); ok && info.Label == k.Label {
+				return cryptoki.CKR_GENERAL_ERROR
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults := &hsmtest.Faults{}
+			lists := 0
+			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Nth: 1, Onwards: true, Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+				err := next()
+				if lists = faults.Count("C_GetSlotList"); lists < 3 {
+					return hidden(c, err)
+				}
+				return err
+			}})
+			token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
+			if err != nil || lists != 3 {
+				t.Fatalf("after %d looks: %v", lists, err)
+			}
+			_ = token.Close()
+		})
+	}
+	// One that is nowhere is given up.
+	faults := &hsmtest.Faults{}
+	wrong := config(k, k.PIN, faults)
+	nobody := "nobody"
+	wrong.Selector = hsm.Selector{Label: &nobody}
+	if _, err := hsm.Open(context.Background(), wrong); !errors.Is(err, hsm.ErrNoToken) || faults.Count("C_GetSlotList") != 4 {
+		t.Errorf("after %d looks: %v", faults.Count("C_GetSlotList"), err)
+	}
 }

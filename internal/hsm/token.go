@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -104,7 +105,27 @@ type Token struct {
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in: the
 // first operation does that, once a token and process. Errors: *LibraryError, ErrParameters, *TokenError,
 // *BlankTokenError, or the module's failure.
+//
+// Where no token matches, it looks again on a module that is initialised anew, if the make needs that. Two provider blocks
+// for two tokens are two processes, each of which logs in while the other one starts.
 func Open(ctx context.Context, c Config) (*Token, error) {
+	for try := 1; ; try++ {
+		token, err := open(ctx, c)
+		missing, ok := errors.AsType[*TokenError](err)
+		if !ok || missing.Matches > 0 || try > 3 || !slices.ContainsFunc(missing.Tokens, func(shown TokenInfo) bool {
+			return quirk.Of(cryptoki.Info{}, shown).Unshown
+		}) {
+			return token, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(time.Duration(try) * 50 * time.Millisecond):
+		}
+	}
+}
+
+func open(ctx context.Context, c Config) (*Token, error) {
 	var gate atomic.Pointer[softhsm.Gate] // nil until it is known whether the token needs one
 	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
 		if g := gate.Load(); g != nil {

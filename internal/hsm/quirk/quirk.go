@@ -31,6 +31,8 @@ type Differences struct {
 	Ed25519ByOID bool
 	// NoDates: CKA_START_DATE and CKA_END_DATE are not read.
 	NoDates bool
+	// Unshown: a token that is not shown is looked for again on a module that is initialised anew.
+	Unshown bool
 }
 
 // Files says how the folder of a token's files is found on this machine. The zero value is that nothing is known.
@@ -127,6 +129,14 @@ var Rows = []Row{
 		Done: "Dates are not read.",
 		Test: "TestADateHidesNoKey",
 		set:  func(d *Differences) { d.NoDates = true },
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
+		Seen: "A token whose file another process writes, as each login does, while this one initialises the module, is " +
+			"not shown, or C_GetTokenInfo answers CKR_GENERAL_ERROR for it, until the module is initialised anew.",
+		Done: "Where no token matches, the module is initialised anew, up to three times.",
+		Test: "TestATokenThatIsNotShownIsLookedForAgain",
+		set:  func(d *Differences) { d.Unshown = true },
 	},
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
