@@ -34,7 +34,7 @@ func TestWhatAStrangerCanDo(t *testing.T) {
 		}
 		have = append(have, line)
 	}
-	want := "mine 78, nameless  unprotected, secret 02 unprotected, theirs 01 unprotected"
+	want := "nameless  unprotected, theirs 01 unprotected, secret 02 unprotected, mine 78"
 	if got := strings.Join(have, ", "); got != want {
 		t.Error(got)
 	}

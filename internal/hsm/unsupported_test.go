@@ -16,7 +16,7 @@ func TestPairsOfUnsupportedKindsAreListed(t *testing.T) {
 	ctx := context.Background()
 	token := open(t, k)
 	generate(t, token, small("supported", "a"))
-	for id, want := range hsmtest.InOrder(map[string]string{"": "b a ", "a": "a ", "c": "", "d": ""}) {
+	for id, want := range hsmtest.InOrder(map[string]string{"": "a b ", "a": "a ", "c": "", "d": ""}) {
 		var of []byte
 		if id != "" {
 			of = []byte(id)

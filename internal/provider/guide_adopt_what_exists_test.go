@@ -32,7 +32,7 @@ func TestTheGuideAdoptWhatExists(t *testing.T) {
 	s.says(said, `- "decrypt"`, `- "unwrap"`, "1 imported, 0 added, 1 changed, 0 destroyed")
 	s.says(s.does(true, "terraform", "plan"), "No changes.")
 	s.edit("main.tf", "modulus_bits = 2048", "")
-	s.says(s.does(false, "terraform", "plan"), "Key Is Protected From Replacement", "set modulus_bits back")
+	s.says(s.does(false, "terraform", "plan"), "Key Is Protected From Replacement", "write what it has into the configuration: modulus_bits = 2048")
 }
 
 // A stranger's key of the same label is not taken for the one that is meant.

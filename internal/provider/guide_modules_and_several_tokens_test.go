@@ -24,7 +24,7 @@ func TestTheGuideModulesAndSeveralTokens(t *testing.T) {
 	if len(serials) != 2 || serials[0][1] != serials[1][1] {
 		t.Errorf("the plan has the serial numbers %v", serials)
 	}
-	s.says(run(false, "plan"), "Token Not Found")
+	s.says(run(false, "plan"), "Several Tokens Match")
 	s.edit("main.tf", `key_id    = provider::hsm::key_id("south-1")`,
 		`key_id    = provider::hsm::key_id("south-1")`+"\nproviders = { hsm = hsm.south }")
 
