@@ -1,0 +1,171 @@
+package diagnose
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+)
+
+func noLibraryGiven(err error) bool {
+	library, ok := errors.AsType[*hsm.LibraryError](err)
+	return ok && library.Path == ""
+}
+
+func nextNoLibrary(Failure) string {
+	return "give the path of the token's PKCS#11 module in the provider's argument library or in the environment " +
+		"variable HSM_LIBRARY. " + emptyProvider + " " + foundModules()
+}
+
+// emptyProvider is for a configuration that lacks everything: it may be another one than was written.
+const emptyProvider = "If a provider block with an alias says it already, name that block: in a resource, write " +
+	"provider = hsm.ALIAS, and in a module block providers = { hsm = hsm.ALIAS }. Otherwise Terraform takes an empty " +
+	"provider block."
+
+func nextLibrary(f Failure) string {
+	next := "check the path. The file must be a PKCS#11 module for this machine, and the libraries that it needs must " +
+		"be installed. "
+	if library := f.Provider.Library; library != "" && !filepath.IsAbs(library) {
+		next = "give the whole path of the module. A bare name is not searched for in the folders of " +
+			"libraries, and ~ is not expanded. "
+	}
+	return next + foundModules()
+}
+
+func nextConfiguration(f Failure) string {
+	e, ok := errors.AsType[*hsm.ModuleConfigurationError](f.Err)
+	if !ok {
+		return otherwise.next(f)
+	}
+	if e.Variable != "" {
+		return "let the environment variable " + e.Variable + " name the module's configuration file, with its whole " +
+			"path, and " +
+			"let the user who runs Terraform read it. Or unset the variable: then the module takes its usual file."
+	}
+	return "let the user who runs Terraform read the file, or let the environment variable SOFTHSM2_CONF name another one."
+}
+
+func nextTokenFolder(f Failure) string {
+	e, ok := errors.AsType[*hsm.TokenFolderError](f.Err)
+	if !ok {
+		return otherwise.next(f)
+	}
+	folder, correct := e.Folder, ""
+	if rest, ok := strings.CutPrefix(folder, "~/"); ok {
+		correct = "SoftHSM does not expand ~. "
+		if home, err := os.UserHomeDir(); err == nil {
+			folder = filepath.Join(home, rest)
+		}
+	}
+	if real, err := filepath.Abs(folder); err == nil && !filepath.IsAbs(folder) {
+		folder, correct = real, "SoftHSM looks for a relative path from the folder in which Terraform runs. "
+	}
+	if correct != "" {
+		correct += fmt.Sprintf("Write its whole path into the configuration file, such as directories.tokendir = %s. ",
+			folder)
+	}
+	if errors.Is(e.Problem, fs.ErrNotExist) {
+		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command("mkdir", "-p", folder) +
+			"\n\nIf you have made a token already, it is in another folder: name that one instead."
+	}
+	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If " +
+		"the file is not yours, write one of your own, and let the environment variable SOFTHSM2_CONF name it."
+}
+
+func foundModules() string {
+	modules := hsm.FindModules()
+	if len(modules) == 0 {
+		return "No module was found in the usual places of this machine."
+	}
+	for i, path := range modules {
+		modules[i] = hsm.Command(path) // as one word of a command
+	}
+	return "Found in the usual places of this machine:\n\n  " + strings.Join(modules, "\n  ")
+}
+
+func nextInitialise(f Failure) string {
+	if f.existing() {
+		return "find the token with the key: " + anotherToken
+	}
+	slot := "SLOT"
+	if blank, ok := errors.AsType[*hsm.BlankTokenError](f.Err); ok {
+		slot = fmt.Sprint(blank.Slot)
+	}
+	return "initialise the token, then set its user PIN. " + f.initialise(slot, "LABEL") + "\n\nThen select the token by its " +
+		"label (token_label or HSM_TOKEN_LABEL), not by its slot."
+}
+
+// initialise says how a token is initialised. What follows finds it by its label: SoftHSM gives the slot another number.
+func (f Failure) initialise(slot, label string) string {
+	tool := []string{"pkcs11-tool", "--module", f.module()}
+	return "Initialising destroys whatever the token holds, and some modules then give its slot another number:\n\n  " +
+		hsm.Command(append(tool, "--slot", slot, "--init-token", "--label", label)...) + "\n  " +
+		hsm.Command(append(tool, "--token-label", label, "--login", "--login-type", "so", "--init-pin")...) +
+		"\n\nThe first command asks for a new PIN of the security officer (SO PIN). The second asks for that one, and then " +
+		"for a new user PIN, which is the one that the provider needs (HSM_PIN)."
+}
+
+// anotherToken is for a key of the state: its token is initialised, and a new one would not have the key.
+const anotherToken = "the state has a key that is on another token. Check the provider's token_label, token_serial " +
+	"and slot, or HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL and HSM_SLOT (some modules change the IDs of their slots), and the " +
+	"module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names). Do not initialise a token for this."
+
+func severalTokens(err error) bool {
+	e, ok := errors.AsType[*hsm.TokenError](err)
+	return ok && e.Matches > 1
+}
+
+func nextSeveralTokens(f Failure) string {
+	next := "say which of the tokens above you mean, " + byWhat
+	if e, ok := errors.AsType[*hsm.TokenError](f.Err); ok && e.Selector == (hsm.Selector{}) {
+		next += " " + emptyProvider
+	}
+	return next
+}
+
+// byWhat names what selects a token.
+const byWhat = "with token_label, token_serial or slot, or with HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL or HSM_SLOT."
+
+func nextNoToken(f Failure) string {
+	e, ok := errors.AsType[*hsm.TokenError](f.Err)
+	if !ok { // another token is in the slot than was opened
+		return "put the token back, or run Terraform again to take the one that is there."
+	}
+	slot, blank := e.Blank()
+	label := "LABEL"
+	if e.Selector.Label != nil && *e.Selector.Label != "" {
+		label = *e.Selector.Label
+	}
+	switch {
+	case len(e.Tokens) == 0:
+		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
+	case f.existing():
+		return "find the token with the key: " + anotherToken
+	case e.AllBlank():
+		return fmt.Sprintf("make sure that this is the module that you mean, and that its configuration is right (for "+
+			"SoftHSM, the file that SOFTHSM2_CONF names). If so, no token is initialised yet: initialise the one in slot %d, "+
+			"then set its user PIN. %s\n\nThen select the token by its label alone (token_label or HSM_TOKEN_LABEL).", slot,
+			f.initialise(fmt.Sprint(slot), label))
+	case blank && e.Selector.Serial == nil && e.Selector.Label != nil:
+		return fmt.Sprintf("choose one of the tokens above %s\n\nOr, to make a token of that label, initialise the one in "+
+			"slot %d, then set its user PIN. %s", byWhat, slot, f.initialise(fmt.Sprint(slot), label))
+	}
+	return "choose one of the tokens above " + byWhat
+}
+
+func nextPINRefused(f Failure) string {
+	if f.Provider.First != nil && !f.Provider.First("PIN Refused") {
+		return "as another error of this run says: the PIN was sent once, and not again for this key."
+	}
+	from := "(pin, HSM_PIN or HSM_PIN_FILE)"
+	if f.Provider.PINFrom != "" {
+		from = "(from " + f.Provider.PINFrom + ")"
+	}
+	return "check the PIN " + from + ", and check that this is the right token.\n\n" +
+		"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
+		"after a few wrong PINs. The state is unchanged."
+}
