@@ -149,8 +149,8 @@ func (r *keyResource) planForced(mark string, plan keyModel, diags *diag.Diagnos
 	case old.policy == policyAbandon && sameID && tainted:
 		diags.Append(staysTaken("Terraform plans a new key with the key_id of the key "+old.name()+": either the "+
 			"resource is tainted, or the key is that of another resource.", "If the resource is tainted, run "+
-			"terraform untaint with its address first; terraform destroy needs -refresh=false besides. If it has a new "+
-			"name or index, tell Terraform the old address with a moved block. For a new key: "))
+			"terraform untaint with its address first, before terraform destroy too. If it has a new name or index, tell "+
+			"Terraform the old address with a moved block. For a new key: "))
 	case old.policy == policyAbandon && sameID:
 		diags.Append(staysTaken("-replace or replace_triggered_by replaces the key "+old.name()+" by a new one.", ""))
 	case old.policy == policyDelete && tainted: // what a second plan warns of, Terraform does not show
