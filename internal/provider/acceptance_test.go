@@ -73,7 +73,7 @@ func (b *bench) closeProviders() {
 
 // server is a new instance of the provider. Terraform commands have one each.
 func (b *bench) server() (tfprotov6.ProviderServer, error) {
-	p := hsmprovider.New("test", hsmprovider.WithHooks(b.faults.Hook))()
+	p := hsmprovider.New("test", hsmprovider.WithHooks(b.faults.Hook, hsmtest.KeepApart))()
 	b.mu.Lock()
 	b.made = append(b.made, p)
 	b.mu.Unlock()

@@ -98,7 +98,7 @@ func openssl(t *testing.T, args ...string) string {
 
 // served is the provider as its binary serves it.
 func served() (tfprotov6.ProviderServer, error) {
-	return provider.NewServer(provider.New("test"))(), nil
+	return provider.NewServer(provider.New("test", provider.WithHooks(hsmtest.KeepApart)))(), nil
 }
 
 // call calls a function of the provider as Terraform does, and with the zero value as OpenTofu does with null.

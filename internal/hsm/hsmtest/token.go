@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,18 +185,16 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 // ToolLibrary is the path of the module for programs that give it no parameters: a wrapper's, where it wants some.
 func (k *Token) ToolLibrary() string { return k.toolLibrary }
 
-// logins keeps logins of this process apart from looks at tokens: SoftHSM writes a token's file at each login, and its
-// threads lock it against other processes alone. A look beside that takes the token for broken until the process ends.
-var logins sync.RWMutex
+// looks is held by a login and by a look at a token. SoftHSM writes a token's file at each login. It locks that file, but
+// for a process and not for a thread: who closes it takes the lock from all other threads, and another process, such as
+// the child of a test, may then write while one of them reads. What is torn like that is broken until the process ends.
+var looks sync.Mutex
 
-func keepApart(_ context.Context, call *cryptoki.Call, next func() error) error {
-	switch call.Function {
-	case "C_Login":
-		logins.Lock()
-		defer logins.Unlock()
-	case "C_GetTokenInfo":
-		logins.RLock()
-		defer logins.RUnlock()
+// KeepApart is a hook that keeps this process's logins and looks at tokens apart, of which tests have many at a time.
+func KeepApart(_ context.Context, call *cryptoki.Call, next func() error) error {
+	if call.Function == "C_Login" || call.Function == "C_GetTokenInfo" {
+		looks.Lock()
+		defer looks.Unlock()
 	}
 	return next()
 }
@@ -204,7 +203,7 @@ func keepApart(_ context.Context, call *cryptoki.Call, next func() error) error 
 func (k *Token) Config(hooks ...hsm.Hook) hsm.Config {
 	return hsm.Config{
 		Library: k.Library, LibraryParameters: k.Parameters, Selector: hsm.Selector{Label: &k.Label},
-		PIN: hsm.NewPIN(k.PIN), Hooks: append([]hsm.Hook{keepApart}, hooks...),
+		PIN: hsm.NewPIN(k.PIN), Hooks: append(slices.Clone(hooks), KeepApart),
 	}
 }
 
@@ -216,7 +215,7 @@ func (k *Token) Session(f func(context.Context, *cryptoki.Session) error) error 
 // session tells f besides whether the process was logged in already.
 func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedIn bool) error) (err error) {
 	ctx := context.Background()
-	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters, keepApart)
+	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters, KeepApart)
 	if err != nil {
 		return err
 	}
