@@ -163,7 +163,7 @@ func lossy(t *testing.T, k *hsmtest.Token, hooks ...cryptoki.Hook) (
 	closeAll := func() error {
 		inside.Lock()
 		defer inside.Unlock()
-		return cryptokitest.CloseAllSessions(k.Library, k.Label)
+		return hsmtest.Apart(func() error { return cryptokitest.CloseAllSessions(k.Library, k.Label) })
 	}
 	return token, faults, func(nth int, after bool) {
 		faults.Inject(hsmtest.Fault{Nth: nth, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
