@@ -131,6 +131,11 @@ func withoutKey(w *world) {
 // fresh is a look at the token with no memory of what was there before.
 func (w *world) fresh() *hsm.Token {
 	token, err := hsm.Open(context.Background(), w.token.Config())
+	if errors.Is(err, hsm.ErrNoToken) && strings.Contains(w.token.Tool(w.t, "--list-slots"), w.token.Label+"\n") {
+		// SoftHSM, where another process logged in as this one looked: only a module that is initialised anew mends that, and
+		// the other tests of this process are using it.
+		w.t.Skip("this process has lost sight of the token, and another one sees it")
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
