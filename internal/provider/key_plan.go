@@ -341,7 +341,8 @@ func (r *keyResource) planEnd(ctx context.Context, state keyModel, diags *diag.D
 	switch policyOf(state) {
 	case policyPrevent:
 		a := state.common()
-		diags.Append(prevented(removal{key: keyName(a), applied: r.client.succeeded(a), successor: r.client.succeeded(a)}))
+		made := r.client.succeeded(a) // an apply comes here with what create_before_destroy has left
+		diags.Append(prevented(removal{key: keyName(a), applied: made, successor: made}))
 	case policyAbandon:
 		diags.Append(stays(state.common(), "Terraform says that it is destroyed. But"))
 	case policyDelete:

@@ -46,11 +46,7 @@ func (c *client) noteManaged(keyID string) {
 }
 
 // isManaged says that, as far as this run has seen, a key ID is in the state.
-func (c *client) isManaged(id []byte) bool {
-	c.view.mu.Lock()
-	defer c.view.mu.Unlock()
-	return c.view.managed[object.FormatID(id)]
-}
+func (c *client) isManaged(id []byte) bool { return c.has(object.FormatID(id)) }
 
 // has says it of a formatted key ID; the client is nil where the provider was never configured.
 func (c *client) has(keyID string) bool {

@@ -185,9 +185,8 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 // ToolLibrary is the path of the module for programs that give it no parameters: a wrapper's, where it wants some.
 func (k *Token) ToolLibrary() string { return k.toolLibrary }
 
-// looks is held by a login and by a look at a token. SoftHSM writes a token's file at each login. It locks that file, but
-// for a process and not for a thread: who closes it takes the lock from all other threads, and another process, such as
-// the child of a test, may then write while one of them reads. What is torn like that is broken until the process ends.
+// looks is held by a login and by a look at a token. SoftHSM writes a token's file at each login, and a look at that moment
+// takes the token for broken until the module is initialised anew.
 var looks sync.Mutex
 
 // Apart runs what looks at tokens without the hook.

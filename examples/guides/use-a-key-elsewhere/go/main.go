@@ -64,7 +64,8 @@ func sign(keyID, claims string) (jwt string, err error) {
 	header := fmt.Sprintf(`{"alg":"ES256","kid":%q}`, id)
 	input := encode([]byte(header)) + "." + encode([]byte(claims))
 	digest := sha256.Sum256([]byte(input))
-	if err := module.SignInit(session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, key); err != nil {
+	ecdsa := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}
+	if err := module.SignInit(session, ecdsa, key); err != nil {
 		return "", err
 	}
 	signature, err := module.Sign(session, digest[:]) // r and s side by side, as JWS wants them
