@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -20,8 +21,9 @@ type client struct {
 	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
 
-	view   planView
-	claims claims
+	view    planView
+	wording sync.Mutex // held by a plan of a new key that words an error which one of them tells for all
+	claims  claims
 }
 
 func newClient(c configuration) *client {

@@ -1,11 +1,15 @@
 package provider
 
 import (
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
@@ -64,5 +68,31 @@ func TestAnApplyEndsAsItsPlanSays(t *testing.T) {
 	keepPlanned(&m, &planned)
 	if !m.JWK.Equal(planned.JWK) || !m.Local.ValueBool() || !m.PublicKeyOpenSSH.IsNull() {
 		t.Errorf("the state would be %+v", m)
+	}
+}
+
+// One error of many refers to nothing, and every other one to it, whichever comes first.
+func TestOfManyNewKeysOneTellsWhatTheyAllMeet(t *testing.T) {
+	for range 200 {
+		r := newRSAKeyPairResource()
+		r.client = newClient(configuration{})
+		told := make([]diag.Diagnostics, 8)
+		var wait sync.WaitGroup
+		for i := range told {
+			wait.Go(func() { r.once(nil, hsm.ErrPINIncorrect, "\n\nMore.", &told[i]) })
+		}
+		wait.Wait()
+		long := 0
+		for _, diags := range told {
+			if !diags.HasError() {
+				t.Fatal("a plan would go on")
+			}
+			if strings.Contains(diags[0].Detail(), "is not sent again") {
+				long++
+			}
+		}
+		if long != 1 {
+			t.Fatalf("%d of %d errors say what to do: %v", long, len(told), told)
+		}
 	}
 }

@@ -50,12 +50,16 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 			"the apply will show.", strings.Join(unknown.Attributes, ", ")), diags)
 		return
 	}
-	r.once(r.failure(diagnose.Plan, r.kind.newModel(), nil, err), "\n\nThis is a plan of a new key. Terraform makes one for "+
-		"terraform destroy too, unless you add -refresh=false.", diags)
+	r.once(nil, err, "\n\nThis is a plan of a new key. Terraform makes one for terraform destroy too, unless you add "+
+		"-refresh=false.", diags)
 }
 
-// once tells an error of the token with what follows it, and later ones of the same summary in short.
-func (r *keyResource) once(failure diag.Diagnostic, more string, diags *diag.Diagnostics) {
+// once tells an error of the token with what follows it, and later ones of the same summary in short. The failure is
+// worded in here: it says less where the run has told it, so the one that is worded first has to be the one that is told.
+func (r *keyResource) once(token *hsm.Token, err error, more string, diags *diag.Diagnostics) {
+	r.client.wording.Lock()
+	defer r.client.wording.Unlock()
+	failure := r.failure(diagnose.Plan, r.kind.newModel(), token, err)
 	if r.client.view.first(failure.Summary()) {
 		diags.AddError(failure.Summary(), failure.Detail()+more)
 		return
@@ -74,11 +78,11 @@ func (r *keyResource) notChecked(own claim, why string, diags *diag.Diagnostics)
 
 // unlisted tells that a plan could not see what the token holds. It is a warning, unless the cause is the PIN.
 func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *diag.Diagnostics) {
-	failure := r.failure(diagnose.Plan, r.kind.newModel(), token, err)
 	if hsm.IsPINError(err) || errors.Is(err, hsm.ErrNoPIN) {
-		r.once(failure, "", diags)
+		r.once(token, err, "", diags)
 		return
 	}
+	failure := r.failure(diagnose.Plan, r.kind.newModel(), token, err)
 	r.notChecked(own, failure.Detail()+"\n\nSo this plan does not show whether the token already holds such keys. The plan "+
 		"goes on, and the apply looks again.", diags)
 }
