@@ -108,7 +108,7 @@ func (e *TokenError) Is(target error) bool { return target == ErrNoToken }
 // Blank gives the slot of a token that is not initialised.
 func (e *TokenError) Blank() (slot uint, ok bool) {
 	for _, t := range e.Tokens {
-		if !t.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+		if !t.Initialised() {
 			return t.Slot, true
 		}
 	}
@@ -117,7 +117,7 @@ func (e *TokenError) Blank() (slot uint, ok bool) {
 
 // AllBlank says that the module shows no token that is initialised.
 func (e *TokenError) AllBlank() bool {
-	return !slices.ContainsFunc(e.Tokens, func(t cryptoki.TokenInfo) bool { return t.Has(cryptoki.CKF_TOKEN_INITIALIZED) })
+	return !slices.ContainsFunc(e.Tokens, func(t cryptoki.TokenInfo) bool { return t.Initialised() })
 }
 
 // BlankTokenError says that the token in the selected slot was never initialised.

@@ -105,6 +105,17 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 		t.Skip("other makes show their tokens")
 	}
 	k := hsmtest.New(t)
+	open := func(c hsm.Config) error {
+		token, err := hsm.Open(context.Background(), c)
+		if err == nil {
+			_ = token.Close()
+		}
+		return err
+	}
+	describe := func(c hsm.Config) error {
+		_, err := hsm.Describe(context.Background(), c)
+		return err
+	}
 	for name, hidden := range map[string]func(*cryptoki.Call, error) error{
 		"it is not shown": func(c *cryptoki.Call, err error) error {
 			if info, ok := c.Result.(*cryptoki.TokenInfo); ok && info.Label == k.Label {
@@ -119,7 +130,7 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 			return err
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		for what, reach := range map[string]func(hsm.Config) error{"opened": open, "described": describe} {
 			faults := &hsmtest.Faults{}
 			lists := 0
 			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Nth: 1, Onwards: true, Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
@@ -129,19 +140,29 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 				}
 				return err
 			}})
-			token, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
-			if err != nil || lists != 3 {
-				t.Fatalf("after %d looks: %v", lists, err)
+			if err := reach(config(k, k.PIN, faults)); err != nil || lists != 3 {
+				t.Errorf("%s, %s after %d looks: %v", name, what, lists, err)
 			}
-			_ = token.Close()
-		})
+		}
 	}
-	// One that is nowhere is given up.
+	// One that is nowhere is given up, and who asks for it again waits no more. Once it is there, it is found.
 	faults := &hsmtest.Faults{}
 	wrong := config(k, k.PIN, faults)
-	nobody := "nobody"
+	nobody := "nobody " + k.Label
 	wrong.Selector = hsm.Selector{Label: &nobody}
-	if _, err := hsm.Open(context.Background(), wrong); !errors.Is(err, hsm.ErrNoToken) || faults.Count("C_GetSlotList") != 4 {
-		t.Errorf("after %d looks: %v", faults.Count("C_GetSlotList"), err)
+	for asked, looks := range []int{4, 5, 6} {
+		if err := open(wrong); !errors.Is(err, hsm.ErrNoToken) || faults.Count("C_GetSlotList") != looks {
+			t.Errorf("asked %d times, %d looks: %v", asked+1, faults.Count("C_GetSlotList"), err)
+		}
+	}
+	faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Nth: 1, Onwards: true, Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if info, ok := c.Result.(*cryptoki.TokenInfo); ok && info.Label == k.Label {
+			info.Label = nobody
+		}
+		return err
+	}})
+	if err := open(wrong); err != nil {
+		t.Errorf("it is there now: %v", err)
 	}
 }

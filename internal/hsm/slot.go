@@ -86,15 +86,11 @@ func (m Mechanism) Words() []string {
 // Describe describes the one token that the Config names. It opens no session, so it needs no PIN. Errors: those of
 // Open, or the module's failure.
 func Describe(ctx context.Context, c Config) (Description, error) {
-	module, err := openModule(ctx, c)
+	module, info, _, err := reach(ctx, c)
 	if err != nil {
 		return Description{}, err
 	}
 	defer func() { _ = module.Close() }() // nothing that was read depends on it
-	info, _, err := selectToken(ctx, module, c.Selector)
-	if err != nil {
-		return Description{}, err
-	}
 	slot, err := twice(ctx, func() (cryptoki.SlotInfo, error) { return module.GetSlotInfo(ctx, info.Slot) })
 	if err != nil {
 		return Description{}, err

@@ -77,9 +77,9 @@ func (s Selector) String() string {
 
 func (s Selector) matches(i cryptoki.TokenInfo) bool {
 	if s == (Selector{}) {
-		return i.Has(cryptoki.CKF_TOKEN_INITIALIZED) // nobody means a token that is not initialised
+		return i.Initialised() // nobody means a token that is not initialised
 	}
-	return (s.Label == nil || *s.Label == i.Label && i.Has(cryptoki.CKF_TOKEN_INITIALIZED)) &&
+	return (s.Label == nil || *s.Label == i.Label && i.Initialised()) &&
 		(s.Serial == nil || *s.Serial == i.Serial) && (s.Slot == nil || *s.Slot == i.Slot)
 }
 
@@ -105,27 +105,7 @@ type Token struct {
 // Open loads the module (once a process) and finds the one token that the selector names. It does not log in: the
 // first operation does that, once a token and process. Errors: *LibraryError, ErrParameters, *TokenError,
 // *BlankTokenError, or the module's failure.
-//
-// Where no token matches, it looks again on a module that is initialised anew, if the make needs that. Two provider blocks
-// for two tokens are two processes, each of which logs in while the other one starts.
 func Open(ctx context.Context, c Config) (*Token, error) {
-	for try := 1; ; try++ {
-		token, err := open(ctx, c)
-		missing, ok := errors.AsType[*TokenError](err)
-		if !ok || missing.Matches > 0 || try > 3 || !slices.ContainsFunc(missing.Tokens, func(shown TokenInfo) bool {
-			return quirk.Of(cryptoki.Info{}, shown).Unshown
-		}) {
-			return token, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(time.Duration(try) * 50 * time.Millisecond):
-		}
-	}
-}
-
-func open(ctx context.Context, c Config) (*Token, error) {
 	var gate atomic.Pointer[softhsm.Gate] // nil until it is known whether the token needs one
 	c.Hooks = append([]cryptoki.Hook{func(ctx context.Context, call *cryptoki.Call, next func() error) error {
 		if g := gate.Load(); g != nil {
@@ -133,13 +113,9 @@ func open(ctx context.Context, c Config) (*Token, error) {
 		}
 		return next()
 	}}, c.Hooks...)
-	module, err := openModule(ctx, c)
+	module, info, all, err := reach(ctx, c)
 	if err != nil {
 		return nil, err
-	}
-	info, all, err := selectToken(ctx, module, c.Selector)
-	if err != nil {
-		return nil, errors.Join(err, module.Close())
 	}
 	about, err := twice(ctx, func() (cryptoki.Info, error) { return module.GetInfo(ctx) })
 	if err != nil {
@@ -160,6 +136,59 @@ func open(ctx context.Context, c Config) (*Token, error) {
 	}
 	t.snapshot = newSnapshot(t.reader, t.find)
 	return t, nil
+}
+
+// maxLooks is how often a token is looked for that a make may not have shown.
+const maxLooks = 4
+
+// missed has the modules and selectors for which that was in vain. They get one look from then on: each of a thousand keys
+// may ask for the same token.
+var missed sync.Map
+
+// reach loads the module and finds the one token that the selector names, with all tokens. Where none matches, it looks
+// again on a module that is initialised anew, if the make needs that: two provider blocks for two tokens are two
+// processes, each of which logs in while the other one starts.
+func reach(ctx context.Context, c Config) (m *cryptoki.Module, one TokenInfo, all []TokenInfo, err error) {
+	key := c.Library + "\x00" + c.Selector.String()
+	for looks := 1; ; looks++ {
+		m, one, all, err = look(ctx, c)
+		if err == nil {
+			missed.Delete(key)
+			return m, one, all, nil
+		}
+		if _, before := missed.Load(key); before || !maybeUnshown(err) {
+			return nil, TokenInfo{}, nil, err
+		}
+		if looks == maxLooks {
+			missed.Store(key, true)
+			return nil, TokenInfo{}, nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, TokenInfo{}, nil, err
+		case <-time.After(time.Duration(looks) * 50 * time.Millisecond):
+		}
+	}
+}
+
+func look(ctx context.Context, c Config) (*cryptoki.Module, TokenInfo, []TokenInfo, error) {
+	m, err := openModule(ctx, c)
+	if err != nil {
+		return nil, TokenInfo{}, nil, err
+	}
+	one, all, err := selectToken(ctx, m, c.Selector)
+	if err != nil {
+		return nil, TokenInfo{}, nil, errors.Join(err, m.Close())
+	}
+	return m, one, all, nil
+}
+
+// maybeUnshown says that no token matched, and that the module's make does not always show them all.
+func maybeUnshown(err error) bool {
+	missing, ok := errors.AsType[*TokenError](err)
+	return ok && missing.Matches == 0 && slices.ContainsFunc(missing.Tokens, func(shown TokenInfo) bool {
+		return quirk.Of(cryptoki.Info{}, shown).Unshown
+	})
 }
 
 // openModule loads the module, once a process. Errors: *LibraryError, ErrParameters, or C_Initialize's.
@@ -202,7 +231,7 @@ func selectToken(
 	if failure.Matches = len(matches); len(matches) != 1 {
 		return cryptoki.TokenInfo{}, nil, failure
 	}
-	if !matches[0].Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+	if !matches[0].Initialised() {
 		return cryptoki.TokenInfo{}, nil, &BlankTokenError{Slot: matches[0].Slot}
 	}
 	return matches[0], failure.Tokens, nil
