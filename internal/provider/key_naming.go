@@ -77,7 +77,7 @@ func keyNamedBy(values ...tftypes.Value) string {
 		label, id := textOf(fields, "label"), strings.ToLower(textOf(fields, "key_id"))
 		switch {
 		case label != "" && id != "":
-			return fmt.Sprintf("%q (key_id %s)", label, id)
+			return named(label, id)
 		case label != "": // of a new key with a random ID: two of one label may be of two types, or on two tokens
 			return strings.TrimSpace(fmt.Sprintf("%q %s", label, textOf(fields, "token_serial")))
 		case id != "":

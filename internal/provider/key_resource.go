@@ -199,11 +199,10 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 				has, now, was = "it is of the type", different.FoundKind, different.WantKind
 			}
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
-				"The key %q (key_id %s) on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
+				"The key %s on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the "+
 					"token holds.\n\nWhat to do: if you did not expect this, find out why "+
-					"before you apply anything that publishes, uses or replaces the new key.", key.Label, object.FormatID(key.ID), has,
-				now, was))
+					"before you apply anything that publishes, uses or replaces the new key.", nameOf(key.Label, key.ID), has, now, was))
 		}
 		warnOfStrays(key, &resp.Diagnostics)
 		resp.Diagnostics.Append(noteFixed(ctx, key, !key.Is(r.kind.ref(m)), resp.Private)...)
@@ -232,18 +231,18 @@ func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
 	}
 	if !halvesAgree(key) {
 		diags.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
-			"The two halves of the key %q (key_id %s) differ: the private half has the usage %s, and the public half is "+
+			"The two halves of the key %s differ: the private half has the usage %s, and the public half is "+
 				"labelled %q and marked for the counterparts of %s. A public half that was written anew is like that. "+
-				"%s", key.Label, object.FormatID(key.ID), key.Usage, key.PublicLabel, key.PublicUsage, mended))
+				"%s", nameOf(key.Label, key.ID), key.Usage, key.PublicLabel, key.PublicUsage, mended))
 	}
 	if left := leftOut(key); left != 0 {
 		if left == key.Usage&^object.SignRecover {
 			taken = "Nothing else is left: write into usage what the key is to do, such as sign or derive."
 		}
 		diags.AddWarning("Usage The Key Cannot Have", fmt.Sprintf(
-			"On the token, the key %q (key_id %s) is marked for %s, which keys of its type cannot do. Other tools mark keys "+
+			"On the token, the key %s is marked for %s, which keys of its type cannot do. Other tools mark keys "+
 				"like that. So usage in the state, and in a configuration that Terraform generates, leaves it out. %s",
-			key.Label, object.FormatID(key.ID), flags(left), taken))
+			nameOf(key.Label, key.ID), flags(left), taken))
 	}
 }
 
@@ -272,14 +271,14 @@ func warnOfStrays(key object.Key, diags *diag.Diagnostics) {
 		lines = append(lines, line)
 	}
 	diags.AddWarning("Other Public Halves Beside The Key", fmt.Sprintf(
-		"The token holds other public halves with the ID of the key %q (key_id %s):\n\n%s\n\nOn many tokens anyone can make "+
+		"The token holds other public halves with the ID of the key %s:\n\n%s\n\nOn many tokens anyone can make "+
 			"such halves without a PIN. The key is the one in the state, and its own public half is labelled %q, "+
 			"with the fingerprint %s. The provider does not touch the others. But data sources refuse the ID "+
 			"as long as they are there.\n\n"+
 			"What to do: find out who made them, and destroy them with a tool that shows each object's handle or label: "+
 			"pkcs11-tool --delete-object takes any public half of an ID, unless you also give it a label "+
 			"that only one of them has.",
-		key.Label, object.FormatID(key.ID), strings.Join(lines, "\n"), key.PublicLabel, key.Fingerprint()))
+		nameOf(key.Label, key.ID), strings.Join(lines, "\n"), key.PublicLabel, key.Fingerprint()))
 }
 
 // copyOf makes another model with the same values. A shallow copy will do: a model's values are replaced, never
@@ -301,10 +300,10 @@ func (r *keyResource) gone(ctx context.Context, m keyModel, token *hsm.Token, re
 		return absence
 	}
 	resp.Diagnostics.AddWarning("Key Not On The Token", strings.TrimSpace(fmt.Sprintf(
-		"The key %q (key_id %s) is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and "+
+		"The key %s is not on the token in %s. Its deletion_policy is %q, so it leaves the state, and "+
 			"Terraform plans a new key in its place.\n\nWhat to do: if this is the wrong token, do not apply, and correct the "+
 			"provider's configuration. If the key is lost, let Terraform make a new one. %s",
-		a.Label.ValueString(), a.KeyID.ValueString(), token.Info(), policy, r.kind.forMessages().AnotherID())))
+		keyName(a), token.Info(), policy, r.kind.forMessages().AnotherID())))
 	resp.State.RemoveResource(ctx)
 	return nil
 }
@@ -449,5 +448,5 @@ func anotherToken(state *keyAttributes, token *hsm.Token, diags *diag.Diagnostic
 }
 
 func keyName(a *keyAttributes) string {
-	return fmt.Sprintf("%q (key_id %s)", a.Label.ValueString(), a.KeyID.ValueString())
+	return named(a.Label.ValueString(), a.KeyID.ValueString())
 }

@@ -43,5 +43,8 @@ func nameOf(label string, id []byte) string {
 	if len(id) == 0 {
 		return fmt.Sprintf("%q (without an ID)", label)
 	}
-	return fmt.Sprintf("%q (key_id %s)", label, object.FormatID(id))
+	return named(label, object.FormatID(id))
 }
+
+// named names a key by its formatted ID: `"web" (key_id 6b31)`.
+func named(label, keyID string) string { return fmt.Sprintf("%q (key_id %s)", label, keyID) }

@@ -73,7 +73,7 @@ func (c claim) sameKey(other claim) bool {
 func (c claim) other(than claim) bool { return c.mark != "" && than.mark != "" && c.mark != than.mark }
 
 // name is such as `"web" (key_id 6b31)`.
-func (c claim) name() string { return fmt.Sprintf("%q (key_id %s)", c.label, c.keyID) }
+func (c claim) name() string { return named(c.label, c.keyID) }
 
 func (c claim) String() string {
 	return fmt.Sprintf("  - %s, label %q, key_id %s, deletion_policy %q", c.resource, c.label, c.keyID, c.policy)
