@@ -82,8 +82,11 @@ func prevented(r removal) diag.Diagnostic {
 		again, revert = "then change it again", fmt.Sprintf(", with %s as before,", names(r.replacedBy))
 		way(fmt.Sprintf("To keep the key: write what it has into the configuration: %s.", r.has))
 	default:
-		summary, happening, again = "Key Is Protected From Destruction", "would destroy", "then destroy it"
+		summary, happening, again = "Key Is Protected From Destruction", "would destroy", "then destroy the resource"
 		untouched = "this key has not been touched." // an apply comes here too, with a deposed object
+		if !r.successor {
+			way("To keep the key: put its resource block back, or run no terraform destroy.")
+		}
 	}
 	if r.configured != "" && r.configured != policyPrevent {
 		cause += fmt.Sprintf(" The configuration says %q, which takes effect once it is applied by itself.",

@@ -43,7 +43,7 @@ func TestTheGuideAdoptWhatExistsForSeveralKeys(t *testing.T) {
 	for name, id := range hsmtest.InOrder(map[string]string{"service.mail": "01", "service.shop": "02", "service.other": "03"}) {
 		b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", name, "--id", id)
 	}
-	s := newReader(t, "adopt-what-exists/several").onToken(b)
+	s := newReader(t, "adopt-what-exists/several", "adopt-what-exists/several-imports").onToken(b)
 	s.does(true, "terraform", "init")
 	s.edit("main.tf", `"service.shop"`, `"service.shopp"`)
 	s.says(s.does(true, "terraform", "plan"), "Plan: 1 to import, 1 to add")

@@ -43,6 +43,12 @@ func TestTheGuideCI(t *testing.T) {
 		b.alter(class, "6a77742d31", cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("by somebody")))
 	}
 	applier.says(applier.does(false, "./drift.sh"), `"by somebody" -> "jwt"`)
+	applier.does(true, "terraform", "apply", "-auto-approve")
+	for _, half := range []string{"privkey", "pubkey"} {
+		b.Tool(t, "--delete-object", "--type", half, "--label", "jwt")
+	}
+	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "jwt", "--id", "6a77742d31")
+	applier.says(applier.does(false, "./drift.sh"), "Another Key Behind The Same ID", "~ fingerprint")
 	forgetProvider(applier)
 	applier.innocent(b.PIN)
 }

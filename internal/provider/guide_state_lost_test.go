@@ -39,7 +39,7 @@ func TestTheGuideStateLost(t *testing.T) {
 func TestTheGuideStateLostWithRandomIDs(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	s := newReader(t, "state-lost/random", "state-lost/undo").onToken(b)
+	s := newReader(t, "adopt-what-exists/several", "state-lost/undo").onToken(b)
 	s.does(true, "terraform", "init")
 	s.says(s.does(true, "terraform", "apply", "-auto-approve"), "2 added")
 	first := b.labels()
@@ -56,7 +56,7 @@ func TestTheGuideStateLostWithRandomIDs(t *testing.T) {
 	if keys := b.labels(); !maps.Equal(keys, first) {
 		t.Errorf("the token holds %v, and not only %v", keys, first)
 	}
-	s.take("state-lost/random-imports")
+	s.take("adopt-what-exists/several-imports")
 	s.says(s.does(true, "terraform", "apply", "-auto-approve"), "2 imported, 0 added, 0 changed, 0 destroyed")
 	if keys := b.labels(); len(keys) != 2 {
 		t.Errorf("the token holds %v", keys)

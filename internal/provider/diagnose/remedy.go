@@ -107,10 +107,11 @@ var remedies = []remedy{
 	{is: as[*hsm.DisprovedError], name: "Halves Of Different Keys", next: nextDisproved},
 	{is: as[*hsm.UnprovenError], name: "Halves Not Proven To Be One Pair", next: nextUnproven},
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},
-	{is: as[*LabelError], name: "Label Differs", next: say("import by the key ID alone, or by the label that the token " +
-		"shows.")},
-	{is: as[*FingerprintError], name: "Fingerprint Differs", next: say("only one key of this type has the ID. Make sure " +
-		"that it is the one that you mean, then import by the key ID alone.")},
+	{is: as[*LabelError], name: "Label Differs", next: say("nothing was imported. " + CheckFirst +
+		" Then import by the key ID alone, or by the label that the token shows.")},
+	{is: as[*FingerprintError], name: "Fingerprint Differs", next: say("nothing was imported. Only one key of " +
+		"this type has the ID, and somebody may have put it in the place of the one that you mean. " + CheckFirst +
+		" Then import by the key ID alone.")},
 	{is: as[*SerialError], name: "Another Token", next: say("nothing was imported. If the provider's token is the " +
 		"right one, as a replica may be, leave token_serial out of the identity. Otherwise correct the provider's " +
 		"configuration.")},
@@ -142,13 +143,7 @@ var remedies = []remedy{
 	{is: cause(hsm.CauseTokenDoesNotAnswer), name: "Token Does Not Answer", next: nextNoAnswer},
 	{is: is(context.Canceled), name: "Interrupted", next: say(
 		"run terraform plan, which compares the token with the state.")},
-	{is: is(context.DeadlineExceeded), name: "Timed Out", next: func(f Failure) string {
-		if f.Kind == nil {
-			return "check that the token answers, then run Terraform again."
-		}
-		return "check that the token answers. If it is only slow, give the operation more time with the resource's " +
-			"argument timeouts."
-	}},
+	{is: is(context.DeadlineExceeded), name: "Timed Out", next: nextNoAnswer},
 	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: say("look in the documentation or the " +
 		"configuration of the token and its PKCS#11 module (a policy, a FIPS mode) for the attributes named above: it did " +
 		"something else than it was told. What does not match was not kept.")},
@@ -171,7 +166,7 @@ func nextNoAnswer(f Failure) string {
 	switch {
 	case f.Kind == nil:
 		return "check that the token answers, then run Terraform again. " + ask
-	case f.Doing == Read || f.Doing == Import:
+	case f.Doing == Read || f.Doing == Import || f.Doing == Plan || f.Doing == List:
 		return "check that the token answers, then run terraform plan again. " + slow + ask
 	}
 	return "the call may still take effect. Check that the token answers, then run terraform plan, which compares the " +

@@ -205,9 +205,9 @@ func nextUnprotected(f Failure) string {
 func nextDisproved(f Failure) string {
 	const who = "somebody may have written over the public half, which on many tokens needs no PIN. "
 	if f.Kind != nil && f.Doing != Import {
-		return who + "The state is kept. Find out who did, then destroy the public half and write the right one anew, from " +
-			"the public key in the state or from the token's backup. To see what the token holds:\n\n  " +
-			f.command("--list-objects")
+		return who + "The state is kept. Find out who did. Then destroy the public half, and restore the right one from the " +
+			"token's backup, or write it anew from the public key in the state:\n\n  " +
+			f.command("--delete-object", "--type", "pubkey", "--id", f.id()) + "\n" + f.writeAnew(f.id(), f.Label)
 	}
 	return who + "Nothing is published or imported. Find out who did, then restore the public half from the token's " +
 		"backup, or from the state of the configuration that manages the key. To see what the token holds:\n\n  " +
@@ -217,8 +217,8 @@ func nextDisproved(f Failure) string {
 func nextUnproven(Failure) string {
 	return "give the private half a usage with which it can prove that: sign, or derive on a curve where the token has " +
 		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. A key that wants the PIN for each " +
-		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the key in another way, for example with the " +
-		"function jwks, of a public key that you keep in the configuration."
+		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the key in " +
+		"another way, for example with the function jwks, of a public key that you keep in the configuration."
 }
 
 func nextNoID(f Failure) string {
@@ -261,10 +261,16 @@ func nextHalfPair(f Failure) string {
 			f.command("--delete-object", "--type", "pubkey", "--id", id)
 	}
 	return "the private half still works, but nobody can read the public key from the token. Restore the public half " +
-		"from the token's backup, or write it anew from the public key in the state:\n\n  terraform state show -no-color " +
-		f.resourceType() + ".NAME | sed -n '/BEGIN PUBLIC/,/END PUBLIC/s/^ *//p' > public.pem\n  openssl pkey -pubin -in " +
-		"public.pem -outform DER -out public.der\n  " +
-		f.command("--write-object", "public.der", "--type", "pubkey", "--id", id, "--label", e.Present.Label)
+		"from the token's backup, or write it anew from the public key in the state:\n\n" + f.writeAnew(id, e.Present.Label)
+}
+
+// writeAnew is how a public half is written from the public key in the state.
+func (f Failure) writeAnew(id, label string) string {
+	return "  terraform state show -no-color " + f.resourceType() +
+		".NAME | sed -n '/BEGIN PUBLIC/,/END PUBLIC/s/^ *//p' > public.pem\n" +
+		"  openssl pkey -pubin -in public.pem -outform DER -out public.der\n  " +
+		f.command("--write-object", "public.der", "--type", "pubkey", "--id", id, "--label", label) +
+		"\n\nThen run terraform apply, which gives the new half its usage."
 }
 
 // nextHalfImport is for an import: no state has the key.

@@ -159,7 +159,7 @@ func nextNoToken(f Failure) string {
 
 func nextPINRefused(f Failure) string {
 	if f.Provider.First != nil && !f.Provider.First("PIN Refused") {
-		return "as another error of this run says: the PIN was sent once, and not again for this key."
+		return "do as another error of this run says, the one with \"check the PIN\". The PIN was sent once, and not again for this."
 	}
 	from := "(pin, HSM_PIN or HSM_PIN_FILE)"
 	if f.Provider.PINFrom != "" {

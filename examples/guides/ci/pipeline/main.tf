@@ -23,3 +23,8 @@ resource "hsm_ec_keypair" "signing" {
   key_id = provider::hsm::key_id("jwt-1")
   curve  = "P-256"
 }
+
+# So that a plan shows when another key has taken this one's place.
+output "fingerprint" {
+  value = hsm_ec_keypair.signing.public_key_fingerprint_sha256
+}

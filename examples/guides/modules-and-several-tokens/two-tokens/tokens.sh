@@ -3,6 +3,7 @@
 export SOFTHSM2_CONF="$PWD/softhsm2.conf"
 mkdir -p tokens
 echo "directories.tokendir = $PWD/tokens" >"$SOFTHSM2_CONF"
+# SOFTHSM is the module's path where it is another one.
 export HSM_LIBRARY="${SOFTHSM:-/usr/lib/softhsm/libsofthsm2.so}" HSM_PIN=1234567
 for label in north south; do
   softhsm2-util --show-slots | grep -w "$label" >/dev/null ||

@@ -9,6 +9,7 @@ echo "directories.tokendir = $folder" >"$SOFTHSM2_CONF"
 
 # Nothing of the environment may lead to a token with real keys.
 unset HSM_SLOT HSM_TOKEN_SERIAL HSM_PIN_FILE
+# SOFTHSM is the module's path where it is another one.
 export HSM_LIBRARY="${SOFTHSM:-/usr/lib/softhsm/libsofthsm2.so}" HSM_TOKEN_LABEL=throw-away
 HSM_PIN=$(openssl rand -hex 8)
 export HSM_PIN

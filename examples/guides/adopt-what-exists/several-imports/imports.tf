@@ -1,3 +1,4 @@
+# The import takes key IDs from the token, and only keys that the PIN protects.
 data "hsm_keys" "service" {
   class        = "private"
   type         = "EC"
