@@ -141,27 +141,13 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 // maxLooks is how often a token is looked for that a make may not have shown.
 const maxLooks = 4
 
-// missed has the modules and selectors for which that was in vain. They get one look from then on: each of a thousand keys
-// may ask for the same token.
-var missed sync.Map
-
 // reach loads the module and finds the one token that the selector names, with all tokens. Where none matches, it looks
 // again on a module that is initialised anew, if the make needs that: two provider blocks for two tokens are two
 // processes, each of which logs in while the other one starts.
 func reach(ctx context.Context, c Config) (m *cryptoki.Module, one TokenInfo, all []TokenInfo, err error) {
-	key := c.Library + "\x00" + c.Selector.String()
 	for looks := 1; ; looks++ {
-		m, one, all, err = look(ctx, c)
-		if err == nil {
-			missed.Delete(key)
-			return m, one, all, nil
-		}
-		if _, before := missed.Load(key); before || !maybeUnshown(err) {
-			return nil, TokenInfo{}, nil, err
-		}
-		if looks == maxLooks {
-			missed.Store(key, true)
-			return nil, TokenInfo{}, nil, err
+		if m, one, all, err = look(ctx, c); err == nil || looks == maxLooks || !maybeUnshown(err) {
+			return m, one, all, err
 		}
 		select {
 		case <-ctx.Done():

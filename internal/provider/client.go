@@ -2,10 +2,10 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -20,10 +20,10 @@ type client struct {
 
 	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
+	missing error // why not one token matches; each of a thousand keys would look for it anew, and at length
 
-	view    planView
-	wording sync.Mutex // held by a plan of a new key that words an error which one of them tells for all
-	claims  claims
+	view   planView
+	claims claims
 }
 
 func newClient(c configuration) *client {
@@ -31,7 +31,8 @@ func newClient(c configuration) *client {
 }
 
 // token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.
-// A failure is not remembered here. Package hsm remembers what must not be tried twice: a refused PIN.
+// Of failures only that is remembered that not one token matches. Package hsm remembers what must not be tried twice: a
+// refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "max_sessions")
 	if err != nil {
@@ -43,10 +44,13 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 		return nil, fmt.Errorf("waiting for the token to be opened: %w", context.Cause(ctx))
 	}
 	defer func() { <-c.opening }()
-	if c.opened != nil {
-		return c.opened, nil
+	if c.opened != nil || c.missing != nil {
+		return c.opened, c.missing
 	}
 	token, err := hsm.Open(ctx, c.configuration.token)
+	if _, missing := errors.AsType[*hsm.TokenError](err); missing {
+		c.missing = err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +115,7 @@ func (c *client) known() bool {
 func (c *client) close() error {
 	c.opening <- struct{}{}
 	defer func() { <-c.opening }()
+	c.missing = nil
 	if c.opened == nil {
 		return nil
 	}

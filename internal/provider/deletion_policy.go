@@ -47,7 +47,7 @@ type removal struct {
 	forced     bool        // planned by -replace or replace_triggered_by
 	tainted    bool        // planned for a resource that, as far as the plan can tell, is tainted
 	applied    bool        // found at destroy time
-	successor  bool        // this run has made a key in its place (create_before_destroy)
+	successor  bool        // this run has made a key that may be in its place (create_before_destroy)
 	configured string      // the policy in the configuration, "" where it has none
 	sameID     bool        // the new key in its place would have the same ID
 }
@@ -64,9 +64,8 @@ func prevented(r removal) diag.Diagnostic {
 		summary, happening = "Key Is Protected From Destruction", "is about to destroy"
 		untouched = "this key has not been touched."
 		if r.successor {
-			untouched += " But create_before_destroy has made a new key in its place, and sets that are made of the resource " +
-				"have that one now."
-			break
+			untouched += " But this run has made a new key of the same label. If create_before_destroy has made it in this " +
+				"one's place, sets that are made of the resource have it now."
 		}
 		way("If the resource is tainted, " + untaint)
 	case r.forced:
@@ -84,9 +83,7 @@ func prevented(r removal) diag.Diagnostic {
 	default:
 		summary, happening, again = "Key Is Protected From Destruction", "would destroy", "then destroy the resource"
 		untouched = "this key has not been touched." // an apply comes here too, with a deposed object
-		if !r.successor {
-			way("To keep the key: put its resource block back, or run no terraform destroy.")
-		}
+		way("To keep the key: put its resource block back, or run no terraform destroy.")
 	}
 	if r.configured != "" && r.configured != policyPrevent {
 		cause += fmt.Sprintf(" The configuration says %q, which takes effect once it is applied by itself.",
@@ -96,7 +93,7 @@ func prevented(r removal) diag.Diagnostic {
 		"token. Then import the one that you want to keep, and destroy the other one with another tool if nobody needs it. " +
 		"deletion_policy can no longer change for this key."
 	if r.successor {
-		way(deposed)
+		way("If create_before_destroy has made a new key in its place: " + deposed)
 	} else {
 		if r.sameID {
 			way("To have one more key: add a second resource with another key_id. The guide \"Replace and rotate\" shows the steps.")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -43,16 +42,16 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 			continue
 		}
 		if key.Type != r.kind.keyType && len(key.ID) == 0 && named(*key.Private) {
-			return &diagnose.NoIDError{Noun: string(key.Type) + " " + r.kind.noun, Label: key.Label}
+			return &diagnose.NoIDError{Kind: kindOf(key.Type).forMessages(), Label: key.Label}
 		}
 		if key.Type != r.kind.keyType && named(*key.Private) {
-			e.Found = append(e.Found, otherKey(key, stock{keys: whole}))
+			e.Found = append(e.Found, otherKey(key, whole))
 		}
 	}
 	if len(e.Found) == 0 {
 		for _, pair := range inventory.Unsupported() {
 			if asked.id != nil || asked.uri.Matches(token.Info(), false, pair.Label, pair.ID) {
-				return &diagnose.KindError{ID: object.FormatID(pair.ID), Label: pair.Label, Kind: pair.Kind}
+				return &diagnose.KindError{Noun: "key pair", ID: object.FormatID(pair.ID), Label: pair.Label, Kind: pair.Kind}
 			}
 		}
 	}
@@ -60,7 +59,12 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 		if !named(o) {
 			continue
 		}
-		if spec := object.SpecOf(o.CKK); len(e.Found) == 0 && spec != nil && spec.Name == r.kind.keyType && len(o.ID) > 0 {
+		spec := object.SpecOf(o.CKK)
+		if spec == nil && o.IsSecretKey() {
+			name := o.Name()
+			return &diagnose.KindError{Noun: "secret key", ID: object.FormatID(name.ID), Label: name.Label, Kind: name.Type}
+		}
+		if len(e.Found) == 0 && spec != nil && spec.Name == r.kind.keyType && len(o.ID) > 0 {
 			_, err := token.Key(ctx, object.Ref{Type: spec.Name, ID: o.ID})
 			if errors.Is(err, object.ErrHalfPair) { // it tells more: where the other half is, or a certificate
 				return err
@@ -75,17 +79,17 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 }
 
 // otherKey names a key, and the resource that imports it.
-func otherKey(key object.Key, among stock) diagnose.Other {
-	what, mark := fmt.Sprintf("%s key pair", key.Type), "SHA-256 fingerprint"
+func otherKey(key object.Key, among []object.Key) diagnose.Other {
+	kind := kindOf(key.Type)
+	what := kind.forMessages().Named()
 	if key.Type == object.Secret {
-		what, mark = "secret key ("+key.Kind+")", "check value"
+		what += " (" + key.Kind + ")"
 	}
 	text := what + " " + nameOf(key.Label, key.ID)
 	if key.Fingerprint() != "" {
-		text += fmt.Sprintf(", %s %s", mark, key.Fingerprint())
+		text += fmt.Sprintf(", %s %s", kind.mark, key.Fingerprint())
 	}
-	among.keys = slices.DeleteFunc(slices.Clone(among.keys), func(k object.Key) bool { return k.Type != key.Type })
 	return diagnose.Other{
-		Text: text, Resource: diagnose.ResourceOf[key.Type], ImportID: among.importID(key), Unprotected: key.Unprotected(),
+		Text: text, Resource: kind.typeName(), ImportID: importIDOf(key, among), Unprotected: key.Unprotected(),
 	}
 }

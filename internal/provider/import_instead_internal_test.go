@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
@@ -63,7 +64,7 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 	}
 	typeOf := map[string]string{"rsa": "hsm_rsa_keypair", "public": "hsm_rsa_keypair", "ec": "hsm_ec_keypair",
 		"private": "hsm_ec_keypair", "aes": "hsm_secret_key", "open": "hsm_secret_key"}
-	for _, r := range []*keyResource{newRSAKeyPairResource(), newECKeyPairResource(), newSecretKeyResource()} {
+	for _, r := range keyResources() {
 		for label, is := range hsmtest.InOrder(there) {
 			for _, form := range []string{
 				id(label), label + "/" + id(label), "elsewhere/" + id(label), "pkcs11:object=" + label,
@@ -107,6 +108,55 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 						t.Errorf("it is imported by %q:\n%s", command, said.Detail())
 					}
 				})
+			}
+		}
+	}
+}
+
+// TestAnImportOfWhatHasNoIDOrNoSupport names it by its own type, with commands for that.
+func TestAnImportOfWhatHasNoIDOrNoSupport(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	on := hsmtest.New(t)
+	ctx := context.Background()
+	on.Tool(t, "--keypairgen", "--key-type", "rsa:2048", "--usage-sign", "--label", "rsa")
+	on.Tool(t, "--keypairgen", "--key-type", "EC:secp224r1", "--usage-sign", "--label", "odd")
+	on.Tool(t, "--keygen", "--key-type", "AES:32", "--sensitive", "--private", "--label", "aes")
+	err := on.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		const des3 = 0x131 // CKM_DES3_KEY_GEN
+		_, err := s.GenerateKey(ctx, cryptoki.Mechanism{Type: des3}, []cryptoki.Attribute{
+			cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
+			cryptoki.Bytes(cryptoki.CKA_ID, []byte("de")), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("des")),
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := hsm.Open(ctx, on.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = token.Close() }()
+	for label, says := range hsmtest.InOrder(map[string][]string{
+		"rsa": {"Key Without An ID", `The RSA key pair "rsa" has no ID`, "--type privkey --label rsa", "as hsm_rsa_keypair."},
+		"aes": {"Key Without An ID", `The secret key "aes" has no ID`, "--type secrkey --label aes", "as hsm_secret_key."},
+		"odd": {"Kind Of Key Not Supported", `The key pair "odd" (without an ID) is of a kind`},
+		"des": {"Kind Of Key Not Supported", `The secret key "des" (key_id 6465) is of a kind`, "type 0x15"},
+	}) {
+		for _, r := range keyResources() {
+			asked, err := parseImportID("pkcs11:object=" + label)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.adoptable(ctx, token, asked)
+			if err == nil {
+				t.Fatalf("%s was imported as %s", label, r.kind.typeName())
+			}
+			said := r.failure(diagnose.Import, r.kind.newModel(), token, err)
+			for _, text := range says {
+				if !strings.Contains(said.Summary()+"\n"+said.Detail(), text) {
+					t.Errorf("%s as %s does not say %q:\n%s\n%s", label, r.kind.typeName(), text, said.Summary(), said.Detail())
+				}
 			}
 		}
 	}

@@ -61,6 +61,16 @@ type vocabulary struct {
 // typeName is the resource's name in configurations.
 func (k keyKind) typeName() string { return "hsm_" + k.name }
 
+// kindOf is the kind whose resource manages keys of a type.
+func kindOf(keyType object.KeyType) keyKind {
+	for _, r := range keyResources() {
+		if r.kind.keyType == keyType {
+			return r.kind
+		}
+	}
+	return keyKind{}
+}
+
 // forMessages is what diagnostics say of the kind.
 func (k keyKind) forMessages() diagnose.Kind {
 	return diagnose.Kind{Resource: k.typeName(), Type: k.keyType, Noun: k.noun, Title: k.title, Parts: k.parts}

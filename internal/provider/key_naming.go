@@ -18,44 +18,44 @@ type namingResource struct{ *keyResource }
 
 func (r namingResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	r.keyResource.Create(ctx, req, resp)
-	nameKeys(&resp.Diagnostics, req.Plan.Raw)
+	nameKeys(&resp.Diagnostics, r.kind.typeName(), resp.State.Raw, req.Plan.Raw)
 }
 
 func (r namingResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	r.keyResource.Read(ctx, req, resp)
-	nameKeys(&resp.Diagnostics, resp.State.Raw, req.State.Raw) // an import's state has no label yet
+	nameKeys(&resp.Diagnostics, r.kind.typeName(), resp.State.Raw, req.State.Raw) // an import's state has no label yet
 }
 
 func (r namingResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	r.keyResource.Update(ctx, req, resp)
-	nameKeys(&resp.Diagnostics, req.State.Raw)
+	nameKeys(&resp.Diagnostics, r.kind.typeName(), req.State.Raw)
 }
 
 func (r namingResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	r.keyResource.Delete(ctx, req, resp)
-	nameKeys(&resp.Diagnostics, req.State.Raw)
+	nameKeys(&resp.Diagnostics, r.kind.typeName(), req.State.Raw)
 }
 
 func (r namingResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	r.keyResource.ModifyPlan(ctx, req, resp)
-	nameKeys(&resp.Diagnostics, req.State.Raw, req.Plan.Raw)
+	nameKeys(&resp.Diagnostics, r.kind.typeName(), req.State.Raw, resp.Plan.Raw)
 }
 
 func (r namingResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	r.keyResource.ImportState(ctx, req, resp)
-	nameKeys(&resp.Diagnostics, resp.State.Raw)
+	nameKeys(&resp.Diagnostics, r.kind.typeName(), resp.State.Raw)
 }
 
 // aboutNoKey are the warnings of key resources that are about the token, and given once in a run.
 var aboutNoKey = []string{"Others May Write At The Same Time", "New Keys Not Checked Against The Token"}
 
 // nameKeys adds to the summary of each warning the name of the key, as the first of the values has it that is there.
-func nameKeys(diags *diag.Diagnostics, values ...tftypes.Value) {
+func nameKeys(diags *diag.Diagnostics, resourceType string, values ...tftypes.Value) {
 	for i, d := range *diags {
 		if d.Severity() != diag.SeverityWarning || slices.Contains(aboutNoKey, d.Summary()) {
 			continue
 		}
-		name := keyNamedBy(values...)
+		name := keyNamedBy(resourceType, values...)
 		if name == "" {
 			continue
 		}
@@ -67,19 +67,23 @@ func nameKeys(diags *diag.Diagnostics, values ...tftypes.Value) {
 	}
 }
 
-// keyNamedBy names the key of a plan or state: "web" (key_id 6b31). It leaves out what is not known, "" where that is all.
-func keyNamedBy(values ...tftypes.Value) string {
+// keyNamedBy names the key of a plan or state: `"web" (key_id 6b31)`. Of a new key without an ID, whose plan has looked at the
+// token, it is `"web" (a new hsm_rsa_keypair on the token 1)`: two of one label may be of two types, or on two tokens. It
+// leaves out what is not known, "" where that is all.
+func keyNamedBy(resourceType string, values ...tftypes.Value) string {
 	for _, value := range values {
 		var fields map[string]tftypes.Value
 		if value.IsNull() || value.As(&fields) != nil {
 			continue
 		}
-		label, id := textOf(fields, "label"), strings.ToLower(textOf(fields, "key_id"))
+		label, id, serial := textOf(fields, "label"), strings.ToLower(textOf(fields, "key_id")), textOf(fields, "token_serial")
 		switch {
 		case label != "" && id != "":
 			return named(label, id)
-		case label != "": // of a new key with a random ID: two of one label may be of two types, or on two tokens
-			return strings.TrimSpace(fmt.Sprintf("%q %s", label, textOf(fields, "token_serial")))
+		case label != "" && serial != "":
+			return fmt.Sprintf("%q (a new %s on the token %s)", label, resourceType, serial)
+		case label != "":
+			return fmt.Sprintf("%q", label)
 		case id != "":
 			return "key_id " + id
 		}

@@ -341,7 +341,7 @@ func (r *keyResource) planEnd(ctx context.Context, state keyModel, diags *diag.D
 	switch policyOf(state) {
 	case policyPrevent:
 		a := state.common()
-		made := r.client.succeeded(a) // an apply comes here with what create_before_destroy has left
+		made := r.client.succeeded(r.kind.keyType, a) // an apply comes here with what create_before_destroy has left
 		diags.Append(prevented(removal{key: keyName(a), applied: made, successor: made}))
 	case policyAbandon:
 		diags.Append(stays(state.common(), "Terraform says that it is destroyed. But"))

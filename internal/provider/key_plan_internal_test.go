@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
@@ -95,4 +97,26 @@ func TestOfManyNewKeysOneTellsWhatTheyAllMeet(t *testing.T) {
 			t.Fatalf("%d of %d errors say what to do: %v", long, len(told), told)
 		}
 	}
+}
+
+// A thousand keys look for a token that is not there once.
+func TestATokenThatIsNotThereIsLookedForOnce(t *testing.T) {
+	on, faults, nobody := hsmtest.New(t), &hsmtest.Faults{}, "nobody"
+	config := configuration{token: on.Config(faults.Hook)}
+	config.token.Selector = hsm.Selector{Label: &nobody}
+	c := newClient(config)
+	_, first := c.token(t.Context())
+	faults.Clear()
+	_, later := c.token(t.Context())
+	if !errors.Is(first, hsm.ErrNoToken) || !errors.Is(later, hsm.ErrNoToken) || len(faults.Calls()) != 0 {
+		t.Errorf("%v, then %v after %v", first, later, faults.Calls())
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	c.configuration.token.Selector = hsm.Selector{Label: &on.Label}
+	if _, err := c.token(t.Context()); err != nil {
+		t.Errorf("after the client was closed: %v", err)
+	}
+	_ = c.close()
 }

@@ -54,14 +54,12 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 		"-refresh=false.", diags)
 }
 
-// once tells an error of the token with what follows it, and later ones of the same summary in short. The failure is
-// worded in here: it says less where the run has told it, so the one that is worded first has to be the one that is told.
+// once tells an error of the token with what follows it, and later ones of the same summary in short. Only what is told is
+// worded: the words are others where the run has told of it before.
 func (r *keyResource) once(token *hsm.Token, err error, more string, diags *diag.Diagnostics) {
-	r.client.wording.Lock()
-	defer r.client.wording.Unlock()
-	failure := r.failure(diagnose.Plan, r.kind.newModel(), token, err)
+	failure := r.failed(diagnose.Plan, r.kind.newModel(), token, err)
 	if r.client.view.first(failure.Summary()) {
-		diags.AddError(failure.Summary(), failure.Detail()+more)
+		diags.AddError(failure.Summary(), failure.Diagnostic().Detail()+more)
 		return
 	}
 	diags.AddError(failure.Summary(), "This new key meets the same.\n\nWhat to do: see the other error of this run that has the "+
@@ -147,7 +145,7 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(
 			"key_id, or first give what uses this one another ID.", kind.noun)
 		whole := slices.DeleteFunc(slices.Clone(found.whole), func(k object.Key) bool { return k.Unprotected() })
 		if len(whole) > 0 {
-			other := otherKey(whole[0], stock{keys: whole})
+			other := otherKey(whole[0], whole)
 			next = fmt.Sprintf("It is a key of another type: %s.\n\nWhat to do: choose another key_id. Or, if this is the key "+
 				"that you want, manage it by %s. %s Then:\n\n%s", other.Text, other.Resource, diagnose.CheckFirst,
 				diagnose.HowToImport(other.Resource, other.ImportID))
@@ -162,7 +160,7 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(
 		adopt = "if it is the key that you want, left by an interrupted apply for instance, adopt it instead of making a " +
 			"second one. " + diagnose.CheckFirst
 		if len(protected[0].ID) > 0 {
-			adopt += " Then:\n\n" + diagnose.HowToImport(kind.typeName(), found.importID(protected[0]))
+			adopt += " Then:\n\n" + diagnose.HowToImport(kind.typeName(), importIDOf(protected[0], found.keys))
 		} else {
 			adopt += " Then " + diagnose.HowToGiveAnID(command, kind.forMessages().Parts, a.Label.ValueString()) +
 				"\n\nand import it by that ID."

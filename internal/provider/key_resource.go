@@ -65,11 +65,15 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 
 // failure tells of a failed operation on the key of a model.
 func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
+	return r.failed(doing, m, token, err).Diagnostic()
+}
+
+func (r *keyResource) failed(doing string, m keyModel, token *hsm.Token, err error) diagnose.Failure {
 	a, kind := m.common(), r.kind.forMessages()
 	return diagnose.Failure{
 		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(),
 		Label: a.Label.ValueString(), Managed: r.client.has(a.KeyID.ValueString()),
-	}.Diagnostic()
+	}
 }
 
 // within runs an operation with a time limit, on the open token.
@@ -120,7 +124,7 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 			if err != nil {
 				return err
 			}
-			if old, was := r.client.view.noteMade(m.common().Label.ValueString(), object.FormatID(key.ID)); was {
+			if old, was := r.client.view.noteMade(key); was {
 				resp.Diagnostics.Append(r.oldID(old, "was destroyed, and the new key in its place has"))
 			}
 			r.client.noteManaged(object.FormatID(key.ID))
@@ -399,7 +403,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			return
 		}
 	default: // a tainted resource: no plan has asked us
-		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true, successor: r.client.succeeded(a)}))
+		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true, successor: r.client.succeeded(r.kind.keyType, a)}))
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context,

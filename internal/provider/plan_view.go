@@ -24,7 +24,7 @@ type planView struct {
 	told    map[string]bool   // the texts that were given, see first
 	labels  map[string]string // planned ones, by fingerprint
 
-	made      map[string]bool   // by label, the keys that this run has made
+	made      map[made]bool     // the keys that this run has made
 	destroyed map[string]string // by formatted key ID, the names of keys that this run has destroyed
 }
 
@@ -88,11 +88,11 @@ type stock struct {
 
 func (s stock) empty() bool { return len(s.keys)+len(s.others) == 0 }
 
-// importID imports one of the keys. Where another one has its ID, that takes the fingerprint.
-func (s stock) importID(key object.Key) string {
+// importIDOf imports a key. Where another one of its type among these has its ID, that takes the fingerprint.
+func importIDOf(key object.Key, among []object.Key) string {
 	sharing := 0
-	for _, k := range s.keys {
-		if bytes.Equal(k.ID, key.ID) {
+	for _, k := range among {
+		if k.Type == key.Type && bytes.Equal(k.ID, key.ID) {
 			sharing++
 		}
 	}
@@ -128,14 +128,20 @@ func (c *client) unmanaged(ctx context.Context, t *hsm.Token, keyType object.Key
 	return found, nil
 }
 
-// succeeded says that this run has made a key in the place of one, as far as its label tells.
-func (c *client) succeeded(a *keyAttributes) bool {
+// made is what tells that a key may have been made in the place of another one.
+type made struct {
+	keyType object.KeyType
+	label   string
+}
+
+// succeeded says that this run has made a key of that type and label, which may be in the place of the one that has them.
+func (c *client) succeeded(keyType object.KeyType, a *keyAttributes) bool {
 	if c == nil {
 		return false
 	}
 	c.view.mu.Lock()
 	defer c.view.mu.Unlock()
-	return c.view.made[a.Label.ValueString()]
+	return c.view.made[made{keyType, a.Label.ValueString()}]
 }
 
 // noteDestroyed notes a key that this run has destroyed, by its ID, and its name for messages.
@@ -148,16 +154,15 @@ func (v *planView) noteDestroyed(keyID, name string) {
 	v.destroyed[strings.ToLower(keyID)] = name
 }
 
-// noteMade notes the label of a key that this run has made, and gives the name of the one that this run has destroyed
-// under the same ID.
-func (v *planView) noteMade(label, keyID string) (old string, was bool) {
+// noteMade notes a key that this run has made, and gives the name of the one that this run has destroyed under the same ID.
+func (v *planView) noteMade(key object.Key) (old string, was bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.made == nil {
-		v.made = map[string]bool{}
+		v.made = map[made]bool{}
 	}
-	v.made[label] = true
-	old, was = v.destroyed[keyID]
+	v.made[made{key.Type, key.Label}] = true
+	old, was = v.destroyed[object.FormatID(key.ID)]
 	return old, was
 }
 

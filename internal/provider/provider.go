@@ -174,6 +174,11 @@ func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 	}
 }
 
+// keyResources is one of each resource of keys.
+func keyResources() []*keyResource {
+	return []*keyResource{newRSAKeyPairResource(), newECKeyPairResource(), newSecretKeyResource()}
+}
+
 // ListResources are the resources that can list the keys of their type on the token.
 func (p *hsmProvider) ListResources(ctx context.Context) (lists []func() list.ListResource) {
 	for _, newResource := range p.Resources(ctx) {

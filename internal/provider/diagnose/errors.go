@@ -48,12 +48,17 @@ func (e *MovedError) Unwrap() error { return object.ErrNotFound }
 
 // KindError says that a key is of a kind that the provider does not know.
 type KindError struct {
-	ID, Label string
+	Noun      string // "key pair" or "secret key"
+	ID, Label string // ID is "" where there is none
 	Kind      string // such as "type 0x1"
 }
 
 func (e *KindError) Error() string {
-	return fmt.Sprintf("the key pair %q (key_id %s) is of a kind that this provider does not know: %s", e.Label, e.ID, e.Kind)
+	id := "without an ID"
+	if e.ID != "" {
+		id = "key_id " + e.ID
+	}
+	return fmt.Sprintf("the %s %q (%s) is of a kind that this provider does not know: %s", e.Noun, e.Label, id, e.Kind)
 }
 
 // TypeError says that an import found no key of its type, but that the token has something else under that name.
@@ -102,12 +107,12 @@ func (e *UnprotectedError) Error() string {
 
 // NoIDError says that an import named a key that has no ID, so that no resource can manage it.
 type NoIDError struct {
-	Noun  string // "key pair"
+	Kind  Kind // of the resource for keys of its type, which may be another one than was asked for
 	Label string
 }
 
 func (e *NoIDError) Error() string {
-	return fmt.Sprintf("the %s %q has no ID (CKA_ID), and the resources know their keys by that", e.Noun, e.Label)
+	return fmt.Sprintf("the %s %q has no ID (CKA_ID), and the resources know their keys by that", e.Kind.Named(), e.Label)
 }
 
 // LabelError says that an import named another label than the token shows.

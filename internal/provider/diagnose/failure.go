@@ -54,6 +54,14 @@ func (k Kind) Doing(what string) string {
 	return what + " " + k.Title
 }
 
+// Named is the noun with what kind of pair it is: "RSA key pair", "secret key".
+func (k Kind) Named() string {
+	if k.Type == object.Secret {
+		return k.Noun
+	}
+	return string(k.Type) + " " + k.Noun
+}
+
 // AnotherID says under which ID a new key is to take the place of a lost pair, with a blank behind it. It is "" for secret
 // keys, which have no kid.
 func (k Kind) AnotherID() string {
@@ -104,21 +112,26 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 		next = f.Advice + " Otherwise " + next
 	}
 	detail = append(detail, "What to do: "+next)
-	summary := "Unable to " + f.Doing
-	if f.Kind != nil {
-		summary = "Unable to " + f.Kind.Doing(f.Doing)
-	}
-	if remedy.name != "" {
-		summary += ": " + remedy.name
-	}
 	text := strings.Join(detail, "\n\n")
 	if strings.Contains(text, ".NAME") && !strings.Contains(text, whatNAMEIs) {
 		text += "\n\n" + whatNAMEIs
 	}
 	if remedy.attribute != "" && f.Kind != nil {
-		return diag.NewAttributeErrorDiagnostic(path.Root(remedy.attribute), summary, text)
+		return diag.NewAttributeErrorDiagnostic(path.Root(remedy.attribute), f.Summary(), text)
 	}
-	return diag.NewErrorDiagnostic(summary, text)
+	return diag.NewErrorDiagnostic(f.Summary(), text)
+}
+
+// Summary is that of the Diagnostic, such as "Unable to Create Key Pair: PIN Locked".
+func (f Failure) Summary() string {
+	summary := "Unable to " + f.Doing
+	if f.Kind != nil {
+		summary = "Unable to " + f.Kind.Doing(f.Doing)
+	}
+	if name := remedyFor(f.Err).name; name != "" {
+		summary += ": " + name
+	}
+	return summary
 }
 
 // what says what happened. It leaves out what an operation's error says of the token, which has a paragraph of its

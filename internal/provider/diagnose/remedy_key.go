@@ -116,7 +116,8 @@ func nextType(f Failure) string {
 func nextSelection(f Failure) string {
 	e, ok := errors.AsType[*SelectionError](f.Err)
 	if !ok || len(e.Found) == 0 || f.Kind == nil {
-		return "name exactly one key of this type: import by its key ID."
+		return "nothing was imported. Check the URI, and check that this is the right token" + f.where() + ": the URI may name " +
+			"another one. To see what it holds:\n\n  " + f.command("--list-objects")
 	}
 	sharing := map[string]int{}
 	for _, key := range e.Found {
@@ -223,11 +224,11 @@ func nextUnproven(Failure) string {
 
 func nextNoID(f Failure) string {
 	e, ok := errors.AsType[*NoIDError](f.Err)
-	if !ok || f.Kind == nil {
+	if !ok {
 		return otherwise.next(f)
 	}
-	return "nothing was imported. " + CheckFirst + " Then " + HowToGiveAnID(f.command, f.Kind.Parts, e.Label) +
-		"\n\nThen import it by that ID."
+	return "nothing was imported. " + CheckFirst + " Then " + HowToGiveAnID(f.command, e.Kind.Parts, e.Label) +
+		"\n\nThen import it by that ID, as " + e.Kind.Resource + "."
 }
 
 // objectTypes are pkcs11-tool's words for the halves of a pair.

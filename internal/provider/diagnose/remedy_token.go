@@ -141,6 +141,9 @@ func nextNoToken(f Failure) string {
 		label = *e.Selector.Label
 	}
 	switch {
+	case len(e.Skipped) > 0: // the token may be there
+		return "find out why not every slot answers: the token may be in one that does not. Then run Terraform again. Do not " +
+			"initialise a token for this."
 	case len(e.Tokens) == 0:
 		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
 	case f.existing():
