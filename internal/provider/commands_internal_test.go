@@ -141,7 +141,7 @@ func TestTheCommandsOfFailuresRun(t *testing.T) {
 		{"a pair that has moved", [][]string{pair}, failed(diagnose.Read, moved), []string{"private 6b32", "public 6b32"}},
 		{"a secret key that has moved", [][]string{aes}, of(diagnose.Read, moved), []string{"secret 6b32"}},
 		{"a pair without an ID", [][]string{pair[:len(pair)-2]},
-			failed(diagnose.Import, &diagnose.NoIDError{Kind: kind, Label: "web"}), []string{"private 6b39", "public 6b39"}},
+			failed(diagnose.Import, &diagnose.NoIDError{Kind: kind, Noun: "key pair", Label: "web"}), []string{"private 6b39", "public 6b39"}},
 		{"two pairs of one ID", [][]string{pair, pair}, failed(diagnose.Import, &object.AmbiguousError{ID: id, Halves: true,
 			Objects: []object.Name{private, private, public, public}, Fingerprints: make([]string, 4)}),
 			[]string{"private 6b31", "private 6b39", "public 6b31", "public 6b39"}},

@@ -42,7 +42,8 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 			continue
 		}
 		if key.Type != r.kind.keyType && len(key.ID) == 0 && named(*key.Private) {
-			return &diagnose.NoIDError{Kind: kindOf(key.Type).forMessages(), Label: key.Label}
+			kind := kindOf(key.Type).forMessages()
+			return &diagnose.NoIDError{Kind: kind, Noun: kind.Named(), Label: key.Label}
 		}
 		if key.Type != r.kind.keyType && named(*key.Private) {
 			e.Found = append(e.Found, otherKey(key, whole))

@@ -138,7 +138,7 @@ func TestAnImportOfWhatHasNoIDOrNoSupport(t *testing.T) {
 	}
 	defer func() { _ = token.Close() }()
 	for label, says := range hsmtest.InOrder(map[string][]string{
-		"rsa": {"Key Without An ID", `The RSA key pair "rsa" has no ID`, "--type privkey --label rsa", "as hsm_rsa_keypair."},
+		"rsa": {"Key Without An ID", `key pair "rsa" has no ID`, "--type privkey --label rsa", "as hsm_rsa_keypair."},
 		"aes": {"Key Without An ID", `The secret key "aes" has no ID`, "--type secrkey --label aes", "as hsm_secret_key."},
 		"odd": {"Kind Of Key Not Supported", `The key pair "odd" (without an ID) is of a kind`},
 		"des": {"Kind Of Key Not Supported", `The secret key "des" (key_id 6465) is of a kind`, "type 0x15"},

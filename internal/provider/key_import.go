@@ -119,7 +119,7 @@ func (r *keyResource) find(ctx context.Context, token *hsm.Token, asked importID
 		return object.Key{}, &diagnose.SelectionError{URI: asked.text, Noun: r.kind.noun, Found: found}
 	}
 	if len(found[0].ID) == 0 {
-		return object.Key{}, &diagnose.NoIDError{Kind: r.kind.forMessages(), Label: found[0].Label}
+		return object.Key{}, &diagnose.NoIDError{Kind: r.kind.forMessages(), Noun: r.kind.noun, Label: found[0].Label}
 	}
 	return found[0], nil
 }

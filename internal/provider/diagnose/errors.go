@@ -107,12 +107,13 @@ func (e *UnprotectedError) Error() string {
 
 // NoIDError says that an import named a key that has no ID, so that no resource can manage it.
 type NoIDError struct {
-	Kind  Kind // of the resource for keys of its type, which may be another one than was asked for
+	Kind  Kind   // of the resource for keys of its type, which may be another one than was asked for
+	Noun  string // what it is, such as "key pair" or "RSA key pair"
 	Label string
 }
 
 func (e *NoIDError) Error() string {
-	return fmt.Sprintf("the %s %q has no ID (CKA_ID), and the resources know their keys by that", e.Kind.Named(), e.Label)
+	return fmt.Sprintf("the %s %q has no ID (CKA_ID), and the resources know their keys by that", e.Noun, e.Label)
 }
 
 // LabelError says that an import named another label than the token shows.
