@@ -179,7 +179,7 @@ type worded struct {
 }
 
 // oneOf accepts some words and no others.
-func oneOf(words ...string) worded {
+func oneOf(words ...string) validator.String {
 	last := len(words) - 1
 	choice := fmt.Sprintf("%q", words[last])
 	if last > 0 {
@@ -198,21 +198,21 @@ func oneOf(words ...string) worded {
 }
 
 // someText refuses "", where null leaves the argument out.
-func someText() worded {
+func someText() validator.String {
 	return worded{stringvalidator.LengthAtLeast(1), "Invalid Length", "It must have at least one character. Leave it out if " +
 		"you do not want it.", nil}
 }
 
-func atMostBytes(n int) worded {
+func atMostBytes(n int) validator.String {
 	return worded{stringvalidator.LengthAtMost(n), "Invalid Length", fmt.Sprintf("It must have at most %d bytes. Choose a shorter "+
 		"one.", n), nil}
 }
 
-func atLeast(n int64) worded {
+func atLeast(n int64) validator.Int64 {
 	return worded{int64validator.AtLeast(n), "Invalid Number", fmt.Sprintf("It must be %d or more.", n), nil}
 }
 
-func between(least, most int64) worded {
+func between(least, most int64) validator.Int64 {
 	return worded{int64validator.Between(least, most), "Invalid Number", fmt.Sprintf("It must be from %d to %d.", least,
 		most), nil}
 }
@@ -242,13 +242,13 @@ func mapBy(words ...string) []validator.Map {
 const combinationTitle = "Invalid Combination Of Arguments"
 
 // exactlyOne accepts configurations that give one of some arguments.
-func exactlyOne(of, instead string, arguments ...string) worded {
+func exactlyOne(of, instead string, arguments ...string) validator.String {
 	return worded{stringvalidator.ExactlyOneOf(expressions(arguments)...), combinationTitle, "Exactly one of " + of +
 		" must be given. " + instead, nil}
 }
 
 // without accepts configurations that give none of some other arguments besides this one.
-func without(instead string, arguments ...string) worded {
+func without(instead string, arguments ...string) validator.String {
 	return worded{stringvalidator.ConflictsWith(expressions(arguments)...), combinationTitle, instead, nil}
 }
 
