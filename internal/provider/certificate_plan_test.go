@@ -86,6 +86,8 @@ func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 			return nil
 		}
 	}
+	orphans := warns("Certificates Of A Destroyed Key", `"web" (key_id 6b32)`, `- "web"`,
+		"--delete-object --type cert --id 6b32 --label web").without("stranger")
 	b.test(
 		create(b, at("6b31")),
 		turn{
@@ -115,13 +117,16 @@ func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 				warns(keep, `- "stranger": `).without(`- "web"`).pointing("key_id"),
 			},
 		},
+		turn{ // a replacement destroys the key, too
+			TestStep: resource.TestStep{Config: b.config(at("6b32", "extractable = true")), PlanOnly: true, ExpectNonEmptyPlan: true},
+			says:     []remark{orphans, underOldID},
+		},
 		turn{
 			TestStep: resource.TestStep{
 				Config:            b.config(`resource "terraform_data" "none" {}`),
 				ConfigStateChecks: []statecheck.StateCheck{are("6b32", "6b31")},
 			},
-			says: []remark{warns("Certificates Of A Destroyed Key", `"web" (key_id 6b32)`, `- "web"`,
-				"--delete-object --type cert --id 6b32 --label web").without("stranger")},
+			says: []remark{orphans},
 		},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(at("6b31")), PlanOnly: true, ExpectNonEmptyPlan: true},

@@ -162,6 +162,9 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
 		}, says: []remark{warns("Label Already On The Token", "key_id 6b31").pointing("label")}},
 	)
+	if ends := "Terraform says that it is destroyed. But its deletion_policy"; !b.said(warns("Key Stays On The Token", ends)) {
+		t.Errorf("the end of the key does not warn that %q: %v", ends, b.heard)
+	}
 	halves := b.halves()
 	if len(halves) != 6 {
 		t.Errorf("three abandoned pairs are %d halves: %v", len(halves), halves)

@@ -128,12 +128,13 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		}
 		return err
 	}})
-	block := func(name, id, label, policy string) string {
+	block := func(name, id, label, policy string, more ...string) string {
 		return keyPairBlock("hsm_secret_key", name, map[string]string{
 			"label": fmt.Sprintf("%q", label), "key_id": fmt.Sprintf("%q", id), "type": `"generic"`, "bits": "256",
 			"usage": `["sign", "verify"]`, "deletion_policy": fmt.Sprintf("%q", policy),
-		}, nil)
+		}, more)
 	}
+	cannotBeDestroyed := fails("Key Cannot Be Destroyed", `"kept" (key_id 32)`, "CKA_DESTROYABLE is false", `deletion_policy = "abandon"`)
 	fixed, kept := block("fixed", "31", "fixed", "abandon"), block("kept", "32", "kept", "delete")
 	shown := []remark{
 		warns("Key Value Not Kept Secret", `"shown" (key_id 33)`, "does not set CKA_SENSITIVE of this key"),
@@ -164,12 +165,17 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 			}}},
 		}},
 		turn{
-			TestStep: resource.TestStep{Config: b.config(block("fixed", "31", "new", "abandon"), kept), PlanOnly: true},
-			says:     []remark{fails("Key Cannot Be Changed", `"fixed" (key_id 31)`, "CKA_MODIFIABLE is false").pointing("label")},
+			TestStep: resource.TestStep{
+				Config: b.config(block("fixed", "31", "new", "abandon"), block("kept", "32", "kept", "delete", "extractable = true")), PlanOnly: true,
+			},
+			says: []remark{
+				fails("Key Cannot Be Changed", `"fixed" (key_id 31)`, "CKA_MODIFIABLE is false").pointing("label"),
+				underOldID, cannotBeDestroyed, // and so it cannot be replaced
+			},
 		},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(fixed), PlanOnly: true},
-			says:     []remark{fails("Key Cannot Be Destroyed", `"kept" (key_id 32)`, "CKA_DESTROYABLE is false", `deletion_policy = "abandon"`)},
+			says:     []remark{cannotBeDestroyed},
 		},
 		turn{TestStep: resource.TestStep{Config: b.config(fixed, block("kept", "32", "kept", "abandon"))}},
 	)

@@ -74,10 +74,19 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			} else {
 				s.write(file, strings.Replace(string(had), `"local": true`, `"local": false`, 1))
 			}
-			s.write(main, strings.NewReplacer(`"an `, `"another `, `"a `, `"another `).Replace(string(text)))
+			// The label of one is known in the apply alone, so that a set of it must not be read before.
+			s.write(main, strings.NewReplacer(`"a pair on a curve"`, "terraform_data.label.output", `"an `, `"another `, `"a `, `"another `).
+				Replace(string(text))+`
+				resource "terraform_data" "label" { input = "a late label" }
+				locals { uris = [hsm_ec_keypair.k.uri] }
+				data "hsm_jwks" "late" { uris = local.uris }
+				output "late" { value = data.hsm_jwks.late.keys[0].label }`)
 			s.terraform(false, "apply", "-auto-approve", "-refresh=false", "-no-color")
 			if printed, _ := s.terraform(false, "plan", "-no-color"); !strings.Contains(printed, "No changes.") {
 				t.Errorf("the plan after an update: %s", printed)
+			}
+			if printed, _ := s.terraform(false, "output", "-no-color", "-raw", "late"); printed != "a late label" {
+				t.Errorf("the set has the label %q", printed)
 			}
 			// A new label has taken the old one out of the URI.
 			if printed, _ := s.terraform(false, "output", "-no-color", "-raw", "uri"); printed != "pkcs11:token=state;id=%6B%31" {
