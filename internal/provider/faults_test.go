@@ -49,7 +49,7 @@ func TestAModuleThatFailsLosesAndDoublesNothing(t *testing.T) {
 	lied := hsmtest.Fault{Function: "C_GetAttributeValue", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		err := next()
 		if reading, ok := c.Result.(*cryptoki.Reading); ok {
-			reading.Attributes[cryptoki.CKA_LOCAL] = []byte{0}
+			reading.Attributes[cryptoki.CKA_NEVER_EXTRACTABLE] = []byte{0}
 		}
 		return err
 	}}
