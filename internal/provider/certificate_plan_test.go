@@ -118,8 +118,10 @@ func TestCertificatesFollowAKeyWhereTheConfigurationSaysSo(t *testing.T) {
 			},
 		},
 		turn{ // a replacement destroys the key, too
-			TestStep: resource.TestStep{Config: b.config(at("6b32", "extractable = true")), PlanOnly: true, ExpectNonEmptyPlan: true},
-			says:     []remark{orphans, underOldID},
+			TestStep: resource.TestStep{
+				Config: b.config(at("6b32", "extractable = true")), PlanOnly: true, ExpectNonEmptyPlan: true,
+			},
+			says: []remark{orphans, underOldID},
 		},
 		turn{
 			TestStep: resource.TestStep{

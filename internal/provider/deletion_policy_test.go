@@ -162,7 +162,8 @@ func TestAbandonLeavesTheKeyOnTheToken(t *testing.T) {
 			ConfigPlanChecks: willBe(plancheck.ResourceActionDestroyBeforeCreate),
 		}, says: []remark{warns("Label Already On The Token", "key_id 6b31").pointing("label")}},
 	)
-	if ends := "Terraform says that it is destroyed. But its deletion_policy"; !b.said(warns("Key Stays On The Token", ends)) {
+	ends := "Terraform says that it is destroyed. But its deletion_policy"
+	if !b.said(warns("Key Stays On The Token", ends)) {
 		t.Errorf("the end of the key does not warn that %q: %v", ends, b.heard)
 	}
 	halves := b.halves()

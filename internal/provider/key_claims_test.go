@@ -134,7 +134,8 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 			"usage": `["sign", "verify"]`, "deletion_policy": fmt.Sprintf("%q", policy),
 		}, more)
 	}
-	cannotBeDestroyed := fails("Key Cannot Be Destroyed", `"kept" (key_id 32)`, "CKA_DESTROYABLE is false", `deletion_policy = "abandon"`)
+	cannotBeDestroyed := fails("Key Cannot Be Destroyed", `"kept" (key_id 32)`, "CKA_DESTROYABLE is false",
+		`deletion_policy = "abandon"`)
 	fixed, kept := block("fixed", "31", "fixed", "abandon"), block("kept", "32", "kept", "delete")
 	shown := []remark{
 		warns("Key Value Not Kept Secret", `"shown" (key_id 33)`, "does not set CKA_SENSITIVE of this key"),
@@ -166,7 +167,8 @@ func TestAChangeThatTheKeyForbidsFailsInThePlan(t *testing.T) {
 		}},
 		turn{
 			TestStep: resource.TestStep{
-				Config: b.config(block("fixed", "31", "new", "abandon"), block("kept", "32", "kept", "delete", "extractable = true")), PlanOnly: true,
+				Config: b.config(block("fixed", "31", "new", "abandon"),
+					block("kept", "32", "kept", "delete", "extractable = true")), PlanOnly: true,
 			},
 			says: []remark{
 				fails("Key Cannot Be Changed", `"fixed" (key_id 31)`, "CKA_MODIFIABLE is false").pointing("label"),

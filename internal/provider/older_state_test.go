@@ -3,6 +3,7 @@ package provider_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -75,13 +76,17 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 				s.write(file, strings.Replace(string(had), `"local": true`, `"local": false`, 1))
 			}
 			// The label of one is known in the apply alone, so that a set of it must not be read before.
-			s.write(main, strings.NewReplacer(`"a pair on a curve"`, "terraform_data.label.output", `"an `, `"another `, `"a `, `"another `).
-				Replace(string(text))+`
+			s.write(main, strings.NewReplacer(`"a pair on a curve"`, "terraform_data.label.output", `"an `, `"another `, `"a `,
+				`"another `).Replace(string(text))+`
 				resource "terraform_data" "label" { input = "a late label" }
 				locals { uris = [hsm_ec_keypair.k.uri] }
 				data "hsm_jwks" "late" { uris = local.uris }
 				output "late" { value = data.hsm_jwks.late.keys[0].label }`)
 			s.terraform(false, "apply", "-auto-approve", "-refresh=false", "-no-color")
+			untold := regexp.MustCompile(`"(private|sensitive|token_serial)": null`)
+			if has, err := os.ReadFile(file); err != nil || untold.Match(has) {
+				t.Errorf("%v: the state after an update lacks what it has told: %s", err, has)
+			}
 			if printed, _ := s.terraform(false, "plan", "-no-color"); !strings.Contains(printed, "No changes.") {
 				t.Errorf("the plan after an update: %s", printed)
 			}
@@ -91,6 +96,19 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			// A new label has taken the old one out of the URI.
 			if printed, _ := s.terraform(false, "output", "-no-color", "-raw", "uri"); printed != "pkcs11:token=state;id=%6B%31" {
 				t.Errorf("the URI after an update: %s", printed)
+			}
+			// A replacement is planned without the token where the run may still bring what is missing, and the plan says so.
+			if text, err = os.ReadFile(main); err != nil {
+				t.Fatal(err)
+			}
+			s.write(main, strings.Replace(string(text), "= 2048", "= 3072", 1)+`
+				resource "terraform_data" "pin" { input = "12345678" }
+				provider "hsm" { pin = terraform_data.pin.output }`)
+			printed, _ = s.terraform(false, "plan", "-refresh=false", "-target=hsm_rsa_keypair.k", "-no-color")
+			for _, part := range []string{"New Keys Not Checked Against The Token", "hsm_rsa_keypair.k must be replaced"} {
+				if !strings.Contains(printed, part) {
+					t.Errorf("the plan of a replacement without a PIN does not say %q: %s", part, printed)
+				}
 			}
 		})
 	}
