@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -108,6 +109,19 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 						t.Errorf("it is imported by %q:\n%s", command, said.Detail())
 					}
 				})
+			}
+		}
+		for _, label := range []string{"rsa", "ec", "aes", "open"} { // no answer has another fingerprint or another token
+			for _, form := range []string{id(label) + "@00ff", "pkcs11:token=elsewhere;id=" + label} {
+				asked, err := parseImportID(form)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = r.adoptable(ctx, token, asked)
+				_, compared := errors.AsType[*diagnose.FingerprintError](err)
+				if !misses(err) && (!compared || typeOf[label] != r.kind.typeName()) {
+					t.Errorf("%s by %s: %v", r.kind.typeName(), form, err)
+				}
 			}
 		}
 	}

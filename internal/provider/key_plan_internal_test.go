@@ -8,9 +8,13 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
@@ -119,4 +123,59 @@ func TestATokenThatIsNotThereIsLookedForOnce(t *testing.T) {
 		t.Errorf("after the client was closed: %v", err)
 	}
 	_ = c.close()
+}
+
+// A plan of a new key goes on where the token does not list its objects, and says what it does not show.
+func TestAPlanThatDoesNotSeeTheObjectsGoesOn(t *testing.T) {
+	p, r := newPublisher(t), newECKeyPairResource()
+	r.client = p.client
+	p.faults.Inject(hsmtest.Fault{Function: "C_FindObjectsInit", Code: cryptoki.CKR_DEVICE_ERROR})
+	var s resource.SchemaResponse
+	r.Schema(t.Context(), resource.SchemaRequest{}, &s)
+	m := r.kind.newModel().(*ecKeyPairModel)
+	m.Label, m.Usage = types.StringValue("web"), types.SetUnknown(types.StringType)
+	resp := resource.ModifyPlanResponse{Plan: tfsdk.Plan{
+		Schema: s.Schema, Raw: tftypes.NewValue(s.Schema.Type().TerraformType(t.Context()), nil),
+	}}
+	r.planNew(t.Context(), claim{}, m, &resp)
+	if len(resp.Diagnostics) != 1 || resp.Diagnostics.WarningsCount() != 1 {
+		t.Fatalf("it says %v", resp.Diagnostics)
+	}
+	text := resp.Diagnostics[0].Summary() + ": " + resp.Diagnostics[0].Detail()
+	for _, part := range []string{"New Keys Not Checked Against The Token: ", "C_FindObjectsInit: CKR_DEVICE_ERROR", "does not show whether"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in %s", part, text)
+		}
+	}
+}
+
+// A change of key_id that was interrupted has given the key's halves their new ID, or one of them. They are in nobody's way.
+func TestHalvesThatHaveTheirNewIDAreNoOthers(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	p, r := newPublisher(t), newRSAKeyPairResource()
+	p.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--usage-sign", "--label", "web", "--id", "31")
+	token, err := p.client.token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := token.Key(t.Context(), object.Ref{Type: object.RSA, ID: []byte("1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(id string) keyModel {
+		m := r.kind.newModel().(*rsaKeyPairModel)
+		m.Label, m.KeyID = types.StringValue("web"), types.StringValue(id)
+		m.PublicKeyFingerprintSHA256 = types.StringValue(key.Fingerprint())
+		return m
+	}
+	for _, half := range []string{"pubkey", "privkey"} {
+		p.Tool(t, "--type", half, "--id", "31", "--set-id", "32")
+		p.fresh(t)
+		r.client = p.client
+		var diags diag.Diagnostics
+		r.planNewID(t.Context(), claim{}, of("32"), of("31"), &diags)
+		if len(diags) != 1 || diags[0].Summary() != "Key ID Changes" {
+			t.Errorf("with the new ID of the %s it says %v", half, diags)
+		}
+	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // publisher reads data sources from a token, as Terraform does, without Terraform.
@@ -285,6 +286,25 @@ func TestAURIThatNamesSeveralPairsPublishesNone(t *testing.T) {
 	if errs != "" || strings.Count(json, `"kty"`) != 1 || !strings.Contains(json, `"RSA"`) {
 		t.Errorf("the one that is named by its label too: %s%s", json, errs)
 	}
+	for range 2 {
+		p.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--usage-sign", "--label", "twin", "--id", "32")
+	}
+	p.fresh(t)
+	for uri, n := range hsmtest.InOrder(map[string]int{
+		"pkcs11:object=twin;id=%32":                 2, // kid_format tells them apart
+		"pkcs11:token=" + p.Label + ";type=private": 4,
+	}) {
+		json, errs := p.reads(t, &jwksDataSource{}, arguments{"uris": []string{uri}, "kid_format": "thumbprint"})
+		if errs != "" || strings.Count(json, `"kty"`) != n {
+			t.Errorf("%s names %d: %s%s", uri, n, json, errs)
+		}
+	}
+	p.Tool(t, "--delete-object", "--type", "pubkey", "--id", "32") // of one of the two
+	p.fresh(t)
+	if _, errs := p.reads(t, &jwksDataSource{}, arguments{"uris": []string{"pkcs11:id=%32"}}); errs == "" ||
+		strings.Contains(errs, "Several Key Pairs Of One URI") {
+		t.Errorf("one pair beside half of another: %s", errs)
+	}
 }
 
 // What strangers make is in nobody's way who does not select it.
@@ -384,40 +404,60 @@ func TestAPlanIsNotWarnedByStrangers(t *testing.T) {
 	}
 	s.MakesPair(t, hsmtest.StrangerP256, "theirs", "31")
 	s.PlantsMalformed(t, "planted", "31")
+	s.MakesPair(t, hsmtest.StrangerRSA, "other", "33")
+	s.MakesPair(t, hsmtest.StrangerRSA, "both", "34")
+	p.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--usage-sign", "--label", "both", "--id", "34")
 	token, err := p.client.token(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind := newECKeyPairResource().kind
+	chosen := "" // of the two pairs of one ID, the one that the PIN protects
+	if found, err := p.client.unmanaged(t.Context(), token, object.RSA, []byte("4"), ""); err == nil {
+		for _, key := range found.keys {
+			if !key.Unprotected() {
+				chosen = "terraform import hsm_rsa_keypair.NAME 34@" + key.Fingerprint()
+			}
+		}
+	}
+	if chosen == "" {
+		t.Fatal("no pair is protected")
+	}
+	const unprotected = "Do not adopt one that is not protected"
 	for _, c := range []struct {
-		label string
-		id    string // "": none is planned
-		parts []string
-		not   []string
+		planned object.KeyType
+		label   string
+		id      string // "": none is planned
+		keys    int    // of the type that are found
+		parts   []string
+		not     []string
 	}{
-		{"new", "32", nil, nil},
-		{"new", "", nil, nil},
-		{"web", "", []string{"Label Already On The Token", "without an ID", "First make sure",
+		{object.EC, "new", "32", 0, nil, nil},
+		{object.EC, "new", "", 0, nil, nil},
+		{object.EC, "web", "", 1, []string{"Label Already On The Token", "without an ID", "First make sure",
 			"--type privkey --label web --set-id NEW_ID", "--type pubkey --label web --set-id NEW_ID"},
 			[]string{"terraform import"}},
-		{"theirs", "", []string{"Label Already On The Token", "do not adopt it", "CKA_PRIVATE=false"},
+		{object.EC, "theirs", "", 1, []string{"Label Already On The Token", "do not adopt it", "CKA_PRIVATE=false"},
 			[]string{"terraform import"}},
-		{"new", "31", []string{"Key ID Already On The Token", "do not adopt it", "CKA_PRIVATE=false"},
+		{object.EC, "new", "31", 1, []string{"Key ID Already On The Token", "do not adopt it", "CKA_PRIVATE=false"},
 			[]string{"terraform import"}},
+		{object.EC, "new", "33", 0, []string{"Key ID Already On The Token", "cannot be imported here"},
+			[]string{"terraform import"}},
+		{object.RSA, "new", "34", 2, []string{"Key ID Already On The Token", chosen, unprotected}, nil},
+		{object.RSA, "both", "", 2, []string{"Label Already On The Token", chosen, unprotected}, nil},
 	} {
 		a := &keyAttributes{Label: types.StringValue(c.label), KeyID: types.StringNull()}
 		if c.id != "" {
 			a.KeyID = types.StringValue(c.id)
 		}
-		found, err := p.client.unmanaged(t.Context(), token, kind.keyType, a.id(), c.label)
-		if err != nil || (len(found.keys) > 0) != (c.parts != nil) {
+		found, err := p.client.unmanaged(t.Context(), token, c.planned, a.id(), c.label)
+		if err != nil || len(found.keys) != c.keys || found.empty() != (c.parts == nil) {
 			t.Errorf("%+v: found %d, %v", c, len(found.keys), err)
 			continue
 		}
 		if c.parts == nil {
 			continue
 		}
-		d := unmanagedWarning(kind, a, found, token.Command)
+		d := unmanagedWarning(kindOf(c.planned), a, found, token.Command)
 		text := d.Summary() + "\n" + d.Detail()
 		for _, part := range c.parts {
 			if !strings.Contains(text, part) {
