@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,5 +112,27 @@ func TestAConfigurationThatSoftHSMCannotUseIsNamed(t *testing.T) {
 				t.Errorf("it does not say %q: %s", part, printed)
 			}
 		}
+	}
+}
+
+// TestAnImportThatIsNotProvenWarns: on SoftHSM a private half on a curve shows nothing, and this token proves nothing.
+func TestAnImportThatIsNotProvenWarns(t *testing.T) {
+	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	hsmtest.NeedsCurves(t, "P-256")
+	b := newBench(t)
+	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web", "--id", "6b32")
+	s := newTalk(b, "hsm_ec_keypair")
+	s.adopt("6b32")
+	before := len(b.heard)
+	for _, proof := range []string{"C_SignInit", "C_DeriveKey"} {
+		b.faults.Inject(hsmtest.Fault{Function: proof, Code: cryptoki.CKR_MECHANISM_INVALID})
+	}
+	s.adopt("6b32")
+	unproven := warns("Halves Not Proven To Be One Pair", `the key "web" (key_id 6b32)`,
+		"that its usage (", "check that the result fits")
+	if slices.ContainsFunc(b.heard[:before], unproven.matches) ||
+		!slices.ContainsFunc(b.heard[before:], unproven.matches) {
+		t.Errorf("it says %v", b.heard)
 	}
 }

@@ -142,14 +142,16 @@ func TestAPlanThatDoesNotSeeTheObjectsGoesOn(t *testing.T) {
 		t.Fatalf("it says %v", resp.Diagnostics)
 	}
 	text := resp.Diagnostics[0].Summary() + ": " + resp.Diagnostics[0].Detail()
-	for _, part := range []string{"New Keys Not Checked Against The Token: ", "C_FindObjectsInit: CKR_DEVICE_ERROR", "does not show whether"} {
+	for _, part := range []string{
+		"New Keys Not Checked Against The Token: ", "C_FindObjectsInit: CKR_DEVICE_ERROR", "does not show whether",
+	} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in %s", part, text)
 		}
 	}
 }
 
-// A change of key_id that was interrupted has given the key's halves their new ID, or one of them. They are in nobody's way.
+// A change of key_id that was interrupted has given one half of the key its new ID, or both. They are in nobody's way.
 func TestHalvesThatHaveTheirNewIDAreNoOthers(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
 	p, r := newPublisher(t), newRSAKeyPairResource()
