@@ -149,6 +149,61 @@ func TestAnInventoryIsLookedInto(t *testing.T) {
 	}
 }
 
+func TestWhatIsInNoKeyIsLoose(t *testing.T) {
+	s := &shelf{t: t}
+	s.pair("1", "whole", true, both...).secret("1", "secret", nil).pair("1", "lone", true, cryptoki.CKO_PRIVATE_KEY)
+	s.put(cryptoki.Attributes{ // of a type that is not supported
+		cryptoki.CKA_CLASS: ulong(cryptoki.CKO_PRIVATE_KEY), cryptoki.CKA_KEY_TYPE: ulong(1), cryptoki.CKA_ID: []byte("2"),
+		cryptoki.CKA_LABEL: []byte("dsa"),
+	})
+	for _, id := range []string{"1", "3"} {
+		s.put(cryptoki.Attributes{ // malformed
+			cryptoki.CKA_CLASS: ulong(cryptoki.CKO_PUBLIC_KEY), cryptoki.CKA_KEY_TYPE: {1}, cryptoki.CKA_ID: []byte(id),
+		})
+		s.objects = append(s.objects, Unclassified(100, []byte(id), errors.New("it cannot be read")))
+	}
+	got := ""
+	for _, o := range NewInventory(s.objects).Loose() {
+		got += o.Label + " "
+	}
+	if got != "lone dsa " {
+		t.Errorf("loose are %q", got)
+	}
+}
+
+// TestTheOrderOfKeysDoesNotHangOnThatOfTheToken gives keys, and the pairs of one ID, in both orders.
+func TestTheOrderOfKeysDoesNotHangOnThatOfTheToken(t *testing.T) {
+	want := []Key{
+		{ID: []byte("1"), fingerprint: "b", Label: "a"}, {ID: []byte("2"), fingerprint: "a", Label: "c"},
+		{ID: []byte("2"), fingerprint: "b", Label: "a"}, {ID: []byte("2"), fingerprint: "b", Label: "b"},
+	}
+	s := &shelf{t: t}
+	s.pair("1", "a", true, both...).pair("1", "b", true, both...)
+	all := func(Object) bool { return true }
+	var found [][]string
+	for range 2 {
+		slices.Reverse(s.objects)
+		_, err := MatchPublicKey(s.objects, all, nil)
+		miss, ok := errors.AsType[*MatchError](err)
+		if !ok || len(miss.Found) != 2 {
+			t.Fatalf("two keys of one ID: %v", err)
+		}
+		found = append(found, miss.Found)
+
+		keys := slices.Clone(want)
+		slices.Reverse(keys)
+		SortKeys(keys)
+		for i, key := range keys {
+			if string(key.ID)+key.fingerprint+key.Label != string(want[i].ID)+want[i].fingerprint+want[i].Label {
+				t.Errorf("key %d is %s of the label %s and the ID %s", i, key.fingerprint, key.Label, key.ID)
+			}
+		}
+	}
+	if !slices.Equal(found[0], found[1]) {
+		t.Errorf("found are %q, and in the other order %q", found[0], found[1])
+	}
+}
+
 func TestALoneHalfIsMarked(t *testing.T) {
 	s := &shelf{t: t}
 	s.pair("1", "whole", false, both...).pair("2", "lone", false, cryptoki.CKO_PUBLIC_KEY).secret("3", "secret", nil)

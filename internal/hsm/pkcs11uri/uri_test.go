@@ -115,6 +115,7 @@ func TestAnIDInHexWithoutPercentSignsIsSeen(t *testing.T) {
 			`before ` +
 			`each byte: id=%FF.`,
 		"pkcs11:id=%6b%31": "", "pkcs11:id=6b3": "", "pkcs11:id=key": "", "pkcs11:slot-id=12": "", "pkcs11:object=6b31": "",
+		"pkcs11:id=dead-line": "", "pkcs11:id=dead-line;object=a": "",
 	} {
 		if have := HexHint(uri); have != says {
 			t.Errorf("%q: %s", uri, have)
