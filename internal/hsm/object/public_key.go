@@ -1,13 +1,10 @@
 package object
 
 import (
-	"bytes"
-	"cmp"
 	"crypto"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -109,10 +106,6 @@ func publicKeys(objects []Object, named func(Object) bool) (keys []PublicKey, lo
 			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(keys, func(a, b PublicKey) int {
-		return cmp.Or(bytes.Compare(a.ID, b.ID), strings.Compare(a.fingerprint, b.fingerprint),
-			strings.Compare(a.Label, b.Label))
-	})
 	return keys, lone, nil
 }
 
