@@ -252,8 +252,8 @@ func (m *mutation) has(id []byte) bool {
 }
 
 // names says that an object has the label that the half has, or gets.
-func (m *mutation) names(half, now object.Object, missing []cryptoki.Attribute) bool {
-	return now.Label == half.Label || slices.ContainsFunc(missing, func(a cryptoki.Attribute) bool {
+func (m *mutation) names(half, now object.Object, wanted []cryptoki.Attribute) bool {
+	return now.Label == half.Label || slices.ContainsFunc(wanted, func(a cryptoki.Attribute) bool {
 		return a.Type == cryptoki.CKA_LABEL && string(a.Value) == now.Label
 	})
 }
@@ -263,9 +263,9 @@ func (m *mutation) names(half, now object.Object, missing []cryptoki.Attribute) 
 func (m *mutation) set(ctx context.Context, key object.Key, want object.Wanted) error {
 	reversible, final := object.Reversible(key.Private.Lacking(want.Private))
 	steps := []struct {
-		half    *object.Object
-		missing []cryptoki.Attribute
-	}{{key.Private, reversible}, {key.Public, nil}, {key.Private, final}}
+		half            *object.Object
+		missing, wanted []cryptoki.Attribute
+	}{{key.Private, reversible, want.Private}, {key.Public, nil, want.Public}, {key.Private, final, want.Private}}
 	if key.Public != nil {
 		steps[1].missing = key.Public.Lacking(want.Public)
 	}
@@ -273,18 +273,18 @@ func (m *mutation) set(ctx context.Context, key object.Key, want object.Wanted) 
 		if len(step.missing) == 0 {
 			continue
 		}
-		if err := m.setHalf(ctx, *step.half, step.missing); err != nil {
+		if err := m.setHalf(ctx, *step.half, step.missing, step.wanted); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// setHalf changes one object. It has the key, and the ID and the label that it had before or gets, or the handle means
-// another object by now.
-func (m *mutation) setHalf(ctx context.Context, half object.Object, missing []cryptoki.Attribute) error {
+// setHalf gives one object the attributes that are missing of those that are wanted. It has the key, and the ID and the
+// label that it had before, gets, or got by an earlier step, or the handle means another object by now.
+func (m *mutation) setHalf(ctx context.Context, half object.Object, missing, wanted []cryptoki.Attribute) error {
 	ours := func(now object.Object) bool {
-		return object.SameKey(half, now) && m.has(now.ID) && m.names(half, now, missing)
+		return object.SameKey(half, now) && m.has(now.ID) && m.names(half, now, wanted)
 	}
 	return m.token.pool.Use(ctx, func(s *cryptoki.Session) error {
 		_, err := m.token.reader.ConfirmOne(ctx, s, half.Handle, ours)
