@@ -14,6 +14,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -81,6 +82,7 @@ func kindNamed(name string) kind {
 type operation struct {
 	name  string
 	reads bool // it makes, changes and destroys nothing
+	alike bool // it makes the calls of another one: see spare
 	// prepare brings the token into the state that the operation starts from.
 	prepare func(*world)
 	// run is the operation. What it gives is kept for the check.
@@ -112,15 +114,69 @@ func (w *world) ref() object.Ref {
 }
 
 // withKey prepares a key as it was before.
-func withKey(w *world) {
-	w.id = []byte("the ID")
-	pairs := w.keys()
-	if len(pairs) == 1 && string(pairs[0].ID) == string(w.id) && pairs[0].Label == oldLabel && pairs[0].Usage == w.kind.tmpl.Usage && pairs[0].PublicUsage == w.kind.tmpl.Usage {
-		w.key = pairs[0]
-		return
+func withKey(w *world) { w.have(w.kind.template("the ID", oldLabel), true) }
+
+// withExtractableKey is withKey with a key that may leave the token, wrapped.
+func withExtractableKey(w *world) {
+	tmpl := w.kind.template("the ID", oldLabel)
+	tmpl.Extractable = true
+	w.have(tmpl, true)
+}
+
+// withReadableKey is withExtractableKey with a key of another tool's, whose value anyone with the PIN can read.
+func withReadableKey(w *world) {
+	tmpl := w.kind.template("the ID", oldLabel)
+	tmpl.Extractable = true
+	w.have(tmpl, false)
+}
+
+// have brings the token to hold the one key that the template asks for. Another tool makes what is not sensitive.
+func (w *world) have(tmpl object.Template, sensitive bool) {
+	w.id = tmpl.ID
+	if keys := w.keys(); len(keys) == 1 {
+		w.key = keys[0]
+		if string(w.key.ID) == string(w.id) && w.key.Label == oldLabel && w.key.Usage == tmpl.Usage &&
+			w.key.PublicUsage == tmpl.Usage && yes(w.key.Extractable) == tmpl.Extractable &&
+			yes(w.key.Sensitive) == sensitive {
+			return
+		}
 	}
 	w.clear()
-	w.key = generate(w.t, w.witness, w.kind.template(string(w.id), oldLabel))
+	if sensitive {
+		w.key = generate(w.t, w.witness, tmpl)
+		return
+	}
+	w.makeReadable(tmpl)
+	w.key = w.keys()[0]
+	if yes(w.key.Sensitive) {
+		w.t.Fatal("the token makes no key that can be read")
+	}
+}
+
+// makeReadable makes a key as the template asks, but with CKA_SENSITIVE=false.
+func (w *world) makeReadable(tmpl object.Template) {
+	spec, err := tmpl.Spec()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	public, private := tmpl.Attributes(spec, quirk.Differences{})
+	for i, a := range private {
+		if a.Type == cryptoki.CKA_SENSITIVE {
+			private[i] = cryptoki.Bool(a.Type, false)
+		}
+	}
+	err = w.token.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		mechanism := cryptoki.Mechanism{Type: spec.Mechanism}
+		if spec.Alone() {
+			_, err := s.GenerateKey(ctx, mechanism, private)
+			return err
+		}
+		_, err := s.GenerateKeyPair(ctx, mechanism, public, private)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func withoutKey(w *world) {
@@ -176,6 +232,10 @@ func (w *world) clear() {
 func relabel(kind) object.Change { return object.Change{Label: new(newLabel)} }
 func reuse(k kind) object.Change { return object.Change{Usage: &k.other} }
 func move(kind) object.Change    { return object.Change{ID: newID} }
+func keepIn(kind) object.Change  { return object.Change{Extractable: new(false)} }
+
+// hide has a change that can be taken back beside the one that is final.
+func hide(kind) object.Change { return object.Change{Label: new(newLabel), Sensitive: new(true)} }
 
 func change(to func(kind) object.Change) func(context.Context, *world, *hsm.Token) error {
 	return func(ctx context.Context, w *world, token *hsm.Token) (err error) {
@@ -244,6 +304,9 @@ var operations = []operation{
 	{name: "change the ID", prepare: withKey, converge: changed(move), run: change(move)},
 	{name: "change the ID, with certificates", prepare: withCertificates, converge: movedWithCertificates,
 		run: change(moveAll)},
+	{name: "make sensitive", alike: true, prepare: withReadableKey, converge: changed(hide), run: change(hide)},
+	{name: "make unextractable", alike: true, prepare: withExtractableKey, converge: changed(keepIn),
+		run: change(keepIn)},
 	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		_, err := token.Destroy(ctx, w.ref())
 		return err
@@ -321,6 +384,9 @@ func changed(to func(kind) object.Change) func(*world, *hsm.Token) {
 		if pairs := w.keys(); len(pairs) != 1 || !strings.HasPrefix(describe(pair), describe(pairs[0])) {
 			w.t.Errorf("the token holds %v", pairs)
 		}
+		if c.Sensitive != nil && !yes(pair.Sensitive) || c.Extractable != nil && yes(pair.Extractable) {
+			w.t.Errorf("the next run leaves %s", describe(pair))
+		}
 	}
 }
 
@@ -393,8 +459,18 @@ func (k kind) allows(op operation) bool {
 		return k.objects() > 1
 	case "change the ID, with certificates": // it is the same for each kind of pair
 		return k.name == "RSA" || k.name == "P-256"
+	case "make sensitive", "make unextractable": // as they are for each kind of pair, and of secret key
+		return k.name == "P-256" || k.name == "AES"
 	}
 	return true
+}
+
+// spare skips, in a sample, a test that takes long for an operation whose calls another one makes too.
+func (op operation) spare(t *testing.T) {
+	t.Helper()
+	if op.alike && hsmtest.ThisExtent(t) == hsmtest.Sample {
+		t.Skip("a sample leaves it out")
+	}
 }
 
 // notWhole says that something of a key is malformed or missing.
@@ -436,6 +512,41 @@ func TestEveryCallFails(t *testing.T) {
 	recovered, failed := total.recovered.Load(), total.failed.Load()
 	t.Logf("%d faults injected in %d operations: %d recovered by themselves, %d failed clearly; no key lost, none doubled",
 		total.injected.Load(), recovered+failed, recovered, failed)
+}
+
+// TestWhatIsFinalIsWrittenLast has the token refuse the new label of the public half, beside which the private half is
+// to get what cannot be taken back: the key is as before. Then the token fails once, which is made good.
+func TestWhatIsFinalIsWrittenLast(t *testing.T) {
+	kind := kindNamed("P-256")
+	kind.needs(t)
+	for name, c := range map[string]struct {
+		prepare func(*world)
+		change  object.Change
+	}{
+		"sensitive":     {withReadableKey, object.Change{Label: new(newLabel), Sensitive: new(true)}},
+		"unextractable": {withExtractableKey, object.Change{Label: new(newLabel), Extractable: new(false)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+			c.prepare(w)
+			faults := &hsmtest.Faults{}
+			faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 2, Code: cryptoki.CKR_ATTRIBUTE_READ_ONLY})
+			token := openWith(t, k, k.PIN, faults)
+			_, err := token.Change(context.Background(), w.ref(), c.change)
+			failed, ok := errors.AsType[*hsm.OperationError](err)
+			if !ok || failed.Holds != hsm.HoldsAsBefore || !errors.Is(err, cryptoki.CKR_ATTRIBUTE_READ_ONLY) {
+				t.Errorf("got %v", err)
+			}
+			unchanged(w, nil)
+			faults.Clear()
+			faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 1, Code: cryptoki.CKR_FUNCTION_FAILED})
+			_, err = token.Change(context.Background(), w.ref(), c.change)
+			if n := faults.Count("C_SetAttributeValue"); err != nil || n != 4 {
+				t.Errorf("after %d writes: %v", n, err)
+			}
+		})
+	}
 }
 
 // tally is what came of faults.

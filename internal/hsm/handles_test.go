@@ -84,6 +84,7 @@ func TestABrokenConnectionNumbersObjectsAnew(t *testing.T) {
 			}
 			t.Run(kind.name+": "+op.name, func(t *testing.T) {
 				t.Parallel()
+				op.spare(t)
 				k := hsmtest.New(t)
 				b := breaking{
 					world: &world{t: t, kind: kind, token: k, witness: open(t, k)}, op: op,
