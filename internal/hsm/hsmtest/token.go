@@ -253,13 +253,17 @@ func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedI
 // without its warnings.
 func (k *Token) Command(t testing.TB, command ...string) string {
 	t.Helper()
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, out, &errs)
+	for try := 1; ; try++ {
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		switch {
+		case err == nil:
+			return string(out)
+		case try == 3 || !strings.Contains(errs.String(), "CKR_SLOT_ID_INVALID"): // else it was not shown the token: see looks
+			t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, out, &errs)
+		}
 	}
-	return string(out)
 }
