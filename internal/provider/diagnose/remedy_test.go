@@ -170,6 +170,9 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		{"a token may be in a slot that does not answer", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{Skipped: []string{
 			"slot 0: busy"}, Tokens: []hsm.TokenInfo{{Slot: 1}}, Selector: hsm.Selector{Label: &web}}},
 			[]string{"slot 0: busy", "find out why"}, []string{"--init-token", "plug the token in"}},
+		{"beside a slot that does not answer another token may be meant", Failure{Doing: Plan, Kind: &rsa, Err: &hsm.TokenError{
+			Skipped: []string{"slot 0: busy"}, Tokens: []hsm.TokenInfo{{Flags: cryptoki.CKF_TOKEN_INITIALIZED}}}},
+			[]string{"find out why", "choose it with token_label"}, nil},
 		{"a URI that names nothing shows how to look", Failure{Doing: Import, Kind: &rsa, Err: &SelectionError{URI: "pkcs11:id=1"}},
 			[]string{"nothing was imported", "may name another one", "--list-objects"}, nil},
 		{"where there is no token at all, one is plugged in", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}},

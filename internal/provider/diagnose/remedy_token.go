@@ -142,8 +142,12 @@ func nextNoToken(f Failure) string {
 	}
 	switch {
 	case len(e.Skipped) > 0: // the token may be there
-		return "find out why not every slot answers: the token may be in one that does not. Then run Terraform again. Do not " +
+		next := "find out why not every slot answers: the token may be in one that does not. Then run Terraform again. Do not " +
 			"initialise a token for this."
+		if !f.existing() && !e.AllBlank() {
+			next += " Or, if the token that you mean is shown above, choose it " + byWhat
+		}
+		return next
 	case len(e.Tokens) == 0:
 		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
 	case f.existing():
