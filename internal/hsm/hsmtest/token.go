@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -43,7 +44,8 @@ var softHSM struct {
 	library string
 	pin     string
 	next    int
-	free    []int // of tests that have ended well
+	free    []int    // of tests that have ended well
+	kept    []string // what is with the tokens that did not come back
 	err     error
 }
 
@@ -89,7 +91,8 @@ func New(t testing.TB) *Token {
 	case last >= 0:
 		n, softHSM.free = softHSM.free[last], softHSM.free[:last]
 	case n > Tokens:
-		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens", Tokens)
+		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens. Not given back:\n%s",
+			Tokens, strings.Join(softHSM.kept, "\n"))
 	default:
 		softHSM.next = n
 	}
@@ -104,20 +107,23 @@ func (k *Token) Spoil() { k.spoilt = true }
 
 // giveBack lets another test have the token, emptied and logged out, unless something may be wrong with it.
 func (k *Token) giveBack(t testing.TB, n int) {
-	if t.Failed() || k.spoilt {
-		return
+	err := errSpoilt
+	if !t.Failed() && !k.spoilt {
+		err = k.empty()
 	}
-	err := k.empty()
 	if errors.Is(err, errInUse) { // by sessions that a fault kept open, or that hang
-		err = cryptokitest.CloseAllSessions(k.Library, k.Label)
-	}
-	if err != nil {
-		return
+		err = Apart(func() error { return cryptokitest.CloseAllSessions(k.Library, k.Label) })
 	}
 	softHSM.Lock()
 	defer softHSM.Unlock()
+	if err != nil {
+		softHSM.kept = append(softHSM.kept, fmt.Sprintf("%s, of %s: %v", k.Label, t.Name(), err))
+		return
+	}
 	softHSM.free = append(softHSM.free, n)
 }
+
+var errSpoilt = errors.New("the test has failed, or has spoilt the token")
 
 func label(n int) string { return fmt.Sprintf("hsmtest-%02d", n) }
 
@@ -250,7 +256,7 @@ func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedI
 }
 
 // Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed,
-// without its warnings.
+// without its warnings. No look at a token is beside it, since it may log in.
 func (k *Token) Command(t testing.TB, command ...string) string {
 	t.Helper()
 	for try := 1; ; try++ {
@@ -258,12 +264,35 @@ func (k *Token) Command(t testing.TB, command ...string) string {
 		cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)
 		var errs strings.Builder
 		cmd.Stderr = &errs
-		out, err := cmd.Output()
+		var out []byte
+		err := Apart(func() (err error) {
+			out, err = cmd.Output()
+			return err
+		})
 		switch {
 		case err == nil:
 			return string(out)
-		case try == 3 || !strings.Contains(errs.String(), "CKR_SLOT_ID_INVALID"): // else it was not shown the token: see looks
-			t.Fatalf("%s: %v\n%s%s", strings.Join(command, " "), err, out, &errs)
+		case try == toolTries || !strings.Contains(errs.String(), "CKR_SLOT_ID_INVALID"): // else it was not shown the token: see looks
+			t.Fatalf("%s: %v\n%s\n%s", strings.Join(command, " "), err, &errs, out)
 		}
+		time.Sleep(toolPause)
+	}
+}
+
+// A process that was not shown a token is started again.
+const (
+	toolTries = 20
+	toolPause = 50 * time.Millisecond
+)
+
+// Shown says whether another process is shown the token.
+func (k *Token) Shown(t testing.TB) bool {
+	t.Helper()
+	for try := 1; ; try++ {
+		shown := strings.Contains(k.Command(t, "pkcs11-tool", "--module", k.ToolLibrary(), "--list-slots"), k.Label+"\n")
+		if shown || try == toolTries {
+			return shown
+		}
+		time.Sleep(toolPause)
 	}
 }

@@ -25,11 +25,7 @@ func CloseAllSessions(path, label string) error {
 		return err
 	}
 	for _, slot := range slots {
-		info, err := module.GetTokenInfo(slot)
-		if err != nil {
-			return err
-		}
-		if info.Label == label {
+		if info, err := module.GetTokenInfo(slot); err == nil && info.Label == label {
 			return module.CloseAllSessions(slot)
 		}
 	}
