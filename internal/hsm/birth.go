@@ -139,8 +139,9 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 
 // readNew reads the objects of new handles. They have the new ID: a handle behind which another object shows itself is
 // no handle of ours, and an object without an ID may be anybody's.
-func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object) ([]object.Object, error) {
-	var objects []object.Object
+func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object) (
+	objects []object.Object, err error,
+) {
 	for _, handle := range handles {
 		o, err := g.reader.Object(ctx, s, handle)
 		switch {
@@ -148,7 +149,8 @@ func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []
 		case o.Err != nil:
 			err = o.Err
 		case g.hasLostID(o):
-			err = &object.MalformedError{Object: o.Name(), Handle: handle, Err: fmt.Errorf("it has lost its %s", cryptoki.CKA_ID)}
+			lost := fmt.Errorf("it has lost its %s", cryptoki.CKA_ID)
+			err = &object.MalformedError{Object: o.Name(), Handle: handle, Err: lost}
 		case !bytes.Equal(o.ID, g.template.ID):
 			err = s.Abandon(&strangerError{o.Name()})
 		}
@@ -177,7 +179,8 @@ func (e *strangerError) Error() string {
 // clear destroys the new objects in the session that made them, because of what the last look showed. If that was a
 // failure to read them, another session may have more luck, and nothing is destroyed. left says that something may be
 // left that no search for the ID finds.
-func (g generation) clear(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object, shown error) (left error) {
+func (g generation) clear(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object, shown error,
+) (left error) {
 	if err := g.care.ClearTorn(ctx, s, handles, g.template.ID); err != nil {
 		return err
 	}

@@ -187,9 +187,7 @@ func withoutKey(w *world) {
 // fresh is a look at the token with no memory of what was there before.
 func (w *world) fresh() *hsm.Token {
 	token, err := hsm.Open(context.Background(), w.token.Config())
-	if errors.Is(err, hsm.ErrNoToken) && w.token.Shown(w.t) {
-		// SoftHSM, where another process logged in as this one looked: only a module that is initialised anew mends that, and
-		// the other tests of this process are using it.
+	if errors.Is(err, hsm.ErrNoToken) && w.token.OutOfSight(w.t) {
 		w.t.Skip("this process has lost sight of the token, and another one sees it")
 	}
 	if err != nil {
@@ -531,7 +529,8 @@ func TestWhatIsFinalIsWrittenLast(t *testing.T) {
 			w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
 			c.prepare(w)
 			faults := &hsmtest.Faults{}
-			faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 2, Code: cryptoki.CKR_ATTRIBUTE_READ_ONLY})
+			faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 2,
+				Code: cryptoki.CKR_ATTRIBUTE_READ_ONLY})
 			token := openWith(t, k, k.PIN, faults)
 			_, err := token.Change(context.Background(), w.ref(), c.change)
 			failed, ok := errors.AsType[*hsm.OperationError](err)

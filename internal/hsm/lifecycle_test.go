@@ -160,8 +160,8 @@ func TestChange(t *testing.T) {
 
 // describe is all that a test compares of a pair.
 func describe(k object.Key) string {
-	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t sensitive=%t %s", k.Type, k.ID, k.Label, k.PublicLabel,
-		k.Usage, k.PublicUsage, yes(k.Extractable), yes(k.Sensitive), k.Fingerprint())
+	return fmt.Sprintf("%s id=%x labels=%q/%q usages=%s/%s extractable=%t sensitive=%t %s", k.Type, k.ID, k.Label,
+		k.PublicLabel, k.Usage, k.PublicUsage, yes(k.Extractable), yes(k.Sensitive), k.Fingerprint())
 }
 
 // yes says that the token says yes.

@@ -155,7 +155,9 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 	}
 	// Where several have the label, the next look shows them too.
 	faults = &hsmtest.Faults{}
-	faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
+	faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(
+		_ context.Context, c *cryptoki.Call, next func() error,
+	) error {
 		err := next()
 		if info, ok := c.Result.(*cryptoki.TokenInfo); ok && info.Initialised() {
 			info.Label = k.Label
@@ -163,7 +165,8 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 		return err
 	}})
 	_, err := hsm.Open(context.Background(), config(k, k.PIN, faults))
-	if several, ok := errors.AsType[*hsm.TokenError](err); !ok || several.Matches < 2 || faults.Count("C_GetSlotList") != 1 {
+	if several, ok := errors.AsType[*hsm.TokenError](err); !ok || several.Matches < 2 ||
+		faults.Count("C_GetSlotList") != 1 {
 		t.Errorf("after %d looks: %v", faults.Count("C_GetSlotList"), err)
 	}
 }

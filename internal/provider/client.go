@@ -31,8 +31,8 @@ func newClient(c configuration) *client {
 }
 
 // token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.
-// Of failures only that is remembered that not one token matches. Package hsm remembers what must not be tried twice: a
-// refused PIN.
+// Of failures only that is remembered that not one token matches, where every slot answered. Package hsm remembers what
+// must not be tried twice: a refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 	err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "max_sessions")
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 		return c.opened, c.missing
 	}
 	token, err := hsm.Open(ctx, c.configuration.token)
-	if _, missing := errors.AsType[*hsm.TokenError](err); missing {
+	if e, ok := errors.AsType[*hsm.TokenError](err); ok && len(e.Skipped) == 0 && ctx.Err() == nil {
 		c.missing = err
 	}
 	if err != nil {

@@ -64,8 +64,8 @@ func prevented(r removal) diag.Diagnostic {
 		summary, happening = "Key Is Protected From Destruction", "is about to destroy"
 		untouched = "this key has not been touched."
 		if r.successor {
-			untouched += " But this run has made a new key of the same label. If create_before_destroy has made it in this " +
-				"one's place, sets that are made of the resource have it now."
+			untouched += " But this run has made a new key of the same label. If create_before_destroy has made it " +
+				"in this one's place, sets that are made of the resource have it now."
 		}
 		way("If the resource is tainted, " + untaint)
 	case r.forced:

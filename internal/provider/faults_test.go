@@ -48,7 +48,8 @@ func TestAModuleThatFailsLosesAndDoublesNothing(t *testing.T) {
 		return hsmtest.Fault{Function: function, Code: cryptoki.CKR_DEVICE_ERROR, After: true}
 	}
 	failed := func(doing, key, holds string) []remark {
-		return []remark{fails("Unable to "+doing+" Key Pair", "CKR_DEVICE_ERROR", `the key "`+key+`" (key_id 6b31)`, holds)}
+		return []remark{fails("Unable to "+doing+" Key Pair", "CKR_DEVICE_ERROR", `the key "`+key+`" (key_id 6b31)`,
+			holds)}
 	}
 	lie := func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		err := next()
@@ -104,7 +105,8 @@ func TestAModuleThatFailsLosesAndDoublesNothing(t *testing.T) {
 			b.faults.Inject(c.fault)
 		}}
 		if c.action != "" {
-			// What the plan knows stays as planned, whatever the token says in the apply: else Terraform refuses its result.
+			// What the plan knows stays as planned, whatever the token says in the apply: else Terraform refuses its
+			// result.
 			step.ConfigPlanChecks = resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 				plancheck.ExpectResourceAction("hsm_ec_keypair.k", c.action), during{func() {
 					if c.action == plancheck.ResourceActionUpdate {

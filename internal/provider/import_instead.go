@@ -52,10 +52,13 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 	if len(e.Found) == 0 {
 		for _, pair := range inventory.Unsupported() {
 			if asked.id != nil || asked.uri.Matches(token.Info(), false, pair.Label, pair.ID) {
-				return &diagnose.KindError{Noun: "key pair", ID: object.FormatID(pair.ID), Label: pair.Label, Kind: pair.Kind}
+				return &diagnose.KindError{Noun: "key pair", ID: object.FormatID(pair.ID), Label: pair.Label,
+					Kind: pair.Kind}
 			}
 		}
 	}
+	var odd error // of a secret key that no resource manages; anyone may have put it beside what was meant
+	noWhole := len(e.Found) == 0
 	for _, o := range inventory.Loose() {
 		if !named(o) {
 			continue
@@ -63,9 +66,10 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 		spec := object.SpecOf(o.CKK)
 		if spec == nil && o.IsSecretKey() {
 			name := o.Name()
-			return &diagnose.KindError{Noun: "secret key", ID: object.FormatID(name.ID), Label: name.Label, Kind: name.Type}
+			odd = &diagnose.KindError{Noun: "secret key", ID: object.FormatID(name.ID), Label: name.Label,
+				Kind: name.Type}
 		}
-		if len(e.Found) == 0 && spec != nil && spec.Name == r.kind.keyType && len(o.ID) > 0 {
+		if noWhole && spec != nil && spec.Name == r.kind.keyType && len(o.ID) > 0 {
 			_, err := token.Key(ctx, object.Ref{Type: spec.Name, ID: o.ID})
 			if errors.Is(err, object.ErrHalfPair) { // it tells more: where the other half is, or a certificate
 				return err
@@ -73,8 +77,11 @@ func (r *keyResource) instead(ctx context.Context, token *hsm.Token, asked impor
 		}
 		e.Found = append(e.Found, diagnose.Other{Text: o.Name().String() + ", which is not a whole key"})
 	}
-	if len(e.Found) == 0 {
+	switch {
+	case len(e.Found) == 0:
 		return miss
+	case len(e.Found) == 1 && odd != nil:
+		return odd
 	}
 	return e
 }

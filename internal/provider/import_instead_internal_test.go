@@ -111,7 +111,7 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 				})
 			}
 		}
-		for _, label := range []string{"rsa", "ec", "aes", "open"} { // no answer has another fingerprint or another token
+		for _, label := range []string{"rsa", "ec", "aes", "open"} { // no answer has another fingerprint or token
 			for _, form := range []string{id(label) + "@00ff", "pkcs11:token=elsewhere;id=" + label} {
 				asked, err := parseImportID(form)
 				if err != nil {
@@ -127,7 +127,8 @@ func TestAnImportAsTheWrongTypeNamesWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestAnImportOfWhatHasNoIDOrNoSupport names it by its own type, with commands for that.
+// TestAnImportOfWhatHasNoIDOrNoSupport names it by its own type, with commands for that. A secret key of a kind without
+// support, which anyone may have made, hides nothing else of its ID.
 func TestAnImportOfWhatHasNoIDOrNoSupport(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OtherEyes)
 	on := hsmtest.New(t)
@@ -135,13 +136,21 @@ func TestAnImportOfWhatHasNoIDOrNoSupport(t *testing.T) {
 	on.Tool(t, "--keypairgen", "--key-type", "rsa:2048", "--usage-sign", "--label", "rsa")
 	on.Tool(t, "--keypairgen", "--key-type", "EC:secp224r1", "--usage-sign", "--label", "odd")
 	on.Tool(t, "--keygen", "--key-type", "AES:32", "--sensitive", "--private", "--label", "aes")
+	on.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "ec", "--id", "6563")
+	on.Tool(t, "--keypairgen", "--key-type", "rsa:2048", "--usage-sign", "--label", "half", "--id", "6861")
+	on.Tool(t, "--delete-object", "--type", "pubkey", "--id", "6861")
 	err := on.Session(func(ctx context.Context, s *cryptoki.Session) error {
 		const des3 = 0x131 // CKM_DES3_KEY_GEN
-		_, err := s.GenerateKey(ctx, cryptoki.Mechanism{Type: des3}, []cryptoki.Attribute{
-			cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_PRIVATE, true),
-			cryptoki.Bytes(cryptoki.CKA_ID, []byte("de")), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("des")),
-		})
-		return err
+		for id, label := range map[string]string{"de": "des", "ec": "beside", "ha": "beside"} {
+			_, err := s.GenerateKey(ctx, cryptoki.Mechanism{Type: des3}, []cryptoki.Attribute{
+				cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_PRIVATE, label == "des"),
+				cryptoki.Bytes(cryptoki.CKA_ID, []byte(id)), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(label)),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +162,8 @@ func TestAnImportOfWhatHasNoIDOrNoSupport(t *testing.T) {
 	defer func() { _ = token.Close() }()
 	for label, says := range hsmtest.InOrder(map[string][]string{
 		"rsa": {"Key Without An ID", `key pair "rsa" has no ID`, "--type privkey --label rsa", "as hsm_rsa_keypair."},
-		"aes": {"Key Without An ID", `The secret key "aes" has no ID`, "--type secrkey --label aes", "as hsm_secret_key."},
+		"aes": {"Key Without An ID", `The secret key "aes" has no ID`, "--type secrkey --label aes",
+			"as hsm_secret_key."},
 		"odd": {"Kind Of Key Not Supported", `The key pair "odd" (without an ID) is of a kind`},
 		"des": {"Kind Of Key Not Supported", `The secret key "des" (key_id 6465) is of a kind`, "type 0x15"},
 	}) {
@@ -169,9 +179,35 @@ func TestAnImportOfWhatHasNoIDOrNoSupport(t *testing.T) {
 			said := r.failure(diagnose.Import, r.kind.newModel(), token, err)
 			for _, text := range says {
 				if !strings.Contains(said.Summary()+"\n"+said.Detail(), text) {
-					t.Errorf("%s as %s does not say %q:\n%s\n%s", label, r.kind.typeName(), text, said.Summary(), said.Detail())
+					t.Errorf("%s as %s does not say %q:\n%s\n%s", label, r.kind.typeName(), text, said.Summary(),
+						said.Detail())
 				}
 			}
 		}
+	}
+	rsa := newRSAKeyPairResource()
+	for id, title := range map[string]string{"6563": "Key Of Another Type", "6861": "Half A Key Pair"} {
+		asked, err := parseImportID(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = rsa.adoptable(ctx, token, asked)
+		said := rsa.failure(diagnose.Import, rsa.kind.newModel(), token, err)
+		if said.Summary() != "Unable to Import Key Pair: "+title {
+			t.Errorf("%s:\n%s\n%s", id, said.Summary(), said.Detail())
+		}
+	}
+}
+
+// TestMessagesKnowTheResources: package diagnose cannot ask them.
+func TestMessagesKnowTheResources(t *testing.T) {
+	resources := keyResources()
+	for _, r := range resources {
+		if got := diagnose.ResourceOf[r.kind.keyType]; got != r.kind.typeName() {
+			t.Errorf("the resource of %s keys is %s, and messages say %s", r.kind.keyType, r.kind.typeName(), got)
+		}
+	}
+	if len(diagnose.ResourceOf) != len(resources) {
+		t.Errorf("messages know %d resources, and there are %d", len(diagnose.ResourceOf), len(resources))
 	}
 }

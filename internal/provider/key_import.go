@@ -56,8 +56,8 @@ func (r *keyResource) ImportState(ctx context.Context, req resource.ImportStateR
 				"The private half of the key %s shows nothing of its key. Nor does the token offer an operation "+
 					"that its usage (%s) allows and that would show whether the public half belongs to it. "+
 					"The provider takes the two halves for one pair, because they have the same ID.\n\n"+
-					"What to do: use the key for its purpose, and check that the result fits the public key in the state.",
-				nameOf(key.Label, key.ID), key.Usage))
+					"What to do: use the key for its purpose, and check that the result fits the public key in "+
+					"the state.", nameOf(key.Label, key.ID), key.Usage))
 		}
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), object.FormatID(key.ID))...)
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("deletion_policy"), policyPrevent)...)

@@ -67,16 +67,17 @@ func nameKeys(diags *diag.Diagnostics, resourceType string, values ...tftypes.Va
 	}
 }
 
-// keyNamedBy names the key of a plan or state: `"web" (key_id 6b31)`. Of a new key without an ID, whose plan has looked at the
-// token, it is `"web" (a new hsm_rsa_keypair on the token 1)`: two of one label may be of two types, or on two tokens. It
-// leaves out what is not known, "" where that is all.
+// keyNamedBy names the key of a plan or state: `"web" (key_id 6b31)`. Of a new key without an ID, whose plan has looked
+// at the token, it is `"web" (a new hsm_rsa_keypair on the token 1)`: two of one label may be of two types, or on two
+// tokens. It leaves out what is not known, "" where that is all.
 func keyNamedBy(resourceType string, values ...tftypes.Value) string {
 	for _, value := range values {
 		var fields map[string]tftypes.Value
 		if value.IsNull() || value.As(&fields) != nil {
 			continue
 		}
-		label, id, serial := textOf(fields, "label"), strings.ToLower(textOf(fields, "key_id")), textOf(fields, "token_serial")
+		label, id := textOf(fields, "label"), strings.ToLower(textOf(fields, "key_id"))
+		serial := textOf(fields, "token_serial")
 		switch {
 		case label != "" && id != "":
 			return named(label, id)

@@ -23,7 +23,8 @@ func TestAWarningAboutAKeyNamesIt(t *testing.T) {
 	seen := tftypes.NewValue(tftypes.Object{AttributeTypes: map[string]tftypes.Type{
 		"label": tftypes.String, "key_id": tftypes.String, "token_serial": tftypes.String,
 	}}, map[string]tftypes.Value{
-		"label": tftypes.NewValue(tftypes.String, "web"), "key_id": tftypes.NewValue(tftypes.String, tftypes.UnknownValue),
+		"label":        tftypes.NewValue(tftypes.String, "web"),
+		"key_id":       tftypes.NewValue(tftypes.String, tftypes.UnknownValue),
 		"token_serial": tftypes.NewValue(tftypes.String, "0a"),
 	})
 	for _, c := range []struct {
@@ -31,7 +32,8 @@ func TestAWarningAboutAKeyNamesIt(t *testing.T) {
 		values []tftypes.Value
 		want   string
 	}{
-		{"a new key whose plan has seen the token", []tftypes.Value{null, seen}, `: "web" (a new hsm_rsa_keypair on the token 0a)`},
+		{"a new key whose plan has seen the token", []tftypes.Value{null, seen},
+			`: "web" (a new hsm_rsa_keypair on the token 0a)`},
 		{"a key of the state", []tftypes.Value{of("web", "6B31"), of("new", "6b32")}, `: "web" (key_id 6b31)`},
 		{"a new key", []tftypes.Value{null, of("web", tftypes.UnknownValue)}, `: "web"`},
 		{"a key that is being imported", []tftypes.Value{of(nil, "6b31")}, ": key_id 6b31"},

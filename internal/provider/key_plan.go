@@ -311,8 +311,9 @@ func (r *keyResource) planNewID(ctx context.Context, own claim, plan, state keyM
 		if !found.empty() {
 			diags.AddAttributeWarning(path.Root("key_id"), "Key ID Already On The Token", fmt.Sprintf(
 				"The key %s is to get the key_id %s, but something else on the token already uses that ID:\n\n%s\n\n"+
-					"The apply would be refused, and the key would keep its old ID.\n\nWhat to do: choose another key_id for the key. Or "+
-					"find out who made what uses the ID, and give that another ID, or destroy it, before you apply.",
+					"The apply would be refused, and the key would keep its old ID.\n\nWhat to do: choose another "+
+					"key_id for the key. Or find out who made what uses the ID, and give that another ID, or destroy "+
+					"it, before you apply.",
 				keyName(state.common()), to, lines(r.kind, found)))
 		}
 		return nil

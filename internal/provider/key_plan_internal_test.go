@@ -123,6 +123,17 @@ func TestATokenThatIsNotThereIsLookedForOnce(t *testing.T) {
 		t.Errorf("after the client was closed: %v", err)
 	}
 	_ = c.close()
+
+	// It may be in a slot that does not answer for once.
+	faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Nth: 1, Onwards: true, Code: cryptoki.CKR_DEVICE_ERROR})
+	if _, err := c.token(t.Context()); !errors.Is(err, hsm.ErrNoToken) {
+		t.Errorf("no slot answers: %v", err)
+	}
+	faults.Clear()
+	if _, err := c.token(t.Context()); err != nil {
+		t.Errorf("every slot answers again: %v", err)
+	}
+	_ = c.close()
 }
 
 // A plan of a new key goes on where the token does not list its objects, and says what it does not show.

@@ -54,8 +54,8 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 		"-refresh=false.", diags)
 }
 
-// once tells an error of the token with what follows it, and later ones of the same summary in short. Only what is told is
-// worded: the words are others where the run has told of it before.
+// once tells an error of the token with what follows it, and later ones of the same summary in short. Only what is told
+// is worded: the words are others where the run has told of it before.
 func (r *keyResource) once(token *hsm.Token, err error, more string, diags *diag.Diagnostics) {
 	failure := r.failed(diagnose.Plan, r.kind.newModel(), token, err)
 	if r.client.view.first(failure.Summary()) {
@@ -145,7 +145,7 @@ func unmanagedWarning(kind keyKind, a *keyAttributes, found stock, command func(
 			"key_id, or first give what uses this one another ID.", kind.noun)
 		whole := slices.DeleteFunc(slices.Clone(found.whole), func(k object.Key) bool { return k.Unprotected() })
 		if len(whole) > 0 {
-			other := otherKey(whole[0], whole)
+			other := otherKey(whole[0], found.whole)
 			next = fmt.Sprintf("It is a key of another type: %s.\n\nWhat to do: choose another key_id. Or, if this is the key "+
 				"that you want, manage it by %s. %s Then:\n\n%s", other.Text, other.Resource, diagnose.CheckFirst,
 				diagnose.HowToImport(other.Resource, other.ImportID))

@@ -205,8 +205,10 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 			resp.Diagnostics.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
 				"The key %s on the token is not the key in the state: %s\n\n  %s\n\nThe state has\n\n  %s\n\n"+
 					"Someone has made a new key in its place, or the provider looks at another token. The state takes what the "+
-					"token holds.\n\nWhat to do: if you did not expect this, do not apply, and find out why. The next apply takes the "+
-					"new key into the state and into every set that is made of it, and then nothing warns any more.", nameOf(key.Label, key.ID), has, now, was))
+					"token holds.\n\nWhat to do: if you did not expect this, do not apply, and find out why. The "+
+					"next apply takes the new key into the state and into every set that is made of it, and then "+
+					"nothing warns any more.",
+				nameOf(key.Label, key.ID), has, now, was))
 		}
 		warnOfStrays(key, &resp.Diagnostics)
 		resp.Diagnostics.Append(noteFixed(ctx, key, !key.Is(r.kind.ref(m)), resp.Private)...)
@@ -227,8 +229,8 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 
 // warnOfUnwritten says what an apply is to write, although the state shows no difference from the configuration.
 func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
-	const no = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that. Leave it, or let a new key " +
-		"take its place: see the guide \"Replace and rotate\"."
+	const no = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that. Leave it, or " +
+		"let a new key take its place: see the guide \"Replace and rotate\"."
 	mended := "terraform apply writes both halves as the configuration says."
 	taken := "terraform apply takes that away from the key."
 	if fixed(key) {
@@ -403,7 +405,8 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 			return
 		}
 	default: // a tainted resource: no plan has asked us
-		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true, successor: r.client.succeeded(r.kind.keyType, a)}))
+		resp.Diagnostics.Append(prevented(removal{key: keyName(a), applied: true,
+			successor: r.client.succeeded(r.kind.keyType, a)}))
 		return
 	}
 	r.within(ctx, &resp.Diagnostics, diagnose.Delete, m, a.Timeouts.Delete, changeTime, func(ctx context.Context,

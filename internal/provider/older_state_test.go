@@ -76,7 +76,8 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 				s.write(file, strings.Replace(string(had), `"local": true`, `"local": false`, 1))
 			}
 			// The label of one is known in the apply alone, so that a set of it must not be read before.
-			s.write(main, strings.NewReplacer(`"a pair on a curve"`, "terraform_data.label.output", `"an `, `"another `, `"a `,
+			s.write(main, strings.NewReplacer(`"a pair on a curve"`, "terraform_data.label.output", `"an `, `"another `,
+				`"a `,
 				`"another `).Replace(string(text))+`
 				resource "terraform_data" "label" { input = "a late label" }
 				locals { uris = [hsm_ec_keypair.k.uri] }
@@ -97,7 +98,8 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 			if printed, _ := s.terraform(false, "output", "-no-color", "-raw", "uri"); printed != "pkcs11:token=state;id=%6B%31" {
 				t.Errorf("the URI after an update: %s", printed)
 			}
-			// A replacement is planned without the token where the run may still bring what is missing, and the plan says so.
+			// A replacement is planned without the token where the run may still bring what is missing, and the plan
+			// says so.
 			if text, err = os.ReadFile(main); err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +107,8 @@ func TestAStateOfAnEarlierVersionPlansEmpty(t *testing.T) {
 				resource "terraform_data" "pin" { input = "12345678" }
 				provider "hsm" { pin = terraform_data.pin.output }`)
 			printed, _ = s.terraform(false, "plan", "-refresh=false", "-target=hsm_rsa_keypair.k", "-no-color")
-			for _, part := range []string{"New Keys Not Checked Against The Token", "hsm_rsa_keypair.k must be replaced"} {
+			for _, part := range []string{"New Keys Not Checked Against The Token",
+				"hsm_rsa_keypair.k must be replaced"} {
 				if !strings.Contains(printed, part) {
 					t.Errorf("the plan of a replacement without a PIN does not say %q: %s", part, printed)
 				}

@@ -134,7 +134,8 @@ type made struct {
 	label   string
 }
 
-// succeeded says that this run has made a key of that type and label, which may be in the place of the one that has them.
+// succeeded says that this run has made a key of that type and label, which may be in the place of the one that has
+// them.
 func (c *client) succeeded(keyType object.KeyType, a *keyAttributes) bool {
 	if c == nil {
 		return false
@@ -154,7 +155,8 @@ func (v *planView) noteDestroyed(keyID, name string) {
 	v.destroyed[strings.ToLower(keyID)] = name
 }
 
-// noteMade notes a key that this run has made, and gives the name of the one that this run has destroyed under the same ID.
+// noteMade notes a key that this run has made, and gives the name of the one that this run has destroyed under the same
+// ID.
 func (v *planView) noteMade(key object.Key) (old string, was bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -167,11 +167,11 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 }
 
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{
-		func() resource.Resource { return namingResource{newRSAKeyPairResource()} },
-		func() resource.Resource { return namingResource{newECKeyPairResource()} },
-		func() resource.Resource { return namingResource{newSecretKeyResource()} },
+	var resources []func() resource.Resource
+	for i := range keyResources() {
+		resources = append(resources, func() resource.Resource { return namingResource{keyResources()[i]} })
 	}
+	return resources
 }
 
 // keyResources is one of each resource of keys.

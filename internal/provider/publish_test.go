@@ -442,6 +442,7 @@ func TestAPlanIsNotWarnedByStrangers(t *testing.T) {
 			[]string{"terraform import"}},
 		{object.EC, "new", "33", 0, []string{"Key ID Already On The Token", "cannot be imported here"},
 			[]string{"terraform import"}},
+		{object.EC, "new", "34", 0, []string{"Key ID Already On The Token", "a key of another type", chosen}, nil},
 		{object.RSA, "new", "34", 2, []string{"Key ID Already On The Token", chosen, unprotected}, nil},
 		{object.RSA, "both", "", 2, []string{"Label Already On The Token", chosen, unprotected}, nil},
 	} {

@@ -91,8 +91,8 @@ func New(t testing.TB) *Token {
 	case last >= 0:
 		n, softHSM.free = softHSM.free[last], softHSM.free[:last]
 	case n > Tokens:
-		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens. Not given back:\n%s",
-			Tokens, strings.Join(softHSM.kept, "\n"))
+		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens. "+
+			"Not given back:\n%s", Tokens, strings.Join(softHSM.kept, "\n"))
 	default:
 		softHSM.next = n
 	}
@@ -191,8 +191,8 @@ func (k *Token) Tool(t testing.TB, args ...string) string {
 // ToolLibrary is the path of the module for programs that give it no parameters: a wrapper's, where it wants some.
 func (k *Token) ToolLibrary() string { return k.toolLibrary }
 
-// looks is held by a login and by a look at a token. SoftHSM writes a token's file at each login, and a look at that moment
-// takes the token for broken until the module is initialised anew.
+// looks is held by a login and by a look at a token. SoftHSM writes a token's file at each login, and a look at that
+// moment takes the token for broken until the module is initialised anew.
 var looks sync.Mutex
 
 // Apart runs what looks at tokens without the hook.
@@ -252,8 +252,10 @@ func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedI
 		}
 		return f(ctx, s, loggedIn)
 	}
-	return fmt.Errorf("no token %q", k.Label)
+	return fmt.Errorf("%w: %q", errNotShown, k.Label)
 }
+
+var errNotShown = errors.New("the module does not show this process the token")
 
 // Command runs a program with the token's PIN in the environment variable HSMTEST_TOOL_PIN, and gives what it printed,
 // without its warnings. No look at a token is beside it, since it may log in.
@@ -272,27 +274,33 @@ func (k *Token) Command(t testing.TB, command ...string) string {
 		switch {
 		case err == nil:
 			return string(out)
-		case try == toolTries || !strings.Contains(errs.String(), "CKR_SLOT_ID_INVALID"): // else it was not shown the token: see looks
+		case try == toolTries || !strings.Contains(errs.String(), notShown):
 			t.Fatalf("%s: %v\n%s\n%s", strings.Join(command, " "), err, &errs, out)
 		}
 		time.Sleep(toolPause)
 	}
 }
 
-// A process that was not shown a token is started again.
+// A program that was not shown a token is started again: see looks.
 const (
+	notShown  = "CKR_SLOT_ID_INVALID" // what pkcs11-tool then says
 	toolTries = 20
 	toolPause = 50 * time.Millisecond
 )
 
-// Shown says whether another process is shown the token.
-func (k *Token) Shown(t testing.TB) bool {
+// OutOfSight says that the module shows the token to another process, and not to this one: SoftHSM, where another
+// process logged in as this one looked. Only a module that is initialised anew mends that, and other tests of this
+// process use it.
+func (k *Token) OutOfSight(t testing.TB) bool {
 	t.Helper()
-	for try := 1; ; try++ {
-		shown := strings.Contains(k.Command(t, "pkcs11-tool", "--module", k.ToolLibrary(), "--list-slots"), k.Label+"\n")
-		if shown || try == toolTries {
-			return shown
+	if err := k.Session(func(context.Context, *cryptoki.Session) error { return nil }); !errors.Is(err, errNotShown) {
+		return false
+	}
+	for range toolTries {
+		if strings.Contains(k.Command(t, "pkcs11-tool", "--module", k.ToolLibrary(), "--list-slots"), k.Label+"\n") {
+			return true
 		}
 		time.Sleep(toolPause)
 	}
+	return false
 }

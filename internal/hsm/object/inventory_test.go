@@ -153,7 +153,8 @@ func TestWhatIsInNoKeyIsLoose(t *testing.T) {
 	s := &shelf{t: t}
 	s.pair("1", "whole", true, both...).secret("1", "secret", nil).pair("1", "lone", true, cryptoki.CKO_PRIVATE_KEY)
 	s.put(cryptoki.Attributes{ // of a type that is not supported
-		cryptoki.CKA_CLASS: ulong(cryptoki.CKO_PRIVATE_KEY), cryptoki.CKA_KEY_TYPE: ulong(1), cryptoki.CKA_ID: []byte("2"),
+		cryptoki.CKA_CLASS: ulong(cryptoki.CKO_PRIVATE_KEY), cryptoki.CKA_KEY_TYPE: ulong(1),
+		cryptoki.CKA_ID:    []byte("2"),
 		cryptoki.CKA_LABEL: []byte("dsa"),
 	})
 	for _, id := range []string{"1", "3"} {

@@ -164,13 +164,17 @@ func nextNoAnswer(f Failure) string {
 	const slow = "If it is only slow, give the operation more time with the resource's argument timeouts. "
 	ask := "To ask the token:\n\n  " + f.command("--list-objects")
 	switch {
-	case f.Kind == nil:
+	case f.Kind == nil || f.Doing == List:
 		return "check that the token answers, then run Terraform again. " + ask
-	case f.Doing == Read || f.Doing == Import || f.Doing == Plan || f.Doing == List:
+	case f.Doing == Import || f.Doing == Plan: // timeouts are not for these
+		return "check that the token answers, then run terraform plan again. " + ask
+	case f.Doing == Read:
 		return "check that the token answers, then run terraform plan again. " + slow + ask
+	case hsm.CauseOf(f.Err) == hsm.CauseTokenDoesNotAnswer:
+		return "the call may still take effect. Check that the token answers, then run terraform plan, which compares the " +
+			"token with the state. " + slow + ask
 	}
-	return "the call may still take effect. Check that the token answers, then run terraform plan, which compares the " +
-		"token with the state. " + slow + ask
+	return "check that the token answers, then run terraform plan, which compares the token with the state. " + slow + ask
 }
 
 // where is " (slot ...)" where the token was opened.

@@ -116,8 +116,8 @@ func nextType(f Failure) string {
 func nextSelection(f Failure) string {
 	e, ok := errors.AsType[*SelectionError](f.Err)
 	if !ok || len(e.Found) == 0 || f.Kind == nil {
-		return "nothing was imported. Check the URI, and check that this is the right token" + f.where() + ": the URI may name " +
-			"another one. To see what it holds:\n\n  " + f.command("--list-objects")
+		return "nothing was imported. Check the URI, and check that this is the right token" + f.where() +
+			": the URI may name another one. To see what it holds:\n\n  " + f.command("--list-objects")
 	}
 	sharing := map[string]int{}
 	for _, key := range e.Found {
@@ -205,9 +205,14 @@ func nextUnprotected(f Failure) string {
 
 func nextDisproved(f Failure) string {
 	const who = "somebody may have written over the public half, which on many tokens needs no PIN. "
-	if f.Kind != nil && f.Doing != Import {
-		return who + "The state is kept. Find out who did. Then destroy the public half, and restore the right one from the " +
-			"token's backup, or write it anew from the public key in the state:\n\n  " +
+	switch {
+	case f.Doing == Update || f.Doing == Delete: // these have found the public half of the state
+		return "the public half is the one in the state, so the private half is another key's: somebody with the PIN may " +
+			"have put it there. The state is kept. Find out who did, and restore the private half from the token's backup. " +
+			"To see what the token holds:\n\n  " + f.command("--list-objects")
+	case f.Kind != nil && f.Doing != Import:
+		return who + "The state is kept. Find out who did. Then destroy the public half, and restore the right one " +
+			"from the token's backup, or write it anew from the public key in the state:\n\n  " +
 			f.command("--delete-object", "--type", "pubkey", "--id", f.id()) + "\n" + f.writeAnew(f.id(), f.Label)
 	}
 	return who + "Nothing is published or imported. Find out who did, then restore the public half from the token's " +
@@ -218,8 +223,8 @@ func nextDisproved(f Failure) string {
 func nextUnproven(Failure) string {
 	return "give the private half a usage with which it can prove that: sign, or derive on a curve where the token has " +
 		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. A key that wants the PIN for each " +
-		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the key in " +
-		"another way, for example with the function jwks, of a public key that you keep in the configuration."
+		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the " +
+		"key in another way, for example with the function jwks, of a public key that you keep in the configuration."
 }
 
 func nextNoID(f Failure) string {
@@ -262,7 +267,8 @@ func nextHalfPair(f Failure) string {
 			f.command("--delete-object", "--type", "pubkey", "--id", id)
 	}
 	return "the private half still works, but nobody can read the public key from the token. Restore the public half " +
-		"from the token's backup, or write it anew from the public key in the state:\n\n" + f.writeAnew(id, e.Present.Label)
+		"from the token's backup, or write it anew from the public key in the state:\n\n" +
+		f.writeAnew(id, e.Present.Label)
 }
 
 // writeAnew is how a public half is written from the public key in the state.

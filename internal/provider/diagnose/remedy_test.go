@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,11 +83,22 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 		{"a key of another type that anyone may have made is not adopted", Failure{Doing: Create, Kind: &rsa,
 			Err: &object.ExistsError{ID: id, Whole: object.EC, Unprotected: true}},
 			[]string{"choose another key_id", "look for the ID 6b31"}, []string{"terraform import"}},
-		{"a key without an ID gets one before its import", Failure{Doing: Import, Kind: &rsa, Err: &NoIDError{Kind: rsa, Label: "web"}},
+		{"a key without an ID gets one before its import", Failure{Doing: Import, Kind: &rsa, Err: &NoIDError{Kind: rsa,
+			Label: "web"}},
 			[]string{"--type pubkey --label web --set-id NEW_ID",
 				"--type privkey --label web --set-id NEW_ID"}, []string{"state rm"}},
 		{"halves of two keys are restored from the state", Failure{Doing: Read, Kind: &rsa, Err: &hsm.DisprovedError{}},
 			[]string{"The state is kept"}, nil},
+		{"a public half that is the state's is not destroyed", Failure{Doing: Update, Kind: &rsa, Err: &hsm.DisprovedError{}},
+			[]string{"restore the private half", "The state is kept"}, []string{"--delete-object", "--write-object"}},
+		{"a call that hangs may take effect", Failure{Doing: Update, Kind: &rsa, Err: hang},
+			[]string{"may still take effect", "timeouts"}, nil},
+		{"what waited in vain has called nothing", Failure{Doing: Update, Kind: &rsa, Err: context.DeadlineExceeded},
+			[]string{"compares the token with the state", "timeouts"}, []string{"take effect"}},
+		{"a plan has no time limit of its own", Failure{Doing: Plan, Kind: &rsa, Err: context.DeadlineExceeded},
+			[]string{"run terraform plan again"}, []string{"timeouts"}},
+		{"nor has a list, which is no plan", Failure{Doing: List, Kind: &rsa, Err: hang},
+			[]string{"run Terraform again"}, []string{"timeouts", "terraform plan"}},
 		{"halves of two keys are not published", Failure{Doing: "Read Keys", Err: &hsm.DisprovedError{}},
 			[]string{"Nothing is published"}, []string{"The state is kept"}},
 		{"a key that is not proven gets a usage that proves it", Failure{Doing: "Read Keys", Err: &hsm.UnprovenError{}},
@@ -167,13 +179,16 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 			Err: &hsm.TokenError{Matches: 2}},
 			[]string{"No label, serial number or slot is given, and 2 tokens are initialised",
 				"providers = { hsm = hsm.ALIAS }"}, nil},
-		{"a token may be in a slot that does not answer", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{Skipped: []string{
-			"slot 0: busy"}, Tokens: []hsm.TokenInfo{{Slot: 1}}, Selector: hsm.Selector{Label: &web}}},
+		{"a token may be in a slot that does not answer", Failure{Doing: Read, Kind: &rsa,
+			Err: &hsm.TokenError{Skipped: []string{
+				"slot 0: busy"}, Tokens: []hsm.TokenInfo{{Slot: 1}}, Selector: hsm.Selector{Label: &web}}},
 			[]string{"slot 0: busy", "find out why"}, []string{"--init-token", "plug the token in"}},
-		{"beside a slot that does not answer another token may be meant", Failure{Doing: Plan, Kind: &rsa, Err: &hsm.TokenError{
-			Skipped: []string{"slot 0: busy"}, Tokens: []hsm.TokenInfo{{Flags: cryptoki.CKF_TOKEN_INITIALIZED}}}},
+		{"beside a slot that does not answer another token may be meant", Failure{Doing: Plan, Kind: &rsa,
+			Err: &hsm.TokenError{
+				Skipped: []string{"slot 0: busy"}, Tokens: []hsm.TokenInfo{{Flags: cryptoki.CKF_TOKEN_INITIALIZED}}}},
 			[]string{"find out why", "choose it with token_label"}, nil},
-		{"a URI that names nothing shows how to look", Failure{Doing: Import, Kind: &rsa, Err: &SelectionError{URI: "pkcs11:id=1"}},
+		{"a URI that names nothing shows how to look", Failure{Doing: Import, Kind: &rsa,
+			Err: &SelectionError{URI: "pkcs11:id=1"}},
 			[]string{"nothing was imported", "may name another one", "--list-objects"}, nil},
 		{"where there is no token at all, one is plugged in", Failure{Doing: Read, Kind: &rsa, Err: &hsm.TokenError{}},
 			[]string{"plug the token in"}, []string{"above"}},

@@ -142,8 +142,8 @@ func nextNoToken(f Failure) string {
 	}
 	switch {
 	case len(e.Skipped) > 0: // the token may be there
-		next := "find out why not every slot answers: the token may be in one that does not. Then run Terraform again. Do not " +
-			"initialise a token for this."
+		next := "find out why not every slot answers: the token may be in one that does not. Then run Terraform " +
+			"again. Do not initialise a token for this."
 		if !f.existing() && !e.AllBlank() {
 			next += " Or, if the token that you mean is shown above, choose it " + byWhat
 		}
@@ -166,7 +166,8 @@ func nextNoToken(f Failure) string {
 
 func nextPINRefused(f Failure) string {
 	if f.Provider.First != nil && !f.Provider.First("PIN Refused") {
-		return "do as another error of this run says, the one with \"check the PIN\". The PIN was sent once, and not again for this."
+		return "do as another error of this run says, the one with \"check the PIN\". The PIN was sent once, and not " +
+			"again for this."
 	}
 	from := "(pin, HSM_PIN or HSM_PIN_FILE)"
 	if f.Provider.PINFrom != "" {
