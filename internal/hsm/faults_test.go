@@ -89,7 +89,41 @@ type operation struct {
 	run func(context.Context, *world, *hsm.Token) error
 	// converge is what the next run does, without a fault, and the check of what the token holds in the end.
 	converge func(*world, *hsm.Token)
+	to       func(kind) object.Change // what it changes; nil where it changes nothing
 }
+
+func changing(name string, prepare func(*world), to func(kind) object.Change) operation {
+	return operation{name: name, prepare: prepare, run: change(to), converge: changed(to), to: to}
+}
+
+func (op operation) likeAnother() operation { op.alike = true; return op }
+
+// hasDone checks that the token holds what an operation has done that says it has: the next run would hide that it has
+// done nothing.
+func (w *world) hasDone(op operation) {
+	if op.to == nil && op.name != deleting {
+		return
+	}
+	keys := w.keys()
+	if op.name == deleting {
+		if len(keys) > 0 {
+			w.t.Error("the key is said to be destroyed, and is there")
+		}
+		return
+	}
+	if len(keys) != 1 {
+		w.t.Errorf("the key is said to be changed, and there are %d", len(keys))
+		return
+	}
+	key, c := keys[0], op.to(w.kind)
+	if c.Label != nil && key.Label != *c.Label || c.Usage != nil && key.Usage != *c.Usage ||
+		c.ID != nil && string(key.ID) != string(c.ID) || c.Sensitive != nil && yes(key.Sensitive) != *c.Sensitive ||
+		c.Extractable != nil && yes(key.Extractable) != *c.Extractable {
+		w.t.Errorf("the key is said to be changed, and is %s", describe(key))
+	}
+}
+
+const deleting = "delete"
 
 // world is a token with one key that an operation is about, seen by a witness that no fault is injected in.
 type world struct {
@@ -184,7 +218,20 @@ func withoutKey(w *world) {
 	w.clear()
 }
 
-// fresh is a look at the token with no memory of what was there before.
+// afresh does something with a look at the token that has no memory of what was there before. The token is closed even
+// where the test ends on the way: as long as anybody has it open, the module is not initialised anew, and this process
+// sees no token again that it has lost sight of.
+func (w *world) afresh(do func(*hsm.Token)) {
+	token := w.fresh()
+	defer func() {
+		if err := token.Close(); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	do(token)
+}
+
+// fresh is for afresh, and for those who close it by defer.
 func (w *world) fresh() *hsm.Token {
 	token, err := hsm.Open(context.Background(), w.token.Config())
 	if errors.Is(err, hsm.ErrNoToken) && w.token.OutOfSight(w.t) {
@@ -297,15 +344,14 @@ var operations = []operation{
 		w.made, err = token.Generate(ctx, w.kind.template("", oldLabel))
 		return err
 	}},
-	{name: "relabel", prepare: withKey, converge: changed(relabel), run: change(relabel)},
-	{name: "change the usage", prepare: withKey, converge: changed(reuse), run: change(reuse)},
-	{name: "change the ID", prepare: withKey, converge: changed(move), run: change(move)},
+	changing("relabel", withKey, relabel),
+	changing("change the usage", withKey, reuse),
+	changing("change the ID", withKey, move),
 	{name: "change the ID, with certificates", prepare: withCertificates, converge: movedWithCertificates,
-		run: change(moveAll)},
-	{name: "make sensitive", alike: true, prepare: withReadableKey, converge: changed(hide), run: change(hide)},
-	{name: "make unextractable", alike: true, prepare: withExtractableKey, converge: changed(keepIn),
-		run: change(keepIn)},
-	{name: "delete", prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+		run: change(moveAll), to: moveAll},
+	changing("make sensitive", withReadableKey, hide).likeAnother(),
+	changing("make unextractable", withExtractableKey, keepIn).likeAnother(),
+	{name: deleting, prepare: withKey, converge: deleted, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 		_, err := token.Destroy(ctx, w.ref())
 		return err
 	}},
@@ -624,6 +670,7 @@ func (m *matrix) one(fault hsmtest.Fault) {
 	m.injected.Add(int64(m.faults.Injected()))
 	if m.err == nil {
 		m.recovered.Add(1)
+		m.hasDone(m.op)
 	} else {
 		m.failed.Add(1)
 		m.made = object.Key{}
@@ -632,11 +679,7 @@ func (m *matrix) one(fault hsmtest.Fault) {
 		}
 		m.holdsAsSaid(m.err, fault.Onwards && !slices.Contains(vital, fault.Function))
 	}
-	token := m.fresh()
-	m.op.converge(m.world, token)
-	if err := token.Close(); err != nil {
-		m.t.Error(err)
-	}
+	m.afresh(func(token *hsm.Token) { m.op.converge(m.world, token) })
 	if m.t.Failed() {
 		m.t.Fatalf("in the case: %s number %d answers %s (after the call: %t, and so from then on: %t)\nwhich gave: %v\nafter the calls %v",
 			fault.Function, fault.Nth, fault.Code, fault.After, fault.Onwards, m.err, m.faults.Calls())

@@ -140,8 +140,9 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 				}
 				return err
 			}})
-			if err := reach(config(k, k.PIN, faults)); err != nil || lists != 3 {
-				t.Errorf("%s, %s after %d looks: %v", name, what, lists, err)
+			err := reach(config(k, k.PIN, faults))
+			if n := faults.Count("C_Initialize"); err != nil || lists != 3 || n != lists {
+				t.Errorf("%s, %s after %d looks, for which the module was initialised %d times: %v", name, what, lists, n, err)
 			}
 		}
 	}

@@ -197,14 +197,14 @@ func (k *killing) at(op operation, crash hsmtest.Crash) {
 		k.t.Fatalf("%s of %s, %s: %v: %s", op.name, k.kind.name, crash, err, out)
 	}
 	k.crashes++
-	token := k.fresh()
-	if op.run(context.Background(), k.world, token) == nil {
-		k.clean++
-	} else {
-		k.advised++
-	}
-	op.converge(k.world, token)
-	_ = token.Close()
+	k.afresh(func(token *hsm.Token) {
+		if op.run(context.Background(), k.world, token) == nil {
+			k.clean++
+		} else {
+			k.advised++
+		}
+		op.converge(k.world, token)
+	})
 	if k.t.Failed() {
 		k.t.Fatalf("%s of %s, %s", op.name, k.kind.name, crash)
 	}

@@ -281,7 +281,7 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 			token, faults, lose := lossy(t, k, lies.Hook)
 			_, _ = token.Key(context.Background(), object.Ref{ID: []byte("warm")})
 			before := faults.Count("")
-			if op.name == "delete" {
+			if op.name == deleting {
 				lies.Inject(lie(cryptoki.CKO_SECRET_KEY, without(cryptoki.CKA_CHECK_VALUE)))
 			}
 			lose(nth, nth%2 == 0)
@@ -291,12 +291,12 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 				t.Error("no sessions were lost")
 			}
 			_ = token.Close()
-			if w.err != nil {
+			if w.err == nil {
+				w.hasDone(op)
+			} else {
 				w.holdsAsSaid(w.err, false)
 			}
-			fresh := w.fresh()
-			op.converge(w, fresh)
-			_ = fresh.Close()
+			w.afresh(func(token *hsm.Token) { op.converge(w, token) })
 			if t.Failed() {
 				t.Fatalf("sessions were lost at call %d (after it: %t) of %v", nth, nth%2 == 0, faults.Calls())
 			}
@@ -385,16 +385,16 @@ func TestAModuleThatHangs(t *testing.T) {
 				t.Errorf("%s hangs, and the operation goes on for %s", function, took)
 			case err != nil && !strings.Contains(err.Error(), function):
 				t.Errorf("%s hangs, and the error does not name it: %v", function, err)
-			case err == nil && w.made.ID == nil && op.name != "delete":
+			case err == nil && w.made.ID == nil && op.name != deleting:
 				t.Errorf("%s hangs, and the operation ends well", function)
 			}
-			if err != nil {
+			if err == nil {
+				w.hasDone(op)
+			} else {
 				w.holdsAsSaid(err, true)
 			}
 			// The rest of the process is as if the hanging call were not there.
-			other := w.fresh()
-			op.converge(w, other)
-			_ = other.Close()
+			w.afresh(func(token *hsm.Token) { op.converge(w, token) })
 			if t.Failed() {
 				t.Fatalf("call %d of %v", nth+1, calls)
 			}

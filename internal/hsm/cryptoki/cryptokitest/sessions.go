@@ -3,6 +3,7 @@
 package cryptokitest
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -24,10 +25,13 @@ func CloseAllSessions(path, label string) error {
 	if err != nil {
 		return err
 	}
+	var failures error // of slots that do not answer, which may have other tokens
 	for _, slot := range slots {
-		if info, err := module.GetTokenInfo(slot); err == nil && info.Label == label {
+		info, err := module.GetTokenInfo(slot)
+		if err == nil && info.Label == label {
 			return module.CloseAllSessions(slot)
 		}
+		failures = errors.Join(failures, err)
 	}
-	return fmt.Errorf("no token has the label %q", label)
+	return errors.Join(fmt.Errorf("no token has the label %q", label), failures)
 }
