@@ -407,6 +407,9 @@ func TestAPlanIsNotWarnedByStrangers(t *testing.T) {
 	s.MakesPair(t, hsmtest.StrangerRSA, "other", "33")
 	s.MakesPair(t, hsmtest.StrangerRSA, "both", "34")
 	p.Tool(t, "--keypairgen", "--key-type", "rsa:1024", "--usage-sign", "--label", "both", "--id", "34")
+	for _, keyType := range []string{"rsa:1024", "EC:prime256v1"} { // each is the only one of its type
+		p.Tool(t, "--keypairgen", "--key-type", keyType, "--usage-sign", "--label", "two types", "--id", "35")
+	}
 	token, err := p.client.token(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -443,6 +446,8 @@ func TestAPlanIsNotWarnedByStrangers(t *testing.T) {
 		{object.EC, "new", "33", 0, []string{"Key ID Already On The Token", "cannot be imported here"},
 			[]string{"terraform import"}},
 		{object.EC, "new", "34", 0, []string{"Key ID Already On The Token", "a key of another type", chosen}, nil},
+		{object.Secret, "new", "35", 0, []string{"Key ID Already On The Token", "terraform import hsm_", ".NAME 35"},
+			[]string{"35@"}},
 		{object.RSA, "new", "34", 2, []string{"Key ID Already On The Token", chosen, unprotected}, nil},
 		{object.RSA, "both", "", 2, []string{"Label Already On The Token", chosen, unprotected}, nil},
 	} {
