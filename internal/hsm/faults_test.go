@@ -100,26 +100,26 @@ func (op operation) likeAnother() operation { op.alike = true; return op }
 
 // hasDone checks that the token holds what an operation has done that says it has: the next run would hide that it has
 // done nothing.
-func (w *world) hasDone(op operation) {
+func (w *world) hasDone(op operation, token *hsm.Token) {
 	if op.to == nil && op.name != deleting {
 		return
 	}
-	keys := w.keys()
-	if op.name == deleting {
-		if len(keys) > 0 {
-			w.t.Error("the key is said to be destroyed, and is there")
-		}
-		return
+	ref, c := w.ref(), object.Change{}
+	if op.to != nil {
+		c = op.to(w.kind)
 	}
-	if len(keys) != 1 {
-		w.t.Errorf("the key is said to be changed, and there are %d", len(keys))
-		return
+	if c.ID != nil {
+		ref.ID = c.ID
 	}
-	key, c := keys[0], op.to(w.kind)
-	if c.Label != nil && key.Label != *c.Label || c.Usage != nil && key.Usage != *c.Usage ||
-		c.ID != nil && string(key.ID) != string(c.ID) || c.Sensitive != nil && yes(key.Sensitive) != *c.Sensitive ||
-		c.Extractable != nil && yes(key.Extractable) != *c.Extractable {
-		w.t.Errorf("the key is said to be changed, and is %s", describe(key))
+	key, err := token.Key(context.Background(), ref)
+	switch {
+	case op.name == deleting && errors.Is(err, object.ErrNotFound):
+	case op.name == deleting:
+		w.t.Errorf("the key is said to be destroyed, and is there: %v", err)
+	case err != nil || c.Label != nil && key.Label != *c.Label || c.Usage != nil && key.Usage != *c.Usage ||
+		c.Sensitive != nil && yes(key.Sensitive) != *c.Sensitive ||
+		c.Extractable != nil && yes(key.Extractable) != *c.Extractable:
+		w.t.Errorf("the key is said to be changed, and is %s, %v", describe(key), err)
 	}
 }
 
@@ -229,6 +229,16 @@ func (w *world) afresh(do func(*hsm.Token)) {
 		}
 	}()
 	do(token)
+}
+
+// convergeAfter does what the next run does after an operation, once it has done what it says.
+func (w *world) convergeAfter(op operation, err error) {
+	w.afresh(func(token *hsm.Token) {
+		if err == nil {
+			w.hasDone(op, token)
+		}
+		op.converge(w, token)
+	})
 }
 
 // fresh is for afresh, and for those who close it by defer.
@@ -670,7 +680,6 @@ func (m *matrix) one(fault hsmtest.Fault) {
 	m.injected.Add(int64(m.faults.Injected()))
 	if m.err == nil {
 		m.recovered.Add(1)
-		m.hasDone(m.op)
 	} else {
 		m.failed.Add(1)
 		m.made = object.Key{}
@@ -679,7 +688,7 @@ func (m *matrix) one(fault hsmtest.Fault) {
 		}
 		m.holdsAsSaid(m.err, fault.Onwards && !slices.Contains(vital, fault.Function))
 	}
-	m.afresh(func(token *hsm.Token) { m.op.converge(m.world, token) })
+	m.convergeAfter(m.op, m.err)
 	if m.t.Failed() {
 		m.t.Fatalf("in the case: %s number %d answers %s (after the call: %t, and so from then on: %t)\nwhich gave: %v\nafter the calls %v",
 			fault.Function, fault.Nth, fault.Code, fault.After, fault.Onwards, m.err, m.faults.Calls())

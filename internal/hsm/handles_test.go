@@ -165,15 +165,13 @@ func (b *breaking) after(nth uint, make string, other stranger) (broke bool) {
 		b.t.Errorf("somebody else's objects were\n%s\nand are\n%s", before, after)
 	}
 	b.clearAway(theirs)
-	if b.err == nil {
-		b.hasDone(b.op)
-	} else {
+	if b.err != nil {
 		if strings.Contains(b.err.Error(), "someone else") {
 			b.t.Errorf("nobody else made a key of that ID: %v", b.err)
 		}
 		b.holdsAsSaid(b.err, false)
 	}
-	b.afresh(func(token *hsm.Token) { b.op.converge(b.world, token) })
+	b.convergeAfter(b.op, b.err)
 	return broke
 }
 

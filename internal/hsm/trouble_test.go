@@ -291,12 +291,10 @@ func TestSessionsAreLostInEachOperation(t *testing.T) {
 				t.Error("no sessions were lost")
 			}
 			_ = token.Close()
-			if w.err == nil {
-				w.hasDone(op)
-			} else {
+			if w.err != nil {
 				w.holdsAsSaid(w.err, false)
 			}
-			w.afresh(func(token *hsm.Token) { op.converge(w, token) })
+			w.convergeAfter(op, w.err)
 			if t.Failed() {
 				t.Fatalf("sessions were lost at call %d (after it: %t) of %v", nth, nth%2 == 0, faults.Calls())
 			}
@@ -388,13 +386,11 @@ func TestAModuleThatHangs(t *testing.T) {
 			case err == nil && w.made.ID == nil && op.name != deleting:
 				t.Errorf("%s hangs, and the operation ends well", function)
 			}
-			if err == nil {
-				w.hasDone(op)
-			} else {
+			if err != nil {
 				w.holdsAsSaid(err, true)
 			}
 			// The rest of the process is as if the hanging call were not there.
-			w.afresh(func(token *hsm.Token) { op.converge(w, token) })
+			w.convergeAfter(op, err)
 			if t.Failed() {
 				t.Fatalf("call %d of %v", nth+1, calls)
 			}
