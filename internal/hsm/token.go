@@ -40,7 +40,7 @@ func ParseSlot(s string) (uint, error) { return cryptoki.ParseSlot(s) }
 const DefaultMaxSessions = 8
 
 // MaxTokenLabel is how many bytes the label of a token has at most (PKCS#11, CK_TOKEN_INFO).
-const MaxTokenLabel = 32
+const MaxTokenLabel = cryptoki.MaxLabel
 
 // Config says which token to open and how.
 type Config struct {
@@ -206,7 +206,7 @@ func selectToken(
 			return cryptoki.TokenInfo{}, nil, err
 		}
 		if err != nil {
-			failure.Skipped = append(failure.Skipped, fmt.Sprintf("slot %d (0x%x): %v", slot, slot, err))
+			failure.Skipped = append(failure.Skipped, skipped(slot, err))
 			continue
 		}
 		failure.Tokens = append(failure.Tokens, info)

@@ -12,6 +12,7 @@ type Call struct {
 	Function string // the C function: "C_GenerateKeyPair"
 	Session  uint   // the session's handle, 0 where the function has none
 	Object   Object // the object's handle, 0 where the function has none
+	User     User   // who logs in, of C_Login
 	// Mechanism is that of C_GenerateKey and C_GenerateKeyPair.
 	Mechanism MechanismType
 	// Result points to the call's result once the call has returned. A hook may change it, as a token that lies would:

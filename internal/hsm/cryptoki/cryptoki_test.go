@@ -46,7 +46,7 @@ func session(t testing.TB, hooks ...cryptoki.Hook) *cryptoki.Session {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = s.CloseSession(ctx) })
-		if err := s.Login(ctx, []byte(k.PIN)); err != nil {
+		if err := s.Login(ctx, cryptoki.CKU_USER, []byte(k.PIN)); err != nil {
 			t.Fatal(err)
 		}
 		return s

@@ -24,7 +24,7 @@ func ExampleOpen() {
 			return err
 		}
 		defer func() { _ = s.CloseSession(ctx) }()
-		if err := s.Login(ctx, []byte("1234")); err != nil {
+		if err := s.Login(ctx, cryptoki.CKU_USER, []byte("1234")); err != nil {
 			return err
 		}
 		objects, err := s.FindObjects(ctx, nil)

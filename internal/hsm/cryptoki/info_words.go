@@ -40,20 +40,28 @@ func (i SlotInfo) HasToken() bool { return i.Flags&CKF_TOKEN_PRESENT != 0 }
 // PINState is the state of the user PIN in a word: "ok", "count_low" (a wrong one was tried), "final_try" (the next
 // wrong one locks it), "locked", "to_be_changed" or "not_set".
 func (i TokenInfo) PINState() string {
-	for _, row := range []struct {
-		flag uint
-		word string
-	}{
-		{CKF_USER_PIN_LOCKED, "locked"},
-		{CKF_USER_PIN_FINAL_TRY, "final_try"},
-		{CKF_USER_PIN_TO_BE_CHANGED, "to_be_changed"},
-		{CKF_USER_PIN_COUNT_LOW, "count_low"},
-	} {
-		if i.Has(row.flag) {
-			return row.word
-		}
+	return i.pinState(i.PINInitialised(), CKF_USER_PIN_LOCKED, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_TO_BE_CHANGED, CKF_USER_PIN_COUNT_LOW)
+}
+
+// OfficerPINState is the same of the security officer's PIN. A token that is not initialised has none, whatever its flags say.
+func (i TokenInfo) OfficerPINState() string {
+	if !i.Initialised() {
+		return "not_set"
 	}
-	if !i.Has(CKF_USER_PIN_INITIALIZED) {
+	return i.pinState(true, CKF_SO_PIN_LOCKED, CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_TO_BE_CHANGED, CKF_SO_PIN_COUNT_LOW)
+}
+
+func (i TokenInfo) pinState(set bool, locked, finalTry, toBeChanged, countLow uint) string {
+	switch {
+	case i.Has(locked):
+		return "locked"
+	case i.Has(finalTry):
+		return "final_try"
+	case i.Has(toBeChanged):
+		return "to_be_changed"
+	case i.Has(countLow):
+		return "count_low"
+	case !set:
 		return "not_set"
 	}
 	return "ok"
@@ -149,3 +157,6 @@ func flagWords(table []flagWord, flags uint) []string {
 
 // Initialised says whether the token is initialised. One that is not has neither a label nor keys.
 func (i TokenInfo) Initialised() bool { return i.Has(CKF_TOKEN_INITIALIZED) }
+
+// PINInitialised says whether the token's user has a PIN.
+func (i TokenInfo) PINInitialised() bool { return i.Has(CKF_USER_PIN_INITIALIZED) }

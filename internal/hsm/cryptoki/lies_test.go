@@ -60,7 +60,7 @@ func newStage(t *testing.T) *stage {
 		}
 	}
 	s := st.session(t)
-	if err := s.Login(ctx, []byte(k.PIN)); err != nil {
+	if err := s.Login(ctx, cryptoki.CKU_USER, []byte(k.PIN)); err != nil {
 		t.Fatal(err)
 	}
 	st.rsa = pair(t, s, "a label")

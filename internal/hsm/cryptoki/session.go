@@ -20,6 +20,7 @@ type Session struct {
 const (
 	CKS_RO_USER_FUNCTIONS uint = pkcs11.CKS_RO_USER_FUNCTIONS
 	CKS_RW_USER_FUNCTIONS uint = pkcs11.CKS_RW_USER_FUNCTIONS
+	CKS_RW_SO_FUNCTIONS   uint = pkcs11.CKS_RW_SO_FUNCTIONS
 )
 
 // OpenSession opens a session, read/write unless the token takes no writes at all: a security officer cannot log in
@@ -43,6 +44,11 @@ func (m *Module) OpenSession(ctx context.Context, slot uint, readOnly bool) (*Se
 	return &Session{module: m, handle: handle}, nil
 }
 
+// CloseAllSessions closes every session of this process on the token in a slot. That ends its login.
+func (m *Module) CloseAllSessions(ctx context.Context, slot uint) error {
+	return run(ctx, m, &Call{Function: "C_CloseAllSessions"}, func() error { return m.ck.CloseAllSessions(slot) })
+}
+
 // CloseSession closes the session. One in which a call hangs is left alone.
 func (s *Session) CloseSession(ctx context.Context) error {
 	if s.hangs.Load() {
@@ -59,10 +65,35 @@ func (s *Session) GetSessionInfo(ctx context.Context) (state uint, err error) {
 	return state, s.check(err)
 }
 
-// Login logs the process into the session's token as its normal user. A nil PIN leaves the asking to the
-// token (CKF_PROTECTED_AUTHENTICATION_PATH).
-func (s *Session) Login(ctx context.Context, pin []byte) error {
-	return s.run(ctx, "C_Login", 0, func() error { return s.module.ck.Login(s.handle, pkcs11.CKU_USER, pin) })
+// User is who logs in (CK_USER_TYPE).
+type User uint
+
+// The users of a token.
+const (
+	CKU_SO   User = pkcs11.CKU_SO // the security officer
+	CKU_USER User = pkcs11.CKU_USER
+)
+
+// Login logs the process into the session's token. A nil PIN leaves the asking to the token
+// (CKF_PROTECTED_AUTHENTICATION_PATH), here and in all functions that take one.
+func (s *Session) Login(ctx context.Context, user User, pin []byte) error {
+	call := &Call{Function: "C_Login", Session: s.handle, User: user}
+	return s.check(run(ctx, s.module, call, func() error { return s.module.ck.Login(s.handle, uint(user), pin) }))
+}
+
+// Logout ends the process's login to the session's token.
+func (s *Session) Logout(ctx context.Context) error {
+	return s.run(ctx, "C_Logout", 0, func() error { return s.module.ck.Logout(s.handle) })
+}
+
+// InitPIN gives the token's user a PIN. The session is logged in as the security officer.
+func (s *Session) InitPIN(ctx context.Context, pin []byte) error {
+	return s.run(ctx, "C_InitPIN", 0, func() error { return s.module.ck.InitPIN(s.handle, pin) })
+}
+
+// SetPIN changes the PIN of whoever is logged in.
+func (s *Session) SetPIN(ctx context.Context, old, pin []byte) error {
+	return s.run(ctx, "C_SetPIN", 0, func() error { return s.module.ck.SetPIN(s.handle, old, pin) })
 }
 
 // Lost says that the session must not be used again: a call in it hangs, or failed in a way that leaves the session in

@@ -139,6 +139,20 @@ func (m *Module) GetTokenInfo(ctx context.Context, slot uint) (TokenInfo, error)
 	})
 }
 
+// InitToken initialises the token in a slot: its objects and PINs are gone, it has that label, and that PIN is its security
+// officer's. A token that is initialised already wants the PIN that its security officer has; but some take any. The label
+// has at most [MaxLabel] bytes. No session may be open on the token.
+func (m *Module) InitToken(ctx context.Context, slot uint, pin []byte, label string) error {
+	var padded [MaxLabel]byte
+	for i := copy(padded[:], label); i < len(padded); i++ {
+		padded[i] = ' '
+	}
+	return run(ctx, m, &Call{Function: "C_InitToken"}, func() error { return m.ck.InitToken(slot, pin, padded) })
+}
+
+// MaxLabel is how many bytes the label of a token has at most (CK_TOKEN_INFO).
+const MaxLabel = 32
+
 // MechanismType is a CK_MECHANISM_TYPE.
 type MechanismType uint
 

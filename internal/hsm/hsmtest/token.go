@@ -245,7 +245,7 @@ func (k *Token) session(f func(ctx context.Context, s *cryptoki.Session, loggedI
 			return err
 		}
 		defer func() { _ = s.CloseSession(ctx) }()
-		err = s.Login(ctx, []byte(k.PIN))
+		err = s.Login(ctx, cryptoki.CKU_USER, []byte(k.PIN))
 		loggedIn := errors.Is(err, cryptoki.CKR_USER_ALREADY_LOGGED_IN)
 		if err != nil && !loggedIn {
 			return err

@@ -31,6 +31,13 @@ type Differences struct {
 	Ed25519ByOID bool
 	// NoDates: CKA_START_DATE and CKA_END_DATE are not read.
 	NoDates bool
+	// SpareToken: a token that is not initialised is always there. Where there are several, the first one is taken.
+	SpareToken bool
+	// FactoryOfficerPIN is the PIN of the security officer of a token on which it is still to be changed.
+	FactoryOfficerPIN string
+	// NoOfficer: there is no C_InitToken, and no security officer's PIN. A token has its label from elsewhere. Its user has
+	// a PIN set once.
+	NoOfficer bool
 	// Unshown: a token that is not shown is looked for again on a module that is initialised anew.
 	Unshown bool
 }
@@ -146,6 +153,37 @@ var Rows = []Row{
 		set:  func(d *Differences) { d.Crowded = true },
 	},
 
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
+		Seen: "One slot always has a token that is not initialised; where it is, a new one comes up behind. Its flags say that " +
+			"its SO PIN is locked.",
+		Done: "The first such token is taken. The flags of a PIN count only where a token is initialised.",
+		Test: "TestABlankSlotBecomesAToken",
+		set:  func(d *Differences) { d.SpareToken = true },
+	},
+	{
+		Make: "tpm2-pkcs11", Versions: "1.9", Module: tpm2,
+		Seen: "One slot always has a token that is not initialised. Once it is, its flags say that its user has a PIN, which is " +
+			"not so: C_Login answers CKR_USER_PIN_NOT_INITIALIZED.",
+		Done: "The first such token is taken. Where a token of the label is there, a login shows whether it has the PIN.",
+		Test: "TestEveryMake",
+		set:  func(d *Differences) { d.SpareToken = true },
+	},
+	{
+		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
+		Seen: "C_InitToken wants the PIN of the security officer that every token comes with, and the token keeps it.",
+		Done: "It is given that PIN, and then gets the configured one, as long as its flags say that the PIN is to be changed.",
+		Test: "TestEveryMake",
+		set:  func(d *Differences) { d.FactoryOfficerPIN = "87654321" },
+	},
+	{
+		Make: "NSS", Versions: "3.87", Module: mozilla,
+		Seen: "On a database without a PIN, C_InitToken does nothing, and the security officer logs in with an empty PIN, once; with " +
+			"one, C_InitToken erases the private keys whatever PIN it is given. The label is dbTokenDescription's.",
+		Done: "C_InitToken is never called. The user gets the PIN once, and nothing is erased.",
+		Test: "TestEveryMake",
+		set:  func(d *Differences) { d.NoOfficer = true },
+	},
 	{
 		Make: "NSS", Versions: "3.87", Module: mozilla,
 		Seen: "Two sessions in C_DestroyObject at a time wait for each other for ever.",

@@ -23,6 +23,18 @@ var (
 	ErrPINExpired = errors.New("the PIN has to be changed first")
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = errors.New("the token has no user PIN yet")
+	// ErrPINUnfit: the token does not take such a PIN as a new one.
+	ErrPINUnfit = errors.New("the token does not take this new PIN")
+	// ErrNoOfficerPIN: the security officer is needed, and no PIN of one is given.
+	ErrNoOfficerPIN = errors.New("no security officer's PIN is given")
+	// ErrOfficerPINIncorrect: the token refused the security officer's PIN, now or earlier in this process, which does not try it again.
+	ErrOfficerPINIncorrect = errors.New("the token refused the security officer's PIN")
+	// ErrOfficerPINLocked: the security officer's PIN is locked.
+	ErrOfficerPINLocked = errors.New("the security officer's PIN is locked")
+	// ErrOfficerPINFinalTry: one more wrong PIN of the security officer would lock the token for good, so none is sent.
+	ErrOfficerPINFinalTry = errors.New("one more wrong PIN of the security officer would lock the token")
+	// ErrOfficerPINExpired: the security officer's PIN is right but has to be changed before anything else is allowed.
+	ErrOfficerPINExpired = errors.New("the security officer's PIN has to be changed first")
 	// ErrNoToken: no token, or more than one, matches; or another token is in the slot now.
 	ErrNoToken = errors.New("there is not exactly one token that matches")
 )
@@ -37,19 +49,35 @@ func (e *exchangedError) Error() string {
 // Is matches ErrNoToken.
 func (e *exchangedError) Is(target error) bool { return target == ErrNoToken }
 
-// pinErrors are the codes of C_Login that are about the PIN, and the errors that callers get for them.
-var pinErrors = map[cryptoki.RV]error{
-	cryptoki.CKR_PIN_INCORRECT:            ErrPINIncorrect,
-	cryptoki.CKR_PIN_INVALID:              ErrPINIncorrect,
-	cryptoki.CKR_PIN_LEN_RANGE:            ErrPINIncorrect,
-	cryptoki.CKR_PIN_LOCKED:               ErrPINLocked,
-	cryptoki.CKR_PIN_EXPIRED:              ErrPINExpired,
-	cryptoki.CKR_USER_PIN_NOT_INITIALIZED: ErrPINNotSet,
+// pinErrors are the codes that are about a user's PIN, and the errors that callers get for them.
+var pinErrors = map[cryptoki.User]struct {
+	of        map[cryptoki.RV]error
+	incorrect error
+	low       uint // the flag that says that wrong ones have been tried
+}{
+	cryptoki.CKU_USER: {map[cryptoki.RV]error{
+		cryptoki.CKR_PIN_INCORRECT:            ErrPINIncorrect,
+		cryptoki.CKR_PIN_INVALID:              ErrPINIncorrect,
+		cryptoki.CKR_PIN_LEN_RANGE:            ErrPINIncorrect,
+		cryptoki.CKR_PIN_LOCKED:               ErrPINLocked,
+		cryptoki.CKR_PIN_EXPIRED:              ErrPINExpired,
+		cryptoki.CKR_USER_PIN_NOT_INITIALIZED: ErrPINNotSet,
+	}, ErrPINIncorrect, cryptoki.CKF_USER_PIN_COUNT_LOW},
+	cryptoki.CKU_SO: {map[cryptoki.RV]error{
+		cryptoki.CKR_PIN_INCORRECT: ErrOfficerPINIncorrect,
+		cryptoki.CKR_PIN_INVALID:   ErrOfficerPINIncorrect,
+		cryptoki.CKR_PIN_LEN_RANGE: ErrOfficerPINIncorrect,
+		cryptoki.CKR_PIN_LOCKED:    ErrOfficerPINLocked,
+		cryptoki.CKR_PIN_EXPIRED:   ErrOfficerPINExpired,
+	}, ErrOfficerPINIncorrect, cryptoki.CKF_SO_PIN_COUNT_LOW},
 }
 
 // IsPINError says that a failure is about the PIN or its state on the token, so that another try may lock the token.
 func IsPINError(err error) bool {
-	for _, sentinel := range []error{ErrPINIncorrect, ErrPINLocked, ErrPINFinalTry, ErrPINExpired, ErrPINNotSet} {
+	for _, sentinel := range []error{
+		ErrPINIncorrect, ErrPINLocked, ErrPINFinalTry, ErrPINExpired, ErrPINNotSet,
+		ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry, ErrOfficerPINExpired,
+	} {
 		if errors.Is(err, sentinel) {
 			return true
 		}
@@ -63,10 +91,8 @@ func Repeatable(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
-	for _, sentinel := range pinErrors {
-		if errors.Is(err, sentinel) {
-			return false
-		}
+	if IsPINError(err) {
+		return false
 	}
 	var call *cryptoki.Error
 	var answer *cryptoki.AnswerError

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
@@ -17,12 +20,22 @@ import (
 type login struct {
 	turn chan struct{} // holds one value; who takes it may open and close sessions, and log in
 
+	users  *semaphore.Weighted // who uses a session takes one of everyone; the security officer takes all
+	rounds atomic.Int64        // how often the security officer has worked: older sessions are closed
+	set    atomic.Pointer[PIN] // the user PIN that this process has set, in place of every other one; nil for none
+
 	sessions map[*cryptoki.Session]bool // open, and not lost
 	parked   *cryptoki.Session          // the last session, kept open because the login ends with it
 
 	accepted *[sha256.Size]byte // the PIN that the token took
-	failures map[[sha256.Size]byte]*failure
+	failures map[cryptoki.User]failures
 }
+
+// failures are the failed logins of one user, by PIN.
+type failures map[[sha256.Size]byte]*failure
+
+// everyone is all who may use sessions at a time.
+const everyone = 1 << 30
 
 // failure is the failed login with one PIN.
 type failure struct {
@@ -55,7 +68,11 @@ func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
 	defer logins.Unlock()
 	l, ok := logins.of[key]
 	if !ok {
-		l = &login{turn: make(chan struct{}, 1), sessions: map[*cryptoki.Session]bool{}, failures: map[[sha256.Size]byte]*failure{}}
+		l = &login{
+			turn: make(chan struct{}, 1), users: semaphore.NewWeighted(everyone),
+			sessions: map[*cryptoki.Session]bool{},
+			failures: map[cryptoki.User]failures{cryptoki.CKU_USER: {}, cryptoki.CKU_SO: {}},
+		}
 		l.turn <- struct{}{}
 		logins.of[key] = l
 	}
@@ -167,10 +184,12 @@ func LoggedIn(ctx context.Context, s *cryptoki.Session, token cryptoki.TokenInfo
 
 // ensure logs the session in, or says why it cannot. The caller has the turn.
 func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
+	if set := c.set.Load(); set != nil {
+		c.pin = *set // every other one is wrong by now
+	}
 	digest := c.pin.digest()
-	past := c.failures[digest]
-	if past != nil && past.final {
-		return past.err
+	if err := c.final(cryptoki.CKU_USER, digest); err != nil {
+		return err
 	}
 	in, err := isLoggedIn(ctx, s)
 	if err != nil {
@@ -183,28 +202,34 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 		}
 		return nil
 	}
-	info, err := c.module.GetTokenInfo(ctx, c.token.Slot)
-	if err != nil && ctx.Err() == nil {
-		info, err = c.module.GetTokenInfo(ctx, c.token.Slot) // it is a read
-	}
+	info, err := c.same(ctx)
 	if err != nil {
 		return err
-	}
-	if info.Serial != c.token.Serial || info.Label != c.token.Label {
-		return &exchangedError{was: c.token, is: info}
 	}
 	pin, err := c.admissible(info)
 	if err != nil || !info.Has(cryptoki.CKF_LOGIN_REQUIRED) {
 		return err
 	}
-	err = s.Login(ctx, pin)
+	err = s.Login(ctx, cryptoki.CKU_USER, pin)
 	if err == nil || errors.Is(err, cryptoki.CKR_USER_ALREADY_LOGGED_IN) {
 		c.accepted = &digest
 		c.sessions = map[*cryptoki.Session]bool{s: true} // older sessions are gone: while one is open, the login lasts
-		delete(c.failures, digest)
+		delete(c.failures[cryptoki.CKU_USER], digest)
 		return nil
 	}
-	return c.remember(digest, err, info)
+	return c.remember(cryptoki.CKU_USER, digest, err, info)
+}
+
+// same asks for the state of the token, which is to be the one that was opened.
+func (c credential) same(ctx context.Context) (cryptoki.TokenInfo, error) {
+	info, err := c.module.GetTokenInfo(ctx, c.token.Slot)
+	if err != nil && ctx.Err() == nil {
+		info, err = c.module.GetTokenInfo(ctx, c.token.Slot) // it is a read
+	}
+	if err == nil && (info.Serial != c.token.Serial || info.Label != c.token.Label) {
+		err = &exchangedError{was: c.token, is: info}
+	}
+	return info, err
 }
 
 // admissible checks the token's flags before a PIN is sent, and gives the PIN to send.
@@ -234,29 +259,38 @@ func (c credential) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 	return c.pin.reveal(), nil
 }
 
+// final is the error of a PIN that is not sent again, nil for any other.
+func (c credential) final(user cryptoki.User, digest [sha256.Size]byte) error {
+	if past := c.failures[user][digest]; past != nil && past.final {
+		return past.err
+	}
+	return nil
+}
+
 // remember notes a failed login, and gives the error for every caller. If the token accepted the PIN before, a failure
 // that is not about the PIN does not count.
-func (c credential) remember(digest [sha256.Size]byte, err error, info cryptoki.TokenInfo) error {
+func (c credential) remember(user cryptoki.User, digest [sha256.Size]byte, err error, info cryptoki.TokenInfo) error {
 	f := &failure{err: err}
-	if past := c.failures[digest]; past != nil {
+	if past := c.failures[user][digest]; past != nil {
 		f.count = past.count
 	}
 	f.count++
 	var hang *cryptoki.HangError
 	f.final = f.count >= maxLoginFailures || errors.As(err, &hang)
-	if c.accepted != nil && *c.accepted == digest {
+	if user == cryptoki.CKU_USER && c.accepted != nil && *c.accepted == digest {
 		f.count, f.final = 0, false
 	}
-	for code, sentinel := range pinErrors {
+	about := pinErrors[user]
+	for code, sentinel := range about.of {
 		if errors.Is(err, code) {
 			f.final, f.err = true, fmt.Errorf("%w: %w", sentinel, err)
-			if errors.Is(sentinel, ErrPINIncorrect) && info.Has(cryptoki.CKF_USER_PIN_COUNT_LOW) {
+			if errors.Is(sentinel, about.incorrect) && info.Has(about.low) {
 				const few = "wrong PINs have been tried before: few tries are left before the token locks"
 				f.err = fmt.Errorf("%w ("+few+")", f.err)
 			}
 		}
 	}
-	c.failures[digest] = f
+	c.failures[user][digest] = f
 	return f.err
 }
 

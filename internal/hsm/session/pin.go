@@ -8,7 +8,8 @@ import (
 	"fmt"
 )
 
-// PIN is a user PIN. It prints as "(sensitive)" with every verb. It leaves this package only for C_Login.
+// PIN is the PIN of a token's user or security officer. It prints as "(sensitive)" with every verb. It leaves this package
+// only for calls of the module.
 type PIN struct{ reveal func() []byte }
 
 // NewPIN keeps a PIN as it is, with leading zeros. "" is no PIN.
@@ -18,6 +19,20 @@ func NewPIN(s string) PIN {
 	}
 	return PIN{func() []byte { return []byte(s) }}
 }
+
+// bytes are what a module gets: nil, where there is no PIN, leaves the asking to the token.
+func (p PIN) bytes() []byte {
+	if p.IsZero() {
+		return nil
+	}
+	return p.reveal()
+}
+
+// Len is how many bytes the PIN has.
+func (p PIN) Len() int { return len(p.bytes()) }
+
+// Equal says that two PINs are the same.
+func (p PIN) Equal(other PIN) bool { return bytes.Equal(p.bytes(), other.bytes()) }
 
 // IsZero says that there is no PIN.
 func (p PIN) IsZero() bool { return p.reveal == nil }

@@ -26,6 +26,7 @@ type Pool struct {
 type pooled struct {
 	*cryptoki.Session
 	epoch int
+	round int64 // of the login: an older session is closed
 }
 
 // New gives the sessions on a token: at most max, and no more than the token allows. The first session that is used
@@ -61,6 +62,10 @@ func (p *Pool) Epoch() int {
 
 // Use runs f with a session.
 func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
+	if err := p.sessions.users.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("the token's security officer is still at work in this process: %w", context.Cause(ctx))
+	}
+	defer p.sessions.users.Release(1)
 	select {
 	case <-p.places:
 	default: // if a place is free, the call itself reports a context that has ended
@@ -94,13 +99,16 @@ func (p *Pool) take(ctx context.Context) (pooled, error) {
 		if n == 0 {
 			p.mu.Unlock()
 			s, err := p.sessions.open(ctx)
-			return pooled{s, epoch}, err
+			return pooled{s, epoch, p.sessions.rounds.Load()}, err
 		}
 		s := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
+		if s.round != p.sessions.rounds.Load() {
+			continue // the security officer has closed it
+		}
 		if s.epoch == epoch || p.sessions.valid(ctx, s.Session) {
-			return pooled{s.Session, epoch}, nil
+			return pooled{s.Session, epoch, s.round}, nil
 		}
 		p.sessions.close(ctx, s.Session)
 	}

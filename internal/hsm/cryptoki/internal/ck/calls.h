@@ -14,8 +14,11 @@
 	_Static_assert(offsetof(CK_FUNCTION_LIST, function) == FIRST_FUNCTION + (number) * sizeof(void *), #function)
 IS_NUMBER(0, C_Initialize);
 IS_NUMBER(8, C_GetMechanismInfo);
+IS_NUMBER(9, C_InitToken);
+IS_NUMBER(11, C_SetPIN);
 IS_NUMBER(12, C_OpenSession);
 IS_NUMBER(18, C_Login);
+IS_NUMBER(19, C_Logout);
 IS_NUMBER(22, C_DestroyObject);
 IS_NUMBER(24, C_GetAttributeValue);
 IS_NUMBER(28, C_FindObjectsFinal);
@@ -86,6 +89,19 @@ static CK_RV ck_GetMechanismInfo(CK_FUNCTION_LIST *list, CK_ULONG slot, CK_ULONG
 	return CALL(C_GetMechanismInfo, slot, type, info);
 }
 
+static CK_RV ck_InitToken(CK_FUNCTION_LIST *list, CK_ULONG slot, void *pin, CK_ULONG length, void *label) {
+	return CALL(C_InitToken, slot, pin, length, label);
+}
+
+static CK_RV ck_InitPIN(CK_FUNCTION_LIST *list, CK_ULONG session, void *pin, CK_ULONG length) {
+	return CALL(C_InitPIN, session, pin, length);
+}
+
+static CK_RV ck_SetPIN(CK_FUNCTION_LIST *list, CK_ULONG session, void *old, CK_ULONG oldLength, void *pin,
+		CK_ULONG length) {
+	return CALL(C_SetPIN, session, old, oldLength, pin, length);
+}
+
 static CK_RV ck_OpenSession(CK_FUNCTION_LIST *list, CK_ULONG slot, CK_ULONG flags, CK_ULONG *session) {
 	return CALL(C_OpenSession, slot, flags, NULL, NULL, session);
 }
@@ -101,6 +117,8 @@ static CK_RV ck_GetSessionInfo(CK_FUNCTION_LIST *list, CK_ULONG session, void *i
 static CK_RV ck_Login(CK_FUNCTION_LIST *list, CK_ULONG session, CK_ULONG user, void *pin, CK_ULONG length) {
 	return CALL(C_Login, session, user, pin, length);
 }
+
+static CK_RV ck_Logout(CK_FUNCTION_LIST *list, CK_ULONG session) { return CALL(C_Logout, session); }
 
 static CK_RV ck_DestroyObject(CK_FUNCTION_LIST *list, CK_ULONG session, CK_ULONG object) {
 	return CALL(C_DestroyObject, session, object);

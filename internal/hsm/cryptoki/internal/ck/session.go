@@ -38,9 +38,37 @@ func (l *Library) CloseAllSessions(slot uint) error {
 func (l *Library) Login(session, user uint, pin []byte) error {
 	f := newFrame()
 	defer f.done()
-	var p unsafe.Pointer
-	if pin != nil {
-		p = f.copy(pin)
+	return result(C.ck_Login(l.list, ulong(session), ulong(user), f.pin(pin), ulong(len(pin))))
+}
+
+// Logout calls C_Logout.
+func (l *Library) Logout(session uint) error { return result(C.ck_Logout(l.list, ulong(session))) }
+
+// InitToken calls C_InitToken, with the label padded to its 32 bytes. A nil PIN becomes a NULL pointer.
+func (l *Library) InitToken(slot uint, pin []byte, label [32]byte) error {
+	f := newFrame()
+	defer f.done()
+	return result(C.ck_InitToken(l.list, ulong(slot), f.pin(pin), ulong(len(pin)), f.copy(label[:])))
+}
+
+// InitPIN calls C_InitPIN. A nil PIN becomes a NULL pointer.
+func (l *Library) InitPIN(session uint, pin []byte) error {
+	f := newFrame()
+	defer f.done()
+	return result(C.ck_InitPIN(l.list, ulong(session), f.pin(pin), ulong(len(pin))))
+}
+
+// SetPIN calls C_SetPIN. A nil PIN becomes a NULL pointer.
+func (l *Library) SetPIN(session uint, old, pin []byte) error {
+	f := newFrame()
+	defer f.done()
+	return result(C.ck_SetPIN(l.list, ulong(session), f.pin(old), ulong(len(old)), f.pin(pin), ulong(len(pin))))
+}
+
+// pin copies a PIN to where C finds it. A nil one is a NULL pointer: the token asks for it on a keypad of its own.
+func (f *frame) pin(pin []byte) unsafe.Pointer {
+	if pin == nil {
+		return nil
 	}
-	return result(C.ck_Login(l.list, ulong(session), ulong(user), p, ulong(len(pin))))
+	return f.copy(pin)
 }

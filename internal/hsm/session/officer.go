@@ -1,0 +1,180 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// Officer is the security officer of a token. What one does is done alone on the token in this process: PKCS#11 logs in a
+// process, not a session, so that nobody else can be logged in meanwhile, and nobody may have a session that is read-only.
+type Officer struct {
+	credential
+	differences quirk.Differences
+	factory     bool // the token still has the PIN that it came with
+}
+
+// NewOfficer gives the security officer of a token. It calls nothing.
+func NewOfficer(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, d quirk.Differences) Officer {
+	return Officer{
+		credential: loginOf(m, token, pin), differences: d,
+		factory: d.FactoryOfficerPIN != "" && token.Has(cryptoki.CKF_SO_PIN_TO_BE_CHANGED),
+	}
+}
+
+// Alone does something while nobody in this process has a session on the token. It waits for those who use one, and
+// closes all. Whoever wants a session afterwards opens one and logs in.
+func (o Officer) Alone(ctx context.Context, do func() error) error {
+	if err := o.users.Acquire(ctx, everyone); err != nil {
+		return fmt.Errorf("other operations of this process are still at work on the token: %w", context.Cause(ctx))
+	}
+	defer o.users.Release(everyone)
+	if err := o.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer o.giveTurn()
+	o.rounds.Add(1)
+	o.parked = nil
+	clear(o.sessions)
+	// Nothing depends on its success: what comes next fails where a session is left.
+	if err := o.module.CloseAllSessions(ctx, o.token.Slot); ctx.Err() != nil {
+		return err
+	}
+	return do()
+}
+
+// LoggedIn does something in a session that is logged in as the security officer, whose PIN is changed before where it is
+// still the one that the token came with. It is for Alone.
+func (o Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error) error {
+	s, err := o.module.OpenSession(ctx, o.token.Slot, false)
+	if err != nil {
+		return err
+	}
+	defer o.closeInTurn(ctx, s)
+	err = o.Send(ctx, func(pin []byte) error { return s.Login(ctx, cryptoki.CKU_SO, pin) })
+	if err != nil {
+		return err
+	}
+	// The login ends with the last session at the latest, which is this one.
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		_ = s.Logout(ending)
+	}()
+	if o.factory {
+		if err := o.ChangeOwnPIN(ctx, s, o.pin); err != nil {
+			return err
+		}
+	}
+	return do(s)
+}
+
+// Send makes a call that takes the security officer's PIN, once: a PIN that the token refuses is never sent again by
+// this process. The token's flags are looked at before.
+func (o Officer) Send(ctx context.Context, call func(pin []byte) error) error {
+	digest := o.pin.digest()
+	if err := o.final(cryptoki.CKU_SO, digest); err != nil {
+		return err
+	}
+	info, err := o.same(ctx)
+	if err != nil {
+		return err
+	}
+	pin, err := o.admissible(info)
+	if err != nil {
+		return err
+	}
+	if err := call(pin); err != nil {
+		return o.remember(cryptoki.CKU_SO, digest, err, info)
+	}
+	return nil
+}
+
+// SetPIN gives the user a PIN, in a session of LoggedIn. Every login of this process uses it from then on.
+func (o Officer) SetPIN(ctx context.Context, s *cryptoki.Session, pin PIN) error {
+	if err := s.InitPIN(ctx, pin.bytes()); err != nil {
+		return unfit(err)
+	}
+	o.set.Store(&pin)
+	o.accepted = nil
+	clear(o.failures[cryptoki.CKU_USER])
+	return nil
+}
+
+// ChangeOwnPIN changes the security officer's PIN, in a session of LoggedIn.
+func (o Officer) ChangeOwnPIN(ctx context.Context, s *cryptoki.Session, pin PIN) error {
+	return unfit(s.SetPIN(ctx, o.sent(), pin.bytes()))
+}
+
+// unfit marks what a token says of a new PIN.
+func unfit(err error) error {
+	if errors.Is(err, cryptoki.CKR_PIN_LEN_RANGE) || errors.Is(err, cryptoki.CKR_PIN_INVALID) {
+		return fmt.Errorf("%w: %w", ErrPINUnfit, err)
+	}
+	return err
+}
+
+// sent is the PIN that the token is sent.
+func (o Officer) sent() []byte {
+	switch {
+	case o.differences.NoOfficer:
+		return []byte{}
+	case o.factory:
+		return []byte(o.differences.FactoryOfficerPIN)
+	}
+	return o.pin.bytes()
+}
+
+// admissible checks the token's flags before a PIN is sent, and gives the PIN to send. The flags of a token that is
+// not initialised mean nothing: SoftHSM says that the PIN of such a one is locked.
+func (o Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
+	if info.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
+		switch {
+		case info.Has(cryptoki.CKF_SO_PIN_LOCKED):
+			return nil, ErrOfficerPINLocked
+		case info.Has(cryptoki.CKF_SO_PIN_FINAL_TRY):
+			return nil, ErrOfficerPINFinalTry
+		}
+	}
+	switch {
+	case info.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH):
+		return nil, nil // the token asks on a keypad of its own
+	case o.pin.IsZero() && !o.differences.NoOfficer:
+		return nil, ErrNoOfficerPIN
+	}
+	return o.sent(), nil
+}
+
+// Shown names what a token shows to those who have no PIN, or to whoever is logged in already in this process.
+func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d quirk.Differences) (names []object.Name, err error) {
+	c := loginOf(m, token, PIN{})
+	if err := c.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer c.giveTurn()
+	s, err := m.OpenSession(ctx, token.Slot, token.Has(cryptoki.CKF_WRITE_PROTECTED))
+	if err != nil {
+		return nil, err
+	}
+	defer c.closeInTurn(ctx, s)
+	handles, err := s.FindObjects(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	reader := Reader{Differences: d}
+	for _, handle := range handles {
+		o, err := reader.Object(ctx, s, handle)
+		switch {
+		case cryptoki.InvalidHandle(err): // gone by now
+		case err != nil:
+			return nil, err
+		case o.Stored():
+			names = append(names, o.Name())
+		}
+	}
+	return names, nil
+}
