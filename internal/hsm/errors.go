@@ -26,6 +26,17 @@ var (
 	ErrPINExpired = session.ErrPINExpired
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = session.ErrPINNotSet
+	// ErrPINUnfit: the token does not take such a PIN as a new one.
+	ErrPINUnfit = session.ErrPINUnfit
+	// ErrNoOfficerPIN, ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry and ErrOfficerPINExpired are the
+	// same for the security officer's PIN.
+	ErrNoOfficerPIN        = session.ErrNoOfficerPIN
+	ErrOfficerPINIncorrect = session.ErrOfficerPINIncorrect
+	ErrOfficerPINLocked    = session.ErrOfficerPINLocked
+	ErrOfficerPINFinalTry  = session.ErrOfficerPINFinalTry
+	ErrOfficerPINExpired   = session.ErrOfficerPINExpired
+	// ErrNoOfficer: this make of token has no security officer who could do that.
+	ErrNoOfficer = errors.New("this make of token has no security officer")
 	// ErrNoToken: no token, or more than one, matches the selector, see TokenError; or the token was exchanged.
 	ErrNoToken = session.ErrNoToken
 

@@ -1,0 +1,219 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/softhsm"
+)
+
+// What the security officer does to a token that is initialised: new PINs, which touch no key, and its erasure.
+
+// TokenRef says which token is meant. Where several have the serial number, the label decides, and it alone where a make
+// gives none.
+type TokenRef struct{ Label, Serial string }
+
+// FindToken gives the one token that ref means, without logging in. Errors: those of Slots, or *TokenError where there is
+// not exactly one.
+func FindToken(ctx context.Context, c Config, ref TokenRef) (TokenInfo, error) {
+	slots, err := Slots(ctx, c)
+	if err != nil {
+		return TokenInfo{}, err
+	}
+	matches, all, skipped := ref.matching(slots)
+	if len(matches) != 1 {
+		selector := Selector{Serial: &ref.Serial}
+		if ref.Serial == "" || len(matches) > 1 {
+			selector.Label = &ref.Label
+		}
+		if ref.Serial == "" {
+			selector.Serial = nil
+		}
+		return TokenInfo{}, &TokenError{Selector: selector, Matches: len(matches), Tokens: all, Skipped: skipped}
+	}
+	return matches[0], nil
+}
+
+// matching gives the tokens that ref means among all that answer.
+func (r TokenRef) matching(slots []Slot) (matches, all []TokenInfo, skippedSlots []string) {
+	for _, slot := range slots {
+		switch {
+		case slot.Err != nil:
+			skippedSlots = append(skippedSlots, skipped(slot.ID, slot.Err))
+		case slot.Token != nil:
+			all = append(all, *slot.Token)
+		}
+	}
+	matches = slices.DeleteFunc(slices.Clone(all), func(t TokenInfo) bool { return r.Serial != "" && t.Serial != r.Serial })
+	if r.Serial == "" || len(matches) > 1 {
+		matches = slices.DeleteFunc(matches, func(t TokenInfo) bool { return t.Label != r.Label })
+	}
+	return matches, all, skippedSlots
+}
+
+// officerWork is one operation of the security officer on a token that is initialised.
+type officerWork struct {
+	config Config
+	ref    TokenRef
+	pin    PIN // the security officer's
+	stands Standing
+	token  TokenInfo
+}
+
+// run does it alone on the token in this process, and between processes as far as the make needs that.
+func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o session.Officer, d quirk.Differences) error) error {
+	err := func() error {
+		leave, err := initializingAlone(ctx, w.config.Library)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		if w.token, err = FindToken(ctx, w.config, w.ref); err != nil {
+			return err
+		}
+		if !w.token.Initialised() {
+			return &BlankTokenError{Slot: w.token.Slot}
+		}
+		module, err := openModule(ctx, w.config)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = module.Close() }()
+		about, err := twice(ctx, func() (cryptoki.Info, error) { return module.GetInfo(ctx) })
+		if err != nil {
+			return err
+		}
+		d := quirk.Of(about, w.token)
+		if d.OneWriter {
+			leave, _, err := softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files).Enter(ctx)
+			if err != nil {
+				return err
+			}
+			defer leave()
+		}
+		return do(module, session.NewOfficer(module, w.token, w.pin, d), d)
+	}()
+	if err != nil {
+		return &StandingError{Token: w.token, Stands: w.stands, Err: err}
+	}
+	return nil
+}
+
+// SetUserPIN gives the token's user a new PIN, by the security officer. Keys are untouched, and operations of this process
+// go on with the new PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no such thing.
+func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) error {
+	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsOldPIN}
+	return w.run(ctx, func(_ *cryptoki.Module, o session.Officer, d quirk.Differences) error {
+		if d.NoOfficer && w.token.PINInitialised() {
+			return ErrNoOfficer
+		}
+		return o.Alone(ctx, func() error {
+			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
+				w.stands = StandsPerhapsNewPIN
+				return o.SetPIN(ctx, s, pin)
+			})
+		})
+	})
+}
+
+// SetOfficerPIN changes the security officer's PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no
+// such PIN.
+func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN) error {
+	w := &officerWork{config: c, ref: ref, pin: present, stands: StandsOldOfficerPIN}
+	return w.run(ctx, func(_ *cryptoki.Module, o session.Officer, d quirk.Differences) error {
+		if d.NoOfficer {
+			return ErrNoOfficer
+		}
+		return o.Alone(ctx, func() error {
+			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
+				w.stands = StandsPerhapsNewOfficerPIN
+				return o.ChangeOwnPIN(ctx, s, pin)
+			})
+		})
+	})
+}
+
+// ErasureError says that Erase leaves a token alone because of what it holds.
+type ErasureError struct {
+	Holds []object.Name // what is seen on it
+	Err   error         // why not all of it can be seen; nil where Holds is all
+}
+
+func (e *ErasureError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("what the token holds cannot be seen: %v", e.Err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "the token is not empty. It holds (%d):", len(e.Holds))
+	for _, name := range e.Holds[:min(len(e.Holds), maxHalves)] {
+		fmt.Fprintf(&b, "\n  - %s", name)
+	}
+	if more := len(e.Holds) - maxHalves; more > 0 {
+		fmt.Fprintf(&b, "\n  - and %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap gives why not everything can be seen.
+func (e *ErasureError) Unwrap() error { return e.Err }
+
+// Erase initialises a token once more, which destroys every object and the user's PIN. The label stays, and so does the
+// security officer's PIN, which has to be proven by a login before: not every make checks it. A token that holds an object,
+// or of which its user (the Config's PIN) cannot see what it holds, is left alone, unless force is true. Errors are
+// *StandingError, which wrap *ErasureError, ErrNoOfficer, or another failure.
+func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool) error {
+	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsUntouched}
+	return w.run(ctx, func(m *cryptoki.Module, o session.Officer, d quirk.Differences) error {
+		if d.NoOfficer {
+			return ErrNoOfficer
+		}
+		if !force {
+			if err := w.empty(ctx, m, d); err != nil {
+				return err
+			}
+		}
+		err := o.Alone(ctx, func() error {
+			if err := o.LoggedIn(ctx, func(*cryptoki.Session) error { return nil }); err != nil {
+				return err
+			}
+			return o.Send(ctx, func(pin []byte) error {
+				w.stands = StandsPerhapsErased
+				return m.InitToken(ctx, w.token.Slot, pin, w.token.Label)
+			})
+		})
+		if w.stands != StandsPerhapsErased || err == nil {
+			return err
+		}
+		settle, cancel := session.Settling(ctx)
+		defer cancel()
+		now, lookErr := tokenInfo(settle, m, w.token.Slot)
+		had, has := w.token.PINInitialised(), now.PINInitialised()
+		refused := cryptoki.Refused(err) || IsPINError(err) || errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD)
+		if lookErr == nil && refused && had == has {
+			w.stands = StandsUntouched
+		}
+		return err
+	})
+}
+
+// empty makes sure that the token holds nothing, as far as its user and strangers see.
+func (w *officerWork) empty(ctx context.Context, m *cryptoki.Module, d quirk.Differences) error {
+	shown, err := session.Shown(ctx, m, w.token, d)
+	if err == nil && len(shown) == 0 && w.token.PINInitialised() {
+		shown, err = everythingOn(ctx, w.config, w.config.PIN, w.token)
+		if errors.Is(err, ErrPINNotSet) {
+			err = nil
+		}
+	}
+	if err != nil || len(shown) > 0 {
+		return &ErasureError{Holds: shown, Err: err}
+	}
+	return nil
+}
