@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -24,6 +26,45 @@ type client struct {
 
 	view   planView
 	claims claims
+
+	coming    atomic.Pointer[coming] // the token that a plan of this process makes; nil for none
+	pinToCome atomic.Bool            // the provider's own PIN is the one that a plan of this process sets
+	officer   officerPINs
+	tokens    tokenLabels
+}
+
+// tokenLabels are the labels of the tokens that resources of this process manage.
+type tokenLabels struct{ labels sync.Map }
+
+func (l *tokenLabels) has(label string) bool {
+	_, has := l.labels.Load(label)
+	return has
+}
+
+// first takes a label, and says whether no other resource had it.
+func (l *tokenLabels) first(label string) bool {
+	_, had := l.labels.LoadOrStore(label, true)
+	return !had
+}
+
+// coming is a token that a planned resource makes.
+type coming struct {
+	label string
+	slot  *uint
+}
+
+// comesWith says whether what is missing comes with the token that this run makes. What the provider's block says by serial
+// number cannot be known before.
+func (c *client) comesWith(missing error) bool {
+	if errors.Is(missing, diagnose.ErrPINToCome) {
+		return true
+	}
+	coming, s := c.coming.Load(), c.configuration.token.Selector
+	if coming == nil || s.Serial != nil || s.Label == nil && s.Slot == nil {
+		return false
+	}
+	meant := (s.Label == nil || *s.Label == coming.label) && (s.Slot == nil || coming.slot != nil && *s.Slot == *coming.slot)
+	return meant && (errors.Is(missing, hsm.ErrNoToken) || errors.Is(missing, hsm.ErrTokenNotInitialized) || errors.Is(missing, hsm.ErrPINNotSet))
 }
 
 func newClient(c configuration) *client {
@@ -44,10 +85,16 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 		return nil, fmt.Errorf("waiting for the token to be opened: %w", context.Cause(ctx))
 	}
 	defer func() { <-c.opening }()
+	if c.pinToCome.Load() {
+		return nil, diagnose.ErrPINToCome
+	}
 	if c.opened != nil || c.missing != nil {
 		return c.opened, c.missing
 	}
 	token, err := hsm.Open(ctx, c.configuration.token)
+	if c.comesWith(err) {
+		return nil, &diagnose.TokenToComeError{Err: err}
+	}
 	if e, ok := errors.AsType[*hsm.TokenError](err); ok && len(e.Skipped) == 0 && ctx.Err() == nil {
 		c.missing = err
 	}
@@ -68,6 +115,15 @@ func (c *client) cautions(token *hsm.Token) (warnings diag.Diagnostics) {
 			"or see to it that all of them find the lock. The guide \"When something goes wrong\" says where it is.")
 	}
 	return warnings
+}
+
+// notRead warns once that keys are taken as the state has them.
+func (c *client) notRead(diags *diag.Diagnostics) {
+	const why = "The token is to get the provider's own PIN in this run (pin_wo_version changes). So this plan could not log in, and has " +
+		"not looked at the keys: they are taken as the state has them. The next plan looks at them again."
+	if c.view.first(why) {
+		diags.AddWarning("Keys Not Read", why)
+	}
 }
 
 // needs says why the module cannot be used, or which of these attributes of the provider block are not known yet.

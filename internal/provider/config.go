@@ -23,6 +23,8 @@ const (
 	envSlot              = "HSM_SLOT"
 	envPIN               = "HSM_PIN"
 	envPINFile           = "HSM_PIN_FILE"
+	envOfficerPIN        = "HSM_SO_PIN"
+	envOfficerPINFile    = "HSM_SO_PIN_FILE"
 )
 
 // providerModel is the provider block.
@@ -73,7 +75,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 	label := r.setting("token_label", model.TokenLabel, envTokenLabel)
 	serial := r.setting("token_serial", model.TokenSerial, envTokenSerial)
 	slot := r.setting("slot", model.Slot, envSlot)
-	pin := r.pin(model.PIN)
+	pin := r.pin(model.PIN, userPIN)
 
 	// Hydra's rule for its own variables. What the configuration gives always counts.
 	if label.fromEnv && slot.fromEnv {

@@ -183,7 +183,7 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 			PlanModifiers: []planmodifier.Bool{notExtractable{}},
 		},
 		"deletion_policy": deletionPolicyAttribute(),
-		"timeouts":        timeoutsAttribute(ctx),
+		"timeouts":        timeoutsOf(ctx, keyTimes),
 
 		"uri": computed(fmt.Sprintf("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the %s: the "+
 			"token's label and the key's ID%s. It has no PIN, and not the key's label, so that it stays when that changes. "+
@@ -228,16 +228,27 @@ func (k keyKind) usageAttribute() schema.SetAttribute {
 	return attribute
 }
 
-// timeoutsAttribute has the defaults in its descriptions.
-func timeoutsAttribute(ctx context.Context) schema.Attribute {
+// times are how long a resource's operations may take where the configuration does not say, and what they do.
+type times struct {
+	create, read, update, delete          time.Duration
+	creating, reading, updating, deleting string
+}
+
+var keyTimes = times{
+	create: createTime, read: readTime, update: changeTime, delete: changeTime,
+	creating: "making the key", reading: "reading the key", updating: "changing the key", deleting: "destroying the key",
+}
+
+// timeoutsOf has the defaults in its descriptions.
+func timeoutsOf(ctx context.Context, t times) schema.Attribute {
 	description := func(doing string, otherwise time.Duration) string {
 		return fmt.Sprintf("How long %s may take, such as `30s` or `1h30m`. Defaults to `%.0fm`.", doing, otherwise.Minutes())
 	}
 	attribute := timeouts.Attributes(ctx, timeouts.Opts{
-		Create: true, CreateDescription: description("making the key", createTime),
-		Read: true, ReadDescription: description("reading the key", readTime),
-		Update: true, UpdateDescription: description("changing the key", changeTime),
-		Delete: true, DeleteDescription: description("destroying the key", changeTime) + " A change takes effect once it " +
+		Create: true, CreateDescription: description(t.creating, t.create),
+		Read: true, ReadDescription: description(t.reading, t.read),
+		Update: true, UpdateDescription: description(t.updating, t.update),
+		Delete: true, DeleteDescription: description(t.deleting, t.delete) + " A change takes effect once it " +
 			"is applied.",
 	}).(schema.SingleNestedAttribute)
 	for name, each := range attribute.Attributes {

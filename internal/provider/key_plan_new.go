@@ -50,9 +50,17 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 			"the apply will show.", strings.Join(unknown.Attributes, ", ")), diags)
 		return
 	}
+	if r.client.comesWith(err) {
+		r.notChecked(own, tokenToCome, diags)
+		return
+	}
 	r.once(nil, err, "\n\nThis is a plan of a new key. Terraform makes one for terraform destroy too, unless you add "+
 		"-refresh=false.", diags)
 }
+
+// tokenToCome is why a plan has not looked at a token.
+const tokenToCome = "The token that the provider's block selects is made, or gets its PIN, in this run. So this plan has " +
+	"not looked whether it offers what the new keys need. Only the apply will show."
 
 // once tells an error of the token with what follows it, and later ones of the same summary in short. Only what is told
 // is worded: the words are others where the run has told of it before.
@@ -76,6 +84,10 @@ func (r *keyResource) notChecked(own claim, why string, diags *diag.Diagnostics)
 
 // unlisted tells that a plan could not see what the token holds. It is a warning, unless the cause is the PIN.
 func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *diag.Diagnostics) {
+	if r.client.comesWith(err) {
+		r.notChecked(own, tokenToCome, diags)
+		return
+	}
 	if hsm.IsPINError(err) || errors.Is(err, hsm.ErrNoPIN) {
 		r.once(token, err, "", diags)
 		return

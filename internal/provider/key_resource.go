@@ -93,6 +93,10 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		token, err := r.client.token(ctx)
+		if doing == diagnose.Read && errors.Is(err, diagnose.ErrPINToCome) {
+			r.client.notRead(diags)
+			return
+		}
 		if err == nil {
 			err = operation(ctx, token)
 		}

@@ -1,64 +1,83 @@
 package provider
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 )
 
-// pin takes the PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names. It repeats neither the
-// PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a file that is there it
-// names the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform would show the line of
-// the configuration.
-func (r *resolver) pin(value types.String) setting {
-	file := r.env.getenv(envPINFile)
-	s := r.setting("pin", value, envPIN)
+// pinSource is where a PIN comes from: an attribute, a variable with it, or one that names a file with it.
+type pinSource struct {
+	attribute, variable, fileVariable string
+	noun                              string // such as "PIN"
+}
+
+var (
+	userPIN    = pinSource{"pin", envPIN, envPINFile, "PIN"}
+	officerPIN = pinSource{"so_pin_wo", envOfficerPIN, envOfficerPINFile, "SO PIN"}
+)
+
+// pin takes a PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names, or from the like of them. It
+// repeats neither the PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a file that
+// is there it names the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform would show the
+// line of the configuration.
+func (r *resolver) pin(value types.String, from pinSource) setting {
+	file := r.env.getenv(from.fileVariable)
+	s := r.setting(from.attribute, value, from.variable)
 	switch {
 	case s.fromEnv && file != "":
-		r.diags.AddError("Two PINs In The Environment",
-			"HSM_PIN and HSM_PIN_FILE are both set, and they may differ. A token locks after a few wrong PINs, so this "+
-				"provider does not guess which one is right. Unset one of them.")
+		r.diags.AddError("Two PINs In The Environment", fmt.Sprintf(
+			"%s and %s are both set, and they may differ. A token locks after a few wrong PINs, so this "+
+				"provider does not guess which one is right. Unset one of them.", from.variable, from.fileVariable))
 		return setting{}
 	case s.given:
-		return r.meant(s, s.origin)
+		return r.meant(s, s.origin, from)
 	case s.unknown || file == "":
 		return s
 	}
 	read, err := r.env.readFile(file)
 	if err != nil {
 		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf(
-			"The file that HSM_PIN_FILE names cannot be used: %v. Its name is not repeated here, because the variable may "+
-				"hold the PIN itself by mistake.\n\nWhat to do: set HSM_PIN_FILE to the path of a file, or of a named pipe, "+
-				"whose first line is the PIN. Write the whole path: a shell expands ~ at its start, but not within quotes, and "+
-				"the provider does not. A PIN itself belongs in HSM_PIN.", err))
+			"The file that %[1]s names cannot be used: %[2]v. Its name is not repeated here, because the variable may "+
+				"hold the PIN itself by mistake.\n\nWhat to do: set %[1]s to the path of a file, or of a named pipe, "+
+				"whose first line is the %[3]s. Write the whole path: a shell expands ~ at its start, but not within quotes, and "+
+				"the provider does not. A PIN itself belongs in %[4]s.", from.fileVariable, err, from.noun, from.variable))
 		return setting{}
 	}
 	if len(read.risks) > 0 {
-		r.diags.AddWarning("PIN File Not Protected", "The file that HSM_PIN_FILE names is not protected:\n\n  - "+
-			strings.Join(read.risks, "\n  - "))
+		r.diags.AddWarning("PIN File Not Protected", fmt.Sprintf("The file that %s names is not protected:\n\n  - %s",
+			from.fileVariable, strings.Join(read.risks, "\n  - ")))
 	}
 	line, _, _ := strings.Cut(string(read.text), "\n")
 	line = strings.TrimSuffix(line, "\r")
 	if line == "" {
-		r.diags.AddError("Empty PIN File", "The first line of the file that HSM_PIN_FILE names is empty. It must be the PIN.")
+		r.diags.AddError("Empty PIN File", fmt.Sprintf("The first line of the file that %s names is empty. It must be the %s.",
+			from.fileVariable, from.noun))
 		return setting{}
 	}
-	return r.meant(setting{value: line, given: true, fromEnv: true, origin: envPINFile},
-		"The first line of the file that HSM_PIN_FILE names")
+	return r.meant(setting{value: line, given: true, fromEnv: true, origin: from.fileVariable},
+		"The first line of the file that "+from.fileVariable+" names", from)
 }
 
 // meant refuses a PIN that cannot be meant: each wrong one that is sent counts at the token. The subject says where it
 // is from.
-func (r *resolver) meant(s setting, subject string) setting {
+func (r *resolver) meant(s setting, subject string, from pinSource) setting {
 	for _, row := range neverMeant {
 		if row.is(s.value) {
 			next := row.next
-			if s.origin == envPINFile && row.inFile != "" {
+			if s.origin == from.fileVariable && row.inFile != "" {
 				next = row.inFile
 			}
+			next = strings.NewReplacer(envPINFile, from.fileVariable, envPIN, from.variable).Replace(next)
 			r.diags.AddError("Not A PIN", fmt.Sprintf("%s %s. Nothing was sent to the token, which counts each wrong PIN and "+
 				"locks after a few.\n\nWhat to do: %s.", subject, row.what, next))
 			return setting{}
@@ -118,3 +137,48 @@ func contains(characters string) func(string) bool {
 
 // blank says that a character cannot be seen. Cf are invisible ones, such as a zero-width space.
 func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
+// officerPINs are what the environment says of the security officer's PIN. It is read at the first need, once: of a pipe,
+// nothing comes a second time. What manages no token never reads it.
+type officerPINs struct {
+	mu    sync.Mutex
+	read  bool
+	value setting
+	diags diag.Diagnostics
+}
+
+// foundPIN is a PIN with where it is from.
+type foundPIN struct {
+	pin  hsm.PIN
+	from string
+}
+
+// officerPIN is the security officer's PIN: that of the attribute, or else of the environment. It has none where the
+// attribute is not known yet.
+func (c *client) officerPIN(ctx context.Context, attribute types.String) (foundPIN, diag.Diagnostics) {
+	c.officer.mu.Lock()
+	defer c.officer.mu.Unlock()
+	env := environment{getenv: os.Getenv, readFile: func(name string) (pinFile, error) { return readPINFile(ctx, name) }}
+	s, diags := setting{}, diag.Diagnostics(nil)
+	if attribute.IsNull() {
+		if !c.officer.read {
+			r := resolver{env: env}
+			c.officer.value, c.officer.diags, c.officer.read = r.pin(attribute, officerPIN), r.diags, true
+		}
+		s, diags = c.officer.value, c.officer.diags
+	} else {
+		r := resolver{env: environment{getenv: func(string) string { return "" }}}
+		s, diags = r.pin(attribute, officerPIN), r.diags
+	}
+	return foundPIN{hsm.NewPIN(s.value), s.origin}, diags
+}
+
+// userPIN is the PIN of the attribute pin_wo, or else the provider's own.
+func (c *client) userPIN(attribute types.String) (hsm.PIN, diag.Diagnostics) {
+	if attribute.IsNull() {
+		return c.configuration.token.PIN, nil
+	}
+	r := resolver{env: environment{getenv: func(string) string { return "" }}}
+	s := r.pin(attribute, pinSource{"pin_wo", envPIN, envPINFile, "PIN"})
+	return hsm.NewPIN(s.value), r.diags
+}

@@ -167,7 +167,7 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 }
 
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
-	var resources []func() resource.Resource
+	resources := []func() resource.Resource{newTokenResource}
 	for i := range keyResources() {
 		resources = append(resources, func() resource.Resource { return namingResource{keyResources()[i]} })
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestEachTimeoutIsRefusedIfItLeavesNoTime(t *testing.T) {
-	attribute := timeoutsAttribute(context.Background()).(schema.SingleNestedAttribute)
+	attribute := timeoutsOf(context.Background(), keyTimes).(schema.SingleNestedAttribute)
 	if len(attribute.Attributes) != 4 {
 		t.Errorf("there are %d timeouts", len(attribute.Attributes))
 	}

@@ -70,6 +70,21 @@ var (
 		is: "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31", title: "Invalid PKCS#11 URI",
 		parse: func(s string) error { _, err := pkcs11uri.Parse(s); return err },
 	}
+	newTokenLabel = parsed{
+		is: "the label of a token", title: "Invalid Token Label", named: true,
+		parse: func(s string) error {
+			switch {
+			case s == "":
+				return errors.New("is empty")
+			case len(s) > hsm.MaxTokenLabel:
+				return fmt.Errorf("has %d bytes", len(s))
+			case strings.TrimRight(s, " \x00") != s:
+				return errors.New("ends with a blank, and a token does not keep that")
+			}
+			return nil
+		},
+		hint: fmt.Sprintf(" It must have 1 to %d bytes, and no blank at its end.", hsm.MaxTokenLabel),
+	}
 	duration = parsed{
 		is: "a length of time above zero, such as 30s or 1h30m", title: "Invalid Timeout", parse: parseTimeout, named: true,
 		hint: " It must be numbers with units (h, m, s), such as \"30s\" or \"1h30m\", and more than zero.",

@@ -15,7 +15,9 @@ var (
 	// ErrNotConfigured: an operation came before the provider was configured.
 	ErrNotConfigured = errors.New("the provider has not been configured")
 	// ErrDisabled: the environment switches the token off.
-	ErrDisabled = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
+	// ErrPINToCome: the provider's own PIN is the one that this run is to set.
+	ErrPINToCome = errors.New("the token is to get the provider's PIN in this run, and does not have it yet")
+	ErrDisabled  = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
 )
 
 // UnknownError says that an operation needs the token, and part of the provider's configuration is not known yet.
@@ -174,4 +176,63 @@ func (e *SelectionError) Error() string {
 		}
 	}
 	return text.String()
+}
+
+// TokenLostError says that the token of a state is not among those that the module shows.
+type TokenLostError struct {
+	Name string // `"hydra" (serial number 1f)`
+	Err  error  // a *hsm.TokenError
+}
+
+func (e *TokenLostError) Error() string {
+	return fmt.Sprintf("the state has the token %s: %v", e.Name, e.Err)
+}
+
+// TokenErasedError says that the token of a state is not initialised any more.
+type TokenErasedError struct {
+	Name  string
+	Token hsm.TokenInfo
+}
+
+func (e *TokenErasedError) Error() string {
+	return fmt.Sprintf("the token %s is not initialised any more: somebody has erased it. It is in %s", e.Name, e.Token)
+}
+
+// TokenImportError says that an import does not name exactly one token.
+type TokenImportError struct {
+	Found  int
+	Tokens []hsm.TokenInfo // all that are initialised
+}
+
+func (e *TokenImportError) Error() string {
+	var text strings.Builder
+	if e.Found == 0 {
+		text.WriteString("no token that is initialised has that serial number or label")
+	} else {
+		fmt.Fprintf(&text, "%d tokens have that serial number or label", e.Found)
+	}
+	if len(e.Tokens) > 0 {
+		text.WriteString("; the module shows:")
+	}
+	for _, token := range e.Tokens {
+		fmt.Fprintf(&text, "\n  - %s", token)
+	}
+	return text.String()
+}
+
+// TokenToComeError says that a resource of this run makes the token that is missing.
+type TokenToComeError struct{ Err error }
+
+func (e *TokenToComeError) Error() string {
+	return "the token is made in this run, and is not there yet: " + e.Err.Error()
+}
+
+// Unwrap gives what is missing.
+func (e *TokenToComeError) Unwrap() error { return e.Err }
+
+// TokenManagedError says that another resource of this run has the token of that label.
+type TokenManagedError struct{ Label string }
+
+func (e *TokenManagedError) Error() string {
+	return fmt.Sprintf("another resource of this configuration has the token %q", e.Label)
 }

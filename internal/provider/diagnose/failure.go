@@ -107,6 +107,9 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if operation, ok := errors.AsType[*hsm.OperationError](f.Err); ok {
 		detail = append(detail, "On the token: "+operation.Holds.String())
 	}
+	if standing, ok := errors.AsType[*hsm.StandingError](f.Err); ok {
+		detail = append(detail, "On the token: "+standing.Stands.String())
+	}
 	next := remedy.next(f)
 	if f.Advice != "" {
 		next = f.Advice + " Otherwise " + next
@@ -141,6 +144,9 @@ func (f Failure) what() string {
 	if operation, ok := errors.AsType[*hsm.OperationError](err); ok {
 		err = operation.Err
 		f.Label, f.KeyID = cmp.Or(operation.Label, f.Label), object.FormatID(operation.ID)
+	}
+	if standing, ok := errors.AsType[*hsm.StandingError](err); ok {
+		err = standing.Err
 	}
 	text := err.Error()
 	if missing, ok := errors.AsType[*hsm.TokenError](err); ok && len(f.Provider.Selected) > 0 {

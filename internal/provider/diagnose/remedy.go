@@ -67,6 +67,42 @@ var remedies = []remedy{
 		"library_parameters, or the environment variable HSM_LIBRARY_PARAMETERS, the text that this module wants. If the " +
 		"text is given, correct it; if the module wants none, leave it out. The module's documentation says what belongs " +
 		"in it.")},
+	{is: as[*TokenLostError], name: "Token Of The State Not Found", next: say("check the provider's library, and the module's own " +
+		"configuration (for SoftHSM, the file that SOFTHSM2_CONF names): the state is kept, and a token that cannot be reached looks " +
+		"just like a lost one. If it is gone for ever, take it out of the state: terraform state rm with the resource's address.")},
+	{is: as[*TokenErasedError], name: "Token Erased", next: say("keys that were on it are lost, unless this is the wrong module or " +
+		"slot: then correct the provider's configuration. To initialise it anew, take it out of the state (terraform state rm with " +
+		"the resource's address), and run terraform apply.")},
+	{is: as[*TokenImportError], name: "Not One Token", next: say("give the serial number or the label of one of the tokens above. " +
+		"Where the serial number does not tell one token, import by an identity that has both.")},
+	{is: as[*hsm.LabelTakenError], name: "Token Label Taken", next: nextLabelTaken},
+	{is: as[*TokenManagedError], name: "Token Has Another Resource", next: say("choose another label, or take one of the two resources out " +
+		"of the configuration. If the resource has a new name or index, tell Terraform the old address with a moved block.")},
+	{is: as[*hsm.FixedLabelError], name: "Token Has Its Own Label", next: nextFixedLabel},
+	{is: as[*hsm.NoBlankTokenError], name: "No Token To Initialise", next: nextNoBlank},
+	{is: as[*hsm.ErasureError], name: "Token Not Empty", next: nextErasure},
+	{is: is(hsm.ErrNoOfficer), name: "No Security Officer", next: say("use the tools of the token's maker for this. With this " +
+		"make, the user changes the PIN, and nobody erases a token through PKCS#11.")},
+	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or too long for the token, or " +
+		"has characters that it does not take, or is too simple for it. The documentation of its maker says what it takes.")},
+	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: say("let what fails here wait for the token: give it depends_on " +
+		"with the token's address. Or make the token first: terraform apply -target=ADDRESS, where ADDRESS is the token's.")},
+	{is: is(hsm.ErrNoOfficerPIN), name: "No SO PIN", next: say("give the PIN of the token's security officer in so_pin_wo, in the " +
+		"environment variable HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names (its first line is the PIN).")},
+	{is: is(hsm.ErrOfficerPINLocked), name: "SO PIN Locked", next: say("the token accepts no PIN of a security officer any more. The " +
+		"documentation of its maker says how it can be reset, which destroys its keys. They can still be used with the user's PIN.")},
+	{is: is(hsm.ErrOfficerPINFinalTry), name: "Final SO PIN Try", next: func(f Failure) string {
+		return "log in once by hand with the right SO PIN, which resets the count, then run Terraform again. One more wrong one would " +
+			"lock it for good, so this provider sends none:\n\n  " + f.command("--login-type", "so", "--list-slots")
+	}},
+	{is: is(hsm.ErrOfficerPINExpired), name: "SO PIN Must Be Changed", next: func(f Failure) string {
+		return "change the SO PIN, and give the provider the new one:\n\n  " + f.command("--login-type", "so", "--change-pin")
+	}},
+	{is: is(hsm.ErrOfficerPINIncorrect), name: "SO PIN Refused", next: say("check the SO PIN (so_pin_wo, HSM_SO_PIN or " +
+		"HSM_SO_PIN_FILE), and check that this is the right token.\n\nThe SO PIN was sent once and is not sent again in this run. Each " +
+		"further run sends it once more, and many tokens lock for good after three wrong ones.")},
+	{is: is(ErrPINToCome), name: "PIN Still To Be Set", next: say("let what fails here wait for the token: give it depends_on with the " +
+		"token's address. Or set the PIN first: terraform apply -target=ADDRESS, where ADDRESS is the token's.")},
 	{is: is(hsm.ErrTokenNotInitialized), name: "Token Not Initialised", next: nextInitialise},
 	{is: severalTokens, name: "Several Tokens Match", next: nextSeveralTokens},
 	{is: is(hsm.ErrNoToken), name: "Token Not Found", next: nextNoToken},

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -176,4 +177,47 @@ func nextPINRefused(f Failure) string {
 	return "check the PIN " + from + ", and check that this is the right token.\n\n" +
 		"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
 		"after a few wrong PINs. The state is unchanged."
+}
+
+func nextLabelTaken(f Failure) string {
+	e, ok := errors.AsType[*hsm.LabelTakenError](f.Err)
+	if !ok || len(e.Tokens) != 1 {
+		return "choose a label that no token has."
+	}
+	token := e.Tokens[0]
+	return "if it is the token that you mean, import it. It keeps its keys and PINs:\n\n  " +
+		hsm.Command("terraform", "import", "hsm_token.NAME", cmp.Or(token.Serial, token.Label)) +
+		"\n\nOtherwise choose another label. An initialised token is never initialised again."
+}
+
+func nextFixedLabel(f Failure) string {
+	e, ok := errors.AsType[*hsm.FixedLabelError](f.Err)
+	if !ok {
+		return otherwise.next(f)
+	}
+	return fmt.Sprintf("write label = %q, which the token has. Or have the module give it another one: with NSS, by the word "+
+		"dbTokenDescription in library_parameters.", e.Token.Label)
+}
+
+func nextNoBlank(f Failure) string {
+	e, ok := errors.AsType[*hsm.NoBlankTokenError](f.Err)
+	switch {
+	case ok && e.Slot == nil && len(e.Blank) > 1:
+		return "say which of the tokens above to take, with slot."
+	case ok && len(e.Skipped) > 0:
+		return "find out why not every slot answers. Then run Terraform again."
+	}
+	return "if one of the tokens above is the one that you mean, import it by its serial number or label. Otherwise plug in a token that " +
+		"is not initialised, or have the module make one, as the documentation of its maker says. A token that is initialised is " +
+		"never initialised again, since that destroys its keys."
+}
+
+func nextErasure(f Failure) string {
+	e, ok := errors.AsType[*hsm.ErasureError](f.Err)
+	if ok && e.Err != nil {
+		return "give the provider the PIN of this token's user (pin, HSM_PIN or HSM_PIN_FILE), so that it can see whether the token is " +
+			"empty. Or, to erase it whatever is on it, set erase_keys = true, run terraform apply, then destroy the resource."
+	}
+	return "destroy what is on the token first, by the resources that manage it or with another tool. Or, to erase it with all " +
+		"that, set erase_keys = true, run terraform apply, then destroy the resource. No key comes back."
 }

@@ -1,0 +1,243 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
+)
+
+// ModifyPlan refuses at plan time what the apply could not do, and tells the keys of this process that the token is to come.
+func (r *tokenResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if r.client == nil {
+		return
+	}
+	var plan, state, config tokenResourceModel
+	if !req.Plan.Raw.IsNull() {
+		resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+		resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	}
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	switch {
+	case req.Plan.Raw.IsNull():
+		r.planEnd(ctx, &state, &resp.Diagnostics)
+	case req.State.Raw.IsNull():
+		r.planNew(ctx, plan, config, &resp.Diagnostics)
+	default:
+		r.planUpdate(ctx, req, plan, state, config, resp)
+	}
+}
+
+// planNew looks for the token that the apply would take.
+func (r *tokenResource) planNew(ctx context.Context, plan, config tokenResourceModel, diags *diag.Diagnostics) {
+	if plan.Label.IsUnknown() || plan.Slot.IsUnknown() {
+		return
+	}
+	r.client.run(ctx, diags, "Plan Token", func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		fail := func(err error) {
+			diags.Append(diagnose.Failure{Err: err, Doing: "Plan Token", Provider: r.client.forMessages()}.Diagnostic())
+		}
+		err := r.client.needs("library", "library_parameters")
+		if unknown, ok := errors.AsType[*diagnose.UnknownError](err); ok {
+			diags.AddWarning("New Token Not Checked", fmt.Sprintf("The provider's configuration is not known yet (%s), so this plan has "+
+				"not looked whether there is a token to initialise. Only the apply will show.", strings.Join(unknown.Attributes, ", ")))
+			return
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		setup := r.setup(ctx, config, diags)
+		if diags.HasError() {
+			return
+		}
+		if r.client.tokens.has(setup.Label) {
+			fail(&diagnose.TokenManagedError{Label: setup.Label})
+			return
+		}
+		site, err := hsm.SiteOf(ctx, r.client.configuration.token, setup)
+		if err != nil {
+			fail(err)
+			return
+		}
+		r.checkPINs(config, setup, site, diags)
+		if site.State == hsm.SiteFinished {
+			diags.AddAttributeWarning(path.Root("label"), "Token Of That Label Found", fmt.Sprintf(
+				"A new token %q is planned, and there is one of that label, in %s. Its user has a PIN, and it shows no object to those "+
+					"who have none. An apply that was interrupted right before its end leaves such a token.\n\nThe apply takes it, and "+
+					"initialises nothing, if it accepts both PINs and holds nothing. Otherwise it is refused. For that it sends the "+
+					"user's PIN to the token once.\n\nWhat to do: if this is your token, go on. If it is another one's, choose "+
+					"another label.", plan.Label.ValueString(), site.Token))
+		}
+		r.client.coming.Store(&coming{label: plan.Label.ValueString(), slot: setup.Slot})
+	})
+}
+
+// setup is what the configuration asks for. Only an apply has all of it.
+func (r *tokenResource) setup(ctx context.Context, config tokenResourceModel, diags *diag.Diagnostics) hsm.Setup {
+	setup := hsm.Setup{Label: config.Label.ValueString()}
+	if text := config.Slot.ValueString(); text != "" {
+		if slot, err := hsm.ParseSlot(text); err == nil {
+			setup.Slot = &slot
+		}
+	}
+	officer, ds := r.client.officerPIN(ctx, config.OfficerPIN)
+	diags.Append(ds...)
+	setup.OfficerPIN = officer.pin
+	user, ds := r.client.userPIN(config.PIN)
+	diags.Append(ds...)
+	setup.PIN = user
+	return setup
+}
+
+// checkPINs compares the PINs with each other and with what the token takes.
+func (r *tokenResource) checkPINs(config tokenResourceModel, setup hsm.Setup, site hsm.Site, diags *diag.Diagnostics) {
+	pins := []givenPIN{
+		{"user PIN", "pin_wo", setup.PIN, config.PIN.IsUnknown() || config.PIN.IsNull() && slices.Contains(r.client.unknown, "pin"), site.AsksUser},
+		{"SO PIN", "so_pin_wo", setup.OfficerPIN, config.OfficerPIN.IsUnknown(), site.AsksOfficer},
+	}
+	for _, p := range pins {
+		p.check(r, site.Token, diags)
+	}
+	if !setup.PIN.IsZero() && setup.PIN.Equal(setup.OfficerPIN) {
+		diags.AddWarning("User PIN Is The SO PIN", "The token's user and its security officer would have the same PIN. Whoever "+
+			"uses keys could then set PINs, and erase the token.\n\nWhat to do: choose two PINs.")
+	}
+	r.warnOfOwnPIN(config, setup, diags)
+}
+
+// warnOfOwnPIN tells that the provider's own PIN is another one than the token is to have.
+func (r *tokenResource) warnOfOwnPIN(config tokenResourceModel, setup hsm.Setup, diags *diag.Diagnostics) {
+	own := r.client.configuration.token.PIN
+	selector := r.client.configuration.token.Selector
+	mine := selector.Label != nil && *selector.Label == setup.Label
+	if !mine || own.IsZero() || config.PIN.IsNull() || config.PIN.IsUnknown() || own.Equal(setup.PIN) {
+		return
+	}
+	diags.AddWarning("The Provider Needs The New PIN", fmt.Sprintf(
+		"The token's user is to have the PIN of pin_wo, and the provider's own PIN (from %s) is another one. This run goes on with the new "+
+			"PIN. The next one would send the token a PIN that is wrong by then.\n\nWhat to do: once this is applied, give the provider "+
+			"the new PIN.", r.client.pinFrom))
+}
+
+// givenPIN is a PIN that a token is to have.
+type givenPIN struct {
+	noun, attribute string
+	pin             hsm.PIN
+	unknown         bool // until the apply
+	asked           bool // whether the token is told it
+}
+
+func (p givenPIN) check(r *tokenResource, token hsm.TokenInfo, diags *diag.Diagnostics) {
+	switch {
+	case !p.asked || p.unknown:
+		return
+	case p.pin.IsZero():
+		err := hsm.ErrNoPIN
+		if p.attribute == "so_pin_wo" {
+			err = hsm.ErrNoOfficerPIN
+		}
+		diags.Append(diagnose.Failure{Err: err, Doing: "Plan Token", Provider: r.client.forMessages()}.Diagnostic())
+		return
+	}
+	// No path to the attribute: Terraform would show its line.
+	shortest, longest := int(token.MinPINLength), int(token.MaxPINLength)
+	if n := p.pin.Len(); shortest > 0 && n < shortest || longest > 0 && n > longest {
+		diags.AddError("PIN Of A Wrong Length", fmt.Sprintf("The %s does not have the length that the token takes: %d to %d bytes "+
+			"(it is in %s).\n\nWhat to do: choose another one.", p.noun, shortest, longest, token))
+	}
+	if slices.ContainsFunc(wellKnownPINs, func(known string) bool { return p.pin.Equal(hsm.NewPIN(known)) }) {
+		diags.AddWarning("Well-Known PIN", fmt.Sprintf("The %s is one that many tokens come with, or that examples use. Whoever finds "+
+			"the token tries it first.\n\nWhat to do: for anything but a trial, choose a random one.", p.noun))
+	}
+}
+
+// wellKnownPINs are those that makes of token come with, or that documentation uses.
+var wellKnownPINs = []string{
+	"0000", "000000", "00000000", "1111", "1234", "12345", "123456", "1234567", "12345678", "123456789", "1234567890",
+	"87654321", "648219", "3537363231383830", "010203040506070801020304050607080102030405060708", "password", "changeit",
+	"changeme", "secret", "userpin", "sopin", "so-pin", "fedcba", "foobar", "test",
+}
+
+func (r *tokenResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state, config tokenResourceModel, resp *resource.ModifyPlanResponse) {
+	diags := &resp.Diagnostics
+	if !plan.Label.IsUnknown() && !plan.Label.Equal(state.Label) {
+		diags.AddAttributeError(path.Root("label"), "Token Cannot Be Renamed", fmt.Sprintf(
+			"The token %s cannot get the label %q: a token has its label from its initialisation, which destroys every "+
+				"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: write label = %q, as the token has it. For a token of "+
+				"another label, add another resource.", state.name(), plan.Label.ValueString(), state.Label.ValueString()))
+		return
+	}
+	recording := recordsOnly(ctx, req.Private)
+	work := changesOf(plan, state, recording)
+	versions := !plan.PINVersion.Equal(state.PINVersion) || !plan.OfficerPINVersion.Equal(state.OfficerPINVersion)
+	if recording && versions {
+		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported. This apply writes so_pin_wo_version and "+
+			"pin_wo_version into the state and sets no PIN. A later change of a version sets one.", state.name()))
+	}
+	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("slot_id"), state.SlotID)...)
+	if !work.officer && !work.user { // nothing at the token changes
+		diags.Append(resp.Plan.SetAttribute(ctx, path.Root("user_pin_initialized"), state.UserPINInitialized)...)
+		return
+	}
+	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("user_pin_initialized"), types.BoolValue(true))...)
+	setup := r.setup(ctx, config, diags)
+	if diags.HasError() {
+		return
+	}
+	site := hsm.Site{AsksUser: work.user, AsksOfficer: true}
+	if token, err := hsm.FindToken(ctx, r.client.configuration.token, state.ref()); err == nil {
+		site.Token = token
+	}
+	r.checkPINs(config, setup, site, diags)
+	if work.officer {
+		present, ds := r.client.officerPIN(ctx, types.StringNull())
+		diags.Append(ds...)
+		switch {
+		case diags.HasError():
+		case config.OfficerPIN.IsNull():
+			diags.AddAttributeError(path.Root("so_pin_wo_version"), "No New SO PIN", "so_pin_wo_version says that the security officer is to get "+
+				"another PIN, and there is no so_pin_wo.\n\nWhat to do: write the new PIN into so_pin_wo, and give the present one in "+
+				"HSM_SO_PIN or HSM_SO_PIN_FILE.")
+		case present.pin.IsZero():
+			diags.AddAttributeError(path.Root("so_pin_wo_version"), "No Present SO PIN", "so_pin_wo_version says that the security officer is to "+
+				"get the PIN of so_pin_wo. For that the token wants the PIN that it has.\n\nWhat to do: give the present PIN of the "+
+				"security officer in HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names.")
+		}
+	}
+	if work.user && config.PIN.IsNull() {
+		r.client.pinToCome.Store(true)
+	}
+}
+
+func (r *tokenResource) planEnd(ctx context.Context, state *tokenResourceModel, diags *diag.Diagnostics) {
+	switch state.DeletionPolicy.ValueString() {
+	case policyAbandon:
+	case policyErase:
+		officer, ds := r.client.officerPIN(ctx, types.StringNull())
+		diags.Append(ds...)
+		if officer.pin.IsZero() && !diags.HasError() {
+			diags.AddError("No SO PIN", fmt.Sprintf("Terraform would erase the token %s, and for that the token wants the PIN of its "+
+				"security officer. A resource that is destroyed has no configuration, so so_pin_wo does not count.\n\nOn the token: "+
+				"nothing has been changed.\n\nWhat to do: give the PIN in HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names.", state.name()))
+		}
+	default:
+		diags.Append(tokenPrevented(state, "Terraform would destroy"))
+	}
+}
