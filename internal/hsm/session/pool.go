@@ -147,6 +147,8 @@ func (p *Pool) Close() {
 	p.idle = nil
 	p.mu.Unlock()
 	for _, d := range drop {
-		p.sessions.end(d.Session)
+		if d.round == p.sessions.rounds.Load() { // the security officer has closed older ones, and handles come again
+			p.sessions.end(d.Session)
+		}
 	}
 }
