@@ -11,5 +11,12 @@
 //		hsmtest.NewStranger(t, token).SwapsPublicHalf(t, hsmtest.StrangerP256, "label", "6b31") // needs no PIN
 //	}
 //
+//	func TestY(t *testing.T) {
+//		hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) { // in a process and a folder of its own, without a token
+//			... hsm.Initialize(ctx, blank.Config(), ...) ...
+//			blank.Token("label").Tool(t, "--list-objects")
+//		})
+//	}
+//
 // Faults are injected between cryptoki and the real module, so that what is on the token is always real.
 package hsmtest

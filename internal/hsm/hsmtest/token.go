@@ -128,24 +128,12 @@ var errSpoilt = errors.New("the test has failed, or has spoilt the token")
 func label(n int) string { return fmt.Sprintf("hsmtest-%02d", n) }
 
 func makeTokens() error {
-	memory := "/dev/shm" // SoftHSM syncs each write, which a disk makes slow
-	if _, err := os.Stat(memory); err != nil {
-		memory = ""
-	}
-	folder, err := os.MkdirTemp(memory, "hsmtest-")
+	folder, err := makeFolder()
 	if err != nil {
 		return err
 	}
 	softHSM.folder = folder
-	conf := filepath.Join(folder, "softhsm2.conf")
-	if err := os.Mkdir(filepath.Join(folder, "tokens"), 0o700); err != nil {
-		return err
-	}
-	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", filepath.Join(folder, "tokens"))
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		return err
-	}
-	if err := os.Setenv("SOFTHSM2_CONF", conf); err != nil {
+	if err := configure(folder); err != nil {
 		return err
 	}
 	softHSM.pin = RandomPIN()
@@ -156,6 +144,28 @@ func makeTokens() error {
 		}
 	}
 	return nil
+}
+
+// makeFolder makes a folder for tokens.
+func makeFolder() (folder string, err error) {
+	memory := "/dev/shm" // SoftHSM syncs each write, which a disk makes slow
+	if _, err := os.Stat(memory); err != nil {
+		memory = ""
+	}
+	if folder, err = os.MkdirTemp(memory, "hsmtest-"); err != nil {
+		return "", err
+	}
+	return folder, os.Mkdir(filepath.Join(folder, "tokens"), 0o700)
+}
+
+// configure has this process and its children use the tokens in a folder.
+func configure(folder string) error {
+	conf := filepath.Join(folder, "softhsm2.conf")
+	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", filepath.Join(folder, "tokens"))
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Setenv("SOFTHSM2_CONF", conf)
 }
 
 // RandomPIN is eight digits, the first not zero: the form that every make of token takes.
