@@ -1,6 +1,7 @@
 package hsmtest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
 // Blank is a SoftHSM of one test alone: no token, and so one slot whose token is not initialised.
@@ -58,7 +60,7 @@ func Alone(t *testing.T, test func(*testing.T, *Blank)) {
 	if end, ok := t.Deadline(); ok {
 		child.Args = append(child.Args, "-test.timeout="+time.Until(end).String())
 	}
-	child.Env = append(os.Environ(), blankFolder+"="+folder)
+	child.Env = append(os.Environ(), blankFolder+"="+folder, "XDG_CACHE_HOME="+filepath.Join(folder, "cache"))
 	out, err := child.CombinedOutput()
 	ended := func(how string) bool { return strings.Contains(string(out), "--- "+how+": "+t.Name()+" (") }
 	switch {
@@ -102,8 +104,91 @@ func (b *Blank) Folders(t testing.TB) []string {
 	}
 	var names []string
 	for _, entry := range entries {
-		names = append(names, entry.Name())
+		if entry.IsDir() {
+			names = append(names, entry.Name())
+		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Objects are the files of all objects on all tokens, by path, but for the tokens' own, with what they hold. Nothing but
+// the owner of a key changes one.
+func (b *Blank) Objects(t testing.TB) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(b.Folder, "*", "*.object"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := map[string]string{}
+	for _, path := range paths {
+		if filepath.Base(path) == "token.object" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects[path] = string(text)
+	}
+	return objects
+}
+
+// Seen is what another program sees of a token.
+type Seen struct{ Initialised, PINSet bool }
+
+// Seen has the tokens of a label, by serial number, as another program sees them.
+func (b *Blank) Seen(t testing.TB, label string) map[string]Seen {
+	t.Helper()
+	out, err := exec.Command("softhsm2-util", "--show-slots").CombinedOutput()
+	if err != nil {
+		t.Fatalf("softhsm2-util: %v: %s", err, out)
+	}
+	seen := map[string]Seen{}
+	for _, slot := range strings.Split(string(out), "\nSlot ")[1:] {
+		said := func(what string) string {
+			_, rest, _ := strings.Cut(slot, what+":")
+			line, _, _ := strings.Cut(rest, "\n")
+			return strings.TrimSpace(line)
+		}
+		if said("Label") == label {
+			seen[said("Serial number")] = Seen{said("Initialized") == "yes", said("User PIN init.") == "yes"}
+		}
+	}
+	return seen
+}
+
+// Takes says whether a token accepts a PIN, in a process that has no session on it.
+func (k *Token) Takes(t testing.TB, user cryptoki.User, pin string) bool {
+	t.Helper()
+	ctx := context.Background()
+	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	slots, err := m.GetSlotList(ctx, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, slot := range slots {
+		if info, err := m.GetTokenInfo(ctx, slot); err != nil || info.Label != k.Label {
+			continue
+		}
+		s, err := m.OpenSession(ctx, slot, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.CloseSession(ctx) }()
+		switch err := s.Login(ctx, user, []byte(pin)); {
+		case err == nil:
+			return s.Logout(ctx) == nil
+		case errors.Is(err, cryptoki.CKR_PIN_INCORRECT), errors.Is(err, cryptoki.CKR_USER_PIN_NOT_INITIALIZED):
+			return false
+		default:
+			t.Fatal(err)
+		}
+	}
+	t.Fatalf("no token has the label %q", k.Label)
+	return false
 }
