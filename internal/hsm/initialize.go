@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -123,6 +124,9 @@ var initializing = struct {
 }{of: map[string]*semaphore.Weighted{}}
 
 func initializingAlone(ctx context.Context, library string) (leave func(), err error) {
+	if real, err := filepath.EvalSymlinks(library); err == nil {
+		library = real
+	}
 	initializing.Lock()
 	turn, ok := initializing.of[library]
 	if !ok {
@@ -166,7 +170,7 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 	for _, slot := range slots {
 		info, err := tokenInfo(ctx, module, slot)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, err != nil && setup.Slot != nil && *setup.Slot == slot:
 			return failed(err)
 		case err != nil:
 			none.Skipped = append(none.Skipped, skipped(slot, err))
@@ -273,18 +277,29 @@ func (i *initialization) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = module.Close() }()
+	defer func() {
+		if module != nil {
+			_ = module.Close()
+		}
+	}()
 	site, d, err := siteOf(ctx, module, i.setup)
 	if err != nil {
 		return err
 	}
 	if d.OneWriter {
-		leave, _, err := softhsm.LockOf(site.Token, i.config.LibraryParameters, d.Files).Enter(ctx)
+		// Whoever makes a token here meets at one lock, however far the token is.
+		blank := TokenInfo{Manufacturer: site.Token.Manufacturer, Model: site.Token.Model}
+		leave, _, err := softhsm.LockOf(blank, i.config.LibraryParameters, d.Files).Enter(ctx)
 		if err != nil {
 			return err
 		}
 		defer leave()
-		if site, d, err = siteOf(ctx, module, i.setup); err != nil { // what another process has made while this one waited
+		// What another process has made while this one waited, SoftHSM shows where the module is initialised anew.
+		_ = module.Close()
+		if module, err = openModule(ctx, i.config); err != nil {
+			return err
+		}
+		if site, d, err = siteOf(ctx, module, i.setup); err != nil {
 			return err
 		}
 	}
@@ -384,6 +399,12 @@ func (i *initialization) setPIN(ctx context.Context, module *cryptoki.Module, d 
 			err := officer.SetPIN(ctx, s, i.setup.PIN)
 			if err == nil {
 				i.stands = StandsWhole
+				return nil
+			}
+			settle, cancel := session.Settling(ctx)
+			defer cancel()
+			if now, lookErr := tokenInfo(settle, module, i.token.Slot); lookErr == nil && !now.PINInitialised() {
+				i.stands = StandsInitialized
 			}
 			return err
 		})

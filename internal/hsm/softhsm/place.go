@@ -34,6 +34,8 @@ func placeOf(token cryptoki.TokenInfo, parameters string, files quirk.Files) pla
 	hash := sha256.Sum256([]byte(token.Identity()))
 	p := place{name: fmt.Sprintf("%s-%x.lock", lockName, hash[:8])}
 	switch {
+	case files.BySerial && token.Serial == "": // it is not initialised, and has no files yet
+		p.folder, p.why = tokensFolder()
 	case files.BySerial:
 		if p.folder, p.why = tokenFolder(token.Serial); p.why == nil {
 			p.name, p.token = lockName+".lock", true

@@ -48,7 +48,7 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 		{name: "as SOFTHSM2_CONF says", conf: at("conf"), serial: serial, files: softHSM, folder: ours},
 		{name: "as the user's own configuration says", home: at("home"), serial: serial, files: softHSM, folder: ours},
 		{name: "a serial number that no folder has", conf: at("conf"), serial: "6d0cb2aa63ace19f", files: softHSM, why: "has 0 tokens"},
-		{name: "no serial number", conf: at("conf"), files: softHSM, why: "has 0 tokens"},
+		{name: "a token that is not initialised", conf: at("conf"), files: softHSM, folder: at("tokens")},
 		{name: "a copy of the token", conf: at("twice.conf"), serial: serial, files: softHSM, why: "has 2 tokens"},
 		{name: "no configuration", conf: at("none"), serial: serial, files: softHSM, why: "SoftHSM's configuration"},
 		{name: "a folder as configuration", conf: root, serial: serial, files: softHSM, why: "it is a folder"},
@@ -70,7 +70,7 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 			switch {
 			case c.why != "" && (p.why == nil || !strings.Contains(p.why.Error(), c.why) || !p.own || p.token || p.folder != at("cache", lockName)):
 				t.Errorf("it lies in %s, because of %v", p.folder, p.why)
-			case c.why == "" && (p.folder != c.folder || p.own || p.why != nil || p.token != c.files.BySerial):
+			case c.why == "" && (p.folder != c.folder || p.own || p.why != nil || p.token != (c.serial != "")):
 				t.Errorf("it lies in %s, because of %v", p.folder, p.why)
 			}
 		})
