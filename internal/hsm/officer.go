@@ -23,17 +23,26 @@ type TokenRef struct{ Label, Serial string }
 // FindToken gives the one token that ref means, without logging in. Errors: those of Slots, or *TokenError where there is
 // not exactly one.
 func FindToken(ctx context.Context, c Config, ref TokenRef) (TokenInfo, error) {
+	for looks := 1; ; looks++ {
+		info, err := ref.find(ctx, c)
+		if err == nil || looks == maxLooks || !maybeUnshown(err) || !rest(ctx, looks) {
+			return info, err
+		}
+	}
+}
+
+func (r TokenRef) find(ctx context.Context, c Config) (TokenInfo, error) {
 	slots, err := Slots(ctx, c)
 	if err != nil {
 		return TokenInfo{}, err
 	}
-	matches, all, skipped := ref.matching(slots)
+	matches, all, skipped := r.matching(slots)
 	if len(matches) != 1 {
-		selector := Selector{Serial: &ref.Serial}
-		if ref.Serial == "" || len(matches) > 1 {
-			selector.Label = &ref.Label
+		selector := Selector{Serial: &r.Serial}
+		if r.Serial == "" || len(matches) > 1 {
+			selector.Label = &r.Label
 		}
-		if ref.Serial == "" {
+		if r.Serial == "" {
 			selector.Serial = nil
 		}
 		return TokenInfo{}, &TokenError{Selector: selector, Matches: len(matches), Tokens: all, Skipped: skipped}
@@ -68,7 +77,7 @@ type officerWork struct {
 }
 
 // run does it alone on the token in this process, and between processes as far as the make needs that.
-func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o session.Officer, d quirk.Differences) error) error {
+func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error) error {
 	err := func() error {
 		leave, err := initializingAlone(ctx, w.config.Library)
 		if err != nil {
@@ -92,11 +101,15 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o ses
 		}
 		d := quirk.Of(about, w.token)
 		if d.OneWriter {
-			leave, _, err := softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files).Enter(ctx)
+			lock := softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files)
+			leave, othersWrote, err := lock.Enter(ctx)
 			if err != nil {
 				return err
 			}
 			defer leave()
+			if othersWrote {
+				lock.Stir(ctx)
+			}
 		}
 		return do(module, session.NewOfficer(module, w.token, w.pin, d), d)
 	}()
@@ -110,14 +123,18 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o ses
 // go on with the new PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no such thing.
 func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) error {
 	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsOldPIN}
-	return w.run(ctx, func(_ *cryptoki.Module, o session.Officer, d quirk.Differences) error {
+	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
 		if d.NoOfficer && w.token.PINInitialised() {
 			return ErrNoOfficer
 		}
 		return o.Alone(ctx, func() error {
 			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
 				w.stands = StandsPerhapsNewPIN
-				return o.SetPIN(ctx, s, pin)
+				err := o.SetPIN(ctx, s, pin)
+				if declined(err) {
+					w.stands = StandsOldPIN
+				}
+				return err
 			})
 		})
 	})
@@ -127,17 +144,26 @@ func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) e
 // such PIN.
 func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN) error {
 	w := &officerWork{config: c, ref: ref, pin: present, stands: StandsOldOfficerPIN}
-	return w.run(ctx, func(_ *cryptoki.Module, o session.Officer, d quirk.Differences) error {
+	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
 		if d.NoOfficer {
 			return ErrNoOfficer
 		}
 		return o.Alone(ctx, func() error {
 			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
 				w.stands = StandsPerhapsNewOfficerPIN
-				return o.ChangeOwnPIN(ctx, s, pin)
+				err := o.ChangeOwnPIN(ctx, s, pin)
+				if declined(err) {
+					w.stands = StandsOldOfficerPIN
+				}
+				return err
 			})
 		})
 	})
+}
+
+// declined says that a call which was to set a PIN was not made, or that the token would not have it.
+func declined(err error) bool {
+	return cryptoki.Refused(err) || errors.Is(err, ErrPINUnfit) || errors.Is(err, ErrNoPIN) || errors.Is(err, ErrNoOfficerPIN)
 }
 
 // ErasureError says that Erase leaves a token alone because of what it holds.
@@ -170,7 +196,7 @@ func (e *ErasureError) Unwrap() error { return e.Err }
 // *StandingError, which wrap *ErasureError, ErrNoOfficer, or another failure.
 func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool) error {
 	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsUntouched}
-	return w.run(ctx, func(m *cryptoki.Module, o session.Officer, d quirk.Differences) error {
+	return w.run(ctx, func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
 		if d.NoOfficer {
 			return ErrNoOfficer
 		}
@@ -183,10 +209,12 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 			if err := o.LoggedIn(ctx, func(*cryptoki.Session) error { return nil }); err != nil {
 				return err
 			}
-			return o.Send(ctx, func(pin []byte) error {
-				w.stands = StandsPerhapsErased
-				return m.InitToken(ctx, w.token.Slot, pin, w.token.Label)
-			})
+			if !force && w.token.PINInitialised() { // nobody of this process makes a key from here on
+				if err := erasable(o.Seen(ctx, w.config.PIN)); err != nil {
+					return err
+				}
+			}
+			return o.Erase(ctx, func() { w.stands = StandsPerhapsErased })
 		})
 		if w.stands != StandsPerhapsErased || err == nil {
 			return err
@@ -195,7 +223,8 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 		defer cancel()
 		now, lookErr := tokenInfo(settle, m, w.token.Slot)
 		had, has := w.token.PINInitialised(), now.PINInitialised()
-		refused := cryptoki.Refused(err) || IsPINError(err) || errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD)
+		refused := cryptoki.Refused(err) || IsPINError(err) || errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD) ||
+			errors.Is(err, cryptoki.CKR_SESSION_EXISTS)
 		if lookErr == nil && refused && had == has {
 			w.stands = StandsUntouched
 		}
@@ -205,15 +234,17 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 
 // empty makes sure that the token holds nothing, as far as its user and strangers see.
 func (w *officerWork) empty(ctx context.Context, m *cryptoki.Module, d quirk.Differences) error {
-	shown, err := session.Shown(ctx, m, w.token, d)
-	if err == nil && len(shown) == 0 && w.token.PINInitialised() {
-		shown, err = everythingOn(ctx, w.config, w.config.PIN, w.token)
-		if errors.Is(err, ErrPINNotSet) {
-			err = nil
-		}
+	err := erasable(session.Shown(ctx, m, w.token, d))
+	if err == nil && w.token.PINInitialised() {
+		err = erasable(everythingOn(ctx, w.config, w.config.PIN, w.token))
 	}
-	if err != nil || len(shown) > 0 {
-		return &ErasureError{Holds: shown, Err: err}
+	return err
+}
+
+// erasable is an error where a look at a token shows anything, or not all. A user without a PIN has put nothing there.
+func erasable(shown []object.Name, err error) error {
+	if len(shown) == 0 && (err == nil || errors.Is(err, ErrPINNotSet)) {
+		return nil
 	}
-	return nil
+	return &ErasureError{Holds: shown, Err: err}
 }

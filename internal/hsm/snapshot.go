@@ -23,6 +23,7 @@ type snapshot struct {
 
 	mu        sync.Mutex
 	inventory *object.Inventory // nil until the snapshot is taken
+	round     int64             // of the security officer, when the taking began
 	taking    bool
 	writes    []write // own writes since the taking began, for the new inventory
 	dropped   bool    // drop was called since the taking began
@@ -106,7 +107,7 @@ func (s *snapshot) all(ctx context.Context) (*object.Inventory, error) {
 // whether to read them, and gives errDear if not. The caller has the turn.
 func (s *snapshot) take(ctx context.Context, goOn func(objects int, took time.Duration) bool) (*object.Inventory, error) {
 	s.mu.Lock()
-	s.taking, s.dropped, s.writes = true, false, nil
+	s.taking, s.dropped, s.writes, s.round = true, false, nil, s.reader.Pool.Rounds()
 	s.mu.Unlock()
 	start := time.Now()
 	var objects []object.Object
@@ -142,6 +143,9 @@ func (s *snapshot) take(ctx context.Context, goOn func(objects int, took time.Du
 func (s *snapshot) taken() *object.Inventory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.inventory != nil && s.round != s.reader.Pool.Rounds() { // the security officer may have erased the token
+		s.inventory = nil
+	}
 	return s.inventory
 }
 

@@ -146,14 +146,19 @@ const maxLooks = 4
 // processes, each of which logs in while the other one starts.
 func reach(ctx context.Context, c Config) (m *cryptoki.Module, one TokenInfo, all []TokenInfo, err error) {
 	for looks := 1; ; looks++ {
-		if m, one, all, err = look(ctx, c); err == nil || looks == maxLooks || !maybeUnshown(err) {
+		if m, one, all, err = look(ctx, c); err == nil || looks == maxLooks || !maybeUnshown(err) || !rest(ctx, looks) {
 			return m, one, all, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, TokenInfo{}, nil, err
-		case <-time.After(time.Duration(looks) * 50 * time.Millisecond):
-		}
+	}
+}
+
+// rest waits before another look at the tokens, longer each time. It is false where the context ends first.
+func rest(ctx context.Context, looks int) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Duration(looks) * 50 * time.Millisecond):
+		return true
 	}
 }
 

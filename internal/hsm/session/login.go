@@ -122,10 +122,14 @@ func (c credential) close(ctx context.Context, s *cryptoki.Session) {
 	})
 }
 
-// end closes a session for good.
-func (c credential) end(s *cryptoki.Session) {
+// end closes a session for good, which was opened in that round. The security officer has closed those of older rounds,
+// and handles come again: another session may have its handle by now.
+func (c credential) end(s *cryptoki.Session, round int64) {
 	ctx := context.Background()
 	c.inTurn(ctx, func() {
+		if round != c.rounds.Load() {
+			return
+		}
 		c.closeInTurn(ctx, s)
 		c.unpark(ctx)
 	})

@@ -19,8 +19,8 @@ type Officer struct {
 }
 
 // NewOfficer gives the security officer of a token. It calls nothing.
-func NewOfficer(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, d quirk.Differences) Officer {
-	return Officer{
+func NewOfficer(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, d quirk.Differences) *Officer {
+	return &Officer{
 		credential: loginOf(m, token, pin), differences: d,
 		factory: d.FactoryOfficerPIN != "" && token.Has(cryptoki.CKF_SO_PIN_TO_BE_CHANGED),
 	}
@@ -28,7 +28,7 @@ func NewOfficer(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, d quirk.D
 
 // Alone does something while nobody in this process has a session on the token. It waits for those who use one, and
 // closes all. Whoever wants a session afterwards opens one and logs in.
-func (o Officer) Alone(ctx context.Context, do func() error) error {
+func (o *Officer) Alone(ctx context.Context, do func() error) error {
 	if err := o.users.Acquire(ctx, everyone); err != nil {
 		return fmt.Errorf("other operations of this process are still at work on the token: %w", context.Cause(ctx))
 	}
@@ -40,42 +40,88 @@ func (o Officer) Alone(ctx context.Context, do func() error) error {
 	o.rounds.Add(1)
 	o.parked = nil
 	clear(o.sessions)
-	// Nothing depends on its success: what comes next fails where a session is left.
-	if err := o.module.CloseAllSessions(ctx, o.token.Slot); ctx.Err() != nil {
+	if err := o.closeAll(ctx); ctx.Err() != nil {
 		return err
 	}
 	return do()
 }
 
+// closeAll closes every session of this process on the token. Nothing depends on its success: what comes next fails where
+// a session is left.
+func (o *Officer) closeAll(ctx context.Context) error {
+	return o.module.CloseAllSessions(ctx, o.token.Slot)
+}
+
 // LoggedIn does something in a session that is logged in as the security officer, whose PIN is changed before where it is
 // still the one that the token came with. It is for Alone.
-func (o Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error) error {
+func (o *Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error) error {
 	s, err := o.module.OpenSession(ctx, o.token.Slot, false)
 	if err != nil {
 		return err
 	}
-	defer o.closeInTurn(ctx, s)
+	defer o.leave(ctx, s)
 	err = o.Send(ctx, func(pin []byte) error { return s.Login(ctx, cryptoki.CKU_SO, pin) })
 	if err != nil {
 		return err
 	}
-	// The login ends with the last session at the latest, which is this one.
-	defer func() {
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-		defer cancel()
-		_ = s.Logout(ending)
-	}()
 	if o.factory {
 		if err := o.ChangeOwnPIN(ctx, s, o.pin); err != nil {
 			return err
 		}
+		o.factory = false
 	}
 	return do(s)
 }
 
+// leave ends the login of a session, and the session. The login ends with the last session at the latest, which this one
+// is.
+func (o *Officer) leave(ctx context.Context, s *cryptoki.Session) {
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	_ = s.Logout(ending)
+	o.closeInTurn(ctx, s)
+}
+
+// Seen names what the user of that PIN sees on the token. It is for Alone, right before the token is erased.
+func (o *Officer) Seen(ctx context.Context, user PIN) ([]object.Name, error) {
+	s, err := o.module.OpenSession(ctx, o.token.Slot, false)
+	if err != nil {
+		return nil, err
+	}
+	defer o.leave(ctx, s)
+	c := credential{login: o.login, module: o.module, token: o.token, pin: user}
+	if err := c.ensure(ctx, s); err != nil {
+		return nil, err
+	}
+	return shownIn(ctx, s, o.differences)
+}
+
+// Erase initialises the token once more, for Alone. It says right before that it is about to. What this process knows of
+// the user's PINs is void then.
+func (o *Officer) Erase(ctx context.Context, about func()) error {
+	if err := o.closeAll(ctx); ctx.Err() != nil { // whatever a failure before has left open
+		return err
+	}
+	err := o.Send(ctx, func(pin []byte) error {
+		about()
+		return o.module.InitToken(ctx, o.token.Slot, pin, o.token.Label)
+	})
+	if err == nil {
+		o.set.Store(nil)
+		o.forgetUser()
+	}
+	return err
+}
+
+// forgetUser forgets which PINs of the user the token took and refused. The caller has the turn.
+func (o *Officer) forgetUser() {
+	o.accepted = nil
+	clear(o.failures[cryptoki.CKU_USER])
+}
+
 // Send makes a call that takes the security officer's PIN, once: a PIN that the token refuses is never sent again by
 // this process. The token's flags are looked at before.
-func (o Officer) Send(ctx context.Context, call func(pin []byte) error) error {
+func (o *Officer) Send(ctx context.Context, call func(pin []byte) error) error {
 	digest := o.pin.digest()
 	if err := o.final(cryptoki.CKU_SO, digest); err != nil {
 		return err
@@ -95,19 +141,28 @@ func (o Officer) Send(ctx context.Context, call func(pin []byte) error) error {
 }
 
 // SetPIN gives the user a PIN, in a session of LoggedIn. Every login of this process uses it from then on.
-func (o Officer) SetPIN(ctx context.Context, s *cryptoki.Session, pin PIN) error {
+func (o *Officer) SetPIN(ctx context.Context, s *cryptoki.Session, pin PIN) error {
+	if pin.IsZero() && !o.token.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) {
+		return ErrNoPIN
+	}
 	if err := s.InitPIN(ctx, pin.bytes()); err != nil {
 		return unfit(err)
 	}
 	o.set.Store(&pin)
-	o.accepted = nil
-	clear(o.failures[cryptoki.CKU_USER])
+	o.forgetUser()
 	return nil
 }
 
 // ChangeOwnPIN changes the security officer's PIN, in a session of LoggedIn.
-func (o Officer) ChangeOwnPIN(ctx context.Context, s *cryptoki.Session, pin PIN) error {
-	return unfit(s.SetPIN(ctx, o.sent(), pin.bytes()))
+func (o *Officer) ChangeOwnPIN(ctx context.Context, s *cryptoki.Session, pin PIN) error {
+	if pin.IsZero() && !o.token.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) {
+		return ErrNoOfficerPIN
+	}
+	if err := s.SetPIN(ctx, o.sent(), pin.bytes()); err != nil {
+		return unfit(err)
+	}
+	delete(o.failures[cryptoki.CKU_SO], pin.digest()) // it was refused as long as it was not the PIN
+	return nil
 }
 
 // unfit marks what a token says of a new PIN.
@@ -119,7 +174,7 @@ func unfit(err error) error {
 }
 
 // sent is the PIN that the token is sent.
-func (o Officer) sent() []byte {
+func (o *Officer) sent() []byte {
 	switch {
 	case o.differences.NoOfficer:
 		return []byte{}
@@ -131,7 +186,7 @@ func (o Officer) sent() []byte {
 
 // admissible checks the token's flags before a PIN is sent, and gives the PIN to send. The flags of a token that is
 // not initialised mean nothing: SoftHSM says that the PIN of such a one is locked.
-func (o Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
+func (o *Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 	if info.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
 		switch {
 		case info.Has(cryptoki.CKF_SO_PIN_LOCKED):
@@ -150,7 +205,7 @@ func (o Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 }
 
 // Shown names what a token shows to those who have no PIN, or to whoever is logged in already in this process.
-func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d quirk.Differences) (names []object.Name, err error) {
+func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d quirk.Differences) ([]object.Name, error) {
 	c := loginOf(m, token, PIN{})
 	if err := c.takeTurn(ctx); err != nil {
 		return nil, err
@@ -161,6 +216,11 @@ func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d 
 		return nil, err
 	}
 	defer c.closeInTurn(ctx, s)
+	return shownIn(ctx, s, d)
+}
+
+// shownIn names what a session sees.
+func shownIn(ctx context.Context, s *cryptoki.Session, d quirk.Differences) (names []object.Name, err error) {
 	handles, err := s.FindObjects(ctx, nil)
 	if err != nil {
 		return nil, err

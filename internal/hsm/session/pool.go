@@ -53,12 +53,15 @@ func (p *Pool) Token() cryptoki.TokenInfo { return p.token }
 // Size is how many sessions may be open at once.
 func (p *Pool) Size() int { return cap(p.places) }
 
-// Epoch grows whenever a session was found ended: then handles of before may mean other objects.
+// Epoch grows whenever a session was found ended, and with each of Rounds: then handles of before may mean other objects.
 func (p *Pool) Epoch() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.epoch
+	return p.epoch + int(p.Rounds())
 }
+
+// Rounds is how often the security officer has worked in this process, who may have erased the token.
+func (p *Pool) Rounds() int64 { return p.sessions.rounds.Load() }
 
 // Use runs f with a session.
 func (p *Pool) Use(ctx context.Context, f func(*cryptoki.Session) error) error {
@@ -99,12 +102,12 @@ func (p *Pool) take(ctx context.Context) (pooled, error) {
 		if n == 0 {
 			p.mu.Unlock()
 			s, err := p.sessions.open(ctx)
-			return pooled{s, epoch, p.sessions.rounds.Load()}, err
+			return pooled{s, epoch, p.Rounds()}, err
 		}
 		s := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if s.round != p.sessions.rounds.Load() {
+		if s.round != p.Rounds() {
 			continue // the security officer has closed it
 		}
 		if s.epoch == epoch || p.sessions.valid(ctx, s.Session) {
@@ -147,8 +150,6 @@ func (p *Pool) Close() {
 	p.idle = nil
 	p.mu.Unlock()
 	for _, d := range drop {
-		if d.round == p.sessions.rounds.Load() { // the security officer has closed older ones, and handles come again
-			p.sessions.end(d.Session)
-		}
+		p.sessions.end(d.Session, d.round)
 	}
 }
