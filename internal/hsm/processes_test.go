@@ -32,6 +32,8 @@ type order struct {
 	Meet            bool   // in a race, to go on only at the other's side: see meeting
 	ID, Fingerprint []byte
 	Crash           hsmtest.Crash
+	Duty            string // the name of one of duties, in place of an operation
+	Next            pins   // for a Duty
 }
 
 // obey runs in a child process.
@@ -40,6 +42,9 @@ func obey(text string) int {
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		fmt.Println(err)
 		return 2
+	}
+	if o.Duty != "" {
+		return obeyDuty(o)
 	}
 	kill, calls := o.Crash.Hook()
 	counted, lines := &hsmtest.Faults{}, bufio.NewScanner(os.Stdin)
