@@ -19,9 +19,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/softhsm"
 )
 
-// How a token is made. C_InitToken destroys everything on a token, and no module's own check is relied on: NSS takes any
-// PIN of a security officer, and erases. So Initialize calls it only for a token that is not initialised, looks right
-// before, and goes on with one that was begun only where nothing is on it.
+// How a token is made. C_InitToken destroys everything on a token, and no module's own check is relied on: NSS takes
+// any PIN of a security officer, and erases. So Initialize calls it only for a token that is not initialised, looks
+// right before, and goes on with one that was begun only where nothing is on it.
 
 // Setup is what a token that is not initialised is to become.
 type Setup struct {
@@ -245,9 +245,9 @@ func everythingOn(ctx context.Context, c Config, pin PIN, info TokenInfo) ([]obj
 	return names, errors.Join(err, token.hidden(nil))
 }
 
-// Initialize makes a token of one that is not initialised: C_InitToken, then the user's PIN by the security officer, then
-// a login as that user. It goes on with one of that label that was begun and holds nothing, if it accepts both PINs. It
-// never initialises a token that is initialised: it looks right before. Errors are *StandingError.
+// Initialize makes a token of one that is not initialised: C_InitToken, then the user's PIN by the security officer,
+// then a login as that user. It goes on with one of that label that was begun and holds nothing, if it accepts both
+// PINs. It never initialises a token that is initialised: it looks right before. Errors are *StandingError.
 func Initialize(ctx context.Context, c Config, setup Setup) (TokenInfo, error) {
 	i := &initialization{setup: setup, config: c}
 	if err := i.run(ctx); err != nil {
@@ -336,7 +336,8 @@ func (i *initialization) run(ctx context.Context) (err error) {
 	return err
 }
 
-// finished says whether the token took the user's PIN before. It is not ours where it refuses this one or holds anything.
+// finished says whether the token took the user's PIN before. It is not ours where it refuses this one or holds
+// anything.
 func (i *initialization) finished(ctx context.Context) (bool, error) {
 	taken := &LabelTakenError{Label: i.setup.Label, Tokens: []TokenInfo{i.token}}
 	if i.token.Has(cryptoki.CKF_USER_PIN_COUNT_LOW) {
@@ -385,8 +386,8 @@ func (i *initialization) initToken(ctx context.Context, module *cryptoki.Module,
 	return cmp.Or(err, lookErr, errors.New("the token says that it was initialised (C_InitToken), and is not"))
 }
 
-// setPIN logs in as the security officer and gives the token's user the PIN, unless that is done already: then the login is
-// the proof that the token is ours.
+// setPIN logs in as the security officer and gives the token's user the PIN, unless that is done already: then the
+// login is the proof that the token is ours.
 func (i *initialization) setPIN(ctx context.Context, module *cryptoki.Module, d quirk.Differences, finished bool) error {
 	officer := session.NewOfficer(module, i.token, i.setup.OfficerPIN, d)
 	return officer.Alone(ctx, func() error {

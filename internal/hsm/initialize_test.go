@@ -73,8 +73,8 @@ func withoutPIN(t testing.TB, b *hsmtest.Blank, label string) *hsmtest.Token {
 	return b.Token(label)
 }
 
-// TestALabelThatIsTaken has a token of the label there. It is gone on with where it holds nothing and takes the PINs. Else
-// Initialize makes none, and sends no PIN that it need not send. No object goes.
+// TestALabelThatIsTaken has a token of the label there. It is gone on with where it holds nothing and takes the PINs.
+// Else Initialize makes none, and sends no PIN that it need not send. No object goes.
 func TestALabelThatIsTaken(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(*testing.T, *hsmtest.Blank)
@@ -355,7 +355,8 @@ func TestSomebodyInitialisesMeanwhile(t *testing.T) {
 	}
 }
 
-// TestTwoProcessesInitialise has two processes, in which nothing but the tokens' folder is common, make a token at once.
+// TestTwoProcessesInitialise has two processes, in which nothing but the tokens' folder is common, make a token at
+// once.
 func TestTwoProcessesInitialise(t *testing.T) {
 	const races = 4
 	for name, c := range map[string]struct {

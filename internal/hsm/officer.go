@@ -16,12 +16,12 @@ import (
 
 // What the security officer does to a token that is initialised: new PINs, which touch no key, and its erasure.
 
-// TokenRef says which token is meant. Where several have the serial number, the label decides, and it alone where a make
-// gives none.
+// TokenRef says which token is meant. Where several have the serial number, the label decides, and it alone where a
+// make gives none.
 type TokenRef struct{ Label, Serial string }
 
-// FindToken gives the one token that ref means, without logging in. Errors: those of Slots, or *TokenError where there is
-// not exactly one.
+// FindToken gives the one token that ref means, without logging in. Errors: those of Slots, or *TokenError where there
+// is not exactly one.
 func FindToken(ctx context.Context, c Config, ref TokenRef) (TokenInfo, error) {
 	for looks := 1; ; looks++ {
 		info, err := ref.find(ctx, c)
@@ -119,8 +119,8 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *se
 	return nil
 }
 
-// SetUserPIN gives the token's user a new PIN, by the security officer. Keys are untouched, and operations of this process
-// go on with the new PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no such thing.
+// SetUserPIN gives the token's user a new PIN, by the security officer. Keys are untouched, and operations of this
+// process go on with the new PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no such thing.
 func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) error {
 	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsOldPIN}
 	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
@@ -140,8 +140,8 @@ func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) e
 	})
 }
 
-// SetOfficerPIN changes the security officer's PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no
-// such PIN.
+// SetOfficerPIN changes the security officer's PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make
+// has no such PIN.
 func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN) error {
 	w := &officerWork{config: c, ref: ref, pin: present, stands: StandsOldOfficerPIN}
 	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
@@ -191,9 +191,9 @@ func (e *ErasureError) Error() string {
 func (e *ErasureError) Unwrap() error { return e.Err }
 
 // Erase initialises a token once more, which destroys every object and the user's PIN. The label stays, and so does the
-// security officer's PIN, which has to be proven by a login before: not every make checks it. A token that holds an object,
-// or of which its user (the Config's PIN) cannot see what it holds, is left alone, unless force is true. Errors are
-// *StandingError, which wrap *ErasureError, ErrNoOfficer, or another failure.
+// security officer's PIN, which has to be proven by a login before: not every make checks it. A token that holds an
+// object, or of which its user (the Config's PIN) cannot see what it holds, is left alone, unless force is true. Errors
+// are *StandingError, which wrap *ErasureError, ErrNoOfficer, or another failure.
 func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool) error {
 	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsUntouched}
 	return w.run(ctx, func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error {

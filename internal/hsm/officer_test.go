@@ -124,8 +124,8 @@ func TestANewPINIsRefused(t *testing.T) {
 	})
 }
 
-// TestTheSecurityOfficerWorksAlone sets the user's PIN again and again, while others make, sign with and look at keys in the
-// same process: each goes on with the PIN that is right then, and none is refused.
+// TestTheSecurityOfficerWorksAlone sets the user's PIN again and again, while others make, sign with and look at keys
+// in the same process: each goes on with the PIN that is right then, and none is refused.
 func TestTheSecurityOfficerWorksAlone(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
@@ -224,8 +224,9 @@ func TestTheSecurityOfficerWorksAlone(t *testing.T) {
 	})
 }
 
-// TestTheSecurityOfficerAndAUserWhoHangs: who still waits for a call keeps the security officer out until one of them gives
-// up; a user who has given up does not. And a user waits for a security officer who hangs no longer than it wants.
+// TestTheSecurityOfficerAndAUserWhoHangs: who still waits for a call keeps the security officer out until one of them
+// gives up; a user who has given up does not. And a user waits for a security officer who hangs no longer than it
+// wants.
 func TestTheSecurityOfficerAndAUserWhoHangs(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
@@ -296,7 +297,8 @@ func TestTheSecurityOfficerAndAUserWhoHangs(t *testing.T) {
 	})
 }
 
-// TestSessionsOfAnotherProcess has another process hold a session that is logged in, while the security officer works here.
+// TestSessionsOfAnotherProcess has another process hold a session that is logged in, while the security officer works
+// here.
 func TestSessionsOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
@@ -423,8 +425,8 @@ func TestAKeyIsMadeRightBeforeTheErasure(t *testing.T) {
 	}
 }
 
-// TestAnErasedTokenIsAnotherOne has this process set a user's PIN and erase the token, and another one give its user a PIN:
-// this process forgets its own, and what it saw.
+// TestAnErasedTokenIsAnotherOne has this process set a user's PIN and erase the token, and another one give its user a
+// PIN: this process forgets its own, and what it saw.
 func TestAnErasedTokenIsAnotherOne(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
@@ -527,8 +529,8 @@ func TestClosingBesideTheSecurityOfficer(t *testing.T) {
 	})
 }
 
-// TestTheSOPINThatATokenCameWith plays openCryptoki, whose tokens come with an SO PIN that is to be changed: it is sent until
-// it is changed, and never afterwards.
+// TestTheSOPINThatATokenCameWith plays openCryptoki, whose tokens come with an SO PIN that is to be changed: it is sent
+// until it is changed, and never afterwards.
 func TestTheSOPINThatATokenCameWith(t *testing.T) {
 	t.Parallel()
 	const factory = "87654321"

@@ -243,9 +243,9 @@ func everyDuty(t *testing.T, test func(*testing.T, *bench, duty)) {
 // refusals are codes that say that a call did nothing.
 var refusals = []cryptoki.RV{cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_SESSION_EXISTS, cryptoki.CKR_TOKEN_WRITE_PROTECTED}
 
-// TestEveryCallOfTheSecurityOfficerFails has each call fail, before and after it took effect, or never return. What the error
-// says of the token is true, the next run ends well, in this process or another one, no object of any token is gone, and
-// no token is left beside. Without HSMTEST_FAULTS, it is one fault of a hundred, and those of the calls that
+// TestEveryCallOfTheSecurityOfficerFails has each call fail, before and after it took effect, or never return. What the
+// error says of the token is true, the next run ends well, in this process or another one, no object of any token is
+// gone, and no token is left beside. Without HSMTEST_FAULTS, it is one fault of a hundred, and those of the calls that
 // write once they have.
 func TestEveryCallOfTheSecurityOfficerFails(t *testing.T) {
 	everyDuty(t, func(t *testing.T, b *bench, d duty) {
@@ -330,8 +330,8 @@ func never(cancel func(), after bool) func(context.Context, *cryptoki.Call, func
 	}
 }
 
-// TestTheSecurityOfficerIsKilledAtEveryCall kills a process before and after each call, as TestAProcessIsKilledAtEveryCall
-// does. Without HSMTEST_FAULTS, it is one call of 25.
+// TestTheSecurityOfficerIsKilledAtEveryCall kills a process before and after each call, as
+// TestAProcessIsKilledAtEveryCall does. Without HSMTEST_FAULTS, it is one call of 25.
 func TestTheSecurityOfficerIsKilledAtEveryCall(t *testing.T) {
 	everyDuty(t, func(t *testing.T, b *bench, d duty) {
 		run := func(crash hsmtest.Crash) ([]byte, error) {

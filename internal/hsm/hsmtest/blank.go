@@ -25,9 +25,9 @@ type Blank struct {
 
 const blankFolder = "HSMTEST_BLANK"
 
-// Alone runs a test with a Blank of its own. A process has one folder of tokens, and SoftHSM shows it what others add only
-// once nobody in the process has the module open. So the test runs in another process: what the test does before Alone is
-// done twice, and what it does after it, in this one. The test is skipped on other makes of token.
+// Alone runs a test with a Blank of its own. A process has one folder of tokens, and SoftHSM shows it what others add
+// only once nobody in the process has the module open. So the test runs in another process: what the test does before
+// Alone is done twice, and what it does after it, in this one. The test is skipped on other makes of token.
 //
 //	func TestX(t *testing.T) {
 //		hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) { ... })
@@ -72,8 +72,8 @@ func Alone(t *testing.T, test func(*testing.T, *Blank)) {
 	t.Logf("in a process of its own:\n%s", out)
 }
 
-// Add makes a token by a program that shares no code with this project. A process sees it once it initialises the module
-// anew.
+// Add makes a token by a program that shares no code with this project. A process sees it once it initialises the
+// module anew.
 func (b *Blank) Add(t testing.TB, label string) *Token {
 	t.Helper()
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", b.SOPIN, "--pin", b.PIN).CombinedOutput()
@@ -112,8 +112,8 @@ func (b *Blank) Folders(t testing.TB) []string {
 	return names
 }
 
-// Objects are the files of all objects on all tokens, by path, but for the tokens' own, with what they hold. Nothing but
-// the owner of a key changes one.
+// Objects are the files of all objects on all tokens, by path, but for the tokens' own, with what they hold. Nothing
+// but the owner of a key changes one.
 func (b *Blank) Objects(t testing.TB) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(b.Folder, "*", "*.object"))

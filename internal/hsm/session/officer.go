@@ -10,8 +10,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// Officer is the security officer of a token. What one does is done alone on the token in this process: PKCS#11 logs in a
-// process, not a session, so that nobody else can be logged in meanwhile, and nobody may have a session that is read-only.
+// Officer is the security officer of a token. What one does is done alone on the token in this process: PKCS#11 logs in
+// a process, not a session, so that nobody else can be logged in meanwhile, and nobody may have a session that is
+// read-only.
 type Officer struct {
 	credential
 	differences quirk.Differences
@@ -46,14 +47,14 @@ func (o *Officer) Alone(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// closeAll closes every session of this process on the token. Nothing depends on its success: what comes next fails where
-// a session is left.
+// closeAll closes every session of this process on the token. Nothing depends on its success: what comes next fails
+// where a session is left.
 func (o *Officer) closeAll(ctx context.Context) error {
 	return o.module.CloseAllSessions(ctx, o.token.Slot)
 }
 
-// LoggedIn does something in a session that is logged in as the security officer, whose PIN is changed before where it is
-// still the one that the token came with. It is for Alone.
+// LoggedIn does something in a session that is logged in as the security officer, whose PIN is changed before where it
+// is still the one that the token came with. It is for Alone.
 func (o *Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error) error {
 	s, err := o.module.OpenSession(ctx, o.token.Slot, false)
 	if err != nil {
@@ -73,8 +74,8 @@ func (o *Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error
 	return do(s)
 }
 
-// leave ends the login of a session, and the session. The login ends with the last session at the latest, which this one
-// is.
+// leave ends the login of a session, and the session. The login ends with the last session at the latest, which this
+// one is.
 func (o *Officer) leave(ctx context.Context, s *cryptoki.Session) {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
@@ -96,8 +97,8 @@ func (o *Officer) Seen(ctx context.Context, user PIN) ([]object.Name, error) {
 	return shownIn(ctx, s, o.differences)
 }
 
-// Erase initialises the token once more, for Alone. It says right before that it is about to. What this process knows of
-// the user's PINs is void then.
+// Erase initialises the token once more, for Alone. It says right before that it is about to. What this process knows
+// of the user's PINs is void then.
 func (o *Officer) Erase(ctx context.Context, about func()) error {
 	if err := o.closeAll(ctx); ctx.Err() != nil { // whatever a failure before has left open
 		return err

@@ -53,7 +53,8 @@ func (p *Pool) Token() cryptoki.TokenInfo { return p.token }
 // Size is how many sessions may be open at once.
 func (p *Pool) Size() int { return cap(p.places) }
 
-// Epoch grows whenever a session was found ended, and with each of Rounds: then handles of before may mean other objects.
+// Epoch grows whenever a session was found ended, and with each of Rounds: then handles of before may mean other
+// objects.
 func (p *Pool) Epoch() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
