@@ -119,7 +119,7 @@ func TestTokensAreDescribedWithoutAPIN(t *testing.T) {
 				return fmt.Errorf("the slot %s is %v", s["slot"], slot)
 			}
 			if s["token state"] == "uninitialized" {
-				if slot["initialised"] != false || slot["label"] != nil || slot["pin_state"] != "not_set" {
+				if slot["initialised"] != false || slot["label"] != nil || slot["pin_state"] != "not_set" || slot["so_pin_state"] != "not_set" {
 					return fmt.Errorf("the blank token is %v", slot)
 				}
 				continue
@@ -127,7 +127,7 @@ func TestTokensAreDescribedWithoutAPIN(t *testing.T) {
 			if err := describedAs(slot, s); err != nil {
 				return err
 			}
-			if slot["initialised"] != true || slot["pin_state"] != "ok" {
+			if slot["initialised"] != true || slot["pin_state"] != "ok" || slot["so_pin_state"] != "ok" {
 				return fmt.Errorf("the token is %v", slot)
 			}
 		}
@@ -137,7 +137,7 @@ func TestTokensAreDescribedWithoutAPIN(t *testing.T) {
 		if err := describedAs(state, mine); err != nil {
 			return err
 		}
-		if fmt.Sprintf("0x%x", asInt(state["slot"])) != mine["slot"] || state["pin_state"] != "ok" || state["free_private_memory"] != nil || asInt(state["max_sessions"]) != 0 {
+		if fmt.Sprintf("0x%x", asInt(state["slot"])) != mine["slot"] || state["pin_state"] != "ok" || state["so_pin_state"] != "ok" || state["free_private_memory"] != nil || asInt(state["max_sessions"]) != 0 {
 			return fmt.Errorf("the token is %v", state)
 		}
 		have := map[string]string{}

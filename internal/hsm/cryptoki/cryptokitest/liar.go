@@ -40,6 +40,7 @@ type Kind string
 const (
 	Nothing Kind = "nothing" // CKR_OK; the call is not made, and nothing is written
 	Code    Kind = "code"    // Number is the code; the call is not made
+	Heard   Kind = "heard"   // CKR_OK; the call is not made, and the Journal has its PINs and its label
 	Length  Kind = "length"  // the call is made, and Number stands for the length or the count that it gives
 	First   Kind = "first"   // Length, where only the length is asked for: the buffer is NULL
 	Second  Kind = "second"  // Length, where there is a buffer
@@ -115,7 +116,8 @@ const (
 
 // Journal has a line for each time that the module gave its list of functions or was initialised, in order:
 // "C_GetInterface", "C_GetFunctionList", and "C_Initialize" with the string that it was given, or NULL. And it has
-// Broken, and lines that begin with Foreign.
+// Broken, lines that begin with Foreign, and the lines of Heard: "C_InitToken |1234| |a label|", each text between bars, or
+// "NULL of" its length.
 func (l *Liar) Journal(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile(l.journal)

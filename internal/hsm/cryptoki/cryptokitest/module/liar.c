@@ -3,7 +3,8 @@
 //
 //	CONTROL  a line, read at each call: FUNCTION LIE NUMBER ATTRIBUTE NTH SERIAL, and one for each swap: OWN FOREIGN
 //	JOURNAL  a line for each call of C_GetInterface, C_GetFunctionList and C_Initialize, the last with its string, for the
-//	         connection that breaks, and for each call that then changes or uses one of the foreign objects
+//	         connection that breaks, for each call that then changes or uses one of the foreign objects, and for the call of
+//	         a "heard", with its texts
 //
 // The string that C_Initialize is given is for this module, and not passed on.
 //
@@ -43,10 +44,15 @@ static const struct function {
 	[6] = {"C_GetTokenInfo", .structure = 2, .size = 208},
 	[7] = {"C_GetMechanismList", .buffer = 2, .length = 3, .element = 8},
 	[8] = {"C_GetMechanismInfo", .structure = 3, .size = 24},
+	[9] = {"C_InitToken"},
+	[10] = {"C_InitPIN"},
+	[11] = {"C_SetPIN"},
 	[12] = {"C_OpenSession", .handle = 5},
 	[13] = {"C_CloseSession"},
+	[14] = {"C_CloseAllSessions"},
 	[15] = {"C_GetSessionInfo", .structure = 2, .size = 32},
 	[18] = {"C_Login"},
+	[19] = {"C_Logout"},
 	[22] = {"C_DestroyObject", .object = 2},
 	[24] = {"C_GetAttributeValue", .template = 3, .object = 2},
 	[25] = {"C_SetAttributeValue", .object = 2},
@@ -154,11 +160,11 @@ static void breaks(const struct lie *l) {
 
 static word call(int n, word a[8]);
 
-// over passes a call on over the connection. All functions from C_CloseSession on have a session, but for two.
+// over passes a call on over the connection. C_InitPIN, C_SetPIN and all from C_CloseSession on have a session, but for two.
 static word over(int n, word a[8]) {
 	const struct function *f = &functions[n];
 	struct lie l = told();
-	int session = n >= 13 && n != 14 && n != 67, dead = 0;
+	int session = n == 10 || n == 11 || (n >= 13 && n != 14 && n != 67), dead = 0;
 	pthread_mutex_lock(&connection.lock);
 	renew(&l);
 	dead = session && connection.dead != 0 && a[0] <= connection.dead;
@@ -191,6 +197,22 @@ static word over(int n, word a[8]) {
 	return rv;
 }
 
+// A text of so many bytes, as PINs and labels are given.
+struct text { const char *bytes; word length; };
+
+// heard notes the PINs and the label of a call: each text between bars, and NULL for none.
+static void heard(int n, const word a[8]) {
+	struct text texts[2] = {{NULL, 0}, {NULL, 0}};
+	int count = n == 9 || n == 11 ? 2 : n == 10 || n == 18 ? 1 : 0, from = n == 18 ? 2 : 1;
+	for (int i = 0; i < count; i++)
+		texts[i] = (struct text){(const char *)a[from + 2 * i], n == 9 && i == 1 ? 32 : a[from + 2 * i + 1]};
+	char line[256] = "";
+	for (int i = 0, at = 0; i < count; i++)
+		at += texts[i].bytes == NULL ? snprintf(line + at, sizeof line - at, " NULL of %lu", texts[i].length)
+			: snprintf(line + at, sizeof line - at, " |%.*s|", (int)texts[i].length, texts[i].bytes);
+	note(functions[n].name, line);
+}
+
 static word call(int n, word a[8]) {
 	const struct function *f = &functions[n];
 	struct lie l = told();
@@ -209,6 +231,10 @@ static word call(int n, word a[8]) {
 	}
 	if (mine && IS("nothing"))
 		return 0;
+	if (mine && IS("heard")) {
+		heard(n, a);
+		return 0;
+	}
 	if (mine && IS("code"))
 		return l.number;
 	if (mine && IS("small") && !f->template) {
