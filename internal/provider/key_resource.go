@@ -229,6 +229,9 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		}
 		return nil
 	})
+	if resp.Identity.Raw.IsNull() && !resp.Diagnostics.HasError() { // the token was not looked at
+		identify(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{Serial: a.TokenSerial.ValueString()}, a.id())
+	}
 }
 
 // warnOfUnwritten says what an apply is to write, although the state shows no difference from the configuration.
