@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 
@@ -113,5 +114,29 @@ func TestEveryMakeIsDescribedWithoutAPIN(t *testing.T) {
 		if n := faults.Count("C_Login") + faults.Count("C_OpenSession"); n != 0 {
 			t.Fatalf("%d sessions and logins", n)
 		}
+	}
+}
+
+// TestEveryMakeClosesNoFileOfOthers opens and closes the module again and again, beside files that others open.
+func TestEveryMakeClosesNoFileOfOthers(t *testing.T) {
+	k := hsmtest.New(t)
+	var files []*os.File
+	for range 4 {
+		if _, err := hsm.Slots(context.Background(), k.Config()); err != nil {
+			t.Fatal(err)
+		}
+		for range 16 { // whichever number is free
+			file, err := os.Open(os.DevNull)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+	}
+	for _, file := range files {
+		if _, err := file.Stat(); err != nil {
+			t.Errorf("a file of others: %v", err)
+		}
+		_ = file.Close()
 	}
 }

@@ -191,6 +191,9 @@ func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 	if errors.Is(err, cryptoki.ErrLoad) {
 		return nil, &LibraryError{Path: c.Library, Err: err}
 	}
+	if err == nil && quirk.Of(module.About(), TokenInfo{}).Kept {
+		module.Keep()
+	}
 	return module, explained(c.Library, err)
 }
 

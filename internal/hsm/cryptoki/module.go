@@ -29,6 +29,8 @@ type library struct {
 	inflight    atomic.Int64 // calls that are inside it
 	refs        int          // Open less Close; guarded by the registry, as is all below
 	initialized bool         // by Open, so that Close must finalize it
+	kept        bool         // see Keep
+	about       Info         // the zero value where the module did not tell it
 	parameters  string       // what C_Initialize was given
 }
 
@@ -83,6 +85,8 @@ func OpenWith(ctx context.Context, path, parameters string, hooks ...Hook) (*Mod
 		}
 		l.initialized = err == nil
 		l.parameters = parameters
+		// No hook sees this: it is asked once a process, whoever is the first.
+		l.about, _ = (&Module{library: l}).GetInfo(ctx)
 	}
 	l.refs++
 	return m, nil
@@ -136,7 +140,17 @@ func load(ctx context.Context, real string) (*library, error) {
 // Path is the module's real path.
 func (m *Module) Path() string { return m.path }
 
-// Close gives the reference back. The last one finalizes the module, unless a call is still inside it after
+// About is what the module said of itself when it was initialised.
+func (m *Module) About() Info { return m.about }
+
+// Keep leaves the module initialised when its last reference is given back, until CloseAll.
+func (m *Module) Keep() {
+	registry.Lock()
+	defer registry.Unlock()
+	m.kept = true
+}
+
+// Close gives the reference back. The last one finalizes the module, unless it is kept, or a call is still inside it after
 // DrainTime; then the module stays as it is, and the error says so.
 func (m *Module) Close() error {
 	registry.Lock()
@@ -148,7 +162,7 @@ func (m *Module) Close() error {
 	if m.refs == 0 { // after CloseAll
 		return nil
 	}
-	if m.refs--; m.refs > 0 {
+	if m.refs--; m.refs > 0 || m.kept {
 		return nil
 	}
 	return m.finalize()
@@ -160,7 +174,7 @@ func CloseAll() {
 	registry.Lock()
 	defer registry.Unlock()
 	for _, l := range registry.libraries {
-		if l.refs > 0 {
+		if l.refs > 0 || l.kept {
 			l.refs = 0
 			_ = (&Module{library: l}).finalize()
 		}

@@ -179,3 +179,35 @@ func officerSession(t *testing.T, hook cryptoki.Hook) (*cryptoki.Session, *crypt
 	t.Fatal("the token is not there")
 	return nil, nil, 0, nil
 }
+
+// TestAModuleThatIsKept stays initialised until the program ends.
+func TestAModuleThatIsKept(t *testing.T) {
+	ctx := context.Background()
+	path := cryptokitest.NewLiar(t, hsmtest.Library(t), false).Path
+	var calls []string
+	open := func() *cryptoki.Module {
+		m, err := cryptoki.Open(ctx, path, func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			calls = append(calls, c.Function)
+			return next()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for _, keep := range []bool{false, true, true} {
+		m := open()
+		if m.About().Manufacturer == "" {
+			t.Error("the module says nothing of itself")
+		}
+		if keep {
+			m.Keep()
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"C_Initialize", "C_Finalize", "C_Initialize"}; !slices.Equal(calls, want) {
+		t.Errorf("the calls are %v, not %v", calls, want)
+	}
+}

@@ -38,6 +38,8 @@ type Differences struct {
 	// NoOfficer: there is no C_InitToken, and no security officer's PIN. A token has its label from elsewhere. Its user has
 	// a PIN set once.
 	NoOfficer bool
+	// Kept: the module stays initialised until the process ends.
+	Kept bool
 	// Unshown: a token that is not shown is looked for again on a module that is initialised anew.
 	Unshown bool
 }
@@ -87,6 +89,14 @@ var Rows = []Row{
 		Done: "There is one session.",
 		Test: "TestEveryMake",
 		set:  func(d *Differences) { d.OneSession = true },
+	},
+	{
+		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
+		Seen: "C_Finalize closes the number of a file (LCK..APIlock) that is opened once a process. From the second time on " +
+			"the number is another file's: a connection's to Terraform, which then waits for ever.",
+		Done: "The module stays initialised until the process ends.",
+		Test: "TestEveryMakeClosesNoFileOfOthers",
+		set:  func(d *Differences) { d.Kept = true },
 	},
 	{
 		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
