@@ -202,6 +202,8 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 		return failed(ErrReadOnly)
 	case d.NoOfficer && blank.Label != setup.Label:
 		return failed(&FixedLabelError{Label: setup.Label, Token: blank})
+	case setup.OfficerPIN.Equal(NewPIN(d.FactoryOfficerPIN)) && !setup.OfficerPIN.IsZero():
+		return failed(fmt.Errorf("%w for its security officer: every token of this make comes with it", ErrPINUnfit))
 	}
 	return Site{Token: blank}, d, nil
 }
@@ -389,6 +391,10 @@ func (i *initialization) initToken(ctx context.Context, module *cryptoki.Module,
 // setPIN logs in as the security officer and gives the token's user the PIN, unless that is done already: then the
 // login is the proof that the token is ours.
 func (i *initialization) setPIN(ctx context.Context, module *cryptoki.Module, d quirk.Differences, finished bool) error {
+	if finished && d.NoOfficer { // who set the user's PIN was no security officer, and cannot log in again
+		i.stands = StandsWhole
+		return nil
+	}
 	officer := session.NewOfficer(module, i.token, i.setup.OfficerPIN, d)
 	return officer.Alone(ctx, func() error {
 		return officer.LoggedIn(ctx, func(s *cryptoki.Session) error {
