@@ -37,6 +37,8 @@ var (
 	ErrOfficerPINExpired   = session.ErrOfficerPINExpired
 	// ErrNoOfficer: this make of token has no security officer who could do that.
 	ErrNoOfficer = errors.New("this make of token has no security officer")
+	// ErrNoErasure: this make of token cannot be initialised once more.
+	ErrNoErasure = errors.New("this make of token cannot be initialised once more")
 	// ErrNoToken: no token, or more than one, matches the selector, see TokenError; or the token was exchanged.
 	ErrNoToken = session.ErrNoToken
 

@@ -193,12 +193,15 @@ func (e *ErasureError) Unwrap() error { return e.Err }
 // Erase initialises a token once more, which destroys every object and the user's PIN. The label stays, and so does the
 // security officer's PIN, which has to be proven by a login before: not every make checks it. A token that holds an
 // object, or of which its user (the Config's PIN) cannot see what it holds, is left alone, unless force is true. Errors
-// are *StandingError, which wrap *ErasureError, ErrNoOfficer, or another failure.
+// are *StandingError, which wrap *ErasureError, ErrNoOfficer, ErrNoErasure, or another failure.
 func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool) error {
 	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsUntouched}
 	return w.run(ctx, func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
-		if d.NoOfficer {
+		switch {
+		case d.NoOfficer:
 			return ErrNoOfficer
+		case d.NoErasure:
+			return ErrNoErasure
 		}
 		if !force {
 			if err := w.empty(ctx, m, d); err != nil {

@@ -35,6 +35,8 @@ type Differences struct {
 	SpareToken bool
 	// FactoryOfficerPIN is the PIN of the security officer of a token on which it is still to be changed.
 	FactoryOfficerPIN string
+	// NoErasure: a token that is initialised is not initialised once more.
+	NoErasure bool
 	// NoOfficer: there is no C_InitToken, and no security officer's PIN. A token has its label from elsewhere. Its user has
 	// a PIN set once.
 	NoOfficer bool
@@ -173,25 +175,35 @@ var Rows = []Row{
 	},
 	{
 		Make: "tpm2-pkcs11", Versions: "1.9", Module: tpm2,
-		Seen: "One slot always has a token that is not initialised. Once it is, its flags say that its user has a PIN, which is " +
-			"not so: C_Login answers CKR_USER_PIN_NOT_INITIALIZED.",
-		Done: "The first such token is taken. Where a token of the label is there, a login shows whether it has the PIN.",
-		Test: "TestEveryMake",
-		set:  func(d *Differences) { d.SpareToken = true },
+		Seen: "C_InitToken answers CKR_ARGUMENTS_BAD for a token that is initialised.",
+		Done: "Such a token is not erased: the error says so, and no PIN is sent.",
+		Test: "TestEveryMakeFromBlank",
+		set:  func(d *Differences) { d.NoErasure = true },
 	},
 	{
 		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
-		Seen: "C_InitToken wants the PIN of the security officer that every token comes with, and the token keeps it.",
-		Done: "It is given that PIN, and then gets the configured one, as long as its flags say that the PIN is to be changed.",
-		Test: "TestEveryMake",
+		Seen: "C_InitToken wants the PIN of the security officer that every token comes with, and the token keeps it. " +
+			"C_SetPIN takes every other one in its place.",
+		Done: "It is given that PIN, and then gets the configured one, as long as its flags say that the PIN is to be " +
+			"changed.",
+		Test: "TestEveryMakeFromBlank",
 		set:  func(d *Differences) { d.FactoryOfficerPIN = "87654321" },
+	},
+	{
+		Make: "openCryptoki", Versions: "3.8.1; 3.2x in its source", Module: ibm,
+		Seen: "C_InitToken of a token whose security officer has another PIN than the first one answers CKR_OK, and leaves a " +
+			"token that no security officer can log in to: its master key is locked with the first PIN again, which is " +
+			"refused. Nothing but the removal of its files helps.",
+		Done: "Such a token is not erased: the error says so, and no PIN is sent.",
+		Test: "TestEveryMakeFromBlank",
+		set:  func(d *Differences) { d.NoErasure = true },
 	},
 	{
 		Make: "NSS", Versions: "3.87", Module: mozilla,
 		Seen: "On a database without a PIN, C_InitToken does nothing, and the security officer logs in with an empty PIN, once; with " +
 			"one, C_InitToken erases the private keys whatever PIN it is given. The label is dbTokenDescription's.",
 		Done: "C_InitToken is never called. The user gets the PIN once, and nothing is erased.",
-		Test: "TestEveryMake",
+		Test: "TestEveryMakeFromBlank",
 		set:  func(d *Differences) { d.NoOfficer = true },
 	},
 	{
@@ -223,6 +235,13 @@ var Rows = []Row{
 		Seen: "C_Sign by an Ed25519 key asks for a buffer of 144 bytes, and signs into one of 64 alone.",
 		Done: "The buffer has 64 bytes on every token: the length of such a signature.",
 		Test: "TestEd25519ByOID",
+	},
+	{
+		Make: "tpm2-pkcs11", Versions: "1.9",
+		Seen: "The flags of a token that was just initialised say that its user has a PIN, which is not so: C_Login answers " +
+			"CKR_USER_PIN_NOT_INITIALIZED.",
+		Done: "Where a token of the label is there and shows nothing, a login shows whether its user has a PIN.",
+		Test: "TestEveryMakeFromBlank",
 	},
 	{
 		Make: "SoftHSM, tpm2-pkcs11", Versions: "2.6.1, 1.9",

@@ -63,15 +63,21 @@ func TestOf(t *testing.T) {
 	}{
 		{"a make that keeps to the specification", "Acme", "Acme", Differences{}},
 		{"no name is no make's", "", "", Differences{}},
-		{"openCryptoki, by its module", "IBM", "IBM", Differences{OneSession: true, ShownTwice: true, OneWriter: true, Files: Files{Path: "/var/lock/opencryptoki"}}},
-		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true}},
+		{"openCryptoki, by its module", "IBM", "IBM", Differences{
+			OneSession: true, ShownTwice: true, OneWriter: true, Files: Files{Path: "/var/lock/opencryptoki"},
+			FactoryOfficerPIN: "87654321", NoErasure: true, Kept: true,
+		}},
+		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true, NoErasure: true}},
 		{
 			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation",
-			Differences{OneSession: true, OneWriter: true, Files: Files{Parameter: "configdir"}, Ed25519ByOID: true},
+			Differences{OneSession: true, OneWriter: true, Files: Files{Parameter: "configdir"}, Ed25519ByOID: true, NoOfficer: true},
 		},
 		{
 			"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project",
-			Differences{Torn: true, OneWriter: true, Files: Files{BySerial: true}, Blanks: true, Crowded: true, NoDates: true, Unshown: true},
+			Differences{
+				Torn: true, OneWriter: true, Files: Files{BySerial: true}, Blanks: true, Crowded: true, NoDates: true, Unshown: true,
+				SpareToken: true,
+			},
 		},
 	} {
 		if got := Of(cryptoki.Info{Manufacturer: c.module}, cryptoki.TokenInfo{Manufacturer: c.token}); got != c.want {

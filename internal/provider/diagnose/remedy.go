@@ -83,6 +83,11 @@ var remedies = []remedy{
 	{is: as[*hsm.ErasureError], name: "Token Not Empty", next: nextErasure},
 	{is: is(hsm.ErrNoOfficer), name: "No Security Officer", next: say("use the tools of the token's maker for this. With this " +
 		"make, the user changes the PIN, and nobody erases a token through PKCS#11.")},
+	{is: is(hsm.ErrNoErasure), name: "Token Cannot Be Erased", next: say("set deletion_policy = \"abandon\", run terraform apply, " +
+		"then destroy the resource: the token stays as it is. To make it a blank one again, use the tools of its maker.")},
+	{is: ofOfficer, name: "Not Supported By The Token", next: say("use the tools of the token's maker for this. This module does " +
+		"not offer it, as those of AWS CloudHSM, YubiHSM 2 and Google Cloud KMS do not. Then leave hsm_token out of the " +
+		"configuration, and select the token that is ready in the provider block, " + byWhat)},
 	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or too long for the token, or " +
 		"has characters that it does not take, or is too simple for it. The documentation of its maker says what it takes.")},
 	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: say("let what fails here wait for the token: give it depends_on " +
@@ -187,6 +192,11 @@ var remedies = []remedy{
 
 func unsupported(err error) bool {
 	return as[*KindError](err) || as[*publickey.UnsupportedCurveError](err) || as[*publickey.UnsupportedRSAError](err)
+}
+
+// ofOfficer says that a module lacks what the security officer is to do.
+func ofOfficer(err error) bool {
+	return as[*hsm.StandingError](err) && hsm.CauseOf(err) == hsm.CauseUnsupported
 }
 
 // otherwise is for a failure that has no row: one of the token's own, which its code tells.

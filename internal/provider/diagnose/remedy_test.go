@@ -16,9 +16,12 @@ import (
 
 func TestWhatAModuleAnswersHasARemedy(t *testing.T) {
 	for name, errs := range map[string][]error{
-		"Not Offered By The Token":   {cryptoki.CKR_CURVE_NOT_SUPPORTED, cryptoki.CKR_DOMAIN_PARAMS_INVALID},
-		"Not Changeable In Place":    {cryptoki.CKR_ATTRIBUTE_READ_ONLY, cryptoki.CKR_ACTION_PROHIBITED},
-		"Not Supported By The Token": {cryptoki.CKR_FUNCTION_NOT_SUPPORTED},
+		"Not Offered By The Token": {cryptoki.CKR_CURVE_NOT_SUPPORTED, cryptoki.CKR_DOMAIN_PARAMS_INVALID},
+		"Not Changeable In Place":  {cryptoki.CKR_ATTRIBUTE_READ_ONLY, cryptoki.CKR_ACTION_PROHIBITED},
+		"Not Supported By The Token": {
+			cryptoki.CKR_FUNCTION_NOT_SUPPORTED, &hsm.StandingError{Err: cryptoki.CKR_FUNCTION_NOT_SUPPORTED},
+		},
+		"Token Cannot Be Erased":     {&hsm.StandingError{Err: hsm.ErrNoErasure}},
 		"Token Full":                 {cryptoki.CKR_DEVICE_MEMORY},
 		"Too Many Sessions":          {cryptoki.CKR_SESSION_COUNT},
 		"Token Removed":              {cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_DEVICE_REMOVED},
@@ -165,6 +168,10 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 			[]string{"--list-objects"}, []string{"state rm"}},
 		{"a change that a token refuses can be a new key", Failure{Doing: Update, Kind: &rsa,
 			Err: cryptoki.CKR_ATTRIBUTE_READ_ONLY}, []string{"second resource with another key_id", "Replace and rotate"}, []string{"-replace"}},
+		{"a module that makes no tokens has tools that do", Failure{Doing: "Create Token", Err: &hsm.StandingError{
+			Stands: hsm.StandsUntouched, Err: &cryptoki.Error{Function: "C_InitToken", Code: cryptoki.CKR_FUNCTION_NOT_SUPPORTED}}},
+			[]string{"C_InitToken: CKR_FUNCTION_NOT_SUPPORTED", "The token is as it was", "tools of the token's maker", "leave hsm_token out",
+				"token_serial"}, []string{"--list-objects", "as it was. The"}},
 		{"a creation that a token refuses is no change", Failure{Doing: Create, Kind: &rsa,
 			Err: cryptoki.CKR_ATTRIBUTE_READ_ONLY}, []string{"token's own log"}, []string{"-replace"}},
 		{"a creation that hangs may still happen", Failure{Doing: Create, Kind: &rsa, Err: hang},
