@@ -1,11 +1,14 @@
 package hsm_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -138,5 +141,217 @@ func TestEveryMakeClosesNoFileOfOthers(t *testing.T) {
 			t.Errorf("a file of others: %v", err)
 		}
 		_ = file.Close()
+	}
+}
+
+// fromBlank is what the life of a token is on a make: the errors that it has there, nil for none.
+type fromBlank struct {
+	initTokens, setPINs int    // how often Initialize calls C_InitToken and C_SetPIN
+	fixedLabel          bool   // a blank token has its label already
+	factory             string // the PIN that no security officer may get
+	pin, erase          error
+}
+
+var fromBlanks = map[string]fromBlank{
+	"softhsm":      {initTokens: 1},
+	"p11-kit":      {initTokens: 1},
+	"opencryptoki": {initTokens: 1, setPINs: 1, factory: "87654321", erase: hsm.ErrNoErasure},
+	"tpm2":         {initTokens: 1, erase: hsm.ErrNoErasure},
+	"nss":          {fixedLabel: true, pin: hsm.ErrNoOfficer, erase: hsm.ErrNoOfficer},
+}
+
+// newborn is a token to be, with all that asks for it.
+type newborn struct {
+	t            *testing.T
+	want         fromBlank
+	faults       hsmtest.Faults
+	config       hsm.Config
+	setup        hsm.Setup
+	first, other string // PINs of its user
+	ref          hsm.TokenRef
+	token        *hsm.Token
+	key          object.Key
+}
+
+// TestEveryMakeFromBlank is the life of a token as every make allows it: from a blank one to a key, new PINs and its
+// erasure. It wants a token that nobody has initialised yet.
+func TestEveryMakeFromBlank(t *testing.T) {
+	if os.Getenv("HSMTEST_BLANK") == "" {
+		t.Skip("HSMTEST_BLANK=1 scripts/with-token MAKE runs it")
+	}
+	b := &newborn{
+		t: t, want: fromBlanks[hsmtest.ThisMake(t).Name], first: os.Getenv("HSMTEST_PIN"), other: hsmtest.RandomPIN(),
+	}
+	b.setup = hsm.Setup{
+		Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: hsm.NewPIN(b.first), OfficerPIN: hsm.NewPIN(hsmtest.RandomPIN()),
+	}
+	b.config = hsm.Config{
+		Library: os.Getenv("HSMTEST_LIBRARY"), LibraryParameters: os.Getenv("HSMTEST_LIBRARY_PARAMETERS"), PIN: b.setup.PIN,
+		Hooks: []hsm.Hook{b.faults.Hook}, Selector: hsm.Selector{Label: &b.setup.Label},
+	}
+	b.planned()
+	b.initialised()
+	b.used()
+	b.getsPINs()
+	b.erased()
+}
+
+// is says whether an error is of the type.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// planned looks at the blank token. What it shows as its label before it has one of its own means nothing.
+func (b *newborn) planned() {
+	b.t.Helper()
+	ctx := context.Background()
+	site, err := hsm.SiteOf(ctx, b.config, b.setup)
+	asks := site.AsksUser && site.AsksOfficer == (b.want.pin == nil)
+	if err != nil || site.State != hsm.SiteBlank || site.Token.Initialised() || !asks {
+		b.t.Fatalf("the site is %+v, %v", site, err)
+	}
+	other := b.setup
+	other.Label = "IBM OS PKCS#11"
+	_, err = hsm.SiteOf(ctx, b.config, other)
+	if is[*hsm.FixedLabelError](err) != b.want.fixedLabel || err != nil && !b.want.fixedLabel {
+		b.t.Errorf("with the label that openCryptoki's have before: %v", err)
+	}
+	if b.want.factory != "" {
+		other = b.setup
+		other.OfficerPIN = hsm.NewPIN(b.want.factory)
+		if _, err := hsm.SiteOf(ctx, b.config, other); !errors.Is(err, hsm.ErrPINUnfit) {
+			b.t.Errorf("the first PIN of the security officer is to stay: %v", err)
+		}
+	}
+	if n := b.faults.Count("C_InitToken") + b.faults.Count("C_Login"); n != 0 {
+		b.t.Errorf("plans have called C_InitToken or C_Login %d times", n)
+	}
+}
+
+// initialised makes the token, in two runs: the first one ends before the security officer's login.
+func (b *newborn) initialised() {
+	b.t.Helper()
+	ctx := context.Background()
+	b.faults.Inject(hsmtest.Fault{Function: "C_Login", Nth: 1, Code: cryptoki.CKR_DEVICE_ERROR})
+	_, err := hsm.Initialize(ctx, b.config, b.setup)
+	standing, ok := errors.AsType[*hsm.StandingError](err)
+	if !ok || standing.Stands != hsm.StandsInitialized || !errors.Is(err, cryptoki.CKR_DEVICE_ERROR) {
+		b.t.Fatalf("without a login: %v", err)
+	}
+	info, err := hsm.Initialize(ctx, b.config, b.setup)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if info.Label != b.setup.Label || !info.Initialised() || info.PINState() != "ok" || info.OfficerPINState() != "ok" {
+		b.t.Errorf("the token is %+v", info)
+	}
+	for function, want := range map[string]int{"C_InitToken": b.want.initTokens, "C_SetPIN": b.want.setPINs, "C_InitPIN": 1} {
+		if n := b.faults.Count(function); n != want {
+			b.t.Errorf("%s was called %d times, not %d", function, n, want)
+		}
+	}
+	b.ref = hsm.TokenRef{Label: info.Label, Serial: info.Serial}
+}
+
+// used makes a key. From then on nothing initialises the token.
+func (b *newborn) used() {
+	b.t.Helper()
+	ctx := context.Background()
+	var err error
+	if b.token, err = hsm.Open(ctx, b.config); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = b.token.Close() })
+	b.key = generate(b.t, b.token, object.Template{
+		Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign | object.Decrypt,
+		ID: []byte("k1"), Label: "k",
+	})
+	b.faults.Clear()
+	if _, err := hsm.SiteOf(ctx, b.config, b.setup); !is[*hsm.LabelTakenError](err) {
+		b.t.Errorf("a plan of another token of that label: %v", err)
+	}
+	_, err = hsm.Initialize(ctx, b.config, b.setup)
+	if !is[*hsm.LabelTakenError](err) || b.faults.Count("C_InitToken") != 0 {
+		b.t.Errorf("another token of that label: %v", err)
+	}
+	b.holds(b.first)
+}
+
+// holds says that the key is there, for whoever opened the token before and for pkcs11-tool with a PIN.
+func (b *newborn) holds(pin string) {
+	b.t.Helper()
+	ref := object.Ref{Type: b.key.Type, ID: b.key.ID, Fingerprint: b.key.Fingerprint()}
+	if key, err := b.token.Key(context.Background(), ref); err != nil || describe(key) != describe(b.key) {
+		b.t.Errorf("the key is %s, %v", describe(key), err)
+	}
+	tool := exec.Command("pkcs11-tool", "--module", cmp.Or(os.Getenv("HSMTEST_TOOL_LIBRARY"), b.config.Library),
+		"--token-label", b.setup.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN", "--list-objects", "--type", "privkey")
+	tool.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+pin)
+	if out, err := tool.CombinedOutput(); err != nil || !strings.Contains(string(out), "6b31") {
+		b.t.Errorf("pkcs11-tool sees no key: %v\n%s", err, out)
+	}
+}
+
+// getsPINs has the security officer set PINs, each with the key in place. A wrong PIN of that one is sent once.
+func (b *newborn) getsPINs() {
+	b.t.Helper()
+	ctx := context.Background()
+	officer, wrong, next := b.setup.OfficerPIN, hsm.NewPIN(hsmtest.RandomPIN()), hsm.NewPIN(hsmtest.RandomPIN())
+	if err := hsm.SetUserPIN(ctx, b.config, b.ref, officer, hsm.NewPIN(b.other)); !errors.Is(err, b.want.pin) {
+		b.t.Fatalf("another PIN of the user: %v", err)
+	}
+	if err := hsm.SetOfficerPIN(ctx, b.config, b.ref, officer, next); !errors.Is(err, b.want.pin) {
+		b.t.Fatalf("another PIN of the security officer: %v", err)
+	}
+	if b.want.pin != nil {
+		b.holds(b.first)
+		return
+	}
+	b.holds(b.other)
+	b.faults.Clear()
+	for range 2 {
+		err := hsm.SetUserPIN(ctx, b.config, b.ref, wrong, hsm.NewPIN(b.first))
+		if !errors.Is(err, hsm.ErrOfficerPINIncorrect) || b.faults.Count("C_Login") != 1 {
+			b.t.Errorf("a wrong PIN of the security officer, sent %d times: %v", b.faults.Count("C_Login"), err)
+		}
+	}
+	b.setup.OfficerPIN = next
+	if err := hsm.SetUserPIN(ctx, b.config, b.ref, next, hsm.NewPIN(b.first)); err != nil {
+		b.t.Fatalf("the first PIN of the user again: %v", err)
+	}
+	b.holds(b.first)
+}
+
+// erased initialises the token once more, where the make can, and takes it as a new one.
+func (b *newborn) erased() {
+	b.t.Helper()
+	ctx := context.Background()
+	b.faults.Clear()
+	erase := func(force bool) error { return hsm.Erase(ctx, b.config, b.ref, b.setup.OfficerPIN, force) }
+	if b.want.erase != nil {
+		err := erase(true)
+		if !errors.Is(err, b.want.erase) || b.faults.Count("C_InitToken")+b.faults.Count("C_Login") != 0 {
+			b.t.Errorf("erasing: %v", err)
+		}
+		b.holds(b.first)
+	} else if err := erase(false); !is[*hsm.ErasureError](err) {
+		b.t.Errorf("erasing it with a key: %v", err)
+	}
+	if left, err := b.token.Destroy(ctx, object.Ref{Type: b.key.Type, ID: b.key.ID}); err != nil || len(left) > 0 {
+		b.t.Fatalf("left %v, %v", left, err)
+	}
+	if b.want.erase == nil {
+		if err := erase(false); err != nil {
+			b.t.Fatal(err)
+		}
+		if info, err := hsm.FindToken(ctx, b.config, b.ref); err != nil || info.PINInitialised() {
+			b.t.Errorf("after its erasure, the token is %+v, %v", info, err)
+		}
+	}
+	b.faults.Clear()
+	info, err := hsm.Initialize(ctx, b.config, b.setup)
+	if err != nil || info.Serial != b.ref.Serial || info.PINState() != "ok" || b.faults.Count("C_InitToken") != 0 {
+		b.t.Errorf("taken as a new one, the token is %+v, %v", info, err)
 	}
 }
