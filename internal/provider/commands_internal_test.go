@@ -39,8 +39,12 @@ func answering(command string) string {
 		return command + " --so-pin " + pin + " --new-pin " + pin
 	case strings.Contains(command, "--init-token"):
 		return command + " --so-pin " + pin
+	case strings.Contains(command, "--login-type so --change-pin"):
+		return command + " --so-pin " + pin + " --new-pin " + pin
 	case strings.Contains(command, "--change-pin"):
 		return command + " --pin " + pin + " --new-pin " + pin
+	case strings.Contains(command, "--login-type so"):
+		return command + " --so-pin " + pin
 	}
 	return command + " --pin " + pin
 }
@@ -126,6 +130,8 @@ func TestTheCommandsOfFailuresRun(t *testing.T) {
 		{"no user PIN", nil, failed(diagnose.Read, hsm.ErrPINNotSet), nil},
 		{"a PIN that must be changed", nil, failed(diagnose.Read, hsm.ErrPINExpired), nil},
 		{"the final try", nil, failed(diagnose.Read, hsm.ErrPINFinalTry), nil},
+		{"the security officer's final try", nil, failed(diagnose.Read, hsm.ErrOfficerPINFinalTry), nil},
+		{"a PIN of the security officer that must be changed", nil, failed(diagnose.Read, hsm.ErrOfficerPINExpired), nil},
 		{"a public half that is left", [][]string{pair, {"--delete-object", "--type", "privkey", "--id", "6b31"}},
 			failed(diagnose.Read, &object.HalfPairError{ID: id, Present: public, Missing: "private key"}), nil},
 		{"halves under two IDs", [][]string{pair, {"--type", "pubkey", "--id", "6b31", "--set-id", "6b32"}},

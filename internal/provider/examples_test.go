@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
@@ -38,21 +39,32 @@ func TestEveryExamplePlans(t *testing.T) {
 			if strings.HasSuffix(folder, "hsm_ec_keypair") {
 				hsmtest.NeedsCurves(t)
 			}
+			plans := func(t *testing.T) {
+				testExample(t, resource.TestStep{
+					ConfigDirectory: config.StaticDirectory(layOut(t, sources(t, folder)...)),
+					PlanOnly:        true, ExpectNonEmptyPlan: folder != "provider",
+				})
+			}
+			if folder == "hydra" || folder == "resources/hsm_token" {
+				withoutToken(t, func(t *testing.T, _ *hsmtest.Blank) { plans(t) })
+				return
+			}
 			exampleToken(t)
-			testExample(t, resource.TestStep{
-				ConfigDirectory: config.StaticDirectory(layOut(t, sources(t, folder)...)),
-				PlanOnly:        true, ExpectNonEmptyPlan: folder != "provider",
-			})
+			plans(t)
 		})
 	}
 }
 
 func TestTheHydraExampleHandsTheKeySetOn(t *testing.T) {
-	token := exampleToken(t)
+	withoutToken(t, func(t *testing.T, _ *hsmtest.Blank) { handsTheKeySetOn(t) })
+}
+
+func handsTheKeySetOn(t *testing.T) {
 	files := sources(t, "hydra")
-	// The keys are protected, and the test's last act is to destroy them.
+	// Everything is protected, and the test's last act is to destroy it. A token that still holds a key is not erased.
 	unprotected := filepath.Join(t.TempDir(), "override.tf")
 	write(t, unprotected, `
+		resource "hsm_token" "hydra" { deletion_policy = "erase" }
 		resource "hsm_rsa_keypair" "id_token" { deletion_policy = "delete" }
 		resource "hsm_rsa_keypair" "access_token" {
 			deletion_policy = "delete"
@@ -76,8 +88,54 @@ func TestTheHydraExampleHandsTheKeySetOn(t *testing.T) {
 			}},
 		},
 	)
-	if left := token.Tool(t, "--list-objects"); strings.Contains(left, "hydra.") {
-		t.Errorf("destroyed keys are on the token:\n%s", left)
+}
+
+// A token of softhsm2-util's making comes in by each of the documented ways.
+func TestTheImportExamplesAdoptAToken(t *testing.T) {
+	for name, needs := range hsmtest.InOrder(map[string][]tfversion.TerraformVersionCheck{
+		"import-by-identity.tf": knowsIdentity, "import-by-string-id.tf": nil,
+	}) {
+		t.Run(name, func(t *testing.T) {
+			withoutToken(t, func(t *testing.T, blank *hsmtest.Blank) {
+				const address = "hsm_token.hydra"
+				blank.Add(t, "hydra")
+				token, err := hsm.FindToken(t.Context(), blank.Config(), hsm.TokenRef{Label: "hydra"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				own := func(text string) string { return strings.ReplaceAll(text, "5401385e7283ada7", token.Serial) }
+				folder := filepath.Join("resources", "hsm_token")
+				files := sources(t, folder)
+				with := layOut(t, append(files, filepath.Join(examples, folder, name))...)
+				text, err := os.ReadFile(filepath.Join(with, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, filepath.Join(with, name), own(string(text)))
+				steps := []resource.TestStep{{
+					ConfigDirectory: config.StaticDirectory(with), PlanOnly: true, ExpectNonEmptyPlan: true,
+					ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{
+						plancheck.ExpectResourceAction(address, plancheck.ResourceActionNoop),
+					}},
+				}}
+				for _, id := range importCommands(t, filepath.Join(examples, folder, "import.sh"), address) {
+					if needs != nil {
+						break // once is enough
+					}
+					steps = append(steps, resource.TestStep{
+						ConfigDirectory: config.StaticDirectory(layOut(t, files...)),
+						ResourceName:    address, ImportState: true, ImportStateId: own(id),
+						ImportStateCheck: func(states []*terraform.InstanceState) error {
+							if len(states) != 1 || states[0].Attributes["serial"] != token.Serial {
+								return fmt.Errorf("%s imported %v", id, states)
+							}
+							return nil
+						},
+					})
+				}
+				testExampleOn(t, needs, steps...)
+			})
+		})
 	}
 }
 
@@ -224,7 +282,7 @@ func examplesOf(t *testing.T, folder, name string) map[string]string {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if resourceType := filepath.Base(filepath.Dir(file)); found[resourceType] == "" {
+		if resourceType := filepath.Base(filepath.Dir(file)); found[resourceType] == "" && resourceType != "hsm_token" {
 			t.Errorf("there is no recipe for the key of %s", file)
 		}
 	}
@@ -240,6 +298,19 @@ func exampleToken(t *testing.T) *hsmtest.Token {
 	token := hsmtest.New(t)
 	nameInEnvironment(t, token)
 	return token
+}
+
+// withoutToken runs a test where no token is, and where the environment names the one that the examples make.
+func withoutToken(t *testing.T, test func(*testing.T, *hsmtest.Blank)) {
+	t.Helper()
+	if os.Getenv(resource.EnvTfAcc) == "" {
+		t.Skip("runs Terraform: scripts/acceptance go test ./internal/provider")
+	}
+	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {
+		nameInEnvironment(t, blank.Token("hydra"))
+		t.Setenv("HSM_SO_PIN", blank.SOPIN)
+		test(t, blank)
+	})
 }
 
 func nameInEnvironment(t *testing.T, token *hsmtest.Token) {

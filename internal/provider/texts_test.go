@@ -261,7 +261,7 @@ var (
 var neverOne = []string{
 	" bits", " bytes", "%d tokens have the ", "%d tokens are initialised", "%d keys match:", "%d %ss:", "%d keys %s: %s",
 	"has found %d objects and does not end",
-	"has %d tokens with the serial number",
+	"has %d tokens with the serial number", "%d tokens have that ", "%d tokens are not initialised", "slot %d is ",
 }
 
 // shown is a text with … for what is put into it.

@@ -106,7 +106,9 @@ func (r *tokenResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			"officer (SO PIN) and that of its user. A token that is initialised is never initialised again, since that destroys " +
 			"every key on it; only `deletion_policy = \"erase\"` does that, when the resource is destroyed.\n\n" +
 			"No PIN gets into a plan or a state: `so_pin_wo` and `pin_wo` are write-only arguments, which want Terraform 1.11 or " +
-			"OpenTofu 1.11. Or leave them out, and give the PINs in the environment.",
+			"OpenTofu 1.11. Or leave them out, and give the PINs in the environment.\n\n" +
+			"Whatever uses the token in the same configuration has to wait for it: the guide [A token from " +
+			"nothing](../guides/token-from-nothing.md) shows how, and how PINs change.",
 		Attributes: map[string]schema.Attribute{
 			"label": schema.StringAttribute{
 				MarkdownDescription: "Label of the token, at most 32 bytes. No other token may have it. A token cannot be renamed " +
@@ -130,7 +132,8 @@ func (r *tokenResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			},
 			"so_pin_wo_version": schema.Int64Attribute{
 				MarkdownDescription: "Version of `so_pin_wo`: another number than in the state gives the security officer the PIN " +
-					"that `so_pin_wo` says. The PIN of before is then taken from `HSM_SO_PIN` or `HSM_SO_PIN_FILE`.",
+					"that `so_pin_wo` says. The PIN of before is then taken from `HSM_SO_PIN` or `HSM_SO_PIN_FILE`. " +
+					"To take the version out sets no PIN.",
 				Optional: true,
 			},
 			"pin_wo": schema.StringAttribute{
@@ -140,7 +143,7 @@ func (r *tokenResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			"pin_wo_version": schema.Int64Attribute{
 				MarkdownDescription: "Version of `pin_wo`: another number than in the state has the security officer give the user the " +
 					"PIN that `pin_wo` says, or the provider's own. That needs no PIN of before, and touches no key: it also opens a " +
-					"token whose user PIN is lost or locked.",
+					"token whose user PIN is lost or locked. To take the version out sets no PIN.",
 				Optional: true,
 			},
 			"deletion_policy": schema.StringAttribute{

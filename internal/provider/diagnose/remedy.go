@@ -90,15 +90,17 @@ var remedies = []remedy{
 		"configuration, and select the token that is ready in the provider block, " + byWhat)},
 	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or too long for the token, or " +
 		"has characters that it does not take, or is too simple for it. The documentation of its maker says what it takes.")},
-	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: say("let what fails here wait for the token: give it depends_on " +
-		"with the token's address. Or make the token first: terraform apply -target=ADDRESS, where ADDRESS is the token's.")},
+	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: say("write depends_on with the address of the " +
+		"hsm_token into what fails here, so that it waits. Or make the token first, with terraform apply -target=ADDRESS, " +
+		"where ADDRESS is the hsm_token's.")},
 	{is: is(hsm.ErrNoOfficerPIN), name: "No SO PIN", next: say("give the PIN of the token's security officer in so_pin_wo, in the " +
 		"environment variable HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names (its first line is the PIN).")},
 	{is: is(hsm.ErrOfficerPINLocked), name: "SO PIN Locked", next: say("the token accepts no PIN of a security officer any more. The " +
 		"documentation of its maker says how it can be reset, which destroys its keys. They can still be used with the user's PIN.")},
 	{is: is(hsm.ErrOfficerPINFinalTry), name: "Final SO PIN Try", next: func(f Failure) string {
 		return "log in once by hand with the right SO PIN, which resets the count, then run Terraform again. One more wrong one would " +
-			"lock it for good, so this provider sends none:\n\n  " + f.command("--login-type", "so", "--list-slots")
+			"lock it for good, so this provider sends none:\n\n  " +
+			f.command("--login-type", "so", "--session-rw", "--list-objects")
 	}},
 	{is: is(hsm.ErrOfficerPINExpired), name: "SO PIN Must Be Changed", next: func(f Failure) string {
 		return "change the SO PIN, and give the provider the new one:\n\n  " + f.command("--login-type", "so", "--change-pin")
@@ -106,8 +108,9 @@ var remedies = []remedy{
 	{is: is(hsm.ErrOfficerPINIncorrect), name: "SO PIN Refused", next: say("check the SO PIN (so_pin_wo, HSM_SO_PIN or " +
 		"HSM_SO_PIN_FILE), and check that this is the right token.\n\nThe SO PIN was sent once and is not sent again in this run. Each " +
 		"further run sends it once more, and many tokens lock for good after three wrong ones.")},
-	{is: is(ErrPINToCome), name: "PIN Still To Be Set", next: say("let what fails here wait for the token: give it depends_on with the " +
-		"token's address. Or set the PIN first: terraform apply -target=ADDRESS, where ADDRESS is the token's.")},
+	{is: is(ErrPINToCome), name: "PIN Still To Be Set", next: say("set the PIN first, with terraform apply " +
+		"-target=ADDRESS, where ADDRESS is the hsm_token's. Or write depends_on with that address into what fails here, so that " +
+		"it waits.")},
 	{is: is(hsm.ErrTokenNotInitialized), name: "Token Not Initialised", next: nextInitialise},
 	{is: severalTokens, name: "Several Tokens Match", next: nextSeveralTokens},
 	{is: is(hsm.ErrNoToken), name: "Token Not Found", next: nextNoToken},
@@ -115,7 +118,7 @@ var remedies = []remedy{
 	{is: is(hsm.ErrNoPIN), name: "No PIN", next: say("give the token's user PIN in the environment variable HSM_PIN, " +
 		"in a file that HSM_PIN_FILE names (its first line is the PIN), or in the provider's argument pin.")},
 	{is: is(hsm.ErrPINLocked), name: "PIN Locked", next: func(f Failure) string {
-		return "the token accepts no PIN any more. The security officer must set a new one:\n\n  " +
+		return "the token accepts no PIN any more. The security officer must set a new one. " + byVersion +
 			f.command("--login-type", "so", "--init-pin")
 	}},
 	{is: is(hsm.ErrPINFinalTry), name: "Final PIN Try", next: func(f Failure) string {
@@ -127,7 +130,7 @@ var remedies = []remedy{
 			f.command("--change-pin")
 	}},
 	{is: is(hsm.ErrPINNotSet), name: "No User PIN On The Token", next: func(f Failure) string {
-		return "the token is initialised, but its user PIN was never set. The security officer must set it:\n\n  " +
+		return "the token is initialised, but its user PIN was never set. The security officer must set it. " + byVersion +
 			f.command("--login-type", "so", "--init-pin")
 	}},
 	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: nextPINRefused},

@@ -284,6 +284,72 @@ func TestARemedyFitsWhatWasBeingDone(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidOfATokenThatIsMade(t *testing.T) {
+	one, two := hsm.TokenInfo{Slot: 3, Serial: "1f"}, hsm.TokenInfo{Slot: 4}
+	mine := []hsm.TokenInfo{{Slot: 3, Label: "my web", Flags: cryptoki.CKF_TOKEN_INITIALIZED}}
+	failed := func(stands hsm.Standing, err error) Failure {
+		return Failure{Doing: "Create Token", Err: &hsm.StandingError{Stands: stands, Err: err}}
+	}
+	for _, c := range []struct {
+		name    string // a sentence
+		failure Failure
+		summary string
+		says    []string
+		not     []string
+	}{
+		{"a token of the label is imported by its serial number",
+			Failure{Err: &hsm.LabelTakenError{Tokens: []hsm.TokenInfo{one}}},
+			"Token Label Taken", []string{"terraform import hsm_token.NAME 1f\n", "NAME is", "keys need none"}, nil},
+		{"or by its label", Failure{Err: &hsm.LabelTakenError{Tokens: mine}}, "Token Label Taken",
+			[]string{"terraform import hsm_token.NAME 'my web'\n"}, nil},
+		{"of two tokens of a label none is imported",
+			Failure{Err: &hsm.LabelTakenError{Label: "web", Tokens: []hsm.TokenInfo{one, two}}},
+			"Token Label Taken", []string{`2 tokens have the label "web"`, "choose a label"}, []string{"import"}},
+		{"a make's own label is to be written", Failure{Err: &hsm.FixedLabelError{Token: mine[0]}}, "Token Has Its Own Label",
+			[]string{`label = "my web"`, "dbTokenDescription"}, nil},
+		{"of two blank tokens one is named", Failure{Err: &hsm.NoBlankTokenError{Blank: []hsm.TokenInfo{one, two}}},
+			"No Token To Initialise", []string{"with slot"}, []string{"plug in"}},
+		{"a slot that does not answer may have it", Failure{Err: &hsm.NoBlankTokenError{Skipped: []string{"slot 1"}}},
+			"No Token To Initialise", []string{"why not every slot answers"}, []string{"plug in"}},
+		{"no blank token is one to be made", Failure{Err: &hsm.NoBlankTokenError{Tokens: mine}}, "No Token To Initialise",
+			[]string{"import it", "plug in", "destroys its keys"}, nil},
+		{"what is on a token is destroyed before it, or with it", failed(hsm.StandsUntouched, &hsm.ErasureError{
+			Holds: []object.Name{{Class: "private key", Label: "web"}}}), "Token Not Empty",
+			[]string{"erase_keys = true", "On the token: The token is as it was.", "No key comes back."}, []string{"HSM_PIN"}},
+		{"whoever cannot look has no PIN", failed(hsm.StandsUntouched, &hsm.ErasureError{Err: hsm.ErrNoPIN}),
+			"Token Not Empty",
+			[]string{"HSM_PIN_FILE", "erase_keys = true"}, nil},
+		{"a PIN that the run sets is waited for", Failure{Err: ErrPINToCome}, "PIN Still To Be Set",
+			[]string{"-target=ADDRESS", "depends_on"}, nil},
+		{"a resource makes what is not initialised", Failure{Err: &hsm.BlankTokenError{Slot: 3}}, "Token Not Initialised",
+			[]string{"hsm_token", "depends_on", "--init-token"}, nil},
+		{"a resource makes what is not there", Failure{Err: &hsm.TokenError{Tokens: []hsm.TokenInfo{two}}}, "Token Not Found",
+			[]string{"hsm_token", "depends_on", "--init-token"}, nil},
+		{"a resource sets a PIN that is locked", Failure{Err: hsm.ErrPINLocked}, "PIN Locked",
+			[]string{"pin_wo_version", "HSM_SO_PIN", "--init-pin"}, nil},
+		{"a resource sets a PIN that is missing", Failure{Err: hsm.ErrPINNotSet}, "No User PIN On The Token",
+			[]string{"pin_wo_version", "HSM_SO_PIN", "--init-pin"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.failure.Doing = "Create Token"
+			said := c.failure.Diagnostic()
+			if want := "Unable to Create Token: " + c.summary; said.Summary() != want {
+				t.Errorf("the summary is %q", said.Summary())
+			}
+			for _, part := range c.says {
+				if !strings.Contains(said.Detail(), part) {
+					t.Errorf("%q is not in\n%s", part, said.Detail())
+				}
+			}
+			for _, part := range c.not {
+				if strings.Contains(said.Detail(), part) {
+					t.Errorf("%q is in\n%s", part, said.Detail())
+				}
+			}
+		})
+	}
+}
+
 func TestADiagnosticTellsOfTheConfigurationAndNotTheLoadersWords(t *testing.T) {
 	provider := Provider{
 		Selected: []string{`label "a" (from token_label)`, `slot ID 1 (from HSM_SLOT)`},

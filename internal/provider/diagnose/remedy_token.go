@@ -96,11 +96,20 @@ func nextInitialise(f Failure) string {
 	if blank, ok := errors.AsType[*hsm.BlankTokenError](f.Err); ok {
 		slot = fmt.Sprint(blank.Slot)
 	}
-	return "initialise the token, then set its user PIN. " + f.initialise(slot, "LABEL") + "\n\nThen select the token by its " +
-		"label (token_label or HSM_TOKEN_LABEL), not by its slot."
+	return "initialise the token, then set its user PIN. " + byResource + f.initialise(slot, "LABEL") +
+		"\n\nThen select the token by its label (token_label or HSM_TOKEN_LABEL), not by its slot."
 }
 
-// initialise says how a token is initialised. What follows finds it by its label: SoftHSM gives the slot another number.
+// byResource is for what a resource does, or else the commands that follow.
+const byResource = "The resource hsm_token does both: whatever uses the token then needs depends_on with its " +
+	"address. Or do it by hand. "
+
+// byVersion is for a PIN that a resource sets, or else the command that follows.
+const byVersion = "If an hsm_token manages this token, change its pin_wo_version, give the SO PIN in HSM_SO_PIN, and " +
+	"run terraform apply. Otherwise:\n\n  "
+
+// initialise says by what commands a token is initialised. What follows finds it by its label: SoftHSM gives the slot
+// another number.
 func (f Failure) initialise(slot, label string) string {
 	tool := []string{"pkcs11-tool", "--module", f.module()}
 	return "Initialising destroys whatever the token holds, and some modules then give its slot another number:\n\n  " +
@@ -157,10 +166,10 @@ func nextNoToken(f Failure) string {
 		return fmt.Sprintf("make sure that this is the module that you mean, and that its configuration is right (for "+
 			"SoftHSM, the file that SOFTHSM2_CONF names). If so, no token is initialised yet: initialise the one in slot %d, "+
 			"then set its user PIN. %s\n\nThen select the token by its label alone (token_label or HSM_TOKEN_LABEL).", slot,
-			f.initialise(fmt.Sprint(slot), label))
+			byResource+f.initialise(fmt.Sprint(slot), label))
 	case blank && e.Selector.Serial == nil && e.Selector.Label != nil:
 		return fmt.Sprintf("choose one of the tokens above %s\n\nOr, to make a token of that label, initialise the one in "+
-			"slot %d, then set its user PIN. %s", byWhat, slot, f.initialise(fmt.Sprint(slot), label))
+			"slot %d, then set its user PIN. %s", byWhat, slot, byResource+f.initialise(fmt.Sprint(slot), label))
 	}
 	return "choose one of the tokens above " + byWhat
 }
@@ -187,7 +196,8 @@ func nextLabelTaken(f Failure) string {
 	token := e.Tokens[0]
 	return "if it is the token that you mean, import it. It keeps its keys and PINs:\n\n  " +
 		hsm.Command("terraform", "import", "hsm_token.NAME", cmp.Or(token.Serial, token.Label)) +
-		"\n\nOtherwise choose another label. An initialised token is never initialised again."
+		"\n\nOr leave the hsm_token out: keys need none. If it is another one's token, choose another label. A token " +
+		"that is initialised is never initialised again."
 }
 
 func nextFixedLabel(f Failure) string {

@@ -1,5 +1,5 @@
-# What the keys of a mocked provider look like: real public keys, "mock-rsa" and "mock-ec", whose private halves are
-# gone. Every key of one resource looks the same. What the configuration itself says stays as it says.
+# What the token and the keys of a mocked provider look like: real public keys, "mock-rsa" and "mock-ec", whose private
+# halves are gone. Every key of one resource looks the same. What the configuration itself says stays as it says.
 
 mock_resource "hsm_rsa_keypair" {
   defaults = {
@@ -73,6 +73,20 @@ mock_resource "hsm_secret_key" {
     sensitive         = true
     always_sensitive  = true
     never_extractable = true
+  }
+}
+
+mock_resource "hsm_token" {
+  defaults = {
+    serial               = "6d6f636b"
+    slot_id              = 0
+    model                = "mock"
+    manufacturer         = "mock"
+    firmware_version     = "1.0"
+    hardware_version     = "1.0"
+    user_pin_initialized = true
+    deletion_policy      = "prevent"
+    erase_keys           = false
   }
 }
 

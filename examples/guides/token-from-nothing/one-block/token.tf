@@ -1,0 +1,3 @@
+resource "hsm_token" "web" {
+  label = "web" # that of HSM_TOKEN_LABEL
+}
