@@ -143,6 +143,12 @@ func initializingAlone(ctx context.Context, library string) (leave func(), err e
 // SiteOf says which token Initialize would take. It logs in nowhere. Errors: *LabelTakenError, *FixedLabelError,
 // *NoBlankTokenError, ErrReadOnly, or those of Slots.
 func SiteOf(ctx context.Context, c Config, setup Setup) (Site, error) {
+	// A look while another operation of this process takes the token that is not initialised would see no such token.
+	leave, err := initializingAlone(ctx, c.Library)
+	if err != nil {
+		return Site{}, err
+	}
+	defer leave()
 	module, err := openModule(ctx, c)
 	if err != nil {
 		return Site{}, err

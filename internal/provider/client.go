@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -30,21 +29,7 @@ type client struct {
 	coming    atomic.Pointer[coming] // the token that a plan of this process makes; nil for none
 	pinToCome atomic.Bool            // the provider's own PIN is the one that a plan of this process sets
 	officer   officerPINs
-	tokens    tokenLabels
-}
-
-// tokenLabels are the labels of the tokens that resources of this process manage.
-type tokenLabels struct{ labels sync.Map }
-
-func (l *tokenLabels) has(label string) bool {
-	_, has := l.labels.Load(label)
-	return has
-}
-
-// first takes a label, and says whether no other resource had it.
-func (l *tokenLabels) first(label string) bool {
-	_, had := l.labels.LoadOrStore(label, true)
-	return !had
+	tokens    tokenClaims
 }
 
 // coming is a token that a planned resource makes.

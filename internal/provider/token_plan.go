@@ -16,8 +16,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
-// ModifyPlan refuses at plan time what the apply could not do, and tells the keys of this process that the token is to come.
-func (r *tokenResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+// ModifyPlan refuses at plan time what the apply could not do, and tells the keys of this process that the token is to
+// come.
+func (r *tokenResource) ModifyPlan(
+	ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse,
+) {
 	if r.client == nil {
 		return
 	}
@@ -32,61 +35,119 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	own := tokenClaim{mark: markOf(ctx, req.Private), token: state}
 	switch {
 	case req.Plan.Raw.IsNull():
-		r.planEnd(ctx, &state, &resp.Diagnostics)
+		r.planEnd(ctx, own, &resp.Diagnostics)
 	case req.State.Raw.IsNull():
-		r.planNew(ctx, plan, config, &resp.Diagnostics)
+		r.planNew(ctx, own.mark, plan, config, &resp.Diagnostics)
 	default:
-		r.planUpdate(ctx, req, plan, state, config, resp)
+		r.planUpdate(ctx, req, plan, own, config, resp)
 	}
 }
 
-// planNew looks for the token that the apply would take.
-func (r *tokenResource) planNew(ctx context.Context, plan, config tokenResourceModel, diags *diag.Diagnostics) {
-	if plan.Label.IsUnknown() || plan.Slot.IsUnknown() {
+// refuse tells why a plan cannot be.
+func (r *tokenResource) refuse(err error, diags *diag.Diagnostics) {
+	diags.Append(diagnose.Failure{Err: err, Doing: "Plan Token", Provider: r.client.forMessages()}.Diagnostic())
+}
+
+// planNew looks for the token that the apply would take. mark is what a new token has that takes the place of another
+// one.
+func (r *tokenResource) planNew(
+	ctx context.Context, mark string, plan, config tokenResourceModel, diags *diag.Diagnostics,
+) {
+	label := plan.Label.ValueString()
+	if plan.Label.IsUnknown() {
+		return
+	}
+	old, replaces := r.client.tokens.replacedBy(mark, label)
+	if replaces {
+		if r.planReplacement(ctx, &old.token, diags); diags.HasError() {
+			return
+		}
+	}
+	if err := r.client.tokens.want(mark, label); err != nil {
+		r.refuse(err, diags)
 		return
 	}
 	r.client.run(ctx, diags, "Plan Token", func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
-		fail := func(err error) {
-			diags.Append(diagnose.Failure{Err: err, Doing: "Plan Token", Provider: r.client.forMessages()}.Diagnostic())
-		}
 		err := r.client.needs("library", "library_parameters")
 		if unknown, ok := errors.AsType[*diagnose.UnknownError](err); ok {
-			diags.AddWarning("New Token Not Checked", fmt.Sprintf("The provider's configuration is not known yet (%s), so this plan has "+
-				"not looked whether there is a token to initialise. Only the apply will show.", strings.Join(unknown.Attributes, ", ")))
+			diags.AddWarning("New Token Not Checked", fmt.Sprintf("The provider's configuration is not known yet "+
+				"(%s), so this plan has not looked whether there is a token to initialise. Only the apply will show.",
+				strings.Join(unknown.Attributes, ", ")))
 			return
 		}
 		if err != nil {
-			fail(err)
+			r.refuse(err, diags)
 			return
 		}
 		setup := r.setup(ctx, config, diags)
 		if diags.HasError() {
 			return
 		}
-		if r.client.tokens.has(setup.Label) {
-			fail(&diagnose.TokenManagedError{Label: setup.Label})
-			return
+		site := hsm.Site{AsksUser: true, AsksOfficer: true}
+		switch {
+		case replaces: // its token is initialised until the apply erases it
+			var token hsm.TokenInfo
+			token, err = hsm.FindToken(ctx, r.client.configuration.token, old.token.ref())
+			site = asks(site, token)
+		case !plan.Slot.IsUnknown():
+			site, err = hsm.SiteOf(ctx, r.client.configuration.token, setup)
 		}
-		site, err := hsm.SiteOf(ctx, r.client.configuration.token, setup)
 		if err != nil {
-			fail(err)
+			r.refuse(err, diags)
 			return
 		}
 		r.checkPINs(config, setup, site, diags)
 		if site.State == hsm.SiteFinished {
 			diags.AddAttributeWarning(path.Root("label"), "Token Of That Label Found", fmt.Sprintf(
-				"A new token %q is planned, and there is one of that label, in %s. Its user has a PIN, and it shows no object to those "+
-					"who have none. An apply that was interrupted right before its end leaves such a token.\n\nThe apply takes it, and "+
-					"initialises nothing, if it accepts both PINs and holds nothing. Otherwise it is refused. For that it sends the "+
-					"user's PIN to the token once.\n\nWhat to do: if this is your token, go on. If it is another one's, choose "+
-					"another label.", plan.Label.ValueString(), site.Token))
+				"A new token %q is planned, and there is one of that label, in %s. Its user has a PIN, and it shows "+
+					"no object to those who have none. An apply that was interrupted right before its end leaves "+
+					"such a token.\n\nThe apply takes it, and initialises nothing, if it accepts both PINs and holds "+
+					"nothing. Otherwise it is refused. For that it sends the user's PIN to the token once.\n\nWhat "+
+					"to do: if this is your token, go on. If it is another one's, choose another label.",
+				label, site.Token))
 		}
-		r.client.coming.Store(&coming{label: plan.Label.ValueString(), slot: setup.Slot})
+		r.client.coming.Store(&coming{label: label, slot: setup.Slot})
 	})
+}
+
+// planReplacement looks at a token in whose place a new one of its label is planned.
+func (r *tokenResource) planReplacement(ctx context.Context, old *tokenResourceModel, diags *diag.Diagnostics) {
+	switch old.DeletionPolicy.ValueString() {
+	case policyErase:
+		r.planErasure(ctx, old, diags)
+	case policyAbandon:
+		diags.AddAttributeError(path.Root("deletion_policy"), "Token Cannot Be Replaced", fmt.Sprintf(
+			"Terraform would plan a new token in the place of the token %s. With deletion_policy = \"abandon\" that "+
+				"one stays as it is and keeps its label, which no other token may have.\n\nOn the token: nothing has "+
+				"been changed.\n\nWhat to do:\n%s",
+			old.name(), strings.Join([]string{
+				"  - To keep the token: run no -replace of it. If the resource is tainted, run terraform untaint " +
+					"with its address. If it has a new name or index, tell Terraform the old address with a moved " +
+					"block.",
+				"  - To erase it and make it anew: destroy the keys on it, set deletion_policy = \"erase\" and run " +
+					"terraform apply, then replace the resource.",
+			}, "\n")))
+	default:
+		diags.Append(tokenPrevented(old, "Terraform would replace"))
+	}
+}
+
+// asks is a site at a token that is initialised: one with a keypad takes no PIN from a program.
+func asks(site hsm.Site, token hsm.TokenInfo) hsm.Site {
+	site.Token = token
+	if keypad(token) {
+		site.AsksUser, site.AsksOfficer = false, false
+	}
+	return site
+}
+
+func keypad(token hsm.TokenInfo) bool {
+	return slices.Contains(token.Words(), "protected_authentication_path")
 }
 
 // setup is what the configuration asks for. Only an apply has all of it.
@@ -108,18 +169,21 @@ func (r *tokenResource) setup(ctx context.Context, config tokenResourceModel, di
 
 // checkPINs compares the PINs with each other and with what the token takes.
 func (r *tokenResource) checkPINs(config tokenResourceModel, setup hsm.Setup, site hsm.Site, diags *diag.Diagnostics) {
+	unknown := config.PIN.IsUnknown() || config.PIN.IsNull() && slices.Contains(r.client.unknown, "pin")
 	pins := []givenPIN{
-		{"user PIN", "pin_wo", setup.PIN, config.PIN.IsUnknown() || config.PIN.IsNull() && slices.Contains(r.client.unknown, "pin"), site.AsksUser},
+		{"user PIN", "pin_wo", setup.PIN, unknown, site.AsksUser},
 		{"SO PIN", "so_pin_wo", setup.OfficerPIN, config.OfficerPIN.IsUnknown(), site.AsksOfficer},
 	}
 	for _, p := range pins {
 		p.check(r, site.Token, diags)
 	}
 	if !setup.PIN.IsZero() && setup.PIN.Equal(setup.OfficerPIN) {
-		diags.AddWarning("User PIN Is The SO PIN", "The token's user and its security officer would have the same PIN. Whoever "+
-			"uses keys could then set PINs, and erase the token.\n\nWhat to do: choose two PINs.")
+		diags.AddWarning("User PIN Is The SO PIN", "The token's user and its security officer would have the same "+
+			"PIN. Whoever uses keys could then set PINs, and erase the token.\n\nWhat to do: choose two PINs.")
 	}
-	r.warnOfOwnPIN(config, setup, diags)
+	if site.AsksUser {
+		r.warnOfOwnPIN(config, setup, diags)
+	}
 }
 
 // warnOfOwnPIN tells that the provider's own PIN is another one than the token is to have.
@@ -131,9 +195,9 @@ func (r *tokenResource) warnOfOwnPIN(config tokenResourceModel, setup hsm.Setup,
 		return
 	}
 	diags.AddWarning("The Provider Needs The New PIN", fmt.Sprintf(
-		"The token's user is to have the PIN of pin_wo, and the provider's own PIN (from %s) is another one. This run goes on with the new "+
-			"PIN. The next one would send the token a PIN that is wrong by then.\n\nWhat to do: once this is applied, give the provider "+
-			"the new PIN.", r.client.pinFrom))
+		"The token's user is to have the PIN of pin_wo, and the provider's own PIN (from %s) is another one. This "+
+			"run goes on with the new PIN. The next one would send the token a PIN that is wrong by then.\n\nWhat to "+
+			"do: once this is applied, give the provider the new PIN.", r.client.pinFrom))
 }
 
 // givenPIN is a PIN that a token is to have.
@@ -159,37 +223,47 @@ func (p givenPIN) check(r *tokenResource, token hsm.TokenInfo, diags *diag.Diagn
 	// No path to the attribute: Terraform would show its line.
 	shortest, longest := int(token.MinPINLength), int(token.MaxPINLength)
 	if n := p.pin.Len(); shortest > 0 && n < shortest || longest > 0 && n > longest {
-		diags.AddError("PIN Of A Wrong Length", fmt.Sprintf("The %s does not have the length that the token takes: %d to %d bytes "+
-			"(it is in %s).\n\nWhat to do: choose another one.", p.noun, shortest, longest, token))
+		diags.AddError("PIN Of A Wrong Length", fmt.Sprintf("The %s does not have the length that the token takes: "+
+			"%d to %d bytes (it is in %s).\n\nWhat to do: choose another one.", p.noun, shortest, longest, token))
 	}
 	if slices.ContainsFunc(wellKnownPINs, func(known string) bool { return p.pin.Equal(hsm.NewPIN(known)) }) {
-		diags.AddWarning("Well-Known PIN", fmt.Sprintf("The %s is one that many tokens come with, or that examples use. Whoever finds "+
-			"the token tries it first.\n\nWhat to do: for anything but a trial, choose a random one.", p.noun))
+		diags.AddWarning("Well-Known PIN", fmt.Sprintf("The %s is one that many tokens come with, or that examples "+
+			"use. Whoever finds the token tries it first.\n\nWhat to do: for anything but a trial, choose a random "+
+			"one.", p.noun))
 	}
 }
 
 // wellKnownPINs are those that makes of token come with, or that documentation uses.
 var wellKnownPINs = []string{
 	"0000", "000000", "00000000", "1111", "1234", "12345", "123456", "1234567", "12345678", "123456789", "1234567890",
-	"87654321", "648219", "3537363231383830", "010203040506070801020304050607080102030405060708", "password", "changeit",
-	"changeme", "secret", "userpin", "sopin", "so-pin", "fedcba", "foobar", "test",
+	"87654321", "648219", "3537363231383830", "010203040506070801020304050607080102030405060708", "password",
+	"changeit", "changeme", "secret", "userpin", "sopin", "so-pin", "fedcba", "foobar", "test",
 }
 
-func (r *tokenResource) planUpdate(ctx context.Context, req resource.ModifyPlanRequest, plan, state, config tokenResourceModel, resp *resource.ModifyPlanResponse) {
-	diags := &resp.Diagnostics
+func (r *tokenResource) planUpdate(
+	ctx context.Context, req resource.ModifyPlanRequest, plan tokenResourceModel, own tokenClaim,
+	config tokenResourceModel, resp *resource.ModifyPlanResponse,
+) {
+	diags, state := &resp.Diagnostics, own.token
+	if err := r.client.tokens.hold(own); err != nil {
+		r.refuse(err, diags)
+		return
+	}
 	if !plan.Label.IsUnknown() && !plan.Label.Equal(state.Label) {
 		diags.AddAttributeError(path.Root("label"), "Token Cannot Be Renamed", fmt.Sprintf(
-			"The token %s cannot get the label %q: a token has its label from its initialisation, which destroys every "+
-				"key.\n\nOn the token: nothing has been changed.\n\nWhat to do: write label = %q, as the token has it. For a token of "+
-				"another label, add another resource.", state.name(), plan.Label.ValueString(), state.Label.ValueString()))
+			"The token %s cannot get the label %q: a token has its label from its initialisation, which destroys "+
+				"every key.\n\nOn the token: nothing has been changed.\n\nWhat to do: write label = %q, as the token "+
+				"has it. For a token of another label, add another resource.",
+			state.name(), plan.Label.ValueString(), state.Label.ValueString()))
 		return
 	}
 	recording := recordsOnly(ctx, req.Private)
 	work := changesOf(plan, state, recording)
 	versions := !plan.PINVersion.Equal(state.PINVersion) || !plan.OfficerPINVersion.Equal(state.OfficerPINVersion)
 	if recording && versions {
-		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported. This apply writes so_pin_wo_version and "+
-			"pin_wo_version into the state and sets no PIN. A later change of a version sets one.", state.name()))
+		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported. This apply writes "+
+			"so_pin_wo_version and pin_wo_version into the state and sets no PIN. A later change of a version sets "+
+			"one.", state.name()))
 	}
 	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("slot_id"), state.SlotID)...)
 	if !work.officer && !work.user { // nothing at the token changes
@@ -197,13 +271,18 @@ func (r *tokenResource) planUpdate(ctx context.Context, req resource.ModifyPlanR
 		return
 	}
 	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("user_pin_initialized"), types.BoolValue(true))...)
+	if !state.UserPINInitialized.ValueBool() {
+		diags.AddWarning("Token Has No User PIN", fmt.Sprintf("The user of the token %s has no PIN: none was ever "+
+			"set, or somebody has erased the token, and with it every key. This apply sets the PIN.\n\nWhat to do: "+
+			"if keys should be on the token, find out what happened to them first.", state.name()))
+	}
 	setup := r.setup(ctx, config, diags)
 	if diags.HasError() {
 		return
 	}
 	site := hsm.Site{AsksUser: work.user, AsksOfficer: true}
 	if token, err := hsm.FindToken(ctx, r.client.configuration.token, state.ref()); err == nil {
-		site.Token = token
+		site = asks(site, token)
 	}
 	r.checkPINs(config, setup, site, diags)
 	if work.officer {
@@ -211,14 +290,16 @@ func (r *tokenResource) planUpdate(ctx context.Context, req resource.ModifyPlanR
 		diags.Append(ds...)
 		switch {
 		case diags.HasError():
+		case !site.AsksOfficer:
 		case config.OfficerPIN.IsNull():
-			diags.AddAttributeError(path.Root("so_pin_wo_version"), "No New SO PIN", "so_pin_wo_version says that the security officer is to get "+
-				"another PIN, and there is no so_pin_wo.\n\nWhat to do: write the new PIN into so_pin_wo, and give the present one in "+
-				"HSM_SO_PIN or HSM_SO_PIN_FILE.")
+			diags.AddAttributeError(path.Root("so_pin_wo_version"), "No New SO PIN", "so_pin_wo_version says that "+
+				"the security officer is to get another PIN, and there is no so_pin_wo.\n\nWhat to do: write the new "+
+				"PIN into so_pin_wo, and give the present one in HSM_SO_PIN or HSM_SO_PIN_FILE.")
 		case present.pin.IsZero():
-			diags.AddAttributeError(path.Root("so_pin_wo_version"), "No Present SO PIN", "so_pin_wo_version says that the security officer is to "+
-				"get the PIN of so_pin_wo. For that the token wants the PIN that it has.\n\nWhat to do: give the present PIN of the "+
-				"security officer in HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names.")
+			diags.AddAttributeError(path.Root("so_pin_wo_version"), "No Present SO PIN", "so_pin_wo_version says "+
+				"that the security officer is to get the PIN of so_pin_wo. For that the token wants the PIN that it "+
+				"has.\n\nWhat to do: give the present PIN of the security officer in HSM_SO_PIN, or in a file that "+
+				"HSM_SO_PIN_FILE names.")
 		}
 	}
 	if work.user && config.PIN.IsNull() {
@@ -226,18 +307,36 @@ func (r *tokenResource) planUpdate(ctx context.Context, req resource.ModifyPlanR
 	}
 }
 
-func (r *tokenResource) planEnd(ctx context.Context, state *tokenResourceModel, diags *diag.Diagnostics) {
-	switch state.DeletionPolicy.ValueString() {
+func (r *tokenResource) planEnd(ctx context.Context, own tokenClaim, diags *diag.Diagnostics) {
+	policy := own.token.DeletionPolicy.ValueString()
+	own.leaves = policy == policyAbandon
+	if err := r.client.tokens.hold(own); err != nil {
+		r.refuse(err, diags)
+		return
+	}
+	switch policy {
 	case policyAbandon:
 	case policyErase:
-		officer, ds := r.client.officerPIN(ctx, types.StringNull())
-		diags.Append(ds...)
-		if officer.pin.IsZero() && !diags.HasError() {
-			diags.AddError("No SO PIN", fmt.Sprintf("Terraform would erase the token %s, and for that the token wants the PIN of its "+
-				"security officer. A resource that is destroyed has no configuration, so so_pin_wo does not count.\n\nOn the token: "+
-				"nothing has been changed.\n\nWhat to do: give the PIN in HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names.", state.name()))
-		}
+		r.planErasure(ctx, &own.token, diags)
 	default:
-		diags.Append(tokenPrevented(state, "Terraform would destroy"))
+		diags.Append(tokenPrevented(&own.token, "Terraform would destroy"))
+	}
+}
+
+// planErasure makes sure that an apply can erase a token, as far as a plan can: keys on it may be destroyed before.
+func (r *tokenResource) planErasure(ctx context.Context, state *tokenResourceModel, diags *diag.Diagnostics) {
+	officer, ds := r.client.officerPIN(ctx, types.StringNull())
+	diags.Append(ds...)
+	token, _ := hsm.FindToken(ctx, r.client.configuration.token, state.ref())
+	if officer.pin.IsZero() && !diags.HasError() && !keypad(token) {
+		diags.AddError("No SO PIN", fmt.Sprintf("Terraform would erase the token %s, and for that the token wants "+
+			"the PIN of its security officer. A resource that is destroyed has no configuration, so so_pin_wo does "+
+			"not count.\n\nOn the token: nothing has been changed.\n\nWhat to do: give the PIN in HSM_SO_PIN, or in "+
+			"a file that HSM_SO_PIN_FILE names.", state.name()))
+	}
+	if state.EraseKeys.ValueBool() {
+		diags.AddWarning("Keys Will Be Erased", fmt.Sprintf("Terraform would erase the token %s with whatever is on "+
+			"it then, since its erase_keys is true. No key comes back.\n\nWhat to do: if keys may be on it that are "+
+			"still wanted, set erase_keys = false and run terraform apply first.", state.name()))
 	}
 }

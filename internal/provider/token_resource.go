@@ -41,8 +41,8 @@ type tokenResource struct{ client *client }
 // policyErase is the deletion_policy that initialises the token once more.
 const policyErase = "erase"
 
-// tokenTime is how long each operation may take where the configuration does not say. Initialising a token takes some make of
-// smart card minutes.
+// tokenTime is how long each operation may take where the configuration does not say. Initialising a token takes some
+// make of smart card minutes.
 const tokenTime = 10 * time.Minute
 
 type tokenResourceModel struct {
@@ -102,75 +102,80 @@ func (r *tokenResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 		return schema.StringAttribute{MarkdownDescription: description, Computed: true, PlanModifiers: keep}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "A token that Terraform makes of one that is not initialised: its label, the PIN of its security " +
-			"officer (SO PIN) and that of its user. A token that is initialised is never initialised again, since that destroys " +
-			"every key on it; only `deletion_policy = \"erase\"` does that, when the resource is destroyed.\n\n" +
-			"No PIN gets into a plan or a state: `so_pin_wo` and `pin_wo` are write-only arguments, which want Terraform 1.11 or " +
-			"OpenTofu 1.11. Or leave them out, and give the PINs in the environment.\n\n" +
+		MarkdownDescription: "A token that Terraform makes of one that is not initialised: its label, the PIN of its " +
+			"security officer (SO PIN) and that of its user. A token that is initialised is never initialised again, " +
+			"since that destroys every key on it; only `deletion_policy = \"erase\"` does that, when the resource is " +
+			"destroyed.\n\nNo PIN gets into a plan or a state: `so_pin_wo` and `pin_wo` are write-only arguments, " +
+			"which want Terraform 1.11 or OpenTofu 1.11. Or leave them out, and give the PINs in the environment.\n\n" +
 			"Whatever uses the token in the same configuration has to wait for it: the guide [A token from " +
 			"nothing](../guides/token-from-nothing.md) shows how, and how PINs change.",
 		Attributes: map[string]schema.Attribute{
 			"label": schema.StringAttribute{
-				MarkdownDescription: "Label of the token, at most 32 bytes. No other token may have it. A token cannot be renamed " +
-					"without losing its keys, so a change is an error.",
+				MarkdownDescription: "Label of the token, at most 32 bytes. No other token may have it. A token " +
+					"cannot be renamed without losing its keys, so a change is an error.",
 				Required:   true,
 				Validators: []validator.String{newTokenLabel},
 			},
 			"slot": schema.StringAttribute{
-				MarkdownDescription: "ID of the slot with the token that is not initialised yet, decimal or hexadecimal (`0x1a`); " +
-					"the data source `hsm_tokens` shows it. Defaults to the only such slot; where the module always keeps one free, as " +
-					"SoftHSM does, to the first. It counts only when the token is made: some modules then give its slot another ID, " +
-					"which is `slot_id`.",
+				MarkdownDescription: "ID of the slot with the token that is not initialised yet, decimal or " +
+					"hexadecimal (`0x1a`); the data source `hsm_tokens` shows it. Defaults to the only such slot; " +
+					"where the module always keeps one free, as SoftHSM does, to the first. It counts only when the " +
+					"token is made: some modules then give its slot another ID, which is `slot_id`.",
 				Optional:   true,
 				Validators: []validator.String{slotID},
 			},
 			"so_pin_wo": schema.StringAttribute{
-				MarkdownDescription: "PIN of the token's security officer. Defaults to the environment variable `HSM_SO_PIN`, or to " +
-					"the first line of the file that `HSM_SO_PIN_FILE` names. A PIN that the token refuses is sent only once in a run: " +
-					"many tokens lock for good after three wrong ones.",
+				MarkdownDescription: "PIN of the token's security officer. Defaults to the environment variable " +
+					"`HSM_SO_PIN`, or to the first line of the file that `HSM_SO_PIN_FILE` names. A PIN that the " +
+					"token refuses is sent only once in a run: many tokens lock for good after three wrong ones.",
 				Optional: true, Sensitive: true, WriteOnly: true,
 			},
 			"so_pin_wo_version": schema.Int64Attribute{
-				MarkdownDescription: "Version of `so_pin_wo`: another number than in the state gives the security officer the PIN " +
-					"that `so_pin_wo` says. The PIN of before is then taken from `HSM_SO_PIN` or `HSM_SO_PIN_FILE`. " +
-					"To take the version out sets no PIN.",
+				MarkdownDescription: "Version of `so_pin_wo`: another number than in the state gives the security " +
+					"officer the PIN that `so_pin_wo` says. The PIN of before is then taken from `HSM_SO_PIN` or " +
+					"`HSM_SO_PIN_FILE`. To take the version out sets no PIN.",
 				Optional: true,
 			},
 			"pin_wo": schema.StringAttribute{
-				MarkdownDescription: "PIN of the token's user. Defaults to the provider's own, which is the one that it logs in with.",
-				Optional:            true, Sensitive: true, WriteOnly: true,
+				MarkdownDescription: "PIN of the token's user. Defaults to the provider's own, which is the one that " +
+					"it logs in with.",
+				Optional: true, Sensitive: true, WriteOnly: true,
 			},
 			"pin_wo_version": schema.Int64Attribute{
-				MarkdownDescription: "Version of `pin_wo`: another number than in the state has the security officer give the user the " +
-					"PIN that `pin_wo` says, or the provider's own. That needs no PIN of before, and touches no key: it also opens a " +
-					"token whose user PIN is lost or locked. To take the version out sets no PIN.",
+				MarkdownDescription: "Version of `pin_wo`: another number than in the state has the security officer " +
+					"give the user the PIN that `pin_wo` says, or the provider's own. That needs no PIN of before, " +
+					"and touches no key: it also opens a token whose user PIN is lost or locked. " +
+					"To take the version out sets no PIN.",
 				Optional: true,
 			},
 			"deletion_policy": schema.StringAttribute{
-				MarkdownDescription: "What happens to the token when the resource is destroyed. Defaults to `prevent`.\n" +
-					"  - `prevent`: a plan that would destroy it fails.\n" +
-					"  - `abandon`: the resource leaves the state, and the token stays as it is.\n" +
-					"  - `erase`: the token is initialised once more, which destroys every object on it, and its user PIN. It keeps its " +
-					"label and its SO PIN, which is taken from `HSM_SO_PIN` or `HSM_SO_PIN_FILE`. That is refused while anything is on " +
-					"the token, unless `erase_keys` is `true`.\n\n" +
-					"  The policy in the state counts: a change of the policy takes effect once it is applied.",
+				MarkdownDescription: "What happens to the token when the resource is destroyed. Defaults to " +
+					"`prevent`.\n  - `prevent`: a plan that would destroy it fails.\n  - `abandon`: the resource " +
+					"leaves the state, and the token stays as it is.\n  - `erase`: the token is initialised once " +
+					"more, which destroys every object on it, and its user PIN. It keeps its label and its SO PIN, " +
+					"which is taken from `HSM_SO_PIN` or `HSM_SO_PIN_FILE`. That is refused while anything is on the " +
+					"token, unless `erase_keys` is `true`.\n\n  The policy in the state counts: a change of the " +
+					"policy takes effect once it is applied.",
 				Optional: true, Computed: true, Default: stringdefault.StaticString(policyPrevent),
 				Validators: []validator.String{oneOf(policyPrevent, policyAbandon, policyErase)},
 			},
 			"erase_keys": schema.BoolAttribute{
-				MarkdownDescription: "Whether `deletion_policy = \"erase\"` destroys what is still on the token. Defaults to `false`. A " +
-					"change takes effect once it is applied.",
+				MarkdownDescription: "Whether `deletion_policy = \"erase\"` destroys what is still on the token. " +
+					"Defaults to `false`. A change takes effect once it is applied.",
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			},
-			"timeouts":         timeoutsOf(ctx, tokenTimes),
-			"serial":           shown("Serial number of the token; null if it has none."),
-			"slot_id":          schema.Int64Attribute{MarkdownDescription: "ID of the slot that the token is in.", Computed: true},
+			"timeouts": timeoutsOf(ctx, tokenTimes),
+			"serial":   shown("Serial number of the token; null if it has none."),
+			"slot_id": schema.Int64Attribute{
+				MarkdownDescription: "ID of the slot that the token is in.", Computed: true,
+			},
 			"model":            shown("Model of the token."),
 			"manufacturer":     shown("Manufacturer of the token."),
 			"firmware_version": shown("Version of the firmware, `MAJOR.MINOR`."),
 			"hardware_version": shown("Version of the hardware, `MAJOR.MINOR`."),
 			"user_pin_initialized": schema.BoolAttribute{
-				MarkdownDescription: "Whether the token's user has a PIN. If not, the next apply sets it.", Computed: true,
+				MarkdownDescription: "Whether the token's user has a PIN. If not, the next apply sets it.",
+				Computed:            true,
 			},
 		},
 	}
@@ -178,7 +183,8 @@ func (r *tokenResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 
 var tokenTimes = times{
 	create: tokenTime, read: readTime, update: tokenTime, delete: tokenTime,
-	creating: "initialising the token", reading: "reading the token", updating: "setting PINs", deleting: "erasing the token",
+	creating: "initialising the token", reading: "reading the token", updating: "setting PINs",
+	deleting: "erasing the token",
 }
 
 type tokenIdentity struct {
@@ -186,24 +192,30 @@ type tokenIdentity struct {
 	Label  types.String `tfsdk:"label"`
 }
 
-func (r *tokenResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
+func (r *tokenResource) IdentitySchema(
+	_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse,
+) {
 	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
 		"serial": identityschema.StringAttribute{
 			Description: "Serial number of the token; null if it has none.", OptionalForImport: true,
 		},
 		"label": identityschema.StringAttribute{
-			Description:       "Label of the token. An import needs it only where the serial number does not tell one token.",
+			Description: "Label of the token. An import needs it only where the serial number does not tell one " +
+				"token.",
 			OptionalForImport: true,
 		},
 	}}
 }
 
-func (r *tokenResource) identify(ctx context.Context, identity *tfsdk.ResourceIdentity, m *tokenResourceModel) diag.Diagnostics {
+func (r *tokenResource) identify(
+	ctx context.Context, identity *tfsdk.ResourceIdentity, m *tokenResourceModel,
+) diag.Diagnostics {
 	return identity.Set(ctx, tokenIdentity{Serial: m.Serial, Label: m.Label})
 }
 
 // within runs an operation with a time limit. Its error becomes a diagnostic.
-func (r *tokenResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, limit time.Duration, ds diag.Diagnostics,
+func (r *tokenResource) within(
+	ctx context.Context, diags *diag.Diagnostics, doing string, limit time.Duration, ds diag.Diagnostics,
 	operation func(context.Context) error,
 ) {
 	if diags.Append(ds...); diags.HasError() {
@@ -238,18 +250,16 @@ func (r *tokenResource) Create(ctx context.Context, req resource.CreateRequest, 
 		if resp.Diagnostics.HasError() {
 			return nil
 		}
-		// One that was made a moment ago looks just like one that was interrupted.
-		if !r.client.tokens.first(setup.Label) {
-			return &diagnose.TokenManagedError{Label: setup.Label}
+		if err := r.client.tokens.make(setup.Label); err != nil {
+			return err
 		}
 		token, err := hsm.Initialize(ctx, r.client.configuration.token, setup)
 		if err != nil {
 			return err
 		}
-		if err := r.client.close(); err != nil { // who looked for the token before finds it now
-			return err
-		}
+		_ = r.client.close() // who looked for the token before finds it now
 		m.read(token)
+		resp.Diagnostics.Append(mark(ctx, resp.Private)...)
 		resp.Diagnostics.Append(r.identify(ctx, resp.Identity, &m)...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
@@ -263,7 +273,7 @@ func (r *tokenResource) Read(ctx context.Context, req resource.ReadRequest, resp
 	}
 	limit, ds := m.Timeouts.Read(ctx, readTime)
 	r.within(ctx, &resp.Diagnostics, "Read Token", limit, ds, func(ctx context.Context) error {
-		r.client.tokens.first(m.Label.ValueString())
+		r.client.tokens.met(tokenClaim{mark: markOf(ctx, req.Private), token: m})
 		token, err := hsm.FindToken(ctx, r.client.configuration.token, m.ref())
 		if _, missing := errors.AsType[*hsm.TokenError](err); missing {
 			return &diagnose.TokenLostError{Name: m.name(), Err: err}
@@ -282,15 +292,18 @@ func (r *tokenResource) Read(ctx context.Context, req resource.ReadRequest, resp
 }
 
 // blank decides what happens to the state of a token that somebody has made one that is not initialised.
-func (r *tokenResource) blank(ctx context.Context, m *tokenResourceModel, token hsm.TokenInfo, resp *resource.ReadResponse) error {
+func (r *tokenResource) blank(
+	ctx context.Context, m *tokenResourceModel, token hsm.TokenInfo, resp *resource.ReadResponse,
+) error {
 	policy := m.DeletionPolicy.ValueString()
 	if policy == policyPrevent {
 		return &diagnose.TokenErasedError{Name: m.name(), Token: token}
 	}
 	resp.Diagnostics.AddWarning("Token No Longer Initialised", fmt.Sprintf(
-		"The token %s is not initialised any more: somebody has erased it. Its deletion_policy is %q, so it leaves the state, and "+
-			"Terraform plans to initialise it anew.\n\nWhat to do: if this is the wrong module or slot, do not apply, and correct "+
-			"the provider's configuration. Keys that were on the token are lost.", m.name(), policy))
+		"The token %s is not initialised any more: somebody has erased it. Its deletion_policy is %q, so it leaves "+
+			"the state, and Terraform plans to initialise it anew.\n\nWhat to do: if this is the wrong module or "+
+			"slot, do not apply, and correct the provider's configuration. Keys that were on the token are lost.",
+		m.name(), policy))
 	resp.Diagnostics.Append(r.identify(ctx, resp.Identity, m)...)
 	resp.State.RemoveResource(ctx)
 	return nil
@@ -304,26 +317,20 @@ func (r *tokenResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	recording := recordsOnly(ctx, req.Private)
-	work := changesOf(m, state, recording)
+	work := changesOf(m, state, recordsOnly(ctx, req.Private))
 	limit, ds := m.Timeouts.Update(ctx, tokenTime)
+	resp.Diagnostics.Append(r.identify(ctx, resp.Identity, &state)...)
 	r.within(ctx, &resp.Diagnostics, "Update Token", limit, ds, func(ctx context.Context) error {
-		if err := r.work(ctx, work, config, &m, state, &resp.Diagnostics); err != nil {
+		err := r.work(ctx, work, config, m, &state, &resp.Diagnostics)
+		if err != nil || resp.Diagnostics.HasError() {
 			// What is done is done: the next apply is not to do it again.
-			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+			resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
 			return err
 		}
-		if resp.Diagnostics.HasError() {
-			return nil
+		if work.user {
+			m.UserPINInitialized = types.BoolValue(true)
 		}
-		token, err := hsm.FindToken(ctx, r.client.configuration.token, state.ref())
-		if err != nil {
-			return err
-		}
-		m.read(token)
-		m.SlotID = state.SlotID // as planned; the next plan reads it
 		resp.Diagnostics.Append(recorded(ctx, resp.Private)...)
-		resp.Diagnostics.Append(r.identify(ctx, resp.Identity, &m)...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
 	})
@@ -341,36 +348,34 @@ func changesOf(plan, state tokenResourceModel, recording bool) pinWork {
 	}
 }
 
-// work sets PINs. Where it fails, m is left with the versions that are on the token.
-func (r *tokenResource) work(ctx context.Context, work pinWork, config tokenResourceModel, m *tokenResourceModel, state tokenResourceModel,
+// work sets PINs. The state gets the versions of those that are set, so that it is true where the next one fails.
+func (r *tokenResource) work(
+	ctx context.Context, work pinWork, config, plan tokenResourceModel, state *tokenResourceModel,
 	diags *diag.Diagnostics,
 ) error {
-	wanted := *m
-	m.OfficerPINVersion, m.PINVersion, m.SlotID, m.UserPINInitialized = state.OfficerPINVersion, state.PINVersion, state.SlotID, state.UserPINInitialized
-	token := r.client.configuration.token
+	token, setup := r.client.configuration.token, hsm.Setup{}
+	if work.officer || work.user {
+		if setup = r.setup(ctx, config, diags); diags.HasError() {
+			return nil
+		}
+	}
 	if work.officer {
 		present, ds := r.client.officerPIN(ctx, types.StringNull())
-		diags.Append(ds...)
-		next, ds := r.client.officerPIN(ctx, config.OfficerPIN)
 		if diags.Append(ds...); diags.HasError() {
 			return nil
 		}
-		if err := hsm.SetOfficerPIN(ctx, token, state.ref(), present.pin, next.pin); err != nil {
+		if err := hsm.SetOfficerPIN(ctx, token, state.ref(), present.pin, setup.OfficerPIN); err != nil {
 			return err
 		}
+		state.OfficerPINVersion = plan.OfficerPINVersion
 	}
-	m.OfficerPINVersion = wanted.OfficerPINVersion
 	if work.user {
-		setup := r.setup(ctx, config, diags)
-		if diags.HasError() {
-			return nil
-		}
 		if err := hsm.SetUserPIN(ctx, token, state.ref(), setup.OfficerPIN, setup.PIN); err != nil {
 			return err
 		}
+		state.PINVersion, state.UserPINInitialized = plan.PINVersion, types.BoolValue(true)
 		r.client.pinToCome.Store(false)
 	}
-	m.PINVersion, m.UserPINInitialized, m.SlotID = wanted.PINVersion, types.BoolValue(true), wanted.SlotID
 	return nil
 }
 
@@ -393,6 +398,9 @@ func (r *tokenResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 		if resp.Diagnostics.Append(ds...); resp.Diagnostics.HasError() {
 			return nil
 		}
+		if err := r.client.tokens.destroying(m.Label.ValueString()); err != nil {
+			return err
+		}
 		if err := r.client.close(); err != nil {
 			return err
 		}
@@ -405,7 +413,9 @@ func (r *tokenResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 }
 
 // ImportState takes a token by its serial number or label.
-func (r *tokenResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+func (r *tokenResource) ImportState(
+	ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse,
+) {
 	var asked tokenIdentity
 	if req.ID == "" && req.Identity != nil {
 		if resp.Diagnostics.Append(req.Identity.Get(ctx, &asked)...); resp.Diagnostics.HasError() {
@@ -418,7 +428,11 @@ func (r *tokenResource) ImportState(ctx context.Context, req resource.ImportStat
 			return err
 		}
 		var found, all []hsm.TokenInfo
+		var skipped []string
 		for _, slot := range slots {
+			if slot.Err != nil {
+				skipped = append(skipped, fmt.Sprintf("slot %d (0x%x): %v", slot.ID, slot.ID, slot.Err))
+			}
 			if slot.Token == nil || !slot.Token.Initialised() {
 				continue
 			}
@@ -432,12 +446,13 @@ func (r *tokenResource) ImportState(ctx context.Context, req resource.ImportStat
 			}
 		}
 		if len(found) != 1 {
-			return &diagnose.TokenImportError{Found: len(found), Tokens: all}
+			return &diagnose.TokenImportError{Found: len(found), Tokens: all, Skipped: skipped}
 		}
 		m := tokenResourceModel{
 			DeletionPolicy: types.StringValue(policyPrevent), EraseKeys: types.BoolValue(false), Timeouts: noTimeouts(),
 		}
 		m.read(found[0])
+		resp.Diagnostics.Append(mark(ctx, resp.Private)...)
 		resp.Diagnostics.Append(record(ctx, resp.Private)...)
 		resp.Diagnostics.Append(r.identify(ctx, resp.Identity, &m)...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
@@ -473,13 +488,17 @@ func recordsOnly(ctx context.Context, private interface {
 
 // tokenPrevented is the error for a destruction that deletion_policy forbids.
 func tokenPrevented(m *tokenResourceModel, happening string) diag.Diagnostic {
-	return diag.NewAttributeErrorDiagnostic(path.Root("deletion_policy"), "Token Is Protected From Destruction", fmt.Sprintf(
-		"%s the token %s, whose deletion_policy is \"prevent\".\n\nOn the token: nothing has been changed.\n\nWhat to do:\n%s",
+	policy := path.Root("deletion_policy")
+	return diag.NewAttributeErrorDiagnostic(policy, "Token Is Protected From Destruction", fmt.Sprintf(
+		"%s the token %s, whose deletion_policy is \"prevent\".\n\nOn the token: nothing has been changed.\n\nWhat "+
+			"to do:\n%s",
 		happening, m.name(), strings.Join([]string{
-			"  - To keep the token: put its resource block back, or run no terraform destroy. If the resource is tainted, run " +
-				"terraform untaint with its address.",
-			"  - To take it out of the state and leave it as it is: set deletion_policy = \"abandon\" and run terraform apply, then " +
-				"destroy the resource. Or use terraform state rm.",
-			"  - To erase it, with every key on it: set deletion_policy = \"erase\" and run terraform apply, then destroy the resource.",
+			"  - To keep the token: leave its resource block where it is, and run no terraform destroy, and no " +
+				"-replace of it. If the resource is tainted, run terraform untaint with its address. If it has a new " +
+				"name or index, tell Terraform the old address with a moved block.",
+			"  - To take it out of the state and leave it as it is: set deletion_policy = \"abandon\" and run " +
+				"terraform apply, then destroy the resource. Or use terraform state rm.",
+			"  - To erase it: destroy the keys on it, set deletion_policy = \"erase\" and run terraform apply, then " +
+				"destroy the resource.",
 		}, "\n")))
 }

@@ -200,8 +200,9 @@ func (e *TokenErasedError) Error() string {
 
 // TokenImportError says that an import does not name exactly one token.
 type TokenImportError struct {
-	Found  int
-	Tokens []hsm.TokenInfo // all that are initialised
+	Found   int
+	Tokens  []hsm.TokenInfo // all that are initialised
+	Skipped []string        // slots that did not answer, with their errors
 }
 
 func (e *TokenImportError) Error() string {
@@ -211,11 +212,14 @@ func (e *TokenImportError) Error() string {
 	} else {
 		fmt.Fprintf(&text, "%d tokens have that serial number or label", e.Found)
 	}
-	if len(e.Tokens) > 0 {
+	if len(e.Tokens)+len(e.Skipped) > 0 {
 		text.WriteString("; the module shows:")
 	}
 	for _, token := range e.Tokens {
 		fmt.Fprintf(&text, "\n  - %s", token)
+	}
+	for _, slot := range e.Skipped {
+		fmt.Fprintf(&text, "\n  - %s", slot)
 	}
 	return text.String()
 }
@@ -234,5 +238,5 @@ func (e *TokenToComeError) Unwrap() error { return e.Err }
 type TokenManagedError struct{ Label string }
 
 func (e *TokenManagedError) Error() string {
-	return fmt.Sprintf("another resource of this configuration has the token %q", e.Label)
+	return fmt.Sprintf("another resource of this configuration or state has the token %q", e.Label)
 }

@@ -77,7 +77,9 @@ var remedies = []remedy{
 		"Where the serial number does not tell one token, import by an identity that has both.")},
 	{is: as[*hsm.LabelTakenError], name: "Token Label Taken", next: nextLabelTaken},
 	{is: as[*TokenManagedError], name: "Token Has Another Resource", next: say("choose another label, or take one of the two resources out " +
-		"of the configuration. If the resource has a new name or index, tell Terraform the old address with a moved block.")},
+		"of the configuration and, with terraform state rm, out of the state, which leaves the token as it is. If the resource has a " +
+		"new name or index, tell Terraform the old address with a moved block. If create_before_destroy has left a deposed object: take " +
+		"create_before_destroy out, run terraform state rm with the resource's address, and import the token.")},
 	{is: as[*hsm.FixedLabelError], name: "Token Has Its Own Label", next: nextFixedLabel},
 	{is: as[*hsm.NoBlankTokenError], name: "No Token To Initialise", next: nextNoBlank},
 	{is: as[*hsm.ErasureError], name: "Token Not Empty", next: nextErasure},
