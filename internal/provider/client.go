@@ -21,35 +21,17 @@ type client struct {
 
 	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
-	missing error // why not one token matches; each of a thousand keys would look for it anew, and at length
+	earlier []*hsm.Token // those of before
+	missing error        // why not one token matches; each of a thousand keys would look for it anew, and at length
 
 	view   planView
 	claims claims
+	given  givenPINs
 
-	coming    atomic.Pointer[coming] // the token that a plan of this process makes; nil for none
-	pinToCome atomic.Bool            // the provider's own PIN is the one that a plan of this process sets
+	coming    comings     // the tokens that plans of this process make
+	pinToCome atomic.Bool // the provider's own PIN is the one that a plan of this process sets
 	officer   officerPINs
 	tokens    tokenClaims
-}
-
-// coming is a token that a planned resource makes.
-type coming struct {
-	label string
-	slot  *uint
-}
-
-// comesWith says whether what is missing comes with the token that this run makes. What the provider's block says by serial
-// number cannot be known before.
-func (c *client) comesWith(missing error) bool {
-	if errors.Is(missing, diagnose.ErrPINToCome) {
-		return true
-	}
-	coming, s := c.coming.Load(), c.configuration.token.Selector
-	if coming == nil || s.Serial != nil || s.Label == nil && s.Slot == nil {
-		return false
-	}
-	meant := (s.Label == nil || *s.Label == coming.label) && (s.Slot == nil || coming.slot != nil && *s.Slot == *coming.slot)
-	return meant && (errors.Is(missing, hsm.ErrNoToken) || errors.Is(missing, hsm.ErrTokenNotInitialized) || errors.Is(missing, hsm.ErrPINNotSet))
 }
 
 func newClient(c configuration) *client {
@@ -70,16 +52,18 @@ func (c *client) token(ctx context.Context) (*hsm.Token, error) {
 		return nil, fmt.Errorf("waiting for the token to be opened: %w", context.Cause(ctx))
 	}
 	defer func() { <-c.opening }()
-	if c.pinToCome.Load() {
+	if c.waitsForPIN() {
 		return nil, diagnose.ErrPINToCome
 	}
-	if c.opened != nil || c.missing != nil {
-		return c.opened, c.missing
+	switch {
+	case c.opened != nil:
+		return c.opened, nil
+	case c.comes(): // its plan has looked, and looking for a token that is not there takes long
+		return nil, &diagnose.TokenToComeError{}
+	case c.missing != nil:
+		return nil, c.missing
 	}
 	token, err := hsm.Open(ctx, c.configuration.token)
-	if c.comesWith(err) {
-		return nil, &diagnose.TokenToComeError{Err: err}
-	}
 	if e, ok := errors.AsType[*hsm.TokenError](err); ok && len(e.Skipped) == 0 && ctx.Err() == nil {
 		c.missing = err
 	}
@@ -101,6 +85,9 @@ func (c *client) cautions(token *hsm.Token) (warnings diag.Diagnostics) {
 	}
 	return warnings
 }
+
+// waitsForPIN says that the token gets the provider's own PIN in this run, so that nothing on it can be read before.
+func (c *client) waitsForPIN() bool { return c != nil && c.pinToCome.Load() }
 
 // notRead warns once that keys are taken as the state has them.
 func (c *client) notRead(diags *diag.Diagnostics) {
@@ -137,6 +124,9 @@ func (c *client) description(ctx context.Context) (hsm.Description, error) {
 	if err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot"); err != nil {
 		return hsm.Description{}, err
 	}
+	if c.comes() {
+		return hsm.Description{}, &diagnose.TokenToComeError{}
+	}
 	return hsm.Describe(ctx, c.configuration.token)
 }
 
@@ -152,17 +142,31 @@ func (c *client) known() bool {
 	return c != nil && len(c.unknown) == 0
 }
 
-// close gives the token back. The next operation that needs it opens it again.
-func (c *client) close() error {
+// renew forgets the token that is open, missing or to come, and what a plan has seen on it or not: it is made or erased, or
+// has got its PIN. The next operation that needs it opens it again, and those that are at work on it go on.
+func (c *client) renew() {
 	c.opening <- struct{}{}
 	defer func() { <-c.opening }()
-	c.missing = nil
-	if c.opened == nil {
-		return nil
+	if c.opened != nil {
+		c.earlier = append(c.earlier, c.opened)
 	}
-	err := c.opened.Close()
-	c.opened = nil
-	return err
+	c.opened, c.missing = nil, nil
+	c.coming.Store(nil)
+	c.pinToCome.Store(false)
+	c.view.look.Store(nil)
+}
+
+// close gives the token back. No operation is at work any more.
+func (c *client) close() error {
+	c.renew()
+	c.opening <- struct{}{}
+	defer func() { <-c.opening }()
+	var errs []error
+	for _, token := range c.earlier {
+		errs = append(errs, token.Close())
+	}
+	c.earlier = nil
+	return errors.Join(errs...)
 }
 
 // forMessages is what diagnostics say of the provider's configuration.

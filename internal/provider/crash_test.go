@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,16 +33,12 @@ func serve() {
 // crashShell is a shell whose provider is this test binary.
 func crashShell(t *testing.T, b *bench) shell {
 	t.Helper()
-	s := newShell(t, b, "")
 	bin := t.TempDir()
-	program := filepath.Join(bin, "terraform-provider-hsm")
-	s.write(program, fmt.Sprintf("#!/bin/sh\nHSMTEST_SERVE=1 exec %q\n", os.Args[0]))
-	if err := os.Chmod(program, 0o700); err != nil { //nolint:gosec // a program
+	program := fmt.Sprintf("#!/bin/sh\nHSMTEST_SERVE=1 exec %q\n", os.Args[0])
+	if err := os.WriteFile(filepath.Join(bin, "terraform-provider-hsm"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
-	cli := filepath.Join(bin, "cli.tfrc")
-	s.write(cli, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"terraform-provider-hsm/hsm\" = %q\n  }\n  direct {}\n}\n", bin))
-	return s.with("TF_CLI_CONFIG_FILE="+cli, "HSM_PIN="+b.PIN, "HSMTEST_TOOL_PIN="+b.PIN)
+	return shellWith(t, b, bin, "").with("HSM_PIN="+b.PIN, "HSMTEST_TOOL_PIN="+b.PIN)
 }
 
 // configure writes the configuration: one key, with these lines.
@@ -56,6 +53,12 @@ func (s shell) configure(lines ...string) {
 			text = secretBlock("k", lines...)
 		}
 	}
+	s.blocks(text)
+}
+
+// blocks writes the configuration.
+func (s shell) blocks(text string) {
+	s.t.Helper()
 	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+text)
 }
 
@@ -242,4 +245,130 @@ func (b *bench) converges(s shell, c crashCase, recovered, followed *int) {
 	if printed, ok = s.try("plan", "-detailed-exitcode"); !ok {
 		b.t.Fatalf("%s: the plan after it is not empty:\n%s", c.name, printed)
 	}
+}
+
+// TestTheProviderIsKilledAsItWorksOnAToken kills the provider's process as it makes a token with a key on it, gives it PINs
+// and erases it. The next apply ends well: with one token of that label, the key once, and every object of another token.
+func TestTheProviderIsKilledAsItWorksOnAToken(t *testing.T) {
+	t.Parallel()
+	beside(t, func(blank *hsmtest.Blank, b *bench) {
+		other := blank.Add(b.t, "other")
+		other.Tool(b.t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "theirs", "--id", "01")
+		theirs := blank.Folders(b.t)[0]
+		w := newWire(b.t, blank)
+		before, newPIN, newSOPIN := w.files(theirs), hsmtest.RandomPIN(), hsmtest.RandomPIN()
+		key := ecPair(`label = "web"`, `key_id = "6b31"`, "depends_on = [hsm_token.k]")
+		tokenOf := func(lines ...string) string {
+			return keyPairBlock("hsm_token", "k", map[string]string{"label": `"hydra"`, "deletion_policy": `"erase"`}, lines)
+		}
+		cases := []tokenCrash{
+			{life: "made", to: tokenOf() + key, functions: []string{"C_InitToken", "C_InitPIN", "C_Login", "C_GenerateKeyPair"}},
+			{life: "the user's PIN", from: tokenOf() + key, to: tokenOf("pin_wo_version = 2") + key, pin: newPIN, functions: []string{"C_InitPIN"}},
+			{
+				life: "the security officer's PIN", from: tokenOf() + key, soPIN: newSOPIN, functions: []string{"C_SetPIN"},
+				to: tokenOf("so_pin_wo_version = 2", fmt.Sprintf("so_pin_wo = %q", newSOPIN)) + key,
+			},
+			{life: "erased", from: tokenOf() + key, functions: []string{"C_InitToken", "C_DestroyObject"}},
+		}
+		s := crashShell(b.t, b).with("HSM_SO_PIN="+blank.SOPIN, "HSMTEST_TOOL_PIN="+blank.PIN)
+		killed := 0
+		picker := hsmtest.Pick(b.t, map[hsmtest.Extent]int{hsmtest.Sample: 8, hsmtest.Matrix: 1, hsmtest.All: 1}[hsmtest.ThisExtent(b.t)])
+		for _, c := range cases {
+			for _, when := range c.crashes(b.t) {
+				if !picker.Takes() {
+					continue
+				}
+				at := fmt.Sprintf("%s, %s", c.life, when)
+				w.empties(theirs)
+				for _, name := range []string{"terraform.tfstate", "terraform.tfstate.backup"} {
+					_ = os.Remove(filepath.Join(s.dir, name))
+				}
+				run := s
+				if c.from != "" {
+					s.blocks(c.from)
+					if out, ok := s.try("apply", "-auto-approve"); !ok {
+						b.t.Fatalf("before %s: %s", at, out)
+					}
+				}
+				if c.pin != "" {
+					run = run.with("HSM_PIN="+c.pin, "HSMTEST_TOOL_PIN="+c.pin)
+				}
+				s.blocks(c.to)
+				if out, ok := run.try("plan", "-out=plan"); !ok {
+					b.t.Fatalf("before %s: %s", at, out)
+				}
+				order, _ := json.Marshal(when) // of strings and numbers
+				out, ok := run.with("HSMTEST_CRASH="+string(order)).try("apply", "plan")
+				if ok {
+					break // it makes no more calls
+				}
+				killed++
+				for _, secret := range []string{blank.PIN, blank.SOPIN, newPIN} {
+					if strings.Contains(out, secret) {
+						b.t.Errorf("%s: a PIN is in what Terraform says:\n%s", at, out)
+					}
+				}
+				if out, ok = run.try("apply", "-auto-approve"); !ok && c.soPIN != "" && strings.Contains(out, "SO PIN Refused") {
+					run = run.with("HSM_SO_PIN=" + c.soPIN)
+					out, ok = run.try("apply", "-auto-approve")
+				}
+				for range 2 {
+					if !ok {
+						run.follow(out)
+						out, ok = run.try("apply", "-auto-approve")
+					}
+				}
+				if !ok {
+					b.t.Fatalf("%s: the applies after it do not end well:\n%s", at, out)
+				}
+				if out, ok := run.try("plan", "-detailed-exitcode"); !ok {
+					b.t.Fatalf("%s: the plan after it is not empty:\n%s", at, out)
+				}
+				want := 2
+				if c.to == "" {
+					want = 0
+				}
+				token := *b.Token
+				token.PIN = cmp.Or(c.pin, blank.PIN)
+				if have := w.sees("hydra"); len(have) != 1 || have[0].PINInitialised() != (want > 0) {
+					b.t.Fatalf("%s: in the end there are %v", at, have)
+				}
+				if want > 0 {
+					if have := (&bench{Token: &token, t: b.t}).halves(); len(have) != want {
+						b.t.Fatalf("%s: in the end the token holds %v", at, have)
+					}
+				}
+				if have := w.files(theirs); !slices.Equal(have, before) {
+					b.t.Fatalf("%s: the other token had\n%q\nand has\n%q", at, before, have)
+				}
+			}
+		}
+		if killed == 0 {
+			b.t.Error("nothing was killed")
+		}
+		b.t.Logf("%d crashes", killed)
+		s.innocent(blank.PIN, blank.SOPIN, newPIN)
+	})
+}
+
+// tokenCrash is an apply to a token that is killed, from one configuration to another; "": without any.
+type tokenCrash struct {
+	life, from, to string
+	pin, soPIN     string   // the new ones, "" for the old
+	functions      []string // at whose calls it is killed
+}
+
+// crashes are those of the case: with HSMTEST_FAULTS=all, at every call.
+func (c tokenCrash) crashes(t *testing.T) (all []hsmtest.Crash) {
+	t.Helper()
+	functions, most := c.functions, 1
+	if hsmtest.ThisExtent(t) == hsmtest.All {
+		functions, most = []string{""}, 200
+	}
+	for _, function := range functions {
+		for nth := 1; nth <= most; nth++ {
+			all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function, Nth: nth, After: true})
+		}
+	}
+	return all
 }

@@ -52,7 +52,7 @@ func TestTheGuideATokenFromNothing(t *testing.T) {
 
 	s.says(s.at(true, both, "destroy"), "2 destroyed")
 	s.says(s.at(true, both, "apply"), "2 added") // it takes the erased token, which has the new SO PIN
-	if tokens, err := filepath.Glob(filepath.Join(s.dir, "tokens", "*")); err != nil || len(tokens) != 1 {
+	if tokens, err := filepath.Glob(filepath.Join(s.dir, "tokens", "*", "token.object")); err != nil || len(tokens) != 1 {
 		t.Errorf("the tokens are %v, %v", tokens, err)
 	}
 	s.does(true, "terraform", "state", "rm", "hsm_token.web")

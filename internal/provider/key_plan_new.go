@@ -50,7 +50,7 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 			"the apply will show.", strings.Join(unknown.Attributes, ", ")), diags)
 		return
 	}
-	if r.client.comesWith(err) {
+	if toCome(err) {
 		r.notChecked(own, tokenToCome, diags)
 		return
 	}
@@ -84,7 +84,7 @@ func (r *keyResource) notChecked(own claim, why string, diags *diag.Diagnostics)
 
 // unlisted tells that a plan could not see what the token holds. It is a warning, unless the cause is the PIN.
 func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *diag.Diagnostics) {
-	if r.client.comesWith(err) {
+	if toCome(err) {
 		r.notChecked(own, tokenToCome, diags)
 		return
 	}

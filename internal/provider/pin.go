@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -23,6 +24,7 @@ type pinSource struct {
 
 var (
 	userPIN    = pinSource{"pin", envPIN, envPINFile, "PIN"}
+	newUserPIN = pinSource{"pin_wo", envPIN, envPINFile, "PIN"}
 	officerPIN = pinSource{"so_pin_wo", envOfficerPIN, envOfficerPINFile, "SO PIN"}
 )
 
@@ -55,7 +57,7 @@ func (r *resolver) pin(value types.String, from pinSource) setting {
 	}
 	if len(read.risks) > 0 {
 		r.diags.AddWarning("PIN File Not Protected", fmt.Sprintf("The file that %s names is not protected:\n\n  - %s",
-			from.fileVariable, strings.Join(read.risks, "\n  - ")))
+			from.fileVariable, strings.ReplaceAll(strings.Join(read.risks, "\n  - "), envPINFile, from.fileVariable)))
 	}
 	line, _, _ := strings.Cut(string(read.text), "\n")
 	line = strings.TrimSuffix(line, "\r")
@@ -66,6 +68,15 @@ func (r *resolver) pin(value types.String, from pinSource) setting {
 	}
 	return r.meant(setting{value: line, given: true, fromEnv: true, origin: from.fileVariable},
 		"The first line of the file that "+from.fileVariable+" names", from)
+}
+
+// written takes the PIN of a write-only argument.
+func (r *resolver) written(value types.String, from pinSource) setting {
+	s := setting{value: value.ValueString(), given: !value.IsUnknown(), unknown: value.IsUnknown(), origin: from.attribute}
+	if s.unknown {
+		return s
+	}
+	return r.meant(s, s.origin, from)
 }
 
 // meant refuses a PIN that cannot be meant: each wrong one that is sent counts at the token. The subject says where it
@@ -91,6 +102,10 @@ var neverMeant = []struct {
 	is                 func(string) bool
 	what, next, inFile string // inFile is what to do instead where the PIN is a PIN file's; "" for the same
 }{
+	{
+		is: func(pin string) bool { return pin == "" }, what: "is an empty string",
+		next: "give it a value, or leave it out (null): then the PIN is taken from HSM_PIN or HSM_PIN_FILE",
+	},
 	{is: startsWith("\xff\xfe", "\xfe\xff"), what: "is UTF-16 text", next: saveAsUTF8},
 	{is: startsWith("\ufeff"), what: "starts with a byte order mark (BOM), which some editors write", next: saveAsUTF8},
 	{is: contains("\x00"), what: "holds a zero byte, as UTF-16 text does", next: saveAsUTF8},
@@ -147,6 +162,28 @@ type officerPINs struct {
 	diags diag.Diagnostics
 }
 
+// givenPINs are the PINs, beside the provider's own, that operations of this process were given.
+type givenPINs struct {
+	mu   sync.Mutex
+	pins []hsm.PIN
+}
+
+func (g *givenPINs) add(pin hsm.PIN) hsm.PIN {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !pin.IsZero() && !slices.ContainsFunc(g.pins, pin.Equal) {
+		g.pins = append(g.pins, pin)
+	}
+	return pin
+}
+
+// in says that a text has one of them in it.
+func (g *givenPINs) in(text string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.pins, func(pin hsm.PIN) bool { return pin.In(text) })
+}
+
 // foundPIN is a PIN with where it is from.
 type foundPIN struct {
 	pin  hsm.PIN
@@ -156,21 +193,24 @@ type foundPIN struct {
 // officerPIN is the security officer's PIN: that of the attribute, or else of the environment. It has none where the
 // attribute is not known yet.
 func (c *client) officerPIN(ctx context.Context, attribute types.String) (foundPIN, diag.Diagnostics) {
+	if !attribute.IsNull() {
+		var r resolver
+		s := r.written(attribute, officerPIN)
+		return foundPIN{c.given.add(hsm.NewPIN(s.value)), s.origin}, r.diags
+	}
 	c.officer.mu.Lock()
 	defer c.officer.mu.Unlock()
-	env := environment{getenv: os.Getenv, readFile: func(name string) (pinFile, error) { return readPINFile(ctx, name) }}
-	s, diags := setting{}, diag.Diagnostics(nil)
-	if attribute.IsNull() {
-		if !c.officer.read {
-			r := resolver{env: env}
-			c.officer.value, c.officer.diags, c.officer.read = r.pin(attribute, officerPIN), r.diags, true
-		}
-		s, diags = c.officer.value, c.officer.diags
-	} else {
-		r := resolver{env: environment{getenv: func(string) string { return "" }}}
-		s, diags = r.pin(attribute, officerPIN), r.diags
+	if !c.officer.read {
+		r := resolver{env: environment{
+			getenv: os.Getenv, readFile: func(name string) (pinFile, error) { return readPINFile(ctx, name) },
+		}}
+		c.officer.value, c.officer.diags, c.officer.read = r.pin(attribute, officerPIN), r.diags, true
 	}
-	return foundPIN{hsm.NewPIN(s.value), s.origin}, diags
+	// Of several resources, one warns.
+	told := slices.DeleteFunc(slices.Clone(c.officer.diags), func(d diag.Diagnostic) bool {
+		return d.Severity() == diag.SeverityWarning && !c.view.first(d.Detail())
+	})
+	return foundPIN{c.given.add(hsm.NewPIN(c.officer.value.value)), c.officer.value.origin}, told
 }
 
 // userPIN is the PIN of the attribute pin_wo, or else the provider's own.
@@ -178,7 +218,7 @@ func (c *client) userPIN(attribute types.String) (hsm.PIN, diag.Diagnostics) {
 	if attribute.IsNull() {
 		return c.configuration.token.PIN, nil
 	}
-	r := resolver{env: environment{getenv: func(string) string { return "" }}}
-	s := r.pin(attribute, pinSource{"pin_wo", envPIN, envPINFile, "PIN"})
-	return hsm.NewPIN(s.value), r.diags
+	var r resolver
+	s := r.written(attribute, newUserPIN)
+	return c.given.add(hsm.NewPIN(s.value)), r.diags
 }

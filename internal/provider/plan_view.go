@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -16,9 +17,7 @@ import (
 // manages. That serves warnings only. So it may be a little old, and one look at the token serves a plan of a thousand
 // keys. And it has the labels that pairs, by their fingerprints, are to get: see asPlanned.
 type planView struct {
-	once    sync.Once
-	token   *object.Inventory
-	err     error
+	look    atomic.Pointer[look] // nil before the first one, and once the token is made or erased
 	mu      sync.Mutex
 	managed map[string]bool   // by formatted key ID
 	told    map[string]bool   // the texts that were given, see first
@@ -26,6 +25,13 @@ type planView struct {
 
 	made      map[made]bool     // the keys that this run has made
 	destroyed map[string]string // by formatted key ID, the names of keys that this run has destroyed
+}
+
+// look is one look at what the token holds.
+type look struct {
+	once  sync.Once
+	token *object.Inventory
+	err   error
 }
 
 func (v *planView) noteManaged(keyID string) {
@@ -60,14 +66,18 @@ func (c *client) has(keyID string) bool {
 
 // inventory is what the token held when a plan of this run first looked.
 func (c *client) inventory(ctx context.Context, t *hsm.Token) (*object.Inventory, error) {
-	v := &c.view
-	v.once.Do(func() {
+	c.view.look.CompareAndSwap(nil, &look{})
+	l := c.view.look.Load()
+	if l == nil { // the token has just been made or erased
+		l = &look{}
+	}
+	l.once.Do(func() {
 		var inventory *object.Inventory
-		if inventory, v.err = t.Inventory(ctx); inventory != nil {
-			v.token, v.err = inventory.Clone(), nil // what this user may not read is no matter of warnings
+		if inventory, l.err = t.Inventory(ctx); inventory != nil {
+			l.token, l.err = inventory.Clone(), nil // what this user may not read is no matter of warnings
 		}
 	})
-	return v.token, v.err
+	return l.token, l.err
 }
 
 // certificates gives the certificates that have an ID.

@@ -40,11 +40,17 @@ var build = sync.OnceValues(func() (folder string, err error) {
 
 func newShell(t *testing.T, b *bench, config string) shell {
 	t.Helper()
-	s := shell{t: t, dir: t.TempDir(), ran: new(int)}
 	bin, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return shellWith(t, b, bin, config)
+}
+
+// shellWith is a shell whose provider is the program in that folder.
+func shellWith(t *testing.T, b *bench, bin, config string) shell {
+	t.Helper()
+	s := shell{t: t, dir: t.TempDir(), ran: new(int)}
 	cli := filepath.Join(t.TempDir(), "cli.tfrc")
 	s.write(cli, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"terraform-provider-hsm/hsm\" = %q\n  }\n  direct {}\n}\n", bin))
 	s.write(filepath.Join(s.dir, "main.tf"), "terraform {\n  required_providers {\n    hsm = { source = \"terraform-provider-hsm/hsm\" }\n  }\n}\n"+config)

@@ -111,7 +111,9 @@ func (r *tokenResource) planNew(
 					"to do: if this is your token, go on. If it is another one's, choose another label.",
 				label, site.Token))
 		}
-		r.client.coming.Store(&coming{label: label, slot: setup.Slot})
+		if !replaces { // until then, the keys of the old one are read and planned on it
+			r.client.coming.Store(&coming{label: label, slot: setup.Slot})
+		}
 	})
 }
 

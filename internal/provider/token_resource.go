@@ -257,7 +257,7 @@ func (r *tokenResource) Create(ctx context.Context, req resource.CreateRequest, 
 		if err != nil {
 			return err
 		}
-		_ = r.client.close() // who looked for the token before finds it now
+		r.client.renew() // who looked for the token before finds it now
 		m.read(token)
 		resp.Diagnostics.Append(mark(ctx, resp.Private)...)
 		resp.Diagnostics.Append(r.identify(ctx, resp.Identity, &m)...)
@@ -374,7 +374,7 @@ func (r *tokenResource) work(
 			return err
 		}
 		state.PINVersion, state.UserPINInitialized = plan.PINVersion, types.BoolValue(true)
-		r.client.pinToCome.Store(false)
+		r.client.renew()
 	}
 	return nil
 }
@@ -401,10 +401,8 @@ func (r *tokenResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 		if err := r.client.tokens.destroying(m.Label.ValueString()); err != nil {
 			return err
 		}
-		if err := r.client.close(); err != nil {
-			return err
-		}
 		err := hsm.Erase(ctx, r.client.configuration.token, m.ref(), officer.pin, m.EraseKeys.ValueBool())
+		r.client.renew()
 		if errors.Is(err, hsm.ErrTokenNotInitialized) {
 			return nil // somebody has erased it
 		}

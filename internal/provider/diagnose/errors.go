@@ -224,15 +224,10 @@ func (e *TokenImportError) Error() string {
 	return text.String()
 }
 
-// TokenToComeError says that a resource of this run makes the token that is missing.
-type TokenToComeError struct{ Err error }
+// TokenToComeError says that a resource of this run makes the token.
+type TokenToComeError struct{}
 
-func (e *TokenToComeError) Error() string {
-	return "the token is made in this run, and is not there yet: " + e.Err.Error()
-}
-
-// Unwrap gives what is missing.
-func (e *TokenToComeError) Unwrap() error { return e.Err }
+func (*TokenToComeError) Error() string { return "the token is made in this run, and is not there yet" }
 
 // TokenManagedError says that another resource of this run has the token of that label.
 type TokenManagedError struct{ Label string }

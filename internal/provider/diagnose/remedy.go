@@ -92,9 +92,7 @@ var remedies = []remedy{
 		"configuration, and select the token that is ready in the provider block, " + byWhat)},
 	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or too long for the token, or " +
 		"has characters that it does not take, or is too simple for it. The documentation of its maker says what it takes.")},
-	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: say("write depends_on with the address of the " +
-		"hsm_token into what fails here, so that it waits. Or make the token first, with terraform apply -target=ADDRESS, " +
-		"where ADDRESS is the hsm_token's.")},
+	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: nextToCome},
 	{is: is(hsm.ErrNoOfficerPIN), name: "No SO PIN", next: say("give the PIN of the token's security officer in so_pin_wo, in the " +
 		"environment variable HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names (its first line is the PIN).")},
 	{is: is(hsm.ErrOfficerPINLocked), name: "SO PIN Locked", next: say("the token accepts no PIN of a security officer any more. The " +

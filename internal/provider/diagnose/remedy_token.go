@@ -174,6 +174,14 @@ func nextNoToken(f Failure) string {
 	return "choose one of the tokens above " + byWhat
 }
 
+func nextToCome(f Failure) string {
+	if f.existing() {
+		return "find the token with the key: " + anotherToken
+	}
+	return "write depends_on with the address of the hsm_token into what fails here, so that it waits. Or make the token " +
+		"first, with terraform apply -target=ADDRESS, where ADDRESS is the hsm_token's."
+}
+
 func nextPINRefused(f Failure) string {
 	if f.Provider.First != nil && !f.Provider.First("PIN Refused") {
 		return "do as another error of this run says, the one with \"check the PIN\". The PIN was sent once, and not " +
