@@ -340,6 +340,7 @@ func (i *initialization) run(ctx context.Context) (err error) {
 	if err := i.setPIN(ctx, module, d, finished); err != nil {
 		return err
 	}
+	i.stands = StandsPerhapsPIN
 	_, err = everythingOn(ctx, i.config, i.setup.PIN, i.token)
 	return err
 }

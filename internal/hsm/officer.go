@@ -16,12 +16,23 @@ import (
 
 // What the security officer does to a token that is initialised: new PINs, which touch no key, and its erasure.
 
-// TokenRef says which token is meant. Where several have the serial number, the label decides, and it alone where a
-// make gives none.
+// TokenRef says which token is meant; "" is what is not known. Where several have the serial number, the label decides,
+// and it alone where a make gives none.
 type TokenRef struct{ Label, Serial string }
 
-// FindToken gives the one token that ref means, without logging in. Errors: those of Slots, or *TokenError where there
-// is not exactly one.
+// RelabelledError says that the token of that serial number has another label: somebody has initialised it anew, or has
+// given it another name.
+type RelabelledError struct {
+	Was   string
+	Token TokenInfo
+}
+
+func (e *RelabelledError) Error() string {
+	return fmt.Sprintf("the token that had the label %q has another one: it is in %s", e.Was, e.Token)
+}
+
+// FindToken gives the one token that ref means, without logging in. Errors: those of Slots, *TokenError where there is
+// not exactly one, or *RelabelledError.
 func FindToken(ctx context.Context, c Config, ref TokenRef) (TokenInfo, error) {
 	for looks := 1; ; looks++ {
 		info, err := ref.find(ctx, c)
@@ -47,7 +58,11 @@ func (r TokenRef) find(ctx context.Context, c Config) (TokenInfo, error) {
 		}
 		return TokenInfo{}, &TokenError{Selector: selector, Matches: len(matches), Tokens: all, Skipped: skipped}
 	}
-	return matches[0], nil
+	found := matches[0]
+	if found.Initialised() && r.Label != "" && strings.ToValidUTF8(found.Label, "\uFFFD") != r.Label {
+		return TokenInfo{}, &RelabelledError{Was: r.Label, Token: found}
+	}
+	return found, nil
 }
 
 // matching gives the tokens that ref means among all that answer.
@@ -67,13 +82,68 @@ func (r TokenRef) matching(slots []Slot) (matches, all []TokenInfo, skippedSlots
 	return matches, all, skippedSlots
 }
 
+// Deed is something that the security officer does to a token that is initialised.
+type Deed int
+
+// The deeds.
+const (
+	NewUserPIN Deed = iota
+	NewOfficerPIN
+	Erasure
+)
+
+// unknownTo is an error where a token's make knows no such deed.
+func (deed Deed) unknownTo(d quirk.Differences, token TokenInfo) error {
+	switch {
+	case d.NoOfficer && (deed != NewUserPIN || token.PINInitialised()):
+		return ErrNoOfficer
+	case d.NoErasure && deed == Erasure:
+		return ErrNoErasure
+	}
+	return nil
+}
+
+// Allows finds the token that ref means, and looks whether its make knows the deed. It logs in nowhere. Errors: those of
+// FindToken, *BlankTokenError, ErrNoOfficer, or ErrNoErasure.
+func Allows(ctx context.Context, c Config, ref TokenRef, deed Deed) (TokenInfo, error) {
+	w := &officerWork{config: c, ref: ref, deed: deed}
+	module, _, err := w.begin(ctx)
+	if err == nil {
+		_ = module.Close()
+	}
+	return w.token, err
+}
+
 // officerWork is one operation of the security officer on a token that is initialised.
 type officerWork struct {
 	config Config
 	ref    TokenRef
+	deed   Deed
 	pin    PIN // the security officer's
 	stands Standing
 	token  TokenInfo
+}
+
+// begin finds the token, and gives its module open.
+func (w *officerWork) begin(ctx context.Context) (module *cryptoki.Module, d quirk.Differences, err error) {
+	if w.token, err = FindToken(ctx, w.config, w.ref); err != nil {
+		return nil, d, err
+	}
+	if !w.token.Initialised() {
+		return nil, d, &BlankTokenError{Slot: w.token.Slot}
+	}
+	if module, err = openModule(ctx, w.config); err != nil {
+		return nil, d, err
+	}
+	about, err := twice(ctx, func() (cryptoki.Info, error) { return module.GetInfo(ctx) })
+	if err == nil {
+		d = quirk.Of(about, w.token)
+		err = w.deed.unknownTo(d, w.token)
+	}
+	if err != nil {
+		_ = module.Close()
+	}
+	return module, d, err
 }
 
 // run does it alone on the token in this process, and between processes as far as the make needs that.
@@ -84,22 +154,11 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *se
 			return err
 		}
 		defer leave()
-		if w.token, err = FindToken(ctx, w.config, w.ref); err != nil {
-			return err
-		}
-		if !w.token.Initialised() {
-			return &BlankTokenError{Slot: w.token.Slot}
-		}
-		module, err := openModule(ctx, w.config)
+		module, d, err := w.begin(ctx)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = module.Close() }()
-		about, err := twice(ctx, func() (cryptoki.Info, error) { return module.GetInfo(ctx) })
-		if err != nil {
-			return err
-		}
-		d := quirk.Of(about, w.token)
 		if d.OneWriter {
 			lock := softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files)
 			leave, othersWrote, err := lock.Enter(ctx)
@@ -119,15 +178,13 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *se
 	return nil
 }
 
-// SetUserPIN gives the token's user a new PIN, by the security officer. Keys are untouched, and operations of this
-// process go on with the new PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make has no such thing.
+// SetUserPIN gives the token's user a new PIN, by the security officer, and logs in with it. Keys are untouched, and
+// operations of this process go on with the new PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make
+// has no such thing.
 func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) error {
-	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsOldPIN}
-	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
-		if d.NoOfficer && w.token.PINInitialised() {
-			return ErrNoOfficer
-		}
-		return o.Alone(ctx, func() error {
+	w := &officerWork{config: c, ref: ref, deed: NewUserPIN, pin: officer, stands: StandsOldPIN}
+	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, _ quirk.Differences) error {
+		err := o.Alone(ctx, func() error {
 			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
 				w.stands = StandsPerhapsNewPIN
 				err := o.SetPIN(ctx, s, pin)
@@ -137,17 +194,40 @@ func SetUserPIN(ctx context.Context, c Config, ref TokenRef, officer, pin PIN) e
 				return err
 			})
 		})
+		if err != nil {
+			return err
+		}
+		return w.taken(ctx, pin)
 	})
+}
+
+// taken makes sure that the token took the user's new PIN. One that the user has to change first is taken.
+func (w *officerWork) taken(ctx context.Context, pin PIN) error {
+	if w.token.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) {
+		return nil // the token would ask on its keypad once more
+	}
+	c := w.config
+	c.Selector, c.PIN = Selector{Label: &w.token.Label, Slot: &w.token.Slot}, pin
+	token, err := Open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = token.Close() }()
+	err = token.pool.Use(ctx, func(*cryptoki.Session) error { return nil })
+	switch {
+	case errors.Is(err, ErrPINExpired):
+		return nil
+	case IsPINError(err):
+		return fmt.Errorf("the token says that its user has the new PIN (C_InitPIN), and does not take it: %w", err)
+	}
+	return err
 }
 
 // SetOfficerPIN changes the security officer's PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make
 // has no such PIN.
 func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN) error {
-	w := &officerWork{config: c, ref: ref, pin: present, stands: StandsOldOfficerPIN}
-	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
-		if d.NoOfficer {
-			return ErrNoOfficer
-		}
+	w := &officerWork{config: c, ref: ref, deed: NewOfficerPIN, pin: present, stands: StandsOldOfficerPIN}
+	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, _ quirk.Differences) error {
 		return o.Alone(ctx, func() error {
 			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
 				w.stands = StandsPerhapsNewOfficerPIN
@@ -195,14 +275,8 @@ func (e *ErasureError) Unwrap() error { return e.Err }
 // object, or of which its user (the Config's PIN) cannot see what it holds, is left alone, unless force is true. Errors
 // are *StandingError, which wrap *ErasureError, ErrNoOfficer, ErrNoErasure, or another failure.
 func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool) error {
-	w := &officerWork{config: c, ref: ref, pin: officer, stands: StandsUntouched}
+	w := &officerWork{config: c, ref: ref, deed: Erasure, pin: officer, stands: StandsUntouched}
 	return w.run(ctx, func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
-		switch {
-		case d.NoOfficer:
-			return ErrNoOfficer
-		case d.NoErasure:
-			return ErrNoErasure
-		}
 		if !force {
 			if err := w.empty(ctx, m, d); err != nil {
 				return err
@@ -219,7 +293,10 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 			}
 			return o.Erase(ctx, func() { w.stands = StandsPerhapsErased })
 		})
-		if w.stands != StandsPerhapsErased || err == nil {
+		switch {
+		case err == nil:
+			return w.erased(ctx, m, d)
+		case w.stands != StandsPerhapsErased:
 			return err
 		}
 		settle, cancel := session.Settling(ctx)
@@ -233,6 +310,23 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 		}
 		return err
 	})
+}
+
+// erased makes sure that a token which says that it was erased is so, as far as strangers see, and its user where there
+// still is one.
+func (w *officerWork) erased(ctx context.Context, m *cryptoki.Module, d quirk.Differences) error {
+	now, err := tokenInfo(ctx, m, w.token.Slot)
+	if err != nil {
+		return err
+	}
+	left, err := session.Shown(ctx, m, now, d)
+	if err == nil && len(left) == 0 && now.PINInitialised() {
+		left, _ = everythingOn(ctx, w.config, w.config.PIN, now)
+	}
+	if len(left) > 0 {
+		err = fmt.Errorf("the token says that it was initialised (C_InitToken), and still holds objects (%d)", len(left))
+	}
+	return err
 }
 
 // empty makes sure that the token holds nothing, as far as its user and strangers see.

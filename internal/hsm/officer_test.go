@@ -297,6 +297,85 @@ func TestTheSecurityOfficerAndAUserWhoHangs(t *testing.T) {
 	})
 }
 
+// TestATokenThatOnlySaysYes has calls succeed that do nothing: what they were to do is not believed.
+func TestATokenThatOnlySaysYes(t *testing.T) {
+	for name, c := range map[string]struct {
+		function string
+		prepare  func(*testing.T, *hsmtest.Token)
+		run      func(c hsm.Config, b *hsmtest.Blank) error
+		stands   hsm.Standing
+		says     string
+	}{
+		"erased, with a key that strangers see half of": {
+			"C_InitToken", withPair, func(c hsm.Config, b *hsmtest.Blank) error {
+				return hsm.Erase(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN(b.SOPIN), true)
+			}, hsm.StandsPerhapsErased, "still holds objects",
+		},
+		"erased, with a key that only its user sees": {
+			"C_InitToken", func(t *testing.T, k *hsmtest.Token) {
+				k.Tool(t, "--keygen", "--key-type", "AES:16", "--private", "--label", "hidden", "--id", "01")
+			}, func(c hsm.Config, b *hsmtest.Blank) error {
+				return hsm.Erase(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN(b.SOPIN), true)
+			}, hsm.StandsPerhapsErased, "still holds objects",
+		},
+		"a new PIN": {
+			"C_InitPIN", nothing, func(c hsm.Config, b *hsmtest.Blank) error {
+				return hsm.SetUserPIN(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN(b.SOPIN), hsm.NewPIN("31415926"))
+			}, hsm.StandsPerhapsNewPIN, "does not take it",
+		},
+		"a first PIN": {
+			"C_InitPIN", nothing, func(c hsm.Config, b *hsmtest.Blank) error {
+				_, err := hsm.Initialize(context.Background(), c, setup(b, "another"))
+				return err
+			}, hsm.StandsPerhapsPIN, "no user PIN",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
+				c.prepare(t, b.Add(t, "ours"))
+				yes := func(_ context.Context, call *cryptoki.Call, next func() error) error {
+					if call.Function == c.function {
+						return nil
+					}
+					return next()
+				}
+				err := c.run(b.Config(yes), b)
+				failed, ok := errors.AsType[*hsm.StandingError](err)
+				if !ok || failed.Stands != c.stands || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestATokenOfAnotherLabelIsAnother has somebody initialise a token anew, which keeps its serial number in SoftHSM.
+func TestATokenOfAnotherLabelIsAnother(t *testing.T) {
+	t.Parallel()
+	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
+		k := b.Add(t, "theirs")
+		withPair(t, k)
+		info, err := hsm.FindToken(context.Background(), b.Config(), hsm.TokenRef{Label: "theirs"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, officer := hsm.TokenRef{Label: "ours", Serial: info.Serial}, hsm.NewPIN(b.SOPIN)
+		for name, err := range map[string]error{
+			"erased":   hsm.Erase(context.Background(), b.Config(), ours, officer, true),
+			"a PIN":    hsm.SetUserPIN(context.Background(), b.Config(), ours, officer, hsm.NewPIN("31415926")),
+			"the SO's": hsm.SetOfficerPIN(context.Background(), b.Config(), ours, officer, hsm.NewPIN("31415926")),
+		} {
+			if e, ok := errors.AsType[*hsm.RelabelledError](err); !ok || e.Was != "ours" || e.Token.Label != "theirs" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if len(b.Objects(t)) != 2 || !k.Takes(t, cryptoki.CKU_USER, b.PIN) || !k.Takes(t, cryptoki.CKU_SO, b.SOPIN) {
+			t.Error("the token is not as it was")
+		}
+	})
+}
+
 // TestSessionsOfAnotherProcess has another process hold a session that is logged in, while the security officer works
 // here.
 func TestSessionsOfAnotherProcess(t *testing.T) {
@@ -559,7 +638,6 @@ func TestTheSOPINThatATokenCameWith(t *testing.T) {
 				return hsm.SetUserPIN(ctx, config, ref, hsm.NewPIN(b.SOPIN), hsm.NewPIN(b.PIN))
 			}, hsm.NewPIN(b.SOPIN)},
 			{"officer", func(ref hsm.TokenRef) error { return hsm.SetOfficerPIN(ctx, config, ref, hsm.NewPIN(b.SOPIN), next) }, next},
-			{"erased", func(ref hsm.TokenRef) error { return hsm.Erase(ctx, config, ref, hsm.NewPIN(b.SOPIN), true) }, hsm.NewPIN(b.SOPIN)},
 		} {
 			changed = false
 			if c.label != "initialised" {

@@ -226,7 +226,7 @@ func (p givenPIN) check(r *tokenResource, token hsm.TokenInfo, diags *diag.Diagn
 	shortest, longest := int(token.MinPINLength), int(token.MaxPINLength)
 	if n := p.pin.Len(); shortest > 0 && n < shortest || longest > 0 && n > longest {
 		diags.AddError("PIN Of A Wrong Length", fmt.Sprintf("The %s does not have the length that the token takes: "+
-			"%d to %d bytes (it is in %s).\n\nWhat to do: choose another one.", p.noun, shortest, longest, token))
+			"%d to %d bytes.\n\nWhat to do: choose another one.", p.noun, shortest, longest))
 	}
 	if slices.ContainsFunc(wellKnownPINs, func(known string) bool { return p.pin.Equal(hsm.NewPIN(known)) }) {
 		diags.AddWarning("Well-Known PIN", fmt.Sprintf("The %s is one that many tokens come with, or that examples "+
@@ -283,7 +283,16 @@ func (r *tokenResource) planUpdate(
 		return
 	}
 	site := hsm.Site{AsksUser: work.user, AsksOfficer: true}
-	if token, err := hsm.FindToken(ctx, r.client.configuration.token, state.ref()); err == nil {
+	deed := hsm.NewUserPIN
+	if work.officer {
+		deed = hsm.NewOfficerPIN
+	}
+	token, err := hsm.Allows(ctx, r.client.configuration.token, state.ref(), deed)
+	if errors.Is(err, hsm.ErrNoOfficer) {
+		r.refuse(err, diags)
+		return
+	}
+	if err == nil {
 		site = asks(site, token)
 	}
 	r.checkPINs(config, setup, site, diags)
@@ -329,7 +338,11 @@ func (r *tokenResource) planEnd(ctx context.Context, own tokenClaim, diags *diag
 func (r *tokenResource) planErasure(ctx context.Context, state *tokenResourceModel, diags *diag.Diagnostics) {
 	officer, ds := r.client.officerPIN(ctx, types.StringNull())
 	diags.Append(ds...)
-	token, _ := hsm.FindToken(ctx, r.client.configuration.token, state.ref())
+	token, err := hsm.Allows(ctx, r.client.configuration.token, state.ref(), hsm.Erasure)
+	if errors.Is(err, hsm.ErrNoOfficer) || errors.Is(err, hsm.ErrNoErasure) {
+		r.refuse(err, diags)
+		return
+	}
 	if officer.pin.IsZero() && !diags.HasError() && !keypad(token) {
 		diags.AddError("No SO PIN", fmt.Sprintf("Terraform would erase the token %s, and for that the token wants "+
 			"the PIN of its security officer. A resource that is destroyed has no configuration, so so_pin_wo does "+

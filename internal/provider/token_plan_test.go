@@ -334,7 +334,7 @@ func TestATokenIsReadAsItIs(t *testing.T) {
 			}
 		})
 		m.plans(hydra)
-		m.says(fails("Token Cannot Be Renamed", `write label = "renamed"`).pointing("label"))
+		m.says(fails("Unable to Read Token: Token Has Another Label", `had the label "hydra"`, "terraform state rm"))
 		m.state = kept
 
 		// Blank again.

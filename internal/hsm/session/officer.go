@@ -138,6 +138,7 @@ func (o *Officer) Send(ctx context.Context, call func(pin []byte) error) error {
 	if err := call(pin); err != nil {
 		return o.remember(cryptoki.CKU_SO, digest, err, info)
 	}
+	delete(o.failures[cryptoki.CKU_SO], digest)
 	return nil
 }
 

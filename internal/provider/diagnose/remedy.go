@@ -70,6 +70,10 @@ var remedies = []remedy{
 	{is: as[*TokenLostError], name: "Token Of The State Not Found", next: say("check the provider's library, and the module's own " +
 		"configuration (for SoftHSM, the file that SOFTHSM2_CONF names): the state is kept, and a token that cannot be reached looks " +
 		"just like a lost one. If it is gone for ever, take it out of the state: terraform state rm with the resource's address.")},
+	{is: as[*hsm.RelabelledError], name: "Token Has Another Label", next: say("look at what is on it, before anything else. Somebody " +
+		"may have initialised it anew: then the keys that were on it are lost, unless this is the wrong module. If it is the " +
+		"token that is meant from now on, take the resource out of the state (terraform state rm with its address), write the new " +
+		"label into the configuration, and import the token.")},
 	{is: as[*TokenErasedError], name: "Token Erased", next: say("keys that were on it are lost, unless this is the wrong module or " +
 		"slot: then correct the provider's configuration. To initialise it anew, take it out of the state (terraform state rm with " +
 		"the resource's address), and run terraform apply.")},
