@@ -142,8 +142,8 @@ func (c *client) known() bool {
 	return c != nil && len(c.unknown) == 0
 }
 
-// renew forgets the token that is open, missing or to come, and what a plan has seen on it or not: it is made or erased, or
-// has got its PIN. The next operation that needs it opens it again, and those that are at work on it go on.
+// renew forgets the token that is open, missing or to come, and what a plan has seen on it or not: it is made or
+// erased, or has got its PIN. The next operation that needs it opens it again, and those that are at work on it go on.
 func (c *client) renew() {
 	c.opening <- struct{}{}
 	defer func() { <-c.opening }()

@@ -35,7 +35,8 @@ func crashShell(t *testing.T, b *bench) shell {
 	t.Helper()
 	bin := t.TempDir()
 	program := fmt.Sprintf("#!/bin/sh\nHSMTEST_SERVE=1 exec %q\n", os.Args[0])
-	if err := os.WriteFile(filepath.Join(bin, "terraform-provider-hsm"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
+	file := filepath.Join(bin, "terraform-provider-hsm")
+	if err := os.WriteFile(file, []byte(program), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
 	return shellWith(t, b, bin, "").with("HSM_PIN="+b.PIN, "HSMTEST_TOOL_PIN="+b.PIN)
@@ -162,7 +163,8 @@ func (c crashCase) crashes(t *testing.T) (all []hsmtest.Crash) {
 	}
 	for _, function := range functions {
 		for nth := 1; nth <= most; nth++ {
-			all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function, Nth: nth, After: true})
+			all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function, Nth: nth,
+				After: true})
 		}
 	}
 	if extent == hsmtest.Sample {
@@ -247,8 +249,9 @@ func (b *bench) converges(s shell, c crashCase, recovered, followed *int) {
 	}
 }
 
-// TestTheProviderIsKilledAsItWorksOnAToken kills the provider's process as it makes a token with a key on it, gives it PINs
-// and erases it. The next apply ends well: with one token of that label, the key once, and every object of another token.
+// TestTheProviderIsKilledAsItWorksOnAToken kills the provider's process as it makes a token with a key on it, gives it
+// PINs and erases it. The next apply ends well: with one token of that label, the key once, and every object of
+// another token.
 func TestTheProviderIsKilledAsItWorksOnAToken(t *testing.T) {
 	t.Parallel()
 	beside(t, func(blank *hsmtest.Blank, b *bench) {
@@ -263,7 +266,8 @@ func TestTheProviderIsKilledAsItWorksOnAToken(t *testing.T) {
 		}
 		cases := []tokenCrash{
 			{life: "made", to: tokenOf() + key, functions: []string{"C_InitToken", "C_InitPIN", "C_Login", "C_GenerateKeyPair"}},
-			{life: "the user's PIN", from: tokenOf() + key, to: tokenOf("pin_wo_version = 2") + key, pin: newPIN, functions: []string{"C_InitPIN"}},
+			{life: "the user's PIN", from: tokenOf() + key, to: tokenOf("pin_wo_version = 2") + key, pin: newPIN,
+				functions: []string{"C_InitPIN"}},
 			{
 				life: "the security officer's PIN", from: tokenOf() + key, soPIN: newSOPIN, functions: []string{"C_SetPIN"},
 				to: tokenOf("so_pin_wo_version = 2", fmt.Sprintf("so_pin_wo = %q", newSOPIN)) + key,
@@ -272,7 +276,8 @@ func TestTheProviderIsKilledAsItWorksOnAToken(t *testing.T) {
 		}
 		s := crashShell(b.t, b).with("HSM_SO_PIN="+blank.SOPIN, "HSMTEST_TOOL_PIN="+blank.PIN)
 		killed := 0
-		picker := hsmtest.Pick(b.t, map[hsmtest.Extent]int{hsmtest.Sample: 8, hsmtest.Matrix: 1, hsmtest.All: 1}[hsmtest.ThisExtent(b.t)])
+		picker := hsmtest.Pick(b.t, map[hsmtest.Extent]int{hsmtest.Sample: 16, hsmtest.Matrix: 1,
+			hsmtest.All: 1}[hsmtest.ThisExtent(b.t)])
 		for _, c := range cases {
 			for _, when := range c.crashes(b.t) {
 				if !picker.Takes() {
@@ -367,7 +372,8 @@ func (c tokenCrash) crashes(t *testing.T) (all []hsmtest.Crash) {
 	}
 	for _, function := range functions {
 		for nth := 1; nth <= most; nth++ {
-			all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function, Nth: nth, After: true})
+			all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function, Nth: nth,
+				After: true})
 		}
 	}
 	return all

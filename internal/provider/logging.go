@@ -100,9 +100,10 @@ func (c *client) run(ctx context.Context, diags *diag.Diagnostics, doing string,
 // withheld stands for a text that is not shown.
 const withheld = "(this text is not shown, because the PIN is in it)"
 
-// foreign is a text that is not this provider's own, such as a loader's; or a note in its place, where a PIN is in it, be
-// it the user's or the security officer's. The provider's own texts have no PIN in them, and never pass through here: to take out of them what equals the
-// PIN would betray it, beside a key ID that holds the same digits for instance.
+// foreign is a text that is not this provider's own, such as a loader's; or a note in its place, where a PIN is in it,
+// be it the user's or the security officer's. The provider's own texts have no PIN in them, and never pass through
+// here: to take out of them what equals the PIN would betray it, beside a key ID that holds the same digits for
+// instance.
 func (c *client) foreign(text string) string {
 	if c != nil && (c.configuration.token.PIN.In(text) || c.given.in(text)) {
 		return withheld

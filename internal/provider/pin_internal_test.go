@@ -22,12 +22,14 @@ func TestAConfigurationLooksAtNoSOPIN(t *testing.T) {
 	var asked []string
 	null := types.StringNull()
 	_, diags := resolveConfiguration(providerModel{
-		Library: null, LibraryParameters: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null, MaxSessions: types.Int64Null(),
+		Library: null, LibraryParameters: null, TokenLabel: null, TokenSerial: null, Slot: null, PIN: null,
+		MaxSessions: types.Int64Null(),
 	}, environment{
 		getenv:   func(name string) string { asked = append(asked, name); return "" },
 		readFile: func(string) (pinFile, error) { t.Error("it reads a file"); return pinFile{}, nil },
 	})
-	if len(diags) > 0 || !slices.Contains(asked, envPIN) || slices.Contains(asked, envOfficerPIN) || slices.Contains(asked, envOfficerPINFile) {
+	if len(diags) > 0 || !slices.Contains(asked, envPIN) || slices.Contains(asked, envOfficerPIN) ||
+		slices.Contains(asked, envOfficerPINFile) {
 		t.Errorf("it says %v, and asked for %v", diags, asked)
 	}
 }
@@ -56,7 +58,8 @@ func TestATextOfOthersWithAnyPINThatWasGivenIsNotShown(t *testing.T) {
 	for _, pin := range []string{"11112222", "33334444", "55556666", "77778888"} {
 		var diags diag.Diagnostics
 		c.run(t.Context(), &diags, "Create Token", func(context.Context) { panic("the module says " + pin) })
-		if detail := diags[0].Detail(); c.foreign("it is "+pin) != withheld || strings.Contains(detail, pin) || !strings.Contains(detail, withheld) {
+		if detail := diags[0].Detail(); c.foreign("it is "+pin) != withheld || strings.Contains(detail, pin) ||
+			!strings.Contains(detail, withheld) {
 			t.Errorf("the PIN %s is told: %s", pin, detail)
 		}
 	}
@@ -80,7 +83,8 @@ func TestASOPINFileThatIsNotProtectedIsToldOnceByItsOwnName(t *testing.T) {
 			t.Errorf("the PIN is from %s", found.from)
 		}
 	}
-	if text := fmt.Sprint(all); len(all) != 1 || strings.Contains(text, "$HSM_PIN_FILE") || !strings.Contains(text, `chmod 600 "$HSM_SO_PIN_FILE"`) {
+	if text := fmt.Sprint(all); len(all) != 1 || strings.Contains(text, "$HSM_PIN_FILE") || !strings.Contains(text,
+		`chmod 600 "$HSM_SO_PIN_FILE"`) {
 		t.Errorf("it says %s", text)
 	}
 }

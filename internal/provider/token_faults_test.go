@@ -22,8 +22,8 @@ import (
 // words are the arguments of a block: strings, bools, ints, lists of strings, or tftypes.UnknownValue.
 type words map[string]any
 
-// wire speaks Terraform's protocol with the provider, as a run of Terraform does, in a hundredth of its time: hundreds of
-// runs with a fault each would take too long otherwise.
+// wire speaks Terraform's protocol with the provider, as a run of Terraform does, in a hundredth of its time: hundreds
+// of runs with a fault each would take too long otherwise.
 type wire struct {
 	t       *testing.T
 	blank   *hsmtest.Blank
@@ -124,7 +124,8 @@ type wired struct {
 type diagnostics []*tfprotov6.Diagnostic
 
 func (d diagnostics) failed() bool {
-	return slices.ContainsFunc(d, func(d *tfprotov6.Diagnostic) bool { return d.Severity == tfprotov6.DiagnosticSeverityError })
+	return slices.ContainsFunc(d,
+		func(d *tfprotov6.Diagnostic) bool { return d.Severity == tfprotov6.DiagnosticSeverityError })
 }
 
 func (d diagnostics) String() string {
@@ -191,8 +192,8 @@ func (w *wire) static(r *wired, d *tfprotov6.DynamicValue) tftypes.Value {
 	return v
 }
 
-// proposed is what Terraform proposes to a plan: the configuration without what is write-only, and of what it does not say
-// and the provider does, the state.
+// proposed is what Terraform proposes to a plan: the configuration without what is write-only, and of what it does not
+// say and the provider does, the state.
 func (w *wire) proposed(r *wired) tftypes.Value {
 	before := map[string]tftypes.Value{}
 	if state := w.stateOf(r); !state.IsNull() {
@@ -232,8 +233,8 @@ func (w *wire) plan(r *wired) (*tfprotov6.PlanResourceChangeResponse, diagnostic
 	return resp, resp.Diagnostics
 }
 
-// apply plans a resource, as Terraform does at the start of an apply, and applies that. It says whether there was anything
-// to do.
+// apply plans a resource, as Terraform does at the start of an apply, and applies that. It says whether there was
+// anything to do.
 func (w *wire) apply(r *wired) (said diagnostics, changed bool) {
 	w.t.Helper()
 	planned, said := w.plan(r)
@@ -249,7 +250,8 @@ func (w *wire) apply(r *wired) (said diagnostics, changed bool) {
 		config = w.object(w.schema(r), r.config)
 	}
 	resp, err := w.server.ApplyResourceChange(w.t.Context(), &tfprotov6.ApplyResourceChangeRequest{
-		TypeName: r.typeName, PriorState: w.dynamic(w.stateOf(r)), PlannedState: planned.PlannedState, Config: w.dynamic(config),
+		TypeName: r.typeName, PriorState: w.dynamic(w.stateOf(r)), PlannedState: planned.PlannedState,
+		Config:         w.dynamic(config),
 		PlannedPrivate: planned.PlannedPrivate, PlannedIdentity: planned.PlannedIdentity,
 	})
 	if err != nil {
@@ -285,8 +287,8 @@ func (w *wire) planned(resources ...*wired) (said diagnostics) {
 	return said
 }
 
-// applied makes a plan of all resources and applies it, with hooks in the apply: what needs a resource that fails is not
-// tried.
+// applied makes a plan of all resources and applies it, with hooks in the apply: what needs a resource that fails is
+// not tried.
 func (w *wire) applied(hooks []hsm.Hook, resources ...*wired) (said diagnostics, changed bool) {
 	w.t.Helper()
 	if said = w.planned(resources...); said.failed() {
@@ -366,9 +368,9 @@ func (w *wire) files(folder string) (names []string) {
 	return names
 }
 
-// TestEachCallOfATokensLifeFails has each call into the module fail as a token is made with a key on it, gets PINs and is
-// erased, before the real call and after it. What the error says of the token is true, and the next apply ends well: with one
-// token of that label and one key, and with every object of another token.
+// TestEachCallOfATokensLifeFails has each call into the module fail as a token is made with a key on it, gets PINs and
+// is erased, before the real call and after it. What the error says of the token is true, and the next apply ends
+// well: with one token of that label and one key, and with every object of another token.
 func TestEachCallOfATokensLifeFails(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {
@@ -396,7 +398,8 @@ func TestEachCallOfATokensLifeFails(t *testing.T) {
 			}},
 			{name: "erased", change: func(token, key *wired) { token.config, key.config = nil, nil }},
 		} {
-			picker := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 15, hsmtest.Matrix: 3, hsmtest.All: 1}[hsmtest.ThisExtent(t)])
+			picker := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 30, hsmtest.Matrix: 3,
+				hsmtest.All: 1}[hsmtest.ThisExtent(t)])
 			for nth, more := 1, true; more; nth++ {
 				for _, after := range []bool{false, true} {
 					if nth > 1 && !picker.Takes() {
@@ -459,8 +462,8 @@ func TestEachCallOfATokensLifeFails(t *testing.T) {
 	})
 }
 
-// failing has a call fail before the module is called, or after it. What begins and ends the module's work fails so that the
-// module is left finalized, as it is when the next run of Terraform starts its process.
+// failing has a call fail before the module is called, or after it. What begins and ends the module's work fails so
+// that the module is left finalized, as it is when the next run of Terraform starts its process.
 func failing(after bool) func(context.Context, *cryptoki.Call, func() error) error {
 	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		if after && c.Function != "C_Initialize" || c.Function == "C_Finalize" {

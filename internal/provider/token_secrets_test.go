@@ -29,8 +29,8 @@ func beside(t *testing.T, test func(*hsmtest.Blank, *bench)) {
 	})
 }
 
-// TestTheTokensPINsAreNowhere takes PINs from write-only arguments, from the environment and from a file, and has the token
-// refuse one. No file that comes of it has any: no plan, state, log or output.
+// TestTheTokensPINsAreNowhere takes PINs from write-only arguments, from the environment and from a file, and has the
+// token refuse one. No file that comes of it has any: no plan, state, log or output.
 func TestTheTokensPINsAreNowhere(t *testing.T) {
 	t.Parallel()
 	beside(t, func(blank *hsmtest.Blank, b *bench) {
@@ -64,7 +64,8 @@ func TestTheTokensPINsAreNowhere(t *testing.T) {
 			b.t.Errorf("an apply initialised a token %d times, in %d calls", n, calls(log, ""))
 		}
 		printed, log := byVariable.terraform(true, "apply", "-auto-approve")
-		for _, text := range []string{"Unable to Update Token: SO PIN Refused", "The user's PIN is as it was, and so is every key."} {
+		for _, text := range []string{"Unable to Update Token: SO PIN Refused",
+			"The user's PIN is as it was, and so is every key."} {
 			if !wrapped(text).MatchString(printed) {
 				b.t.Errorf("an apply with a wrong SO PIN does not say %q:\n%s", text, printed)
 			}
@@ -94,8 +95,8 @@ func pipe(t *testing.T) string {
 	return name
 }
 
-// TestAnSOPINThatIsSetByAccidentChangesNothing plans and makes a key on a token that is there. With a nonsensical PIN of the
-// security officer, and a pipe into which nobody writes, the calls and what is said are the same as with none.
+// TestAnSOPINThatIsSetByAccidentChangesNothing plans and makes a key on a token that is there. With a nonsensical PIN
+// of the security officer, and a pipe into which nobody writes, the calls and what is said are the same as with none.
 func TestAnSOPINThatIsSetByAccidentChangesNothing(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {
@@ -149,7 +150,8 @@ func TestTheSOPINIsReadWhenItIsNeededAndOnce(t *testing.T) {
 		}
 		token.config["so_pin_wo"] = ""
 		if said := w.planned(token); !slices.Equal(said.titles(), []string{"Not A PIN"}) ||
-			!strings.Contains(said.String(), "so_pin_wo is an empty string.") || !strings.Contains(said.String(), "HSM_SO_PIN or HSM_SO_PIN_FILE") {
+			!strings.Contains(said.String(), "so_pin_wo is an empty string.") || !strings.Contains(said.String(),
+			"HSM_SO_PIN or HSM_SO_PIN_FILE") {
 			t.Errorf("of an empty SO PIN it says:\n%s", said)
 		}
 		token.config["so_pin_wo"] = blank.SOPIN // the argument wins, and nothing of the environment is looked at
@@ -190,8 +192,8 @@ func TestTheSOPINIsReadWhenItIsNeededAndOnce(t *testing.T) {
 	})
 }
 
-// TestAPINThatIsAWordIsNotToldByWhatIsLeftOut has PINs that are words of the provider's messages: these are the same as with
-// other PINs. Of a loader's words, nothing is told where any PIN is in them.
+// TestAPINThatIsAWordIsNotToldByWhatIsLeftOut has PINs that are words of the provider's messages: these are the same
+// as with other PINs. Of a loader's words, nothing is told where any PIN is in them.
 func TestAPINThatIsAWordIsNotToldByWhatIsLeftOut(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {
