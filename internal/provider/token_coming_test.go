@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -194,6 +195,53 @@ func TestWhatReadsATokenThatIsToComeWaitsForIt(t *testing.T) {
 			t.Errorf("of a key of the state it says:\n%s", said)
 		}
 		w.stop()
+	})
+}
+
+// TestKeysWaitForThePINThatTheProviderHas plans new PINs of tokens, and reads a key: with a PIN that is yet to be set,
+// nobody logs in.
+func TestKeysWaitForThePINThatTheProviderHas(t *testing.T) {
+	t.Parallel()
+	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {
+		w := newWire(t, blank)
+		w.withSOPINs(blank.SOPIN, "")
+		token, key, other := hydraToken(), ecKey(nil), hydraToken()
+		other.config["label"] = "shop"
+		if said, _ := w.applied(nil, token, other, key); said.failed() {
+			t.Fatal(said)
+		}
+		old, next := blank.PIN, hsmtest.RandomPIN()
+		const notRead, refused = `Keys Not Read: "web" (key_id 6b31)`, "Unable to Read Key Pair: PIN Refused"
+		for name, row := range hsmtest.InOrder(map[string]struct {
+			token  *wired
+			config words
+			pin    string // the provider's
+			titles []string
+		}{
+			"its own":                      {token, words{"pin_wo_version": 2}, next, []string{notRead}},
+			"its own, said twice":          {token, words{"pin_wo_version": 2, "pin_wo": next}, next, []string{notRead}},
+			"another one":                  {token, words{"pin_wo_version": 2, "pin_wo": next}, old, []string{"The Provider Needs The New PIN"}},
+			"its own, of another token":    {other, words{"pin_wo_version": 2}, old, nil},
+			"none, and the provider's new": {token, nil, next, []string{refused}},
+		}) {
+			w.block["pin"] = row.pin
+			given := *row.token
+			given.config = maps.Clone(given.config)
+			maps.Copy(given.config, row.config)
+			logins := 0
+			said := w.start(func(_ context.Context, c *cryptoki.Call, next func() error) error {
+				if c.Function == "C_Login" {
+					logins++
+				}
+				return next()
+			})
+			_, ds := w.plan(&given)
+			said = append(append(said, ds...), w.refresh(key)...)
+			if !slices.Equal(said.titles(), row.titles) || (logins == 0) != slices.Contains(row.titles, notRead) {
+				t.Errorf("%s: after %d logins it says\n%s", name, logins, said)
+			}
+			w.stop()
+		}
 	})
 }
 

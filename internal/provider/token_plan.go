@@ -36,14 +36,33 @@ func (r *tokenResource) ModifyPlan(
 		return
 	}
 	own := tokenClaim{mark: markOf(ctx, req.Private), token: state}
-	switch {
-	case req.Plan.Raw.IsNull():
-		r.planEnd(ctx, own, &resp.Diagnostics)
-	case req.State.Raw.IsNull():
-		r.planNew(ctx, own.mark, plan, config, &resp.Diagnostics)
-	default:
-		r.planUpdate(ctx, req, plan, own, config, resp)
+	r.client.run(ctx, &resp.Diagnostics, "Plan Token", func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		switch {
+		case req.Plan.Raw.IsNull():
+			r.planEnd(ctx, own, &resp.Diagnostics)
+		case req.State.Raw.IsNull():
+			r.planNew(ctx, own.mark, plan, config, &resp.Diagnostics)
+		default:
+			r.planUpdate(ctx, req, plan, own, config, resp)
+		}
+	})
+}
+
+// allows looks whether the make of a token knows what the security officer is to do. Where the token cannot be looked at,
+// the apply says so.
+func (r *tokenResource) allows(
+	ctx context.Context, state *tokenResourceModel, deed hsm.Deed, diags *diag.Diagnostics,
+) (token hsm.TokenInfo, ok bool) {
+	if r.client.needs("library", "library_parameters") != nil {
+		return hsm.TokenInfo{}, false
 	}
+	token, err := hsm.Allows(ctx, r.client.configuration.token, state.ref(), deed)
+	if errors.Is(err, hsm.ErrNoOfficer) || errors.Is(err, hsm.ErrNoErasure) {
+		r.refuse(err, diags)
+	}
+	return token, err == nil
 }
 
 // refuse tells why a plan cannot be.
@@ -70,51 +89,47 @@ func (r *tokenResource) planNew(
 		r.refuse(err, diags)
 		return
 	}
-	r.client.run(ctx, diags, "Plan Token", func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, readTime)
-		defer cancel()
-		err := r.client.needs("library", "library_parameters")
-		if unknown, ok := errors.AsType[*diagnose.UnknownError](err); ok {
-			diags.AddWarning("New Token Not Checked", fmt.Sprintf("The provider's configuration is not known yet "+
-				"(%s), so this plan has not looked whether there is a token to initialise. Only the apply will show.",
-				strings.Join(unknown.Attributes, ", ")))
-			return
-		}
-		if err != nil {
-			r.refuse(err, diags)
-			return
-		}
-		setup := r.setup(ctx, config, diags)
-		if diags.HasError() {
-			return
-		}
-		site := hsm.Site{AsksUser: true, AsksOfficer: true}
-		switch {
-		case replaces: // its token is initialised until the apply erases it
-			var token hsm.TokenInfo
-			token, err = hsm.FindToken(ctx, r.client.configuration.token, old.token.ref())
-			site = asks(site, token)
-		case !plan.Slot.IsUnknown():
-			site, err = hsm.SiteOf(ctx, r.client.configuration.token, setup)
-		}
-		if err != nil {
-			r.refuse(err, diags)
-			return
-		}
-		r.checkPINs(config, setup, site, diags)
-		if site.State == hsm.SiteFinished {
-			diags.AddAttributeWarning(path.Root("label"), "Token Of That Label Found", fmt.Sprintf(
-				"A new token %q is planned, and there is one of that label, in %s. Its user has a PIN, and it shows "+
-					"no object to those who have none. An apply that was interrupted right before its end leaves "+
-					"such a token.\n\nThe apply takes it, and initialises nothing, if it accepts both PINs and holds "+
-					"nothing. Otherwise it is refused. For that it sends the user's PIN to the token once.\n\nWhat "+
-					"to do: if this is your token, go on. If it is another one's, choose another label.",
-				label, site.Token))
-		}
-		if !replaces { // until then, the keys of the old one are read and planned on it
-			r.client.coming.Store(&coming{label: label, slot: setup.Slot})
-		}
-	})
+	err := r.client.needs("library", "library_parameters")
+	if unknown, ok := errors.AsType[*diagnose.UnknownError](err); ok {
+		diags.AddWarning("New Token Not Checked", fmt.Sprintf("The provider's configuration is not known yet "+
+			"(%s), so this plan has not looked whether there is a token to initialise. Only the apply will show.",
+			strings.Join(unknown.Attributes, ", ")))
+		return
+	}
+	if err != nil {
+		r.refuse(err, diags)
+		return
+	}
+	setup := r.setup(ctx, config, diags)
+	if diags.HasError() {
+		return
+	}
+	site := hsm.Site{AsksUser: true, AsksOfficer: true}
+	switch {
+	case replaces: // its token is initialised until the apply erases it
+		var token hsm.TokenInfo
+		token, err = hsm.FindToken(ctx, r.client.configuration.token, old.token.ref())
+		site = asks(site, token)
+	case !plan.Slot.IsUnknown():
+		site, err = hsm.SiteOf(ctx, r.client.configuration.token, setup)
+	}
+	if err != nil {
+		r.refuse(err, diags)
+		return
+	}
+	r.checkPINs(config, setup, site, diags)
+	if site.State == hsm.SiteFinished {
+		diags.AddAttributeWarning(path.Root("label"), "Token Of That Label Found", fmt.Sprintf(
+			"A new token %q is planned, and there is one of that label, in %s. Its user has a PIN, and it shows "+
+				"no object to those who have none. An apply that was interrupted right before its end leaves "+
+				"such a token.\n\nThe apply takes it, and initialises nothing, if it accepts both PINs and holds "+
+				"nothing. Otherwise it is refused. For that it sends the user's PIN to the token once.\n\nWhat "+
+				"to do: if this is your token, go on. If it is another one's, choose another label.",
+			label, site.Token))
+	}
+	if !replaces { // until then, the keys of the old one are read and planned on it
+		r.client.coming.Store(&coming{label: label, slot: setup.Slot})
+	}
 }
 
 // planReplacement looks at a token in whose place a new one of its label is planned.
@@ -287,13 +302,11 @@ func (r *tokenResource) planUpdate(
 	if work.officer {
 		deed = hsm.NewOfficerPIN
 	}
-	token, err := hsm.Allows(ctx, r.client.configuration.token, state.ref(), deed)
-	if errors.Is(err, hsm.ErrNoOfficer) {
-		r.refuse(err, diags)
-		return
-	}
-	if err == nil {
+	if token, ok := r.allows(ctx, &state, deed, diags); ok {
 		site = asks(site, token)
+	}
+	if diags.HasError() {
+		return
 	}
 	r.checkPINs(config, setup, site, diags)
 	if work.officer {
@@ -313,7 +326,10 @@ func (r *tokenResource) planUpdate(
 				"HSM_SO_PIN_FILE names.")
 		}
 	}
-	if work.user && config.PIN.IsNull() {
+	// Until the apply, nobody can log in with the PIN that the provider has.
+	provided := r.client.configuration.token
+	early := setup.PIN.Equal(provided.PIN) || !state.UserPINInitialized.ValueBool()
+	if work.user && early && state.selectedBy(provided.Selector) {
 		r.client.pinToCome.Store(true)
 	}
 }
@@ -338,11 +354,7 @@ func (r *tokenResource) planEnd(ctx context.Context, own tokenClaim, diags *diag
 func (r *tokenResource) planErasure(ctx context.Context, state *tokenResourceModel, diags *diag.Diagnostics) {
 	officer, ds := r.client.officerPIN(ctx, types.StringNull())
 	diags.Append(ds...)
-	token, err := hsm.Allows(ctx, r.client.configuration.token, state.ref(), hsm.Erasure)
-	if errors.Is(err, hsm.ErrNoOfficer) || errors.Is(err, hsm.ErrNoErasure) {
-		r.refuse(err, diags)
-		return
-	}
+	token, _ := r.allows(ctx, state, hsm.Erasure, diags)
 	if officer.pin.IsZero() && !diags.HasError() && !keypad(token) {
 		diags.AddError("No SO PIN", fmt.Sprintf("Terraform would erase the token %s, and for that the token wants "+
 			"the PIN of its security officer. A resource that is destroyed has no configuration, so so_pin_wo does "+

@@ -77,6 +77,13 @@ func (m *tokenResourceModel) ref() hsm.TokenRef {
 	return hsm.TokenRef{Label: m.Label.ValueString(), Serial: m.Serial.ValueString()}
 }
 
+// selectedBy says that a provider block means the token.
+func (m *tokenResourceModel) selectedBy(s hsm.Selector) bool {
+	return (s.Label == nil || *s.Label == m.Label.ValueString()) &&
+		(s.Serial == nil || *s.Serial == m.Serial.ValueString()) &&
+		(s.Slot == nil || int64(*s.Slot) == m.SlotID.ValueInt64())
+}
+
 // name names the token in messages: `"hydra" (serial number 1f)`.
 func (m *tokenResourceModel) name() string {
 	if m.Serial.ValueString() == "" {
