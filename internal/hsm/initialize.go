@@ -79,19 +79,34 @@ func (e *FixedLabelError) Error() string {
 	return fmt.Sprintf("the token that is not initialised has the label %q, which is not for C_InitToken to choose", e.Token.Label)
 }
 
+// InterruptedError says that the initialisation of a token was cut off before it had a PIN of its security officer: its
+// flags say that this PIN is locked, and that no user has one. So nothing of anybody is on it, and no call mends it.
+type InterruptedError struct{ Token TokenInfo }
+
+func (e *InterruptedError) Error() string {
+	return "the initialisation of the token was cut off before its security officer had a PIN. It is in " + e.Token.String()
+}
+
+// Is matches ErrOfficerPINLocked.
+func (e *InterruptedError) Is(target error) bool { return target == ErrOfficerPINLocked }
+
 // NoBlankTokenError says that there is not exactly one token that Initialize could take.
 type NoBlankTokenError struct {
 	Slot    *uint       // the slot that was asked for
 	Blank   []TokenInfo // those that are not initialised
 	Tokens  []TokenInfo // all, or that in the slot
-	Skipped []string    // slots that did not answer, with their errors
+	All     []TokenInfo
+	Skipped []string // slots that did not answer, with their errors
 }
 
 func (e *NoBlankTokenError) Error() string {
 	var b strings.Builder
 	switch {
 	case e.Slot != nil && len(e.Tokens) == 0:
-		fmt.Fprintf(&b, "there is no token in slot %d", *e.Slot)
+		fmt.Fprintf(&b, "there is no token in slot %d. The module shows", *e.Slot)
+		if len(e.All) == 0 {
+			b.WriteString(" no token")
+		}
 	case e.Slot != nil:
 		fmt.Fprintf(&b, "the token in slot %d is initialised already", *e.Slot)
 	case len(e.Blank) > 1:
@@ -101,11 +116,15 @@ func (e *NoBlankTokenError) Error() string {
 	default:
 		b.WriteString("every token is initialised already")
 	}
-	if shown := append(slices.Clone(e.Blank), e.Tokens...); len(shown) > 0 {
+	shown := e.Tokens
+	switch {
+	case len(e.Blank) > 1:
+		shown = e.Blank
+	case len(shown) == 0:
+		shown = e.All
+	}
+	if len(shown) > 0 {
 		b.WriteByte(':')
-		if len(e.Blank) > 1 {
-			shown = e.Blank
-		}
 		for _, t := range shown {
 			fmt.Fprintf(&b, "\n  - %s", t)
 		}
@@ -140,8 +159,8 @@ func initializingAlone(ctx context.Context, library string) (leave func(), err e
 	return func() { turn.Release(1) }, nil
 }
 
-// SiteOf says which token Initialize would take. It logs in nowhere. Errors: *LabelTakenError, *FixedLabelError,
-// *NoBlankTokenError, ErrReadOnly, or those of Slots.
+// SiteOf says which token Initialize would take. It logs in nowhere. Errors: *LabelTakenError, *InterruptedError,
+// *FixedLabelError, *NoBlankTokenError, ErrReadOnly, or those of Slots.
 func SiteOf(ctx context.Context, c Config, setup Setup) (Site, error) {
 	// A look while another operation of this process takes the token that is not initialised would see no such token.
 	leave, err := initializingAlone(ctx, c.Library)
@@ -184,6 +203,7 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 		case info.Initialised() && info.Label == setup.Label:
 			named = append(named, info)
 		}
+		none.All = append(none.All, info)
 		if setup.Slot == nil || *setup.Slot == slot {
 			none.Tokens = append(none.Tokens, info)
 			if !info.Initialised() {
@@ -202,7 +222,7 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 	blank := none.Blank[0]
 	d := quirk.Of(about, blank)
 	switch {
-	case len(none.Blank) > 1 && !d.SpareToken:
+	case len(none.Blank) > 1 && slices.ContainsFunc(none.Blank, func(t TokenInfo) bool { return !quirk.Of(about, t).SpareToken }):
 		return failed(none)
 	case blank.Has(cryptoki.CKF_WRITE_PROTECTED):
 		return failed(ErrReadOnly)
@@ -219,6 +239,9 @@ func begun(ctx context.Context, module *cryptoki.Module, setup Setup, named []To
 	taken := &LabelTakenError{Label: setup.Label, Tokens: named}
 	if len(named) > 1 { // the slot of one may be another one by now
 		return Site{}, taken
+	}
+	if named[0].Has(cryptoki.CKF_SO_PIN_LOCKED) && !named[0].PINInitialised() {
+		return Site{}, &InterruptedError{Token: named[0]}
 	}
 	site := Site{Token: named[0], State: SiteBegun}
 	if named[0].PINInitialised() {
@@ -263,6 +286,7 @@ func Initialize(ctx context.Context, c Config, setup Setup) (TokenInfo, error) {
 	}
 	// Slots may have other numbers once the module is initialised anew: what is told is what the next process sees.
 	if again, err := FindToken(ctx, c, TokenRef{Label: i.token.Label, Serial: i.token.Serial}); err == nil {
+		session.Renumbered(i.module, i.token, again)
 		return again, nil
 	}
 	return i.token, nil
@@ -271,6 +295,7 @@ func Initialize(ctx context.Context, c Config, setup Setup) (TokenInfo, error) {
 type initialization struct {
 	setup  Setup
 	config Config
+	module *cryptoki.Module // closed by the time that run ends
 	token  TokenInfo
 	stands Standing
 }
@@ -311,7 +336,7 @@ func (i *initialization) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	i.token = site.Token
+	i.module, i.token = module, site.Token
 	if !i.token.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) {
 		switch {
 		case i.setup.PIN.IsZero():
@@ -367,14 +392,14 @@ func (i *initialization) finished(ctx context.Context) (bool, error) {
 func (i *initialization) initToken(ctx context.Context, module *cryptoki.Module, d quirk.Differences) error {
 	officer := session.NewOfficer(module, i.token, i.setup.OfficerPIN, d)
 	err := officer.Alone(ctx, func() error {
-		return officer.Send(ctx, func(pin []byte) error {
-			now, err := tokenInfo(ctx, module, i.token.Slot)
-			if err != nil {
-				return err
-			}
-			if now.Initialised() {
-				return &NoBlankTokenError{Slot: &i.token.Slot, Tokens: []TokenInfo{now}}
-			}
+		now, err := tokenInfo(ctx, module, i.token.Slot)
+		if err != nil {
+			return err
+		}
+		if now.Initialised() {
+			return &NoBlankTokenError{Slot: &i.token.Slot, Tokens: []TokenInfo{now}}
+		}
+		return officer.Send(ctx, func(pin []byte) error { // which makes sure that it is the same token still
 			i.stands = StandsPerhapsInitialized
 			return module.InitToken(ctx, i.token.Slot, pin, i.setup.Label)
 		})
@@ -392,7 +417,7 @@ func (i *initialization) initToken(ctx context.Context, module *cryptoki.Module,
 	case lookErr == nil && !now.Initialised():
 		i.stands = StandsUntouched
 	}
-	return cmp.Or(err, lookErr, errors.New("the token says that it was initialised (C_InitToken), and is not"))
+	return cmp.Or(err, lookErr, errors.New("the token says that it was initialised (C_InitToken), and does not show it"))
 }
 
 // setPIN logs in as the security officer and gives the token's user the PIN, unless that is done already: then the

@@ -161,14 +161,12 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *se
 		defer func() { _ = module.Close() }()
 		if d.OneWriter {
 			lock := softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files)
-			leave, othersWrote, err := lock.Enter(ctx)
+			leave, _, err := lock.Enter(ctx)
 			if err != nil {
 				return err
 			}
 			defer leave()
-			if othersWrote {
-				lock.Stir(ctx)
-			}
+			lock.Stir(ctx) // programs that do not meet at the lock may have written too
 		}
 		return do(module, session.NewOfficer(module, w.token, w.pin, d), d)
 	}()
@@ -223,13 +221,13 @@ func (w *officerWork) taken(ctx context.Context, pin PIN) error {
 	return err
 }
 
-// SetOfficerPIN changes the security officer's PIN. Errors are *StandingError, which wrap ErrNoOfficer where the make
-// has no such PIN.
+// SetOfficerPIN changes the security officer's PIN, and logs in with it. Errors are *StandingError, which wrap
+// ErrNoOfficer where the make has no such PIN.
 func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN) error {
 	w := &officerWork{config: c, ref: ref, deed: NewOfficerPIN, pin: present, stands: StandsOldOfficerPIN}
 	return w.run(ctx, func(_ *cryptoki.Module, o *session.Officer, _ quirk.Differences) error {
 		return o.Alone(ctx, func() error {
-			return o.LoggedIn(ctx, func(s *cryptoki.Session) error {
+			err := o.LoggedIn(ctx, func(s *cryptoki.Session) error {
 				w.stands = StandsPerhapsNewOfficerPIN
 				err := o.ChangeOwnPIN(ctx, s, pin)
 				if declined(err) {
@@ -237,6 +235,14 @@ func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN
 				}
 				return err
 			})
+			if err != nil || w.token.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) {
+				return err
+			}
+			err = o.Next(pin).LoggedIn(ctx, func(*cryptoki.Session) error { return nil })
+			if errors.Is(err, ErrOfficerPINIncorrect) {
+				return fmt.Errorf("the token says that its security officer has the new PIN (C_SetPIN), and does not take it: %w", err)
+			}
+			return err
 		})
 	})
 }
@@ -248,16 +254,17 @@ func declined(err error) bool {
 
 // ErasureError says that Erase leaves a token alone because of what it holds.
 type ErasureError struct {
+	Label string        // the token's
 	Holds []object.Name // what is seen on it
 	Err   error         // why not all of it can be seen; nil where Holds is all
 }
 
 func (e *ErasureError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("what the token holds cannot be seen: %v", e.Err)
+		return fmt.Sprintf("what the token %q holds cannot be seen: %v", e.Label, e.Err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "the token is not empty. It holds (%d):", len(e.Holds))
+	fmt.Fprintf(&b, "the token %q is not empty. It holds (%d):", e.Label, len(e.Holds))
 	for _, name := range e.Holds[:min(len(e.Holds), maxHalves)] {
 		fmt.Fprintf(&b, "\n  - %s", name)
 	}
@@ -277,18 +284,13 @@ func (e *ErasureError) Unwrap() error { return e.Err }
 func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool) error {
 	w := &officerWork{config: c, ref: ref, deed: Erasure, pin: officer, stands: StandsUntouched}
 	return w.run(ctx, func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error {
-		if !force {
-			if err := w.empty(ctx, m, d); err != nil {
-				return err
-			}
-		}
 		err := o.Alone(ctx, func() error {
 			if err := o.LoggedIn(ctx, func(*cryptoki.Session) error { return nil }); err != nil {
 				return err
 			}
-			if !force && w.token.PINInitialised() { // nobody of this process makes a key from here on
-				if err := erasable(o.Seen(ctx, w.config.PIN)); err != nil {
-					return err
+			if !force { // nobody of this process makes a key from here on
+				if shown, err := o.Seen(ctx, w.config.PIN); err != nil || len(shown) > 0 {
+					return &ErasureError{Label: w.token.Label, Holds: shown, Err: err}
 				}
 			}
 			return o.Erase(ctx, func() { w.stands = StandsPerhapsErased })
@@ -327,21 +329,4 @@ func (w *officerWork) erased(ctx context.Context, m *cryptoki.Module, d quirk.Di
 		err = fmt.Errorf("the token says that it was initialised (C_InitToken), and still holds objects (%d)", len(left))
 	}
 	return err
-}
-
-// empty makes sure that the token holds nothing, as far as its user and strangers see.
-func (w *officerWork) empty(ctx context.Context, m *cryptoki.Module, d quirk.Differences) error {
-	err := erasable(session.Shown(ctx, m, w.token, d))
-	if err == nil && w.token.PINInitialised() {
-		err = erasable(everythingOn(ctx, w.config, w.config.PIN, w.token))
-	}
-	return err
-}
-
-// erasable is an error where a look at a token shows anything, or not all. A user without a PIN has put nothing there.
-func erasable(shown []object.Name, err error) error {
-	if len(shown) == 0 && (err == nil || errors.Is(err, ErrPINNotSet)) {
-		return nil
-	}
-	return &ErasureError{Holds: shown, Err: err}
 }

@@ -260,7 +260,7 @@ func TestTheSecurityOfficerAndAUserWhoHangs(t *testing.T) {
 		given := make(chan error, 1)
 		go func() { given <- look(waiting, token) }()
 		<-entered
-		err = set(soon(50*time.Millisecond), k.Config())
+		err = set(soon(time.Second), k.Config())
 		failed, ok := errors.AsType[*hsm.StandingError](err)
 		if !ok || failed.Stands != hsm.StandsOldPIN || !strings.Contains(err.Error(), "other operations of this process are still at work") {
 			t.Errorf("beside a user who waits: %v", err)
@@ -282,7 +282,7 @@ func TestTheSecurityOfficerAndAUserWhoHangs(t *testing.T) {
 		limited, giveUp := context.WithCancel(context.Background())
 		go func() { given <- set(limited, c) }()
 		<-entered
-		if err := look(soon(50*time.Millisecond), token); err == nil || !strings.Contains(err.Error(), "security officer is still at work") {
+		if err := look(soon(time.Second), token); err == nil || !strings.Contains(err.Error(), "security officer is still at work") {
 			t.Errorf("beside a security officer who hangs: %v", err)
 		}
 		giveUp()
@@ -323,6 +323,16 @@ func TestATokenThatOnlySaysYes(t *testing.T) {
 				return hsm.SetUserPIN(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN(b.SOPIN), hsm.NewPIN("31415926"))
 			}, hsm.StandsPerhapsNewPIN, "does not take it",
 		},
+		"a new SO PIN": {
+			"C_SetPIN", nothing, func(c hsm.Config, b *hsmtest.Blank) error {
+				return hsm.SetOfficerPIN(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN(b.SOPIN), hsm.NewPIN("31415926"))
+			}, hsm.StandsPerhapsNewOfficerPIN, "does not take it",
+		},
+		"a login": {
+			"C_Login", withPair, func(c hsm.Config, b *hsmtest.Blank) error {
+				return hsm.Erase(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN("31415926"), true)
+			}, hsm.StandsUntouched, "(C_Login), and is not",
+		},
 		"a first PIN": {
 			"C_InitPIN", nothing, func(c hsm.Config, b *hsmtest.Blank) error {
 				_, err := hsm.Initialize(context.Background(), c, setup(b, "another"))
@@ -348,6 +358,45 @@ func TestATokenThatOnlySaysYes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNoWorkIsSkippedWithoutAnError has the context end as the last call before the work succeeds.
+func TestNoWorkIsSkippedWithoutAnError(t *testing.T) {
+	t.Parallel()
+	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
+		withPair(t, b.Add(t, "ours"))
+		officer, next, ref := hsm.NewPIN(b.SOPIN), hsm.NewPIN("31415926"), hsm.TokenRef{Label: "ours"}
+		for name, run := range map[string]func(context.Context, hsm.Config) error{
+			"erased":   func(ctx context.Context, c hsm.Config) error { return hsm.Erase(ctx, c, ref, officer, true) },
+			"a PIN":    func(ctx context.Context, c hsm.Config) error { return hsm.SetUserPIN(ctx, c, ref, officer, next) },
+			"the SO's": func(ctx context.Context, c hsm.Config) error { return hsm.SetOfficerPIN(ctx, c, ref, officer, next) },
+			"made": func(ctx context.Context, c hsm.Config) error {
+				_, err := hsm.Initialize(ctx, c, setup(b, "another"))
+				return err
+			},
+		} {
+			for nth := range 3 {
+				ctx, cancel := context.WithCancel(context.Background())
+				calls := 0
+				err := run(ctx, b.Config(func(_ context.Context, c *cryptoki.Call, next func() error) error {
+					err := next()
+					if c.Function == "C_CloseAllSessions" {
+						if calls++; calls == nth+1 {
+							cancel()
+						}
+					}
+					return err
+				}))
+				if cut := calls > nth; cut && !errors.Is(err, context.Canceled) || !cut && nth == 0 {
+					t.Errorf("%s, cut off at %d: %v", name, nth+1, err)
+				}
+				cancel()
+				if calls <= nth {
+					break
+				}
+			}
+		}
+	})
 }
 
 // TestATokenOfAnotherLabelIsAnother has somebody initialise a token anew, which keeps its serial number in SoftHSM.
@@ -413,7 +462,7 @@ func TestErase(t *testing.T) {
 	}{
 		"it is empty": {prepare: nothing},
 		"it holds a pair": {prepare: withPair,
-			holds: []string{"the token is not empty", `public key "theirs"`}},
+			holds: []string{`the token "ours" is not empty. It holds (2)`, `private key "theirs"`, `public key "theirs"`}},
 		"it holds a private object": {
 			prepare: func(t *testing.T, k *hsmtest.Token) {
 				k.Tool(t, "--keygen", "--key-type", "AES:16", "--private", "--label", "hidden", "--id", "01")

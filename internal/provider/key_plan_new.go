@@ -54,7 +54,11 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 		r.notChecked(own, tokenToCome, diags)
 		return
 	}
-	r.once(nil, err, "\n\nThis is a plan of a new key. Terraform makes one for terraform destroy too, unless you add "+
+	more := ""
+	if errors.Is(err, hsm.ErrNoToken) {
+		more = r.client.another()
+	}
+	r.once(nil, err, more+"\n\nThis is a plan of a new key. Terraform makes one for terraform destroy too, unless you add "+
 		"-refresh=false.", diags)
 }
 

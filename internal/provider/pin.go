@@ -204,7 +204,7 @@ func (c *client) officerPIN(ctx context.Context, attribute types.String) (foundP
 		r := resolver{env: environment{
 			getenv: os.Getenv, readFile: func(name string) (pinFile, error) { return readPINFile(ctx, name) },
 		}}
-		c.officer.value, c.officer.diags, c.officer.read = r.pin(attribute, officerPIN), r.diags, true
+		c.officer.value, c.officer.diags, c.officer.read = r.pin(attribute, officerPIN), r.diags, ctx.Err() == nil
 	}
 	// Of several resources, one warns.
 	told := slices.DeleteFunc(slices.Clone(c.officer.diags), func(d diag.Diagnostic) bool {

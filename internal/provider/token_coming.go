@@ -2,7 +2,9 @@ package provider
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
@@ -10,7 +12,7 @@ import (
 
 // coming is a token that a planned resource makes.
 type coming struct {
-	label string
+	label *string // nil where it is not known yet
 	slot  *uint
 }
 
@@ -45,8 +47,21 @@ func (c *client) comes() bool {
 		return false
 	}
 	return c.coming.has(func(one coming) bool {
-		return (s.Label == nil || *s.Label == one.label) && (s.Slot == nil || one.slot != nil && *s.Slot == *one.slot)
+		return (s.Label == nil || one.label == nil || *s.Label == *one.label) && (s.Slot == nil || one.slot != nil && *s.Slot == *one.slot)
 	})
+}
+
+// another is a paragraph for a block that selects no token that this run makes, where it makes one. It is "" otherwise.
+func (c *client) another() string {
+	c.coming.mu.Lock()
+	defer c.coming.mu.Unlock()
+	for _, one := range c.coming.all {
+		if one.label != nil && len(c.selected) > 0 {
+			return fmt.Sprintf("\n\nThis plan makes the token %q (hsm_token), and the provider block selects another one, by %s. If it "+
+				"is to be that one, give both the same label.", *one.label, strings.Join(c.selected, " and "))
+		}
+	}
+	return ""
 }
 
 // toCome says that an operation failed for a token that this run makes, or gives its PIN.

@@ -56,7 +56,8 @@ func TestOnlyTheTokenThatAPlanMakesIsToCome(t *testing.T) {
 			"two tokens, then the key":       {token: words{}, also: true, titles: []string{notChecked}},
 			"the key, then the token":        {token: words{}, first: true, titles: []string{notFound}, says: orWait},
 			"no token":                       {titles: []string{notFound}, says: orWait},
-			"a token of another label":       {token: words{"label": "shop"}, titles: []string{notFound}, says: orWait},
+			"a token of another label":       {token: words{"label": "shop"}, titles: []string{notFound}, says: "This plan makes the token \"shop\""},
+			"a label that is not known yet":  {token: words{"label": tftypes.UnknownValue}, titles: []string{"New Token Not Checked", notChecked}},
 			"a serial number":                {block: words{"token_label": nil, "token_serial": "1f"}, token: words{}, titles: []string{notFound}},
 			"a serial number and the label":  {block: words{"token_serial": "1f"}, token: words{}, titles: []string{notFound}},
 			"the slot of both":               {block: words{"token_label": nil, "slot": slot}, token: words{"slot": slot}, titles: []string{notChecked}},
@@ -211,18 +212,17 @@ func TestKeysWaitForThePINThatTheProviderHas(t *testing.T) {
 			t.Fatal(said)
 		}
 		old, next := blank.PIN, hsmtest.RandomPIN()
-		const notRead, refused = `Keys Not Read: "web" (key_id 6b31)`, "Unable to Read Key Pair: PIN Refused"
+		const notRead = `Keys Not Read: "web" (key_id 6b31)`
 		for name, row := range hsmtest.InOrder(map[string]struct {
 			token  *wired
 			config words
 			pin    string // the provider's
 			titles []string
 		}{
-			"its own":                      {token, words{"pin_wo_version": 2}, next, []string{notRead}},
-			"its own, said twice":          {token, words{"pin_wo_version": 2, "pin_wo": next}, next, []string{notRead}},
-			"another one":                  {token, words{"pin_wo_version": 2, "pin_wo": next}, old, []string{"The Provider Needs The New PIN"}},
-			"its own, of another token":    {other, words{"pin_wo_version": 2}, old, nil},
-			"none, and the provider's new": {token, nil, next, []string{refused}},
+			"its own":                   {token, words{"pin_wo_version": 2}, next, []string{notRead}},
+			"its own, said twice":       {token, words{"pin_wo_version": 2, "pin_wo": next}, next, []string{notRead}},
+			"another one":               {token, words{"pin_wo_version": 2, "pin_wo": next}, old, []string{"The Provider Needs The New PIN"}},
+			"its own, of another token": {other, words{"pin_wo_version": 2}, old, nil},
 		}) {
 			w.block["pin"] = row.pin
 			given := *row.token

@@ -77,6 +77,9 @@ func (r *tokenResource) planNew(
 ) {
 	label := plan.Label.ValueString()
 	if plan.Label.IsUnknown() {
+		diags.AddWarning("New Token Not Checked", "The token's label is not known yet, so this plan has not looked whether "+
+			"another token has it, and whether there is one to initialise. Only the apply will show.")
+		r.client.coming.Store(&coming{})
 		return
 	}
 	old, replaces := r.client.tokens.replacedBy(mark, label)
@@ -123,12 +126,12 @@ func (r *tokenResource) planNew(
 			"A new token %q is planned, and there is one of that label, in %s. Its user has a PIN, and it shows "+
 				"no object to those who have none. An apply that was interrupted right before its end leaves "+
 				"such a token.\n\nThe apply takes it, and initialises nothing, if it accepts both PINs and holds "+
-				"nothing. Otherwise it is refused. For that it sends the user's PIN to the token once.\n\nWhat "+
-				"to do: if this is your token, go on. If it is another one's, choose another label.",
+				"nothing. Otherwise it is refused. For that it sends the user's PIN and the SO PIN to the token, "+
+				"each once.\n\nWhat to do: if this is your token, go on. If it is another one's, choose another label.",
 			label, site.Token))
 	}
 	if !replaces { // until then, the keys of the old one are read and planned on it
-		r.client.coming.Store(&coming{label: label, slot: setup.Slot})
+		r.client.coming.Store(&coming{label: &label, slot: setup.Slot})
 	}
 }
 
@@ -136,6 +139,15 @@ func (r *tokenResource) planNew(
 func (r *tokenResource) planReplacement(ctx context.Context, old *tokenResourceModel, diags *diag.Diagnostics) {
 	switch old.DeletionPolicy.ValueString() {
 	case policyErase:
+		if old.EraseKeys.ValueBool() { // of what a plan of -replace warns, Terraform shows nothing
+			diags.AddAttributeError(path.Root("erase_keys"), "Token Cannot Be Replaced", fmt.Sprintf(
+				"Terraform would erase the token %s and make it anew. Keys that depend on it stay in the state, whatever "+
+					"their deletion_policy. With erase_keys = true they would be gone.\n\nOn the token: nothing has been "+
+					"changed.\n\nWhat to do: set erase_keys = false and run terraform apply. Then replace the token together "+
+					"with its keys: terraform apply with a -replace for each. If the resource is tainted, and should not be, "+
+					"run terraform untaint with its address.", old.name()))
+			return
+		}
 		r.planErasure(ctx, old, diags)
 	case policyAbandon:
 		diags.AddAttributeError(path.Root("deletion_policy"), "Token Cannot Be Replaced", fmt.Sprintf(
@@ -207,14 +219,16 @@ func (r *tokenResource) checkPINs(config tokenResourceModel, setup hsm.Setup, si
 func (r *tokenResource) warnOfOwnPIN(config tokenResourceModel, setup hsm.Setup, diags *diag.Diagnostics) {
 	own := r.client.configuration.token.PIN
 	selector := r.client.configuration.token.Selector
-	mine := selector.Label != nil && *selector.Label == setup.Label
+	mine := selector.Label == nil || *selector.Label == setup.Label
 	if !mine || own.IsZero() || config.PIN.IsNull() || config.PIN.IsUnknown() || own.Equal(setup.PIN) {
 		return
 	}
 	diags.AddWarning("The Provider Needs The New PIN", fmt.Sprintf(
-		"The token's user is to have the PIN of pin_wo, and the provider's own PIN (from %s) is another one. This "+
-			"run goes on with the new PIN. The next one would send the token a PIN that is wrong by then.\n\nWhat to "+
-			"do: once this is applied, give the provider the new PIN.", r.client.pinFrom))
+		"The token's user is to have the PIN of pin_wo, and the provider's own PIN (from %s) is another one. In "+
+			"this run, what uses this provider block goes on with the new PIN. Another block, and the next run, would "+
+			"send the token a PIN that is wrong by then.\n\nWhat to do: once this is applied, give the provider the new "+
+			"PIN. If another block uses the token, apply this with -target and the address of the hsm_token alone.",
+		r.client.pinFrom))
 }
 
 // givenPIN is a PIN that a token is to have.
@@ -278,9 +292,10 @@ func (r *tokenResource) planUpdate(
 	work := changesOf(plan, state, recording)
 	versions := !plan.PINVersion.Equal(state.PINVersion) || !plan.OfficerPINVersion.Equal(state.OfficerPINVersion)
 	if recording && versions {
-		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported. This apply writes "+
-			"so_pin_wo_version and pin_wo_version into the state and sets no PIN. A later change of a version sets "+
-			"one.", state.name()))
+		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported, and no version of a "+
+			"PIN was applied since. This apply writes the versions into the state and sets no PIN. The next change of a "+
+			"version sets one.\n\nWhat to do: if a PIN is to change now, apply this with the PINs that the token has, then "+
+			"change the version.", state.name()))
 	}
 	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("slot_id"), state.SlotID)...)
 	if !work.officer && !work.user { // nothing at the token changes

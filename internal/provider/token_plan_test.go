@@ -19,6 +19,7 @@ func TestAPlanOfANewTokenSaysWhatTheApplyNeeds(t *testing.T) {
 	t.Parallel()
 	atDesk(t, func(d *desk) {
 		const known, doing, blank = "12345678", "Unable to Plan Token: ", "No Token To Initialise"
+		other := warns("The Provider Needs The New PIN", "-target")
 		equal := warns("User PIN Is The SO PIN", "choose two PINs").without(d.blank.PIN, d.blank.SOPIN)
 		short := func(which string) remark {
 			return fails("PIN Of A Wrong Length", "The "+which+" does not have the length", "4 to 255 bytes")
@@ -40,7 +41,9 @@ func TestAPlanOfANewTokenSaysWhatTheApplyNeeds(t *testing.T) {
 			"a label with a blank at its end": {"", label("hydra "), []remark{unfit("ends with a blank")}},
 			"a label with blanks within":      {"", label(" my token"), nil},
 			"an empty label":                  {"", label(""), []remark{unfit("is empty")}},
-			"a label that is not known yet":   {"", lines{"label": unknown}, nil},
+			"a label that is not known yet": {"", lines{"label": unknown}, []remark{
+				warns("New Token Not Checked", "label is not known yet"),
+			}},
 			"a slot that is none": {"", with("slot", "first"), []remark{
 				fails("Invalid Slot ID", `"first" is not a slot ID`).pointing("slot"),
 			}},
@@ -50,11 +53,11 @@ func TestAPlanOfANewTokenSaysWhatTheApplyNeeds(t *testing.T) {
 			"a slot that is not known yet": {"", with("slot", unknown), nil},
 			"no user PIN":                  {" 44556677", hydra, []remark{fails(doing+"No PIN", "HSM_PIN_FILE")}},
 			"no SO PIN":                    {"44556677 ", hydra, []remark{fails(doing+"No SO PIN", "HSM_SO_PIN_FILE")}},
-			"a short user PIN":             {"", with("pin_wo", "xyz"), []remark{short("user PIN")}},
+			"a short user PIN":             {"", with("pin_wo", "xyz"), []remark{short("user PIN"), other}},
 			"a short SO PIN":               {"", with("so_pin_wo", "xyz"), []remark{short("SO PIN")}},
 			"one PIN for both":             {"44556677 44556677", hydra, []remark{equal}},
 			"one PIN for both, write-only": {
-				"", with("pin_wo", "44556677").with(lines{"so_pin_wo": "44556677"}), []remark{equal},
+				"", with("pin_wo", "44556677").with(lines{"so_pin_wo": "44556677"}), []remark{equal, other},
 			},
 			"a user PIN that everybody knows":  {known + " 44556677", hydra, []remark{everybody("user PIN")}},
 			"an SO PIN that everybody knows":   {"44556677 " + known, hydra, []remark{everybody("SO PIN")}},

@@ -422,7 +422,7 @@ func (r *tokenResource) ImportState(
 	ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse,
 ) {
 	var asked tokenIdentity
-	if req.ID == "" && req.Identity != nil {
+	if req.ID == "" && req.Identity != nil && !req.Identity.Raw.IsNull() {
 		if resp.Diagnostics.Append(req.Identity.Get(ctx, &asked)...); resp.Diagnostics.HasError() {
 			return
 		}
@@ -444,7 +444,7 @@ func (r *tokenResource) ImportState(
 			all = append(all, *slot.Token)
 			serial, label := slot.Token.Serial, slot.Token.Label
 			byID := req.ID != "" && (req.ID == serial || req.ID == label)
-			byIdentity := req.ID == "" && (asked.Serial.IsNull() || asked.Serial.ValueString() == serial) &&
+			byIdentity := req.ID == "" && !(asked.Serial.IsNull() && asked.Label.IsNull()) && (asked.Serial.IsNull() || asked.Serial.ValueString() == serial) &&
 				(asked.Label.IsNull() || asked.Label.ValueString() == label)
 			if byID || byIdentity {
 				found = append(found, *slot.Token)

@@ -215,7 +215,7 @@ func TestNoReplacementLosesAToken(t *testing.T) {
 	inOffice(t, func(o office) {
 		o = o.labelled("hydra")
 		first := func(policy string, more ...string) {
-			o.writes(append([]string{tokenBlock(fmt.Sprintf("deletion_policy = %q", policy))}, more...)...)
+			o.writes(append([]string{tokenBlock(`deletion_policy = "` + policy + `"`)}, more...)...)
 			o.does("apply -auto-approve")
 		}
 		first("prevent", oneBlock)
@@ -234,6 +234,10 @@ func TestNoReplacementLosesAToken(t *testing.T) {
 		o.does("apply -auto-approve -replace=hsm_token.hydra -replace=hsm_ec_keypair.k",
 			"2 added, 0 changed, 2 destroyed", `\"kid\":\"k1\"`)
 		o.does("plan", "No changes.")
+
+		first(`erase"
+			erase_keys = "true`, oneBlock)
+		o.refuses("plan -replace=hsm_token.hydra", "Token Cannot Be Replaced", "set erase_keys = false")
 
 		// The new token would be the old one, and the end of the old one would erase it.
 		const deposed = "Token Has Another Resource"
@@ -307,11 +311,11 @@ func TestADeletionPolicyDecidesWhatBecomesOfAToken(t *testing.T) {
 		token.Tool(t, "--delete-object", "--type", "pubkey", "--id", "01") // what is left is private
 		m.applies(nil)
 		m.says(fails("Unable to Erase Token: Token Not Empty", `"web" (ID 01)`))
-		d.env("HSM_PIN", "")
+		d.faults.Inject(hsmtest.Fault{Function: "C_FindObjectsInit", Code: cryptoki.CKR_FUNCTION_FAILED})
 		m.applies(nil)
-		m.says(fails("Unable to Erase Token: Token Not Empty", "What the token holds cannot be seen",
+		m.says(fails("Unable to Erase Token: Token Not Empty", `What the token "hydra" holds cannot be seen`,
 			"give the provider the PIN"))
-		d.env("HSM_PIN", token.PIN)
+		d.faults.Clear()
 		d.env("HSM_SO_PIN", "")
 		m.applies(nil)
 		m.says(fails("No SO PIN", "so_pin_wo does not count", "HSM_SO_PIN_FILE names"))

@@ -62,8 +62,21 @@ type credential struct {
 	pin    PIN
 }
 
+func loginKey(m *cryptoki.Module, info cryptoki.TokenInfo) string {
+	return fmt.Sprintf("%s\x00%d\x00%s\x00%s", m.Path(), info.Slot, info.Serial, info.Label)
+}
+
+// Renumbered keeps what this process knows of a token's PINs where its slot has another number from now on.
+func Renumbered(m *cryptoki.Module, was, is cryptoki.TokenInfo) {
+	logins.Lock()
+	defer logins.Unlock()
+	if l, ok := logins.of[loginKey(m, was)]; ok && was.Serial == is.Serial && was.Label == is.Label {
+		logins.of[loginKey(m, is)] = l
+	}
+}
+
 func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
-	key := fmt.Sprintf("%s\x00%d\x00%s\x00%s", m.Path(), info.Slot, info.Serial, info.Label)
+	key := loginKey(m, info)
 	logins.Lock()
 	defer logins.Unlock()
 	l, ok := logins.of[key]

@@ -41,16 +41,20 @@ func (o *Officer) Alone(ctx context.Context, do func() error) error {
 	o.rounds.Add(1)
 	o.parked = nil
 	clear(o.sessions)
-	if err := o.closeAll(ctx); ctx.Err() != nil {
+	if err := o.closeAll(ctx); err != nil {
 		return err
 	}
 	return do()
 }
 
 // closeAll closes every session of this process on the token. Nothing depends on its success: what comes next fails
-// where a session is left.
+// where a session is left. Its only error is that of a context that has ended.
 func (o *Officer) closeAll(ctx context.Context) error {
-	return o.module.CloseAllSessions(ctx, o.token.Slot)
+	_ = o.module.CloseAllSessions(ctx, o.token.Slot)
+	if ctx.Err() != nil {
+		return fmt.Errorf("closing the sessions on the token: %w", context.Cause(ctx))
+	}
+	return nil
 }
 
 // LoggedIn does something in a session that is logged in as the security officer, whose PIN is changed before where it
@@ -64,6 +68,15 @@ func (o *Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error
 	err = o.Send(ctx, func(pin []byte) error { return s.Login(ctx, cryptoki.CKU_SO, pin) })
 	if err != nil {
 		return err
+	}
+	if !o.differences.NoOfficer {
+		state, err := s.GetSessionInfo(ctx)
+		if err == nil && state != cryptoki.CKS_RW_SO_FUNCTIONS {
+			err = errors.New("the token says that its security officer is logged in (C_Login), and is not")
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if o.factory {
 		if err := o.ChangeOwnPIN(ctx, s, o.pin); err != nil {
@@ -83,7 +96,15 @@ func (o *Officer) leave(ctx context.Context, s *cryptoki.Session) {
 	o.closeInTurn(ctx, s)
 }
 
-// Seen names what the user of that PIN sees on the token. It is for Alone, right before the token is erased.
+// Next is the security officer once the PIN has been changed to that one.
+func (o *Officer) Next(pin PIN) *Officer {
+	next := *o
+	next.pin, next.factory = pin, false
+	return &next
+}
+
+// Seen names what the user of that PIN sees on the token, or where the user has none, what everyone sees. It is for
+// Alone, right before the token is erased.
 func (o *Officer) Seen(ctx context.Context, user PIN) ([]object.Name, error) {
 	s, err := o.module.OpenSession(ctx, o.token.Slot, false)
 	if err != nil {
@@ -91,7 +112,7 @@ func (o *Officer) Seen(ctx context.Context, user PIN) ([]object.Name, error) {
 	}
 	defer o.leave(ctx, s)
 	c := credential{login: o.login, module: o.module, token: o.token, pin: user}
-	if err := c.ensure(ctx, s); err != nil {
+	if err := c.ensure(ctx, s); err != nil && !errors.Is(err, ErrPINNotSet) {
 		return nil, err
 	}
 	return shownIn(ctx, s, o.differences)
@@ -100,7 +121,7 @@ func (o *Officer) Seen(ctx context.Context, user PIN) ([]object.Name, error) {
 // Erase initialises the token once more, for Alone. It says right before that it is about to. What this process knows
 // of the user's PINs is void then.
 func (o *Officer) Erase(ctx context.Context, about func()) error {
-	if err := o.closeAll(ctx); ctx.Err() != nil { // whatever a failure before has left open
+	if err := o.closeAll(ctx); err != nil { // whatever a failure before has left open
 		return err
 	}
 	err := o.Send(ctx, func(pin []byte) error {

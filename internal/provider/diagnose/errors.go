@@ -14,10 +14,10 @@ import (
 var (
 	// ErrNotConfigured: an operation came before the provider was configured.
 	ErrNotConfigured = errors.New("the provider has not been configured")
-	// ErrDisabled: the environment switches the token off.
 	// ErrPINToCome: the provider's own PIN is the one that this run is to set.
 	ErrPINToCome = errors.New("the token is to get the provider's PIN in this run, and does not have it yet")
-	ErrDisabled  = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
+	// ErrDisabled: the environment switches the token off.
+	ErrDisabled = errors.New("HSM_ENABLED is false in the environment, so nothing may touch the token")
 )
 
 // UnknownError says that an operation needs the token, and part of the provider's configuration is not known yet.

@@ -69,16 +69,18 @@ var remedies = []remedy{
 		"in it.")},
 	{is: as[*TokenLostError], name: "Token Of The State Not Found", next: say("check the provider's library, and the module's own " +
 		"configuration (for SoftHSM, the file that SOFTHSM2_CONF names): the state is kept, and a token that cannot be reached looks " +
-		"just like a lost one. If it is gone for ever, take it out of the state: terraform state rm with the resource's address.")},
+		"just like a lost one. If it is gone for ever, take it and the keys that were on it out of the state: terraform state rm with " +
+		"their addresses.")},
 	{is: as[*hsm.RelabelledError], name: "Token Has Another Label", next: say("look at what is on it, before anything else. Somebody " +
 		"may have initialised it anew: then the keys that were on it are lost, unless this is the wrong module. If it is the " +
 		"token that is meant from now on, take the resource out of the state (terraform state rm with its address), write the new " +
 		"label into the configuration, and import the token.")},
 	{is: as[*TokenErasedError], name: "Token Erased", next: say("keys that were on it are lost, unless this is the wrong module or " +
-		"slot: then correct the provider's configuration. To initialise it anew, take it out of the state (terraform state rm with " +
-		"the resource's address), and run terraform apply.")},
+		"slot: then correct the provider's configuration. To initialise it anew, take it and the keys out of the state (terraform state rm with " +
+		"their addresses), and run terraform apply.")},
 	{is: as[*TokenImportError], name: "Not One Token", next: say("give the serial number or the label of one of the tokens above. " +
 		"Where the serial number does not tell one token, import by an identity that has both.")},
+	{is: as[*hsm.InterruptedError], name: "Initialisation Cut Off", next: nextInterrupted},
 	{is: as[*hsm.LabelTakenError], name: "Token Label Taken", next: nextLabelTaken},
 	{is: as[*TokenManagedError], name: "Token Has Another Resource", next: say("choose another label, or take one of the two resources out " +
 		"of the configuration and, with terraform state rm, out of the state, which leaves the token as it is. If the resource has a " +

@@ -201,11 +201,26 @@ func nextLabelTaken(f Failure) string {
 	if !ok || len(e.Tokens) != 1 {
 		return "choose a label that no token has."
 	}
-	token := e.Tokens[0]
-	return "if it is the token that you mean, import it. It keeps its keys and PINs:\n\n  " +
+	token, first := e.Tokens[0], ""
+	if e.Err != nil {
+		first = "if an apply that was interrupted has left the token, check the user's PIN (pin_wo, pin, HSM_PIN or " +
+			"HSM_PIN_FILE), log in once by hand with the right one, which resets the count of wrong ones, and run terraform " +
+			"apply again:\n\n  " + hsm.Command("pkcs11-tool", "--module", f.module(), "--token-label", token.Label, "--login",
+			"--list-objects") + "\n\nOtherwise, "
+	}
+	return first + "if it is the token that you mean, import it. It keeps its keys and PINs:\n\n  " +
 		hsm.Command("terraform", "import", "hsm_token.NAME", cmp.Or(token.Serial, token.Label)) +
 		"\n\nOr leave the hsm_token out: keys need none. If it is another one's token, choose another label. A token " +
 		"that is initialised is never initialised again."
+}
+
+func nextInterrupted(f Failure) string {
+	label := "LABEL"
+	if e, ok := errors.AsType[*hsm.InterruptedError](f.Err); ok {
+		label = e.Token.Label
+	}
+	return "remove the token with the tools of its maker, then run terraform apply again. Nothing can be on it: nobody could " +
+		"ever log in. For SoftHSM:\n\n  " + hsm.Command("softhsm2-util", "--delete-token", "--token", label)
 }
 
 func nextFixedLabel(f Failure) string {
