@@ -329,7 +329,7 @@ func TestATokenThatOnlySaysYes(t *testing.T) {
 			}, hsm.StandsPerhapsNewOfficerPIN, "does not take it",
 		},
 		"a login": {
-			"C_Login", withPair, func(c hsm.Config, b *hsmtest.Blank) error {
+			"C_Login", withPair, func(c hsm.Config, _ *hsmtest.Blank) error {
 				return hsm.Erase(context.Background(), c, hsm.TokenRef{Label: "ours"}, hsm.NewPIN("31415926"), true)
 			}, hsm.StandsUntouched, "(C_Login), and is not",
 		},

@@ -444,7 +444,8 @@ func (r *tokenResource) ImportState(
 			all = append(all, *slot.Token)
 			serial, label := slot.Token.Serial, slot.Token.Label
 			byID := req.ID != "" && (req.ID == serial || req.ID == label)
-			byIdentity := req.ID == "" && !(asked.Serial.IsNull() && asked.Label.IsNull()) && (asked.Serial.IsNull() || asked.Serial.ValueString() == serial) &&
+			names := !asked.Serial.IsNull() || !asked.Label.IsNull()
+			byIdentity := req.ID == "" && names && (asked.Serial.IsNull() || asked.Serial.ValueString() == serial) &&
 				(asked.Label.IsNull() || asked.Label.ValueString() == label)
 			if byID || byIdentity {
 				found = append(found, *slot.Token)
