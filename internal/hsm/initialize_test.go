@@ -117,6 +117,16 @@ func TestALabelThatIsTaken(t *testing.T) {
 			hook:    flags("ours", cryptoki.CKF_SO_PIN_FINAL_TRY, 0),
 			is:      hsm.ErrOfficerPINFinalTry, stands: hsm.StandsInitialized,
 		},
+		"it has no user PIN, and says that it has one": { // as tpm2-pkcs11 does
+			prepare: func(t *testing.T, b *hsmtest.Blank) { withoutPIN(t, b, "ours") },
+			hook:    flags("ours", cryptoki.CKF_USER_PIN_INITIALIZED, 0),
+			logins:  map[cryptoki.User]int{cryptoki.CKU_USER: 2, cryptoki.CKU_SO: 1}, sets: 1,
+		},
+		"it is whole and empty, and no SO PIN is given": {
+			prepare: func(t *testing.T, b *hsmtest.Blank) { b.Add(t, "ours") },
+			setup:   func(s *hsm.Setup) { s.OfficerPIN = hsm.PIN{} },
+			is:      hsm.ErrNoOfficerPIN, stands: hsm.StandsUnknown,
+		},
 		"it has another user PIN": {
 			prepare: func(t *testing.T, b *hsmtest.Blank) { b.Add(t, "ours") },
 			setup:   func(s *hsm.Setup) { s.PIN = hsm.NewPIN("another") },

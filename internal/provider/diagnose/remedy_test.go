@@ -319,6 +319,8 @@ func TestWhatIsSaidOfATokenThatIsMade(t *testing.T) {
 		{"whoever cannot look has no PIN", failed(hsm.StandsUntouched, &hsm.ErasureError{Err: hsm.ErrNoPIN}),
 			"Token Not Empty",
 			[]string{"HSM_PIN_FILE", "erase_keys = true"}, nil},
+		{"an SO PIN may be the new one already", failed(hsm.StandsPerhapsNewOfficerPIN, hsm.ErrOfficerPINLocked),
+			"SO PIN Locked", []string{"The next apply sends the old SO PIN", "give the new one there"}, nil},
 		{"a PIN that the run sets is waited for", Failure{Err: ErrPINToCome}, "PIN Still To Be Set",
 			[]string{"-target=ADDRESS", "depends_on"}, nil},
 		{"a resource makes what is not initialised", Failure{Err: &hsm.BlankTokenError{Slot: 3}}, "Token Not Initialised",
@@ -335,6 +337,10 @@ func TestWhatIsSaidOfATokenThatIsMade(t *testing.T) {
 			said := c.failure.Diagnostic()
 			if want := "Unable to Create Token: " + c.summary; said.Summary() != want {
 				t.Errorf("the summary is %q", said.Summary())
+			}
+			standing, ok := errors.AsType[*hsm.StandingError](c.failure.Err)
+			if ok && strings.Count(said.Detail(), standing.Stands.String()) != 1 {
+				t.Errorf("it does not say once how the token stands:\n%s", said.Detail())
 			}
 			for _, part := range c.says {
 				if !strings.Contains(said.Detail(), part) {
