@@ -602,61 +602,6 @@ func TestAnErasedTokenIsAnotherOne(t *testing.T) {
 	})
 }
 
-// TestClosingBesideTheSecurityOfficer closes a token while the security officer waits for its turn, who then closes all
-// sessions: handles come again, so that what is closed afterwards may be another one's.
-func TestClosingBesideTheSecurityOfficer(t *testing.T) {
-	t.Parallel()
-	hsmtest.Alone(t, func(t *testing.T, b *hsmtest.Blank) {
-		k := b.Add(t, "ours")
-		var all, late atomic.Int64
-		token, err := hsm.Open(context.Background(), k.Config(func(_ context.Context, c *cryptoki.Call, next func() error) error {
-			if c.Function == "C_CloseSession" {
-				late.Add(all.Load())
-			}
-			return next()
-		}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := token.Inventory(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		entered, release, waits := make(chan bool), make(chan bool), make(chan error, 3)
-		faults := &hsmtest.Faults{}
-		faults.Inject(hsmtest.Fault{Function: "C_OpenSession", Nth: 1, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
-			close(entered)
-			<-release
-			return next()
-		}})
-		go func() { // it takes the turn, and logs in nowhere
-			_, err := hsm.SiteOf(context.Background(), k.Config(faults.Hook), setup(b, "ours"))
-			waits <- err
-		}()
-		<-entered
-		go func() {
-			waits <- hsm.SetUserPIN(context.Background(), k.Config(func(_ context.Context, c *cryptoki.Call, next func() error) error {
-				err := next()
-				if c.Function == "C_CloseAllSessions" {
-					all.Add(1)
-				}
-				return err
-			}), hsm.TokenRef{Label: "ours"}, hsm.NewPIN(b.SOPIN), hsm.NewPIN(b.PIN))
-		}()
-		time.Sleep(50 * time.Millisecond) // until it waits
-		go func() { waits <- token.Close() }()
-		time.Sleep(20 * time.Millisecond)
-		close(release)
-		for range 3 {
-			if err := <-waits; err != nil {
-				t.Error(err)
-			}
-		}
-		if all.Load() != 1 || late.Load() > 0 {
-			t.Errorf("the security officer closed all sessions %d times, and %d were closed once more", all.Load(), late.Load())
-		}
-	})
-}
-
 // TestTheSOPINThatATokenCameWith plays openCryptoki, whose tokens come with an SO PIN that is to be changed: it is sent
 // until it is changed, and never afterwards.
 func TestTheSOPINThatATokenCameWith(t *testing.T) {

@@ -151,7 +151,7 @@ func TestAPINOfATokenThatIsNotTheProviders(t *testing.T) {
 	atDesk(t, func(d *desk) {
 		needs := warns("The Provider Needs The New PIN", "HSM_PIN")
 		m, config := d.resource(), hydra.with(lines{"pin_wo": "44556677"})
-		for label, says := range map[string][]remark{"hydra": {needs}, "shop": nil, "": nil} {
+		for label, says := range map[string][]remark{"hydra": {needs}, "shop": nil, "": {needs}} {
 			d.env("HSM_TOKEN_LABEL", label)
 			m.plans(config)
 			m.says(says...)
