@@ -28,8 +28,8 @@ var (
 	ErrPINNotSet = session.ErrPINNotSet
 	// ErrPINUnfit: the token does not take such a PIN as a new one.
 	ErrPINUnfit = session.ErrPINUnfit
-	// ErrNoOfficerPIN, ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry and ErrOfficerPINExpired are the
-	// same for the security officer's PIN.
+	// ErrNoOfficerPIN, ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry and ErrOfficerPINExpired are
+	// the same for the security officer's PIN.
 	ErrNoOfficerPIN        = session.ErrNoOfficerPIN
 	ErrOfficerPINIncorrect = session.ErrOfficerPINIncorrect
 	ErrOfficerPINLocked    = session.ErrOfficerPINLocked

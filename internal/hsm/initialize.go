@@ -63,7 +63,8 @@ func (e *LabelTakenError) Error() string {
 	case e.Err != nil:
 		return fmt.Sprintf("a token has the label %q, and what it holds cannot be seen: %v", e.Label, e.Err)
 	}
-	return fmt.Sprintf("a token has the label %q, and it is in use: it holds objects (%d). It is in %s", e.Label, len(e.Holds), e.Tokens[0])
+	return fmt.Sprintf("a token has the label %q, and it is in use: it holds objects (%d). It is in %s", e.Label,
+		len(e.Holds), e.Tokens[0])
 }
 
 // Unwrap gives why it cannot be seen what is on the token.
@@ -76,7 +77,8 @@ type FixedLabelError struct {
 }
 
 func (e *FixedLabelError) Error() string {
-	return fmt.Sprintf("the token that is not initialised has the label %q, which is not for C_InitToken to choose", e.Token.Label)
+	return fmt.Sprintf("the token that is not initialised has the label %q, which is not for C_InitToken to choose",
+		e.Token.Label)
 }
 
 // InterruptedError says that the initialisation of a token was cut off before it had a PIN of its security officer: its
@@ -84,7 +86,8 @@ func (e *FixedLabelError) Error() string {
 type InterruptedError struct{ Token TokenInfo }
 
 func (e *InterruptedError) Error() string {
-	return "the initialisation of the token was cut off before its security officer had a PIN. It is in " + e.Token.String()
+	return "the initialisation of the token was cut off before its security officer had a PIN. It is in " +
+		e.Token.String()
 }
 
 // Is matches ErrOfficerPINLocked.
@@ -222,7 +225,10 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 	blank := none.Blank[0]
 	d := quirk.Of(about, blank)
 	switch {
-	case len(none.Blank) > 1 && slices.ContainsFunc(none.Blank, func(t TokenInfo) bool { return !quirk.Of(about, t).SpareToken }):
+	case len(none.Blank) > 1 && slices.ContainsFunc(none.Blank, func(t TokenInfo) bool {
+		return !quirk.Of(about,
+			t).SpareToken
+	}):
 		return failed(none)
 	case blank.Has(cryptoki.CKF_WRITE_PROTECTED):
 		return failed(ErrReadOnly)
@@ -235,7 +241,8 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 }
 
 // begun says how far the one token of the label is, if nothing shows on it.
-func begun(ctx context.Context, module *cryptoki.Module, setup Setup, named []TokenInfo, d quirk.Differences) (Site, error) {
+func begun(ctx context.Context, module *cryptoki.Module, setup Setup, named []TokenInfo, d quirk.Differences) (Site,
+	error) {
 	taken := &LabelTakenError{Label: setup.Label, Tokens: named}
 	if len(named) > 1 { // the slot of one may be another one by now
 		return Site{}, taken
@@ -417,12 +424,14 @@ func (i *initialization) initToken(ctx context.Context, module *cryptoki.Module,
 	case lookErr == nil && !now.Initialised():
 		i.stands = StandsUntouched
 	}
-	return cmp.Or(err, lookErr, errors.New("the token says that it was initialised (C_InitToken), and does not show it"))
+	return cmp.Or(err, lookErr, errors.New("the token says that it was initialised (C_InitToken), and does not show "+
+		"it"))
 }
 
 // setPIN logs in as the security officer and gives the token's user the PIN, unless that is done already: then the
 // login is the proof that the token is ours.
-func (i *initialization) setPIN(ctx context.Context, module *cryptoki.Module, d quirk.Differences, finished bool) error {
+func (i *initialization) setPIN(ctx context.Context, module *cryptoki.Module, d quirk.Differences,
+	finished bool) error {
 	if finished && d.NoOfficer { // who set the user's PIN was no security officer, and cannot log in again
 		i.stands = StandsWhole
 		return nil

@@ -75,7 +75,10 @@ func (r TokenRef) matching(slots []Slot) (matches, all []TokenInfo, skippedSlots
 			all = append(all, *slot.Token)
 		}
 	}
-	matches = slices.DeleteFunc(slices.Clone(all), func(t TokenInfo) bool { return r.Serial != "" && t.Serial != r.Serial })
+	matches = slices.DeleteFunc(slices.Clone(all), func(t TokenInfo) bool {
+		return r.Serial != "" &&
+			t.Serial != r.Serial
+	})
 	if r.Serial == "" || len(matches) > 1 {
 		matches = slices.DeleteFunc(matches, func(t TokenInfo) bool { return t.Label != r.Label })
 	}
@@ -103,8 +106,8 @@ func (deed Deed) unknownTo(d quirk.Differences, token TokenInfo) error {
 	return nil
 }
 
-// Allows finds the token that ref means, and looks whether its make knows the deed. It logs in nowhere. Errors: those of
-// FindToken, *BlankTokenError, ErrNoOfficer, or ErrNoErasure.
+// Allows finds the token that ref means, and looks whether its make knows the deed. It logs in nowhere. Errors: those
+// of FindToken, *BlankTokenError, ErrNoOfficer, or ErrNoErasure.
 func Allows(ctx context.Context, c Config, ref TokenRef, deed Deed) (TokenInfo, error) {
 	w := &officerWork{config: c, ref: ref, deed: deed}
 	module, _, err := w.begin(ctx)
@@ -147,7 +150,8 @@ func (w *officerWork) begin(ctx context.Context) (module *cryptoki.Module, d qui
 }
 
 // run does it alone on the token in this process, and between processes as far as the make needs that.
-func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *session.Officer, d quirk.Differences) error) error {
+func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *session.Officer,
+	d quirk.Differences) error) error {
 	err := func() error {
 		leave, err := initializingAlone(ctx, w.config.Library)
 		if err != nil {
@@ -240,7 +244,8 @@ func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN
 			}
 			err = o.Next(pin).LoggedIn(ctx, func(*cryptoki.Session) error { return nil })
 			if errors.Is(err, ErrOfficerPINIncorrect) {
-				return fmt.Errorf("the token says that its security officer has the new PIN (C_SetPIN), and does not take it: %w", err)
+				return fmt.Errorf("the token says that its security officer has the new PIN (C_SetPIN), and does "+
+					"not take it: %w", err)
 			}
 			return err
 		})
@@ -249,7 +254,8 @@ func SetOfficerPIN(ctx context.Context, c Config, ref TokenRef, present, pin PIN
 
 // declined says that a call which was to set a PIN was not made, or that the token would not have it.
 func declined(err error) bool {
-	return cryptoki.Refused(err) || errors.Is(err, ErrPINUnfit) || errors.Is(err, ErrNoPIN) || errors.Is(err, ErrNoOfficerPIN)
+	return cryptoki.Refused(err) || errors.Is(err, ErrPINUnfit) || errors.Is(err, ErrNoPIN) || errors.Is(err,
+		ErrNoOfficerPIN)
 }
 
 // ErasureError says that Erase leaves a token alone because of what it holds.
@@ -326,7 +332,8 @@ func (w *officerWork) erased(ctx context.Context, m *cryptoki.Module, d quirk.Di
 		left, _ = everythingOn(ctx, w.config, w.config.PIN, now)
 	}
 	if len(left) > 0 {
-		err = fmt.Errorf("the token says that it was initialised (C_InitToken), and still holds objects (%d)", len(left))
+		err = fmt.Errorf("the token says that it was initialised (C_InitToken), and still holds objects (%d)",
+			len(left))
 	}
 	return err
 }

@@ -91,8 +91,9 @@ func (c *client) waitsForPIN() bool { return c != nil && c.pinToCome.Load() }
 
 // notRead warns once that keys are taken as the state has them.
 func (c *client) notRead(diags *diag.Diagnostics) {
-	const why = "The token is to get its user's PIN in this run (pin_wo_version changes, or there is none yet). So this plan could not log in, and has " +
-		"not looked at the keys: they are taken as the state has them. The next plan looks at them again."
+	const why = "The token is to get its user's PIN in this run (pin_wo_version changes, or there is none yet). So " +
+		"this plan could not log in, and has not looked at the keys: they are taken as the state has them. The next " +
+		"plan looks at them again."
 	if c.view.first(why) {
 		diags.AddWarning("Keys Not Read", why)
 	}

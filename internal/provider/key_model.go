@@ -236,7 +236,8 @@ type times struct {
 
 var keyTimes = times{
 	create: createTime, read: readTime, update: changeTime, delete: changeTime,
-	creating: "making the key", reading: "reading the key", updating: "changing the key", deleting: "destroying the key",
+	creating: "making the key", reading: "reading the key", updating: "changing the key", deleting: "destroying the " +
+		"key",
 }
 
 // timeoutsOf has the defaults in its descriptions.

@@ -58,13 +58,13 @@ func (r *keyResource) unreached(own claim, err error, diags *diag.Diagnostics) {
 	if errors.Is(err, hsm.ErrNoToken) {
 		more = r.client.another()
 	}
-	r.once(nil, err, more+"\n\nThis is a plan of a new key. Terraform makes one for terraform destroy too, unless you add "+
-		"-refresh=false.", diags)
+	r.once(nil, err, more+"\n\nThis is a plan of a new key. Terraform makes one for terraform destroy too, unless "+
+		"you add -refresh=false.", diags)
 }
 
 // tokenToCome is why a plan has not looked at a token.
-const tokenToCome = "The token that the provider's block selects is made, or gets its PIN, in this run. So this plan has " +
-	"not looked whether it offers what the new keys need. Only the apply will show."
+const tokenToCome = "The token that the provider's block selects is made, or gets its PIN, in this run. So this " +
+	"plan has not looked whether it offers what the new keys need. Only the apply will show."
 
 // once tells an error of the token with what follows it, and later ones of the same summary in short. Only what is told
 // is worded: the words are others where the run has told of it before.

@@ -28,10 +28,10 @@ var (
 	officerPIN = pinSource{"so_pin_wo", envOfficerPIN, envOfficerPINFile, "SO PIN"}
 )
 
-// pin takes a PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names, or from the like of them. It
-// repeats neither the PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a file that
-// is there it names the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform would show the
-// line of the configuration.
+// pin takes a PIN from the attribute, from HSM_PIN, or from the file that HSM_PIN_FILE names, or from the like of them.
+// It repeats neither the PIN nor the file's name, which may be a PIN that was put into the wrong variable: only of a
+// file that is there it names the folders that are at fault. Nor do its diagnostics point at the attribute: Terraform
+// would show the line of the configuration.
 func (r *resolver) pin(value types.String, from pinSource) setting {
 	file := r.env.getenv(from.fileVariable)
 	s := r.setting(from.attribute, value, from.variable)
@@ -49,10 +49,11 @@ func (r *resolver) pin(value types.String, from pinSource) setting {
 	read, err := r.env.readFile(file)
 	if err != nil {
 		r.diags.AddError("Unable to Read the PIN File", fmt.Sprintf(
-			"The file that %[1]s names cannot be used: %[2]v. Its name is not repeated here, because the variable may "+
-				"hold the PIN itself by mistake.\n\nWhat to do: set %[1]s to the path of a file, or of a named pipe, "+
-				"whose first line is the %[3]s. Write the whole path: a shell expands ~ at its start, but not within quotes, and "+
-				"the provider does not. A PIN itself belongs in %[4]s.", from.fileVariable, err, from.noun, from.variable))
+			"The file that %[1]s names cannot be used: %[2]v. Its name is not repeated here, because the variable "+
+				"may hold the PIN itself by mistake.\n\nWhat to do: set %[1]s to the path of a file, or of a named "+
+				"pipe, whose first line is the %[3]s. Write the whole path: a shell expands ~ at its start, but not "+
+				"within quotes, and the provider does not. A PIN itself belongs in %[4]s.", from.fileVariable, err,
+			from.noun, from.variable))
 		return setting{}
 	}
 	if len(read.risks) > 0 {
@@ -62,7 +63,8 @@ func (r *resolver) pin(value types.String, from pinSource) setting {
 	line, _, _ := strings.Cut(string(read.text), "\n")
 	line = strings.TrimSuffix(line, "\r")
 	if line == "" {
-		r.diags.AddError("Empty PIN File", fmt.Sprintf("The first line of the file that %s names is empty. It must be the %s.",
+		r.diags.AddError("Empty PIN File", fmt.Sprintf("The first line of the file that %s names is empty. It must "+
+			"be the %s.",
 			from.fileVariable, from.noun))
 		return setting{}
 	}
@@ -72,7 +74,8 @@ func (r *resolver) pin(value types.String, from pinSource) setting {
 
 // written takes the PIN of a write-only argument.
 func (r *resolver) written(value types.String, from pinSource) setting {
-	s := setting{value: value.ValueString(), given: !value.IsUnknown(), unknown: value.IsUnknown(), origin: from.attribute}
+	s := setting{value: value.ValueString(), given: !value.IsUnknown(), unknown: value.IsUnknown(),
+		origin: from.attribute}
 	if s.unknown {
 		return s
 	}
@@ -153,8 +156,8 @@ func contains(characters string) func(string) bool {
 // blank says that a character cannot be seen. Cf are invisible ones, such as a zero-width space.
 func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
-// officerPINs are what the environment says of the security officer's PIN. It is read at the first need, once: of a pipe,
-// nothing comes a second time. What manages no token never reads it.
+// officerPINs are what the environment says of the security officer's PIN. It is read at the first need, once: of a
+// pipe, nothing comes a second time. What manages no token never reads it.
 type officerPINs struct {
 	mu    sync.Mutex
 	read  bool

@@ -39,15 +39,16 @@ func (c *comings) has(is func(coming) bool) bool {
 	return slices.ContainsFunc(c.all, is)
 }
 
-// comes says whether the token that the provider's block selects is one that this run makes. What the block says by serial
-// number cannot be known before.
+// comes says whether the token that the provider's block selects is one that this run makes. What the block says by
+// serial number cannot be known before.
 func (c *client) comes() bool {
 	s := c.configuration.token.Selector
 	if s.Serial != nil || s.Label == nil && s.Slot == nil {
 		return false
 	}
 	return c.coming.has(func(one coming) bool {
-		return (s.Label == nil || one.label == nil || *s.Label == *one.label) && (s.Slot == nil || one.slot != nil && *s.Slot == *one.slot)
+		return (s.Label == nil || one.label == nil || *s.Label == *one.label) && (s.Slot == nil || one.slot != nil &&
+			*s.Slot == *one.slot)
 	})
 }
 
@@ -57,8 +58,9 @@ func (c *client) another() string {
 	defer c.coming.mu.Unlock()
 	for _, one := range c.coming.all {
 		if one.label != nil && len(c.selected) > 0 {
-			return fmt.Sprintf("\n\nThis plan makes the token %q (hsm_token), and the provider block selects another one, by %s. If it "+
-				"is to be that one, give both the same label.", *one.label, strings.Join(c.selected, " and "))
+			return fmt.Sprintf("\n\nThis plan makes the token %q (hsm_token), and the provider block selects "+
+				"another one, by %s. If it is to be that one, give both the same label.", *one.label,
+				strings.Join(c.selected, " and "))
 		}
 	}
 	return ""

@@ -92,8 +92,8 @@ func tokenAttributes() map[string]schema.Attribute {
 		"pin_state": computedString("State of the user PIN: `ok`; `count_low`: a wrong PIN was tried since the last right " +
 			"one; `final_try`: the next wrong PIN locks it; `locked`; `to_be_changed`: it must be changed before anything " +
 			"else; `not_set`."),
-		"so_pin_state": computedString("State of the security officer's PIN (SO PIN), in the same words; `not_set` for a token that " +
-			"is not initialised."),
+		"so_pin_state": computedString("State of the security officer's PIN (SO PIN), in the same words; `not_set` " +
+			"for a token that is not initialised."),
 		"min_pin_length":       computedNumber("Shortest PIN in bytes; null if the token does not say."),
 		"max_pin_length":       computedNumber("Longest PIN in bytes; null if the token does not say."),
 		"total_public_memory":  computedNumber("Memory for public objects in bytes; null if the token does not say."),
@@ -114,7 +114,9 @@ func tokenModelOf(i hsm.TokenInfo) tokenModel {
 	m := tokenModel{
 		Serial: told(i.Serial), Model: told(i.Model), Manufacturer: told(i.Manufacturer),
 		FirmwareVersion: version(i.FirmwareVersionMajor, i.FirmwareVersionMinor), HardwareVersion: version(i.HardwareVersionMajor, i.HardwareVersionMinor),
-		Flags: words(i.Words()), PINState: types.StringValue(i.PINState()), OfficerPINState: types.StringValue(i.OfficerPINState()), MinPINLength: counted(i.MinPINLength), MaxPINLength: counted(i.MaxPINLength),
+		Flags: words(i.Words()), PINState: types.StringValue(i.PINState()),
+		OfficerPINState: types.StringValue(i.OfficerPINState()), MinPINLength: counted(i.MinPINLength),
+		MaxPINLength:      counted(i.MaxPINLength),
 		TotalPublicMemory: counted(i.TotalPublicMemory), FreePublicMemory: counted(i.FreePublicMemory),
 		TotalPrivateMemory: counted(i.TotalPrivateMemory), FreePrivateMemory: counted(i.FreePrivateMemory),
 		Sessions: counted(i.Sessions), MaxSessions: counted(i.MaxSessions), RWSessions: counted(i.RWSessions), MaxRWSessions: counted(i.MaxRWSessions),

@@ -50,8 +50,8 @@ func (r *tokenResource) ModifyPlan(
 	})
 }
 
-// allows looks whether the make of a token knows what the security officer is to do. Where the token cannot be looked at,
-// the apply says so.
+// allows looks whether the make of a token knows what the security officer is to do. Where the token cannot be looked
+// at, the apply says so.
 func (r *tokenResource) allows(
 	ctx context.Context, state *tokenResourceModel, deed hsm.Deed, diags *diag.Diagnostics,
 ) (token hsm.TokenInfo, ok bool) {
@@ -77,8 +77,8 @@ func (r *tokenResource) planNew(
 ) {
 	label := plan.Label.ValueString()
 	if plan.Label.IsUnknown() {
-		diags.AddWarning("New Token Not Checked", "The token's label is not known yet, so this plan has not looked whether "+
-			"another token has it, and whether there is one to initialise. Only the apply will show.")
+		diags.AddWarning("New Token Not Checked", "The token's label is not known yet, so this plan has not looked "+
+			"whether another token has it, and whether there is one to initialise. Only the apply will show.")
 		r.client.coming.Store(&coming{})
 		return
 	}
@@ -141,11 +141,11 @@ func (r *tokenResource) planReplacement(ctx context.Context, old *tokenResourceM
 	case policyErase:
 		if old.EraseKeys.ValueBool() { // of what a plan of -replace warns, Terraform shows nothing
 			diags.AddAttributeError(path.Root("erase_keys"), "Token Cannot Be Replaced", fmt.Sprintf(
-				"Terraform would erase the token %s and make it anew. Keys that depend on it stay in the state, whatever "+
-					"their deletion_policy. With erase_keys = true they would be gone.\n\nOn the token: nothing has been "+
-					"changed.\n\nWhat to do: set erase_keys = false and run terraform apply. Then replace the token together "+
-					"with its keys: terraform apply with a -replace for each. If the resource is tainted, and should not be, "+
-					"run terraform untaint with its address.", old.name()))
+				"Terraform would erase the token %s and make it anew. Keys that depend on it stay in the state, "+
+					"whatever their deletion_policy. With erase_keys = true they would be gone.\n\nOn the token: "+
+					"nothing has been changed.\n\nWhat to do: set erase_keys = false and run terraform apply. Then "+
+					"replace the token together with its keys: terraform apply with a -replace for each. If the "+
+					"resource is tainted, and should not be, run terraform untaint with its address.", old.name()))
 			return
 		}
 		r.planErasure(ctx, old, diags)
@@ -292,10 +292,10 @@ func (r *tokenResource) planUpdate(
 	work := changesOf(plan, state, recording)
 	versions := !plan.PINVersion.Equal(state.PINVersion) || !plan.OfficerPINVersion.Equal(state.OfficerPINVersion)
 	if recording && versions {
-		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported, and no version of a "+
-			"PIN was applied since. This apply writes the versions into the state and sets no PIN. The next change of a "+
-			"version sets one.\n\nWhat to do: if a PIN is to change now, apply this with the PINs that the token has, then "+
-			"change the version.", state.name()))
+		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported, and no version of a PIN was "+
+			"applied since. This apply writes the versions into the state and sets no PIN. The next change of a "+
+			"version sets one.\n\nWhat to do: if a PIN is to change now, apply this with the PINs that the token "+
+			"has, then change the version.", state.name()))
 	}
 	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("slot_id"), state.SlotID)...)
 	if !work.officer && !work.user { // nothing at the token changes

@@ -132,7 +132,8 @@ const (
 	CKK_GENERIC_SECRET uint = pkcs11.CKK_GENERIC_SECRET
 )
 
-// OwnClasses are the classes of objects that come with a token: CKO_HW_FEATURE, CKO_MECHANISM, CKO_PROFILE, CKO_VALIDATION.
+// OwnClasses are the classes of objects that come with a token: CKO_HW_FEATURE, CKO_MECHANISM, CKO_PROFILE,
+// CKO_VALIDATION.
 var OwnClasses = []uint{pkcs11.CKO_HW_FEATURE, pkcs11.CKO_MECHANISM, 9, 10}
 
 // Attribute is one attribute of a template.

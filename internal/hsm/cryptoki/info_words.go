@@ -40,10 +40,12 @@ func (i SlotInfo) HasToken() bool { return i.Flags&CKF_TOKEN_PRESENT != 0 }
 // PINState is the state of the user PIN in a word: "ok", "count_low" (a wrong one was tried), "final_try" (the next
 // wrong one locks it), "locked", "to_be_changed" or "not_set".
 func (i TokenInfo) PINState() string {
-	return i.pinState(i.PINInitialised(), CKF_USER_PIN_LOCKED, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_TO_BE_CHANGED, CKF_USER_PIN_COUNT_LOW)
+	return i.pinState(i.PINInitialised(), CKF_USER_PIN_LOCKED, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_TO_BE_CHANGED,
+		CKF_USER_PIN_COUNT_LOW)
 }
 
-// OfficerPINState is the same of the security officer's PIN. A token that is not initialised has none, whatever its flags say.
+// OfficerPINState is the same of the security officer's PIN. A token that is not initialised has none, whatever its
+// flags say.
 func (i TokenInfo) OfficerPINState() string {
 	if !i.Initialised() {
 		return "not_set"

@@ -139,9 +139,9 @@ func (m *Module) GetTokenInfo(ctx context.Context, slot uint) (TokenInfo, error)
 	})
 }
 
-// InitToken initialises the token in a slot: its objects and PINs are gone, it has that label, and that PIN is its security
-// officer's. A token that is initialised already wants the PIN that its security officer has; but some take any. The label
-// has at most [MaxLabel] bytes. No session may be open on the token.
+// InitToken initialises the token in a slot: its objects and PINs are gone, it has that label, and that PIN is its
+// security officer's. A token that is initialised already wants the PIN that its security officer has; but some take
+// any. The label has at most [MaxLabel] bytes. No session may be open on the token.
 func (m *Module) InitToken(ctx context.Context, slot uint, pin []byte, label string) error {
 	var padded [MaxLabel]byte
 	for i := copy(padded[:], label); i < len(padded); i++ {

@@ -42,9 +42,11 @@ func Alone(t *testing.T, test func(*testing.T, *Blank)) {
 			t.Fatal(err)
 		}
 		softHSM.Lock()
-		softHSM.folder, softHSM.err = folder, errors.New("hsmtest.New is not for the test of an hsmtest.Blank: its Add makes tokens")
+		softHSM.folder, softHSM.err = folder, errors.New("hsmtest.New is not for the test of an hsmtest.Blank: its "+
+			"Add makes tokens")
 		softHSM.Unlock()
-		test(t, &Blank{Library: Library(t), PIN: RandomPIN(), SOPIN: RandomPIN(), Folder: filepath.Join(folder, "tokens")})
+		test(t, &Blank{Library: Library(t), PIN: RandomPIN(), SOPIN: RandomPIN(), Folder: filepath.Join(folder,
+			"tokens")})
 		return
 	}
 	folder, err := makeFolder()
@@ -76,7 +78,8 @@ func Alone(t *testing.T, test func(*testing.T, *Blank)) {
 // module anew.
 func (b *Blank) Add(t testing.TB, label string) *Token {
 	t.Helper()
-	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", b.SOPIN, "--pin", b.PIN).CombinedOutput()
+	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", b.SOPIN,
+		"--pin", b.PIN).CombinedOutput()
 	if err != nil {
 		t.Fatalf("softhsm2-util: %v: %s", err, out)
 	}

@@ -161,7 +161,8 @@ func makeFolder() (folder string, err error) {
 // configure has this process and its children use the tokens in a folder.
 func configure(folder string) error {
 	conf := filepath.Join(folder, "softhsm2.conf")
-	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", filepath.Join(folder, "tokens"))
+	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
+		filepath.Join(folder, "tokens"))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return err
 	}

@@ -197,8 +197,8 @@ func (o Object) IsSecretKey() bool { return o.Class == cryptoki.CKO_SECRET_KEY }
 // OnToken is false for session objects. They die with their session, and are nobody's keys.
 func (o Object) OnToken() bool { return !o.Has(cryptoki.CKA_TOKEN) || o.Is(cryptoki.CKA_TOKEN) }
 
-// Stored says that somebody has put the object on the token: it is neither a session object nor one of those that describe
-// the token itself.
+// Stored says that somebody has put the object on the token: it is neither a session object nor one of those that
+// describe the token itself.
 func (o Object) Stored() bool { return o.OnToken() && !slices.Contains(cryptoki.OwnClasses, o.Class) }
 
 // Counts says that the object is a key object on the token, or that it makes too little sense to tell.

@@ -37,8 +37,8 @@ type Differences struct {
 	FactoryOfficerPIN string
 	// NoErasure: a token that is initialised is not initialised once more.
 	NoErasure bool
-	// NoOfficer: there is no C_InitToken, and no security officer's PIN. A token has its label from elsewhere. Its user has
-	// a PIN set once.
+	// NoOfficer: there is no C_InitToken, and no security officer's PIN. A token has its label from elsewhere. Its user
+	// has a PIN set once.
 	NoOfficer bool
 	// Kept: the module stays initialised until the process ends.
 	Kept bool
@@ -94,8 +94,8 @@ var Rows = []Row{
 	},
 	{
 		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
-		Seen: "C_Finalize closes the number of a file (LCK..APIlock) that is opened once a process. From the second time on " +
-			"the number is another file's: a connection's to Terraform, which then waits for ever.",
+		Seen: "C_Finalize closes the number of a file (LCK..APIlock) that is opened once a process. From the second " +
+			"time on the number is another file's: a connection's to Terraform, which then waits for ever.",
 		Done: "The module stays initialised until the process ends.",
 		Test: "TestEveryMakeClosesNoFileOfOthers",
 		set:  func(d *Differences) { d.Kept = true },
@@ -167,8 +167,8 @@ var Rows = []Row{
 
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,
-		Seen: "One slot always has a token that is not initialised; where it is, a new one comes up behind. Its flags say that " +
-			"its SO PIN is locked.",
+		Seen: "One slot always has a token that is not initialised; where it is, a new one comes up behind. Its " +
+			"flags say that its SO PIN is locked.",
 		Done: "The first such token is taken. The flags of a PIN count only where a token is initialised.",
 		Test: "TestABlankSlotBecomesAToken",
 		set:  func(d *Differences) { d.SpareToken = true },
@@ -182,26 +182,27 @@ var Rows = []Row{
 	},
 	{
 		Make: "openCryptoki", Versions: "3.8.1", Module: ibm,
-		Seen: "C_InitToken wants the PIN of the security officer that every token comes with, and the token keeps it. " +
-			"C_SetPIN takes every other one in its place.",
-		Done: "It is given that PIN, and then gets the configured one, as long as its flags say that the PIN is to be " +
-			"changed.",
+		Seen: "C_InitToken wants the PIN of the security officer that every token comes with, and the token keeps " +
+			"it. C_SetPIN takes every other one in its place.",
+		Done: "It is given that PIN, and then gets the configured one, as long as its flags say that the PIN is to " +
+			"be changed.",
 		Test: "TestEveryMakeFromBlank",
 		set:  func(d *Differences) { d.FactoryOfficerPIN = "87654321" },
 	},
 	{
 		Make: "openCryptoki", Versions: "3.8.1; 3.2x in its source", Module: ibm,
-		Seen: "C_InitToken of a token whose security officer has another PIN than the first one answers CKR_OK, and leaves a " +
-			"token that no security officer can log in to: its master key is locked with the first PIN again, which is " +
-			"refused. Nothing but the removal of its files helps.",
+		Seen: "C_InitToken of a token whose security officer has another PIN than the first one answers CKR_OK, and " +
+			"leaves a token that no security officer can log in to: its master key is locked with the first PIN " +
+			"again, which is refused. Nothing but the removal of its files helps.",
 		Done: "Such a token is not erased: the error says so, and no PIN is sent.",
 		Test: "TestEveryMakeFromBlank",
 		set:  func(d *Differences) { d.NoErasure = true },
 	},
 	{
 		Make: "NSS", Versions: "3.87", Module: mozilla,
-		Seen: "On a database without a PIN, C_InitToken does nothing, and the security officer logs in with an empty PIN, once; with " +
-			"one, C_InitToken erases the private keys whatever PIN it is given. The label is dbTokenDescription's.",
+		Seen: "On a database without a PIN, C_InitToken does nothing, and the security officer logs in with an " +
+			"empty PIN, once; with one, C_InitToken erases the private keys whatever PIN it is given. The label is " +
+			"dbTokenDescription's.",
 		Done: "C_InitToken is never called. The user gets the PIN once, and nothing is erased.",
 		Test: "TestEveryMakeFromBlank",
 		set:  func(d *Differences) { d.NoOfficer = true },
@@ -238,8 +239,8 @@ var Rows = []Row{
 	},
 	{
 		Make: "tpm2-pkcs11", Versions: "1.9",
-		Seen: "The flags of a token that was just initialised say that its user has a PIN, which is not so: C_Login answers " +
-			"CKR_USER_PIN_NOT_INITIALIZED.",
+		Seen: "The flags of a token that was just initialised say that its user has a PIN, which is not so: C_Login " +
+			"answers CKR_USER_PIN_NOT_INITIALIZED.",
 		Done: "Where a token of the label is there and shows nothing, a login shows whether its user has a PIN.",
 		Test: "TestEveryMakeFromBlank",
 	},

@@ -27,7 +27,8 @@ var (
 	ErrPINUnfit = errors.New("the token does not take this new PIN")
 	// ErrNoOfficerPIN: the security officer is needed, and no PIN of one is given.
 	ErrNoOfficerPIN = errors.New("no security officer's PIN is given")
-	// ErrOfficerPINIncorrect: the token refused the security officer's PIN, now or earlier in this process, which does not try it again.
+	// ErrOfficerPINIncorrect: the token refused the security officer's PIN, now or earlier in this process, which does
+	// not try it again.
 	ErrOfficerPINIncorrect = errors.New("the token refused the security officer's PIN")
 	// ErrOfficerPINLocked: the security officer's PIN is locked.
 	ErrOfficerPINLocked = errors.New("the security officer's PIN is locked")

@@ -228,7 +228,8 @@ func (o *Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 }
 
 // Shown names what a token shows to those who have no PIN, or to whoever is logged in already in this process.
-func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d quirk.Differences) ([]object.Name, error) {
+func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d quirk.Differences) ([]object.Name,
+	error) {
 	c := loginOf(m, token, PIN{})
 	if err := c.takeTurn(ctx); err != nil {
 		return nil, err

@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// PIN is the PIN of a token's user or security officer. It prints as "(sensitive)" with every verb. It leaves this package
-// only for calls of the module.
+// PIN is the PIN of a token's user or security officer. It prints as "(sensitive)" with every verb. It leaves this
+// package only for calls of the module.
 type PIN struct{ reveal func() []byte }
 
 // NewPIN keeps a PIN as it is, with leading zeros. "" is no PIN.

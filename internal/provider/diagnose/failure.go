@@ -114,9 +114,10 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if f.Advice != "" {
 		next = f.Advice + " Otherwise " + next
 	}
-	if standing, ok := errors.AsType[*hsm.StandingError](f.Err); ok && standing.Stands == hsm.StandsPerhapsNewOfficerPIN {
-		next += "\n\nThe next apply sends the old SO PIN, from HSM_SO_PIN or HSM_SO_PIN_FILE. If the token refuses it, " +
-			"give the new one there: the token has it already."
+	if standing, ok := errors.AsType[*hsm.StandingError](f.Err); ok &&
+		standing.Stands == hsm.StandsPerhapsNewOfficerPIN {
+		next += "\n\nThe next apply sends the old SO PIN, from HSM_SO_PIN or HSM_SO_PIN_FILE. If the token refuses " +
+			"it, give the new one there: the token has it already."
 	}
 	detail = append(detail, "What to do: "+next)
 	text := strings.Join(detail, "\n\n")

@@ -67,56 +67,63 @@ var remedies = []remedy{
 		"library_parameters, or the environment variable HSM_LIBRARY_PARAMETERS, the text that this module wants. If the " +
 		"text is given, correct it; if the module wants none, leave it out. The module's documentation says what belongs " +
 		"in it.")},
-	{is: as[*TokenLostError], name: "Token Of The State Not Found", next: say("check the provider's library, and the module's own " +
-		"configuration (for SoftHSM, the file that SOFTHSM2_CONF names): the state is kept, and a token that cannot be reached looks " +
-		"just like a lost one. If it is gone for ever, take it and the keys that were on it out of the state: terraform state rm with " +
-		"their addresses.")},
-	{is: as[*hsm.RelabelledError], name: "Token Has Another Label", next: say("look at what is on it, before anything else. Somebody " +
-		"may have initialised it anew: then the keys that were on it are lost, unless this is the wrong module. If it is the " +
-		"token that is meant from now on, take the resource out of the state (terraform state rm with its address), write the new " +
-		"label into the configuration, and import the token.")},
-	{is: as[*TokenErasedError], name: "Token Erased", next: say("keys that were on it are lost, unless this is the wrong module or " +
-		"slot: then correct the provider's configuration. To initialise it anew, take it and the keys out of the state (terraform state rm with " +
-		"their addresses), and run terraform apply.")},
-	{is: as[*TokenImportError], name: "Not One Token", next: say("give the serial number or the label of one of the tokens above. " +
-		"Where the serial number does not tell one token, import by an identity that has both.")},
+	{is: as[*TokenLostError], name: "Token Of The State Not Found", next: say("check the provider's library, and " +
+		"the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names): the state is kept, and a " +
+		"token that cannot be reached looks just like a lost one. If it is gone for ever, take it and the keys that " +
+		"were on it out of the state: terraform state rm with their addresses.")},
+	{is: as[*hsm.RelabelledError], name: "Token Has Another Label", next: say("look at what is on it, before " +
+		"anything else. Somebody may have initialised it anew: then the keys that were on it are lost, unless this " +
+		"is the wrong module. If it is the token that is meant from now on, take the resource out of the state " +
+		"(terraform state rm with its address), write the new label into the configuration, and import the token.")},
+	{is: as[*TokenErasedError], name: "Token Erased", next: say("keys that were on it are lost, unless this is the " +
+		"wrong module or slot: then correct the provider's configuration. To initialise it anew, take it and the " +
+		"keys out of the state (terraform state rm with their addresses), and run terraform apply.")},
+	{is: as[*TokenImportError], name: "Not One Token", next: say("give the serial number or the label of one of the " +
+		"tokens above. Where the serial number does not tell one token, import by an identity that has both.")},
 	{is: as[*hsm.InterruptedError], name: "Initialisation Cut Off", next: nextInterrupted},
 	{is: as[*hsm.LabelTakenError], name: "Token Label Taken", next: nextLabelTaken},
-	{is: as[*TokenManagedError], name: "Token Has Another Resource", next: say("choose another label, or take one of the two resources out " +
-		"of the configuration and, with terraform state rm, out of the state, which leaves the token as it is. If the resource has a " +
-		"new name or index, tell Terraform the old address with a moved block. If create_before_destroy has left a deposed object: take " +
-		"create_before_destroy out, run terraform state rm with the resource's address, and import the token.")},
+	{is: as[*TokenManagedError], name: "Token Has Another Resource", next: say("choose another label, or take one " +
+		"of the two resources out of the configuration and, with terraform state rm, out of the state, which leaves " +
+		"the token as it is. If the resource has a new name or index, tell Terraform the old address with a moved " +
+		"block. If create_before_destroy has left a deposed object: take create_before_destroy out, run terraform " +
+		"state rm with the resource's address, and import the token.")},
 	{is: as[*hsm.FixedLabelError], name: "Token Has Its Own Label", next: nextFixedLabel},
 	{is: as[*hsm.NoBlankTokenError], name: "No Token To Initialise", next: nextNoBlank},
 	{is: as[*hsm.ErasureError], name: "Token Not Empty", next: nextErasure},
-	{is: is(hsm.ErrNoOfficer), name: "No Security Officer", next: say("use the tools of the token's maker for this. With this " +
-		"make, the user changes the PIN, and nobody erases a token through PKCS#11.")},
-	{is: is(hsm.ErrNoErasure), name: "Token Cannot Be Erased", next: say("set deletion_policy = \"abandon\", run terraform apply, " +
-		"then destroy the resource: the token stays as it is. To make it a blank one again, use the tools of its maker.")},
-	{is: ofOfficer, name: "Not Supported By The Token", next: say("use the tools of the token's maker for this. This module does " +
-		"not offer it, as those of AWS CloudHSM, YubiHSM 2 and Google Cloud KMS do not. Then leave hsm_token out of the " +
-		"configuration, and select the token that is ready in the provider block, " + byWhat)},
-	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or too long for the token, or " +
-		"has characters that it does not take, or is too simple for it. The documentation of its maker says what it takes.")},
+	{is: is(hsm.ErrNoOfficer), name: "No Security Officer", next: say("use the tools of the token's maker for this. " +
+		"With this make, the user changes the PIN, and nobody erases a token through PKCS#11.")},
+	{is: is(hsm.ErrNoErasure), name: "Token Cannot Be Erased", next: say("set deletion_policy = \"abandon\", run " +
+		"terraform apply, then destroy the resource: the token stays as it is. To make it a blank one again, use " +
+		"the tools of its maker.")},
+	{is: ofOfficer, name: "Not Supported By The Token", next: say("use the tools of the token's maker for this. " +
+		"This module does not offer it, as those of AWS CloudHSM, YubiHSM 2 and Google Cloud KMS do not. Then leave " +
+		"hsm_token out of the configuration, and select the token that is ready in the provider block, " + byWhat)},
+	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or " +
+		"too long for the token, or has characters that it does not take, or is too simple for it. The " +
+		"documentation of its maker says what it takes.")},
 	{is: as[*TokenToComeError], name: "Token Still To Be Made", next: nextToCome},
-	{is: is(hsm.ErrNoOfficerPIN), name: "No SO PIN", next: say("give the PIN of the token's security officer in so_pin_wo, in the " +
-		"environment variable HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names (its first line is the PIN).")},
-	{is: is(hsm.ErrOfficerPINLocked), name: "SO PIN Locked", next: say("the token accepts no PIN of a security officer any more. The " +
-		"documentation of its maker says how it can be reset, which destroys its keys. They can still be used with the user's PIN.")},
+	{is: is(hsm.ErrNoOfficerPIN), name: "No SO PIN", next: say("give the PIN of the token's security officer in " +
+		"so_pin_wo, in the environment variable HSM_SO_PIN, or in a file that HSM_SO_PIN_FILE names (its first line " +
+		"is the PIN).")},
+	{is: is(hsm.ErrOfficerPINLocked), name: "SO PIN Locked", next: say("the token accepts no PIN of a security " +
+		"officer any more. The documentation of its maker says how it can be reset, which destroys its keys. They " +
+		"can still be used with the user's PIN.")},
 	{is: is(hsm.ErrOfficerPINFinalTry), name: "Final SO PIN Try", next: func(f Failure) string {
-		return "log in once by hand with the right SO PIN, which resets the count, then run Terraform again. One more wrong one would " +
-			"lock it for good, so this provider sends none:\n\n  " +
+		return "log in once by hand with the right SO PIN, which resets the count, then run Terraform again. One " +
+			"more wrong one would lock it for good, so this provider sends none:\n\n  " +
 			f.command("--login-type", "so", "--session-rw", "--list-objects")
 	}},
 	{is: is(hsm.ErrOfficerPINExpired), name: "SO PIN Must Be Changed", next: func(f Failure) string {
-		return "change the SO PIN, and give the provider the new one:\n\n  " + f.command("--login-type", "so", "--change-pin")
+		return "change the SO PIN, and give the provider the new one:\n\n  " + f.command("--login-type", "so",
+			"--change-pin")
 	}},
-	{is: is(hsm.ErrOfficerPINIncorrect), name: "SO PIN Refused", next: say("check the SO PIN (so_pin_wo, HSM_SO_PIN or " +
-		"HSM_SO_PIN_FILE), and check that this is the right token.\n\nThe SO PIN was sent once and is not sent again in this run. Each " +
-		"further run sends it once more, and many tokens lock for good after three wrong ones.")},
+	{is: is(hsm.ErrOfficerPINIncorrect), name: "SO PIN Refused", next: say("check the SO PIN (so_pin_wo, HSM_SO_PIN " +
+		"or HSM_SO_PIN_FILE), and check that this is the right token.\n\nThe SO PIN was sent once and is not sent " +
+		"again in this run. Each further run sends it once more, and many tokens lock for good after three wrong " +
+		"ones.")},
 	{is: is(ErrPINToCome), name: "PIN Still To Be Set", next: say("set the PIN first, with terraform apply " +
-		"-target=ADDRESS, where ADDRESS is the hsm_token's. Or write depends_on with that address into what fails here, so that " +
-		"it waits.")},
+		"-target=ADDRESS, where ADDRESS is the hsm_token's. Or write depends_on with that address into what fails " +
+		"here, so that it waits.")},
 	{is: is(hsm.ErrTokenNotInitialized), name: "Token Not Initialised", next: nextInitialise},
 	{is: severalTokens, name: "Several Tokens Match", next: nextSeveralTokens},
 	{is: is(hsm.ErrNoToken), name: "Token Not Found", next: nextNoToken},
@@ -136,7 +143,8 @@ var remedies = []remedy{
 			f.command("--change-pin")
 	}},
 	{is: is(hsm.ErrPINNotSet), name: "No User PIN On The Token", next: func(f Failure) string {
-		return "the token is initialised, but its user PIN was never set. The security officer must set it. " + byVersion +
+		return "the token is initialised, but its user PIN was never set. The security officer must set it. " +
+			byVersion +
 			f.command("--login-type", "so", "--init-pin")
 	}},
 	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: nextPINRefused},

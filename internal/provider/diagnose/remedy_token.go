@@ -178,8 +178,8 @@ func nextToCome(f Failure) string {
 	if f.existing() {
 		return "find the token with the key: " + anotherToken
 	}
-	return "write depends_on with the address of the hsm_token into what fails here, so that it waits. Or make the token " +
-		"first, with terraform apply -target=ADDRESS, where ADDRESS is the hsm_token's."
+	return "write depends_on with the address of the hsm_token into what fails here, so that it waits. Or make the " +
+		"token first, with terraform apply -target=ADDRESS, where ADDRESS is the hsm_token's."
 }
 
 func nextPINRefused(f Failure) string {
@@ -204,8 +204,9 @@ func nextLabelTaken(f Failure) string {
 	token, first := e.Tokens[0], ""
 	if e.Err != nil {
 		first = "if an apply that was interrupted has left the token, check the user's PIN (pin_wo, pin, HSM_PIN or " +
-			"HSM_PIN_FILE), log in once by hand with the right one, which resets the count of wrong ones, and run terraform " +
-			"apply again:\n\n  " + hsm.Command("pkcs11-tool", "--module", f.module(), "--token-label", token.Label, "--login",
+			"HSM_PIN_FILE), log in once by hand with the right one, which resets the count of wrong ones, and run " +
+			"terraform apply again:\n\n  " + hsm.Command("pkcs11-tool", "--module", f.module(), "--token-label",
+			token.Label, "--login",
 			"--list-objects") + "\n\nOtherwise, "
 	}
 	return first + "if it is the token that you mean, import it. It keeps its keys and PINs:\n\n  " +
@@ -219,8 +220,9 @@ func nextInterrupted(f Failure) string {
 	if e, ok := errors.AsType[*hsm.InterruptedError](f.Err); ok {
 		label = e.Token.Label
 	}
-	return "remove the token with the tools of its maker, then run terraform apply again. Nothing can be on it: nobody could " +
-		"ever log in. For SoftHSM:\n\n  " + hsm.Command("softhsm2-util", "--delete-token", "--token", label)
+	return "remove the token with the tools of its maker, then run terraform apply again. Nothing can be on it: " +
+		"nobody could ever log in. For SoftHSM:\n\n  " + hsm.Command("softhsm2-util", "--delete-token", "--token",
+		label)
 }
 
 func nextFixedLabel(f Failure) string {
@@ -228,8 +230,8 @@ func nextFixedLabel(f Failure) string {
 	if !ok {
 		return otherwise.next(f)
 	}
-	return fmt.Sprintf("write label = %q, which the token has. Or have the module give it another one: with NSS, by the word "+
-		"dbTokenDescription in library_parameters.", e.Token.Label)
+	return fmt.Sprintf("write label = %q, which the token has. Or have the module give it another one: with NSS, by "+
+		"the word dbTokenDescription in library_parameters.", e.Token.Label)
 }
 
 func nextNoBlank(f Failure) string {
@@ -240,17 +242,18 @@ func nextNoBlank(f Failure) string {
 	case ok && len(e.Skipped) > 0:
 		return "find out why not every slot answers. Then run Terraform again."
 	}
-	return "if one of the tokens above is the one that you mean, import it by its serial number or label. Otherwise plug in a token that " +
-		"is not initialised, or have the module make one, as the documentation of its maker says. A token that is initialised is " +
-		"never initialised again, since that destroys its keys."
+	return "if one of the tokens above is the one that you mean, import it by its serial number or label. Otherwise " +
+		"plug in a token that is not initialised, or have the module make one, as the documentation of its maker " +
+		"says. A token that is initialised is never initialised again, since that destroys its keys."
 }
 
 func nextErasure(f Failure) string {
 	e, ok := errors.AsType[*hsm.ErasureError](f.Err)
 	if ok && e.Err != nil {
-		return "give the provider the PIN of this token's user (pin, HSM_PIN or HSM_PIN_FILE), so that it can see whether the token is " +
-			"empty. Or, to erase it whatever is on it, set erase_keys = true, run terraform apply, then destroy the resource."
+		return "give the provider the PIN of this token's user (pin, HSM_PIN or HSM_PIN_FILE), so that it can see " +
+			"whether the token is empty. Or, to erase it whatever is on it, set erase_keys = true, run terraform " +
+			"apply, then destroy the resource."
 	}
-	return "destroy what is on the token first, by the resources that manage it or with another tool. Or, to erase it with all " +
-		"that, set erase_keys = true, run terraform apply, then destroy the resource. No key comes back."
+	return "destroy what is on the token first, by the resources that manage it or with another tool. Or, to erase " +
+		"it with all that, set erase_keys = true, run terraform apply, then destroy the resource. No key comes back."
 }

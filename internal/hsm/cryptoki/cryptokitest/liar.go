@@ -116,8 +116,8 @@ const (
 
 // Journal has a line for each time that the module gave its list of functions or was initialised, in order:
 // "C_GetInterface", "C_GetFunctionList", and "C_Initialize" with the string that it was given, or NULL. And it has
-// Broken, lines that begin with Foreign, and the lines of Heard: "C_InitToken |1234| |a label|", each text between bars, or
-// "NULL of" its length.
+// Broken, lines that begin with Foreign, and the lines of Heard: "C_InitToken |1234| |a label|", each text between
+// bars, or "NULL of" its length.
 func (l *Liar) Journal(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile(l.journal)
