@@ -41,6 +41,8 @@ func (r *resolver) pin(value types.String, from pinSource) setting {
 			"%s and %s are both set, and they may differ. A token locks after a few wrong PINs, so this "+
 				"provider does not guess which one is right. Unset one of them.", from.variable, from.fileVariable))
 		return setting{}
+	case s.given && s.value == "": // which is told already
+		return s
 	case s.given:
 		return r.meant(s, s.origin, from)
 	case s.unknown || file == "":

@@ -293,9 +293,9 @@ func (r *tokenResource) planUpdate(
 	versions := !plan.PINVersion.Equal(state.PINVersion) || !plan.OfficerPINVersion.Equal(state.OfficerPINVersion)
 	if recording && versions {
 		diags.AddWarning("PINs Are Not Set", fmt.Sprintf("The token %s was imported, and no version of a PIN was "+
-			"applied since. This apply writes the versions into the state and sets no PIN. The next change of a "+
-			"version sets one.\n\nWhat to do: if a PIN is to change now, apply this with the PINs that the token "+
-			"has, then change the version.", state.name()))
+			"applied since. This apply writes the versions into the state and sets no PIN. A later change of a version "+
+			"sets one.\n\nWhat to do: if a PIN is to change now, apply this with the PINs that the token has, then "+
+			"change the version.", state.name()))
 	}
 	diags.Append(resp.Plan.SetAttribute(ctx, path.Root("slot_id"), state.SlotID)...)
 	if !work.officer && !work.user { // nothing at the token changes

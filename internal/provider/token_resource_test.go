@@ -350,6 +350,7 @@ func TestADeletionPolicyDecidesWhatBecomesOfAToken(t *testing.T) {
 func TestAFailureBetweenTwoPINsLeavesTheVersionsTrue(t *testing.T) {
 	t.Parallel()
 	atDesk(t, func(d *desk) {
+		d.env("HSM_TOKEN_LABEL", "another") // so that nothing is said of the provider's own PIN
 		m := d.resource()
 		config := func(pins, officerPINs int, more lines) lines {
 			return hydra.with(lines{"pin_wo_version": pins, "so_pin_wo_version": officerPINs}).with(more)
