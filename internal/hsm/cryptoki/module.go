@@ -150,8 +150,8 @@ func (m *Module) Keep() {
 	m.kept = true
 }
 
-// Close gives the reference back. The last one finalizes the module, unless it is kept, or a call is still inside it
-// after DrainTime; then the module stays as it is, and the error says so.
+// Close gives the reference back. The last one finalizes the module, or ends its sessions where it is kept. Where a call
+// is still inside it after DrainTime, the module stays as it is, and the error says so.
 func (m *Module) Close() error {
 	registry.Lock()
 	defer registry.Unlock()
@@ -162,10 +162,29 @@ func (m *Module) Close() error {
 	if m.refs == 0 { // after CloseAll
 		return nil
 	}
-	if m.refs--; m.refs > 0 || m.kept {
+	if m.refs--; m.refs > 0 {
+		return nil
+	}
+	if m.kept {
+		m.endSessions()
 		return nil
 	}
 	return m.finalize()
+}
+
+// endSessions closes every session of a module that is kept, as C_Finalize would: with the last one ends the login.
+// Nothing depends on its success.
+func (m *Module) endSessions() {
+	if m.inflight.Load() > 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), DrainTime)
+	defer cancel()
+	library := &Module{library: m.library}
+	slots, _ := library.GetSlotList(ctx, true)
+	for _, slot := range slots {
+		_ = library.CloseAllSessions(ctx, slot)
+	}
 }
 
 // CloseAll ends the process's use of every module, whatever references are left: the last thing that a
