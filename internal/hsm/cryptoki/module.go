@@ -150,8 +150,8 @@ func (m *Module) Keep() {
 	m.kept = true
 }
 
-// Close gives the reference back. The last one finalizes the module, or ends its sessions where it is kept. Where a call
-// is still inside it after DrainTime, the module stays as it is, and the error says so.
+// Close gives the reference back. The last one finalizes the module, or ends its sessions where it is kept. Where a
+// call is still inside it after DrainTime, the module stays as it is, and the error says so.
 func (m *Module) Close() error {
 	registry.Lock()
 	defer registry.Unlock()
