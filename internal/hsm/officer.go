@@ -125,6 +125,7 @@ type officerWork struct {
 	pin    PIN // the security officer's
 	stands Standing
 	token  TokenInfo
+	lock   *softhsm.ProcessLock // nil where the make needs none
 }
 
 // begin finds the token, and gives its module open.
@@ -164,13 +165,13 @@ func (w *officerWork) run(ctx context.Context, do func(m *cryptoki.Module, o *se
 		}
 		defer func() { _ = module.Close() }()
 		if d.OneWriter {
-			lock := softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files)
-			leave, _, err := lock.Enter(ctx)
+			w.lock = softhsm.LockOf(w.token, w.config.LibraryParameters, d.Files)
+			leave, _, err := w.lock.Enter(ctx)
 			if err != nil {
 				return err
 			}
 			defer leave()
-			lock.Stir(ctx) // programs that do not meet at the lock may have written too
+			w.lock.Stir(ctx) // programs that do not meet at the lock may have written too
 		}
 		return do(module, session.NewOfficer(module, w.token, w.pin, d), d)
 	}()
@@ -295,7 +296,11 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 				return err
 			}
 			if !force { // nobody of this process makes a key from here on
-				if shown, err := o.Seen(ctx, w.config.PIN); err != nil || len(shown) > 0 {
+				shown, err := o.Seen(ctx, w.config.PIN)
+				if hidden := w.lock.Unreadable(); err == nil && hidden > 0 {
+					err = &UnreadableError{Objects: hidden}
+				}
+				if err != nil || len(shown) > 0 {
 					return &ErasureError{Label: w.token.Label, Holds: shown, Err: err}
 				}
 			}

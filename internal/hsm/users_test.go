@@ -248,6 +248,33 @@ func TestAnotherUsersKeyIsNotGone(t *testing.T) {
 	}
 }
 
+// TestAnErasureSparesWhatCannotBeRead has a user erase a token that looks empty: another one's keys, which only root may
+// read, are on it.
+func TestAnErasureSparesWhatCannotBeRead(t *testing.T) {
+	onSoftHSM(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts a process of another user")
+	}
+	k := hsmtest.New(t)
+	k.Spoil()
+	give(t, k)
+	kind := kindNamed("P-256")
+	w := &world{t: t, kind: kind, token: k, witness: open(t, k)}
+	if _, err := w.witness.Generate(context.Background(), kind.template("a key", "a key")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(order{Token: *k, Duty: "erase"})
+	plain(t, nobody)(cmd)
+	out, err := cmd.CombinedOutput()
+	if said := string(out); err == nil || !strings.Contains(said, (&hsm.UnreadableError{Objects: 2}).Error()) ||
+		!strings.Contains(said, hsm.StandsUntouched.String()) {
+		t.Errorf("%v: it says %s", err, said)
+	}
+	if n := len(w.keys()); n != 1 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
 // TestAMoveGivesWayToWhatCannotBeRead has something appear on the token, while a key gets a new ID, that its user may
 // not read.
 func TestAMoveGivesWayToWhatCannotBeRead(t *testing.T) {

@@ -150,9 +150,7 @@ var remedies = []remedy{
 	{is: is(hsm.ErrPINIncorrect), name: "PIN Refused", next: nextPINRefused},
 
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
-	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say("run Terraform as the " +
-		"user who owns the token's files, or make all files in the token's folder that user's: SoftHSM makes each file for " +
-		"its own user alone. Then run terraform plan.")},
+	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say(whoReads)},
 	{is: is(object.ErrAmbiguous), name: "Several Keys With One ID", attribute: "key_id", next: nextAmbiguous},
 	{is: is(object.ErrHalfPair), name: "Half A Key Pair", next: nextHalfPair},
 	{is: as[*object.DifferentKeyError], name: "Another Key Behind The Same ID", next: nextDifferentKey},

@@ -247,8 +247,15 @@ func nextNoBlank(f Failure) string {
 		"says. A token that is initialised is never initialised again, since that destroys its keys."
 }
 
+// whoReads is for objects that this user may not read.
+const whoReads = "run Terraform as the user who owns the token's files, or make all files in the token's folder that " +
+	"user's: SoftHSM makes each file for its own user alone. Then run terraform plan."
+
 func nextErasure(f Failure) string {
 	e, ok := errors.AsType[*hsm.ErasureError](f.Err)
+	if _, hidden := errors.AsType[*hsm.UnreadableError](f.Err); hidden {
+		return whoReads
+	}
 	if ok && e.Err != nil {
 		return "give the provider the PIN of this token's user (pin, HSM_PIN or HSM_PIN_FILE), so that it can see " +
 			"whether the token is empty. Or, to erase it whatever is on it, set erase_keys = true, run terraform " +
