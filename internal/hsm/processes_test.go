@@ -27,9 +27,10 @@ import (
 type order struct {
 	Token           hsmtest.Token
 	Kind            string // the name of one of kinds
-	Operation       string // the name of one of operations, "race", "look" or "move"
-	Bits            int    // of an RSA pair, 0: as the kind has it
-	Meet            bool   // in a race, to go on only at the other's side: see meeting
+	Operation       string // the name of one of operations, "race", "look", "move", "turn" or "watch"
+	Ring            *hsm.Ring
+	Bits            int  // of an RSA pair, 0: as the kind has it
+	Meet            bool // in a race, to go on only at the other's side: see meeting
 	ID, Fingerprint []byte
 	Crash           hsmtest.Crash
 	Duty            string // the name of one of duties, in place of an operation
@@ -45,6 +46,9 @@ func obey(text string) int {
 	}
 	if o.Duty != "" {
 		return obeyDuty(o)
+	}
+	if o.Operation == "watch" {
+		return watch(&o.Token, *o.Ring)
 	}
 	kill, calls := o.Crash.Hook()
 	counted, lines := &hsmtest.Faults{}, bufio.NewScanner(os.Stdin)
@@ -87,6 +91,9 @@ func obey(text string) int {
 		return 0
 	}
 	w := &world{id: o.ID, kind: kindNamed(o.Kind)}
+	if o.Operation == "turn" {
+		_, _, err = token.Turn(context.Background(), *o.Ring)
+	}
 	for _, op := range operations {
 		if op.name == o.Operation {
 			if len(o.Fingerprint) > 0 {

@@ -1,0 +1,631 @@
+package hsm_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+// ringOf is a ring of the labels web, web.standby and web.retired.
+func ringOf(generation, previous int) hsm.Ring {
+	return hsm.Ring{
+		RingLabels: hsm.RingLabels{Current: "web", Standby: "web.standby", Retired: "web.retired"}, Prefix: "web-",
+		Generation: generation, Previous: previous,
+		Template: object.Template{Type: object.EC, Curve: publickey.P256, Usage: object.Sign},
+	}
+}
+
+// placesOf reads places: "1 retired, 2 standby, 3 current!": ! is one whose rest is off.
+func placesOf(t testing.TB, r hsm.Ring, text string) map[int]hsm.Place {
+	t.Helper()
+	places := map[int]hsm.Place{}
+	for part := range strings.SplitSeq(text, ", ") {
+		var generation int
+		var word string
+		if _, err := fmt.Sscanf(part, "%d %s", &generation, &word); err != nil {
+			if text == "" {
+				continue
+			}
+			t.Fatal(part, err)
+		}
+		bare, off := strings.CutSuffix(word, "!")
+		at := hsm.Place{Label: bare, Off: off}
+		switch bare {
+		case "current":
+			at.Label = r.Current
+		case "standby":
+			at.Label = r.Standby
+		case "retired":
+			at.Label = r.Retired
+		case "half":
+			at.Label, at.Half = r.Standby, true
+		}
+		places[generation] = at
+	}
+	return places
+}
+
+func turnsText(turns []hsm.Turn) string {
+	lines := make([]string, len(turns))
+	for i, turn := range turns {
+		lines[i] = turn.String()
+	}
+	return strings.NewReplacer(`"web"`, "current", `"web.standby"`, "standby", `"web.retired"`, "retired",
+		"generation ", "", "relabel", "move",
+		" which is ", " ", ",", "", " under ", " as ").Replace(strings.Join(lines, "; "))
+}
+
+func TestRingTurns(t *testing.T) {
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		generation, previous int
+		destroy              bool
+		was                  hsm.RingLabels
+		places, want         string
+	}{
+		"a new ring":                  {1, 1, false, hsm.RingLabels{}, "", "make 1 as current; make 2 as standby"},
+		"a new ring that begins at 7": {7, 1, false, hsm.RingLabels{}, "", "make 7 as current; make 8 as standby"},
+		"nothing is left to do":       {2, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby", ""},
+		"the first rotation": {2, 1, false, hsm.RingLabels{}, "1 current, 2 standby",
+			"make 3 as standby; move 2 from standby to current; move 1 from current to standby"},
+		"a rotation": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby",
+			"make 4 as standby; move 3 from standby to current; move 2 from current to standby; move 1 from standby " +
+				"to retired"},
+		"a rotation that destroys": {3, 1, true, hsm.RingLabels{}, "1 standby, 2 current, 3 standby",
+			"make 4 as standby; move 3 from standby to current; move 2 from current to standby; destroy 1 standby"},
+		"a rotation in an emergency": {3, 0, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby",
+			"make 4 as standby; move 3 from standby to current; move 1 from standby to retired; move 2 from current " +
+				"to retired"},
+		"a rotation that keeps three": {4, 3, false, hsm.RingLabels{}, "1 standby, 2 standby, 3 current, 4 standby",
+			"make 5 as standby; move 4 from standby to current; move 3 from current to standby"},
+		"made, and interrupted": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby, 4 standby",
+			"move 3 from standby to current; move 2 from current to standby; move 1 from standby to retired"},
+		"promoted, and interrupted": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 current, 4 standby",
+			"move 2 from current to standby; move 1 from standby to retired"},
+		"half promoted": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 current!, 4 standby",
+			"move 3 from current to current; move 2 from current to standby; move 1 from standby to retired"},
+		"demoted, and interrupted": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 standby, 3 current, 4 standby",
+			"move 1 from standby to retired"},
+		"half demoted": {3, 1, false, hsm.RingLabels{}, "1 retired, 2 standby!, 3 current, 4 standby",
+			"move 2 from standby to standby"},
+		"half destroyed": {3, 1, true, hsm.RingLabels{}, "1 half, 2 standby, 3 current, 4 standby",
+			"destroy 1 standby"},
+		"half destroyed, and still to be published": {2, 1, true, hsm.RingLabels{}, "1 half, 2 current, 3 standby", ""},
+		"half destroyed, and nothing else on standby": {2, 1, true, hsm.RingLabels{}, "1 half, 2 standby, 3 current",
+			"make 4 as standby; move 2 from standby to current; move 3 from current to standby"},
+		"half retired": {3, 1, false, hsm.RingLabels{}, "1 retired!, 2 standby, 3 current, 4 standby",
+			""},
+		"going back": {2, 1, false, hsm.RingLabels{}, "1 retired, 2 standby, 3 current, 4 standby",
+			"move 2 from standby to current; move 3 from current to standby"},
+		"rotating after going back": {3, 1, false, hsm.RingLabels{}, "1 retired, 2 current, 3 standby, 4 standby",
+			"move 3 from standby to current; move 2 from current to standby"},
+		"more past ones, none comes": {4, 3, false, hsm.RingLabels{}, "2 retired, 3 standby, 4 current, 5 standby",
+			""},
+		"fewer past ones": {4, 1, false, hsm.RingLabels{}, "1 standby, 2 standby, 3 standby, 4 " +
+			"current, 5 standby", "move 1 from standby to retired; move 2 from standby to retired"},
+		"what was kept is not destroyed": {4, 1, true, hsm.RingLabels{}, "1 retired, 2 retired, 3 standby, 4 " +
+			"current, 5 standby", ""},
+		"the next is missing":    {2, 1, false, hsm.RingLabels{}, "1 standby, 2 current", "make 3 as standby"},
+		"the current is missing": {2, 1, false, hsm.RingLabels{}, "1 standby, 3 standby", "make 2 as current"},
+		"the next has a strange label": {2, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 odd",
+			"move 3 from \"odd\" to standby"},
+		"the current has one": {2, 1, false, hsm.RingLabels{}, "1 standby, 2 odd, 3 standby",
+			"move 2 from \"odd\" to current"},
+		"an old one has one": {4, 1, false, hsm.RingLabels{}, "1 odd, 3 standby, 4 current, 5 standby", ""},
+		"two have exchanged labels": {1, 1, false, hsm.RingLabels{}, "1 standby, 2 current",
+			"make 3 as standby; move 1 from standby to current; move 2 from current to standby"},
+		"all have the label": {2, 1, false, hsm.RingLabels{}, "1 current, 2 current, 3 current",
+			"move 1 from current to standby; move 3 from current to standby"},
+		"the ring gets other labels": {2, 1, false, hsm.RingLabels{Current: "c", Standby: "s", Retired: "r"},
+			"1 s, 2 c, 3 s", "move 1 from \"s\" to standby; move 3 from \"s\" to standby; " +
+				"move 2 from \"c\" to current"},
+		"other labels, and a retired one": {3, 2, true, hsm.RingLabels{Current: "c", Standby: "s", Retired: "r"},
+			"1 r, 2 s, 3 c, 4 s", "move 2 from \"s\" to standby; move 4 from \"s\" to standby; " +
+				"move 3 from \"c\" to current; move 1 from \"r\" to retired"},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			r := ringOf(c.generation, c.previous)
+			r.Destroy, r.Was = c.destroy, c.was
+			if got := turnsText(r.Turns(placesOf(t, r, c.places))); got != c.want {
+				t.Errorf("the steps are\n%s\nand should be\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestRingTurnsKeepTheirPromises takes every ring of four generations, in any places, through every step, and looks at
+// each instant between.
+func TestRingTurnsKeepTheirPromises(t *testing.T) {
+	const generations = 4
+	words := []string{"", "current", "current!", "standby", "retired", "odd"}
+	rings := 0
+	var each func(places map[int]hsm.Place, generation int)
+	each = func(places map[int]hsm.Place, generation int) {
+		if generation <= generations {
+			for _, word := range words {
+				more := maps.Clone(places)
+				if word != "" {
+					maps.Copy(more, placesOf(t, ringOf(1, 1), fmt.Sprintf("%d %s", generation, word)))
+				}
+				each(more, generation+1)
+			}
+			return
+		}
+		for current := 1; current < generations; current++ {
+			for previous := range 4 {
+				for _, destroy := range []bool{false, true} {
+					r := ringOf(current, previous)
+					r.Destroy = destroy
+					rings++
+					if broken := promises(r, places); broken != "" {
+						t.Fatalf("ring %d with %d previous, destroy %t, places %v: %s\nthe steps are %s", current,
+							previous, destroy, places, broken,
+							turnsText(r.Turns(places)))
+					}
+				}
+			}
+		}
+	}
+	each(map[int]hsm.Place{}, 1)
+	t.Logf("%d rings", rings)
+}
+
+// promises says which promise of Turns does not hold, "" where all do.
+func promises(r hsm.Ring, places map[int]hsm.Place) string {
+	turns := r.Turns(places)
+	now := maps.Clone(places)
+	has := func(places map[int]hsm.Place, label string) bool {
+		for _, at := range places {
+			if at.Label == label {
+				return true
+			}
+		}
+		return false
+	}
+	for i, turn := range turns {
+		before := maps.Clone(now)
+		turn.Apply(now)
+		for _, label := range []string{r.Current, r.Standby} {
+			if has(before, label) && !has(now, label) {
+				return fmt.Sprintf("after %s no pair has the label %s", turn, label)
+			}
+		}
+		for generation, at := range before {
+			role := r.RoleOf(generation, at.Label)
+			if r.Publishes(at.Label) && role != hsm.RoleRetired && !r.Publishes(now[generation].Label) {
+				return fmt.Sprintf("after %s generation %d is not published", turn, generation)
+			}
+			if r.Publishes(at.Label) && role == hsm.RoleRetired && !r.Publishes(now[generation].Label) &&
+				now[r.Generation].Label != r.Current {
+				return fmt.Sprintf("%s comes before the new current pair has its label", turn)
+			}
+		}
+		if rest := r.Turns(now); !slices.Equal(rest, turns[i+1:]) {
+			return fmt.Sprintf("after %s the steps that are left are others: %v", turn, rest)
+		}
+	}
+	signs := 0
+	for generation, at := range now {
+		if at.Label == r.Current {
+			signs++
+		}
+		if (at.Label == r.Current) != (generation == r.Generation) || r.Publishes(at.Label) && at.Off {
+			return fmt.Sprintf("in the end generation %d is %+v", generation, at)
+		}
+	}
+	if signs != 1 || !has(now, r.Standby) {
+		return "in the end no pair is next"
+	}
+	return ""
+}
+
+// turned turns a ring, and checks what the token holds then: "1 retired, 2 current, 3 standby".
+func turned(t *testing.T, token *hsm.Token, r hsm.Ring, want string) hsm.RingState {
+	t.Helper()
+	state, _, err := token.Turn(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have := state.PlacesIn(r); !maps.Equal(have, placesOf(t, r, want)) {
+		t.Fatalf("the token holds %v, and not %s", have, want)
+	}
+	return state
+}
+
+// ringTemplate has pairs that are quickly made.
+func ringTemplate(t *testing.T) object.Template {
+	t.Helper()
+	if hsmtest.Has(t, hsmtest.P256) {
+		return kindNamed("P-256").tmpl
+	}
+	return kinds[0].tmpl
+}
+
+func TestRingTurnsOnAToken(t *testing.T) {
+	token := open(t, hsmtest.New(t))
+	ring := func(generation, previous int) hsm.Ring {
+		r := ringOf(generation, previous)
+		r.Template = ringTemplate(t)
+		return r
+	}
+	first := turned(t, token, ring(1, 1), "1 current, 2 standby")
+	turned(t, token, ring(2, 1), "1 standby, 2 current, 3 standby")
+	turned(t, token, ring(3, 1), "1 retired, 2 standby, 3 current, 4 standby")
+	turned(t, token, ring(2, 1), "1 retired, 2 current, 3 standby, 4 standby")
+	turned(t, token, ring(3, 2), "1 retired, 2 standby, 3 current, 4 standby")
+	r := ring(4, 0)
+	r.Destroy = true
+	last := turned(t, token, r, "1 retired, 4 current, 5 standby")
+	if first.Pairs[1].Fingerprint() != last.Pairs[1].Fingerprint() {
+		t.Error("generation 1 is another pair")
+	}
+	if len(last.Others) > 0 {
+		t.Errorf("the ring has %v beside it", last.Others)
+	}
+}
+
+func TestWhetherATokenRelabels(t *testing.T) {
+	k := hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	ctx := context.Background()
+	generate(t, token, small("1", ""))
+	if !token.Relabels(ctx) {
+		t.Error("a token that relabels is said not to")
+	}
+	faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 1, Code: cryptoki.CKR_FUNCTION_NOT_SUPPORTED})
+	if token.Relabels(ctx) {
+		t.Error("a token that does not relabel is said to")
+	}
+	if _, err := token.Change(ctx, object.Ref{ID: []byte("1")}, object.Change{Label: new("2")}); err != nil {
+		t.Errorf("the token is of no use after that: %v", err)
+	}
+}
+
+func TestRingLeavesWhatIsNotItsOwn(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k)
+	ctx := context.Background()
+	r := ringOf(1, 1)
+	r.Template = ringTemplate(t)
+	turned(t, token, r, "1 current, 2 standby")
+	for _, id := range []string{"web-", "web-01", "web-0", "web-x1", "other", "we-1"} {
+		tmpl := r.Template
+		tmpl.ID, tmpl.Label = []byte(id), "web"
+		generate(t, token, tmpl)
+	}
+	state, done, err := token.Turn(ctx, r)
+	if err != nil || len(done) > 0 || len(state.Pairs) != 2 || len(state.Others) != 6 {
+		t.Errorf("the ring has done %v, and sees %d of its own and %d others: %v", done, len(state.Pairs),
+			len(state.Others), err)
+	}
+	r.Generation, r.Fingerprints = 2, map[int]string{2: strings.Repeat("0", 64)}
+	_, done, err = token.Turn(ctx, r)
+	different, ok := errors.AsType[*object.DifferentKeyError](err)
+	failed, _ := errors.AsType[*hsm.GenerationError](err)
+	if !ok || different.Found != state.Pairs[2].Fingerprint() || failed.Generation != 2 {
+		t.Errorf("after %v: %v", done, err)
+	}
+}
+
+// TestRingPausesBeforeALabelIsTaken ends in the first pause: what is made by then stays, and the next run goes on.
+func TestRingPausesBeforeALabelIsTaken(t *testing.T) {
+	token := open(t, hsmtest.New(t))
+	r := ringOf(1, 1)
+	r.Template = ringTemplate(t)
+	turned(t, token, r, "1 current, 2 standby")
+	r.Generation, r.Pause = 2, time.Hour
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, done, err := token.Turn(ctx, r)
+	if !errors.Is(err, context.DeadlineExceeded) || turnsText(done) != "make 3 as standby" {
+		t.Errorf("after %s: %v", turnsText(done), err)
+	}
+	r.Pause = 0
+	turned(t, token, r, "1 standby, 2 current, 3 standby")
+}
+
+// TestRingDestroysWhatIsLeftOfAPair finds the public half of a pair whose destruction was interrupted.
+func TestRingDestroysWhatIsLeftOfAPair(t *testing.T) {
+	k := hsmtest.New(t)
+	r := ringOf(1, 1)
+	r.Template, r.Destroy = ringTemplate(t), true
+	turned(t, open(t, k), r, "1 current, 2 standby")
+	r.Generation = 2
+	turned(t, open(t, k), r, "1 standby, 2 current, 3 standby")
+	k.Tool(t, "--delete-object", "--type", "privkey", "--id", fmt.Sprintf("%x", "web-1"))
+	r.Generation = 3
+	state, err := open(t, k).Ring(context.Background(), r)
+	if err != nil || len(state.Halves) != 1 {
+		t.Errorf("of generation 1 there is %v, %v", state.Halves, err)
+	}
+	turned(t, open(t, k), r, "2 standby, 3 current, 4 standby")
+	if left := k.Tool(t, "--list-objects"); strings.Contains(left, fmt.Sprintf("%x", "web-1")) {
+		t.Errorf("the token holds\n%s", left)
+	}
+}
+
+// TestRingTakesNothingOfAStranger has someone without a PIN make pairs with the ring's IDs: the one that is to come,
+// and one beside the ring's own. The first would sign, two rotations later.
+func TestRingTakesNothingOfAStranger(t *testing.T) {
+	k := hsmtest.New(t)
+	stranger := hsmtest.NewStranger(t, k)
+	ctx := context.Background()
+	r := ringOf(1, 1)
+	r.Template = ringTemplate(t)
+	before := turned(t, open(t, k), r, "1 current, 2 standby")
+	stranger.MakesPair(t, hsmtest.StrangerP256, "web.standby", fmt.Sprintf("%x", "web-3"))
+	stranger.MakesPair(t, hsmtest.StrangerRSA, "web", fmt.Sprintf("%x", "web-2"))
+	r.Generation = 2
+	token := open(t, k)
+	_, done, err := token.Turn(ctx, r)
+	failed, _ := errors.AsType[*hsm.GenerationError](err)
+	if !errors.Is(err, object.ErrExists) || len(done) > 0 || failed.Generation != 3 {
+		t.Errorf("after %v: %v", done, err)
+	}
+	if _, err := token.Destroy(ctx, object.Ref{ID: r.ID(3)}); err != nil {
+		t.Fatal(err)
+	}
+	after := turned(t, open(t, k), r, "1 standby, 2 current, 3 standby")
+	if after.Pairs[2].Fingerprint() != before.Pairs[2].Fingerprint() || len(after.Others) != 1 ||
+		!after.Others[0].Unprotected() {
+		t.Errorf("the ring has another pair, or sees %v beside it", after.Others)
+	}
+}
+
+// TestRingGoesOnAfterEveryFault has each call of a rotation fail once, and then the next run end it. A witness looks at
+// the token before each call that changes it.
+func TestRingGoesOnAfterEveryFault(t *testing.T) {
+	k := hsmtest.New(t)
+	witness := open(t, k)
+	now := ringOf(1, 1)
+	now.Template, now.Destroy = ringTemplate(t), true
+	turned(t, witness, now, "1 current, 2 standby")
+	now.Generation = 2
+	turned(t, witness, now, "1 standby, 2 current, 3 standby")
+	faults := &hsmtest.Faults{}
+	rotate := func() error {
+		c := k.Config(faults.Hook)
+		token, err := hsm.Open(context.Background(), c)
+		if err != nil {
+			return err
+		}
+		defer token.Close()
+		_, _, err = token.Turn(context.Background(), now)
+		return err
+	}
+	rotated := func() {
+		t.Helper()
+		fresh := open(t, k)
+		turned(t, fresh, now, fmt.Sprintf("%d standby, %d current, %d standby", now.Generation-1, now.Generation,
+			now.Generation+1))
+	}
+	now.Generation++
+	if err := rotate(); err != nil {
+		t.Fatal(err)
+	}
+	rotated()
+	counts := map[string]int{}
+	for _, function := range faults.Calls() {
+		counts[function]++
+	}
+	injected := 0
+	for _, function := range slices.Sorted(maps.Keys(counts)) {
+		for _, position := range positions(counts[function], false) {
+			for _, after := range []bool{false, true} {
+				now.Generation++
+				faults.Clear()
+				faults.Inject(hsmtest.Fault{Function: function, Nth: position, Code: cryptoki.CKR_DEVICE_ERROR,
+					After: after})
+				err := rotate()
+				injected += faults.Injected()
+				faults.Clear()
+				if err != nil && !errors.Is(err, cryptoki.CKR_DEVICE_ERROR) {
+					t.Errorf("%s number %d, after it %t: %v", function, position, after, err)
+				}
+				rotated()
+			}
+		}
+	}
+	t.Logf("%d faults", injected)
+}
+
+// watched is what a process has seen that looked at a ring all the time, as Hydra does: private halves by label, and a
+// public half for each by its ID.
+type watched struct {
+	Looks          int
+	WithoutCurrent int // looks that found no pair with the label
+	WithoutStandby int // looks that found none on standby
+}
+
+// watch runs in a child process, until its standard input ends.
+func watch(k *hsmtest.Token, r hsm.Ring) int {
+	var seen watched
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(ended)
+	}()
+	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		fmt.Println("watching")
+		for {
+			select {
+			case <-ended:
+				return nil
+			default:
+			}
+			current, err := wholeUnder(ctx, s, r.Current)
+			if err != nil {
+				return err
+			}
+			standby, err := wholeUnder(ctx, s, r.Standby)
+			if err != nil {
+				return err
+			}
+			seen.Looks++
+			if !current {
+				seen.WithoutCurrent++
+			}
+			if !standby {
+				seen.WithoutStandby++
+			}
+		}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(seen)
+	return 0
+}
+
+// wholeUnder says that a pair has the label. An object that another process writes at that moment may be unreadable:
+// that is no answer, and it looks again.
+func wholeUnder(ctx context.Context, s *cryptoki.Session, label string) (bool, error) {
+	for {
+		found, err := s.FindObjects(ctx, []cryptoki.Attribute{
+			cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_PRIVATE_KEY), cryptoki.Bytes(cryptoki.CKA_LABEL,
+				[]byte(label)),
+		})
+		if err != nil {
+			return false, err
+		}
+		again := false
+		for _, private := range found {
+			shown, err := s.GetAttributeValue(ctx, private, []cryptoki.AttributeType{cryptoki.CKA_ID})
+			if err != nil || len(shown[cryptoki.CKA_ID]) == 0 {
+				again = true
+				continue
+			}
+			public, err := s.FindObjects(ctx, []cryptoki.Attribute{
+				cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_PUBLIC_KEY), cryptoki.Bytes(cryptoki.CKA_ID,
+					shown[cryptoki.CKA_ID]),
+			})
+			if err != nil {
+				return false, err
+			}
+			if len(public) > 0 {
+				return true, nil
+			}
+		}
+		if !again {
+			return false, nil
+		}
+	}
+}
+
+// watching runs a test while another process watches the ring, and gives what that has seen.
+func watching(t *testing.T, k *hsmtest.Token, r hsm.Ring, during func()) (seen watched) {
+	t.Helper()
+	watcher := command(order{Token: *k, Operation: "watch", Ring: &r})
+	in, err := watcher.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := watcher.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watcher.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "watching" {
+		t.Fatalf("the watcher says %q", lines.Text())
+	}
+	during()
+	_ = in.Close()
+	lines.Scan()
+	if err := json.Unmarshal(lines.Bytes(), &seen); err != nil {
+		t.Errorf("the watcher says %q", lines.Text())
+	}
+	if err := watcher.Wait(); err != nil {
+		t.Error(err)
+	}
+	return seen
+}
+
+func TestRingIsNeverEmptyToAnotherProcess(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k)
+	r := ringOf(1, 1)
+	r.Template, r.Destroy, r.Pause = ringTemplate(t), true, 20*time.Millisecond
+	turned(t, token, r, "1 current, 2 standby")
+	turns := 30
+	seen := watching(t, k, r, func() {
+		for range turns {
+			r.Generation++
+			if _, _, err := token.Turn(context.Background(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	t.Logf("%d turns: %+v", turns, seen)
+	if seen.WithoutCurrent+seen.WithoutStandby > 0 || seen.Looks < turns {
+		t.Errorf("another process saw %+v", seen)
+	}
+}
+
+// TestRingGoesOnAfterItsProcessIsKilled kills a process before and after each call that matters of a rotation.
+func TestRingGoesOnAfterItsProcessIsKilled(t *testing.T) {
+	k := hsmtest.New(t)
+	r := ringOf(1, 1)
+	r.Template, r.Destroy = ringTemplate(t), true
+	do := func(crash hsmtest.Crash) ([]byte, error) {
+		return command(order{Token: *k, Kind: kinds[0].name, Operation: "turn", Ring: &r,
+			Crash: crash}).CombinedOutput()
+	}
+	turned(t, open(t, k), r, "1 current, 2 standby")
+	r.Generation++
+	turned(t, open(t, k), r, "1 standby, 2 current, 3 standby")
+	r.Generation++
+	out, err := do(hsmtest.Crash{})
+	var made map[string]int
+	if err == nil {
+		err = json.Unmarshal(out, &made)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	kills := 0
+	for _, function := range vital {
+		for nth := 1; nth <= made[function]; nth++ {
+			for _, after := range []bool{false, true} {
+				before := r
+				r.Generation++
+				crash := hsmtest.Crash{Function: function, Nth: nth, After: after}
+				out, err := do(crash)
+				if _, killed := errors.AsType[*exec.ExitError](err); !killed {
+					t.Fatalf("%s: %v: %s", crash, err, out)
+				}
+				kills++
+				token := open(t, k)
+				state, err := token.Ring(context.Background(), before)
+				if err != nil {
+					t.Fatalf("%s: %v", crash, err)
+				}
+				if broken := promises(r, state.PlacesIn(r)); broken != "" {
+					t.Errorf("%s: %s", crash, broken)
+				}
+				turned(t, token, r, fmt.Sprintf("%d standby, %d current, %d standby", r.Generation-1, r.Generation,
+					r.Generation+1))
+			}
+		}
+	}
+	t.Logf("%d processes killed", kills)
+}
