@@ -79,9 +79,15 @@ func (k keyKind) forMessages() diagnose.Kind {
 // doing is such as "Create Key Pair", or "List Key Pairs".
 func (k keyKind) doing(what string) string { return k.forMessages().Doing(what) }
 
+// labelled has what messages call a key by.
+type labelled interface{ common() *keyAttributes }
+
+// noKey is for messages that are about no key in particular.
+type noKey struct{ keyAttributes }
+
 // keyModel is a resource's plan or state.
 type keyModel interface {
-	common() *keyAttributes
+	labelled
 	known() bool                          // whether all that fill needs is known
 	fill(*object.Template)                // what kind of key to make
 	take(object.Key) error                // what differs between keys, as the token holds it

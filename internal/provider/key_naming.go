@@ -51,13 +51,16 @@ var aboutNoKey = []string{"Others May Write At The Same Time", "New Keys Not Che
 
 // nameKeys adds to the summary of each warning the name of the key, as the first of the values has it that is there.
 func nameKeys(diags *diag.Diagnostics, resourceType string, values ...tftypes.Value) {
+	name := ""
 	for i, d := range *diags {
 		if d.Severity() != diag.SeverityWarning || slices.Contains(aboutNoKey, d.Summary()) {
 			continue
 		}
-		name := keyNamedBy(resourceType, values...)
 		if name == "" {
-			continue
+			name = keyNamedBy(resourceType, values...)
+		}
+		if name == "" {
+			return
 		}
 		summary := d.Summary() + ": " + name
 		(*diags)[i] = diag.NewWarningDiagnostic(summary, d.Detail())
@@ -79,6 +82,8 @@ func keyNamedBy(resourceType string, values ...tftypes.Value) string {
 		label, id := textOf(fields, "label"), strings.ToLower(textOf(fields, "key_id"))
 		serial := textOf(fields, "token_serial")
 		switch {
+		case resourceType == keyRingType && label != "": // no other ring has it
+			return fmt.Sprintf("%q", label)
 		case label != "" && id != "":
 			return named(label, id)
 		case label != "" && serial != "":

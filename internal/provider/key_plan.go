@@ -364,7 +364,7 @@ func (r *keyResource) warnOfCertificates(ctx context.Context, state keyModel, di
 }
 
 // look looks at the token for warnings. If it cannot, it says so only of a PIN: the apply looks again.
-func (r *keyResource) look(ctx context.Context, m keyModel, diags *diag.Diagnostics,
+func (r *keyResource) look(ctx context.Context, m labelled, diags *diag.Diagnostics,
 	at func(context.Context, *hsm.Token) error,
 ) {
 	if !r.client.known() {

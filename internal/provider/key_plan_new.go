@@ -17,7 +17,14 @@ import (
 )
 
 // check compares a new key with what the token offers. A token that cannot be reached fails the plan; see unreached.
-func (r *keyResource) check(ctx context.Context, own claim, plan keyModel, diags *diag.Diagnostics) (token *hsm.Token) {
+func (r *keyResource) check(ctx context.Context, own claim, plan keyModel, diags *diag.Diagnostics) *hsm.Token {
+	return r.offers(ctx, own, plan, func() (object.Template, bool) { return r.kind.template(ctx, plan) }, diags)
+}
+
+// offers is check with the template of the key, which is not ok as long as part of it is not known.
+func (r *keyResource) offers(ctx context.Context, own claim, plan labelled,
+	template func() (tmpl object.Template, ok bool), diags *diag.Diagnostics,
+) (token *hsm.Token) {
 	if r.client == nil {
 		return nil
 	}
@@ -29,7 +36,7 @@ func (r *keyResource) check(ctx context.Context, own claim, plan keyModel, diags
 			r.unreached(own, err, diags)
 			return
 		}
-		if tmpl, ok := r.kind.template(ctx, plan); ok {
+		if tmpl, ok := template(); ok {
 			if err := opened.Check(ctx, tmpl); err != nil {
 				diags.Append(r.failure(diagnose.Plan, plan, opened, err))
 				return
@@ -69,7 +76,7 @@ const tokenToCome = "The token that the provider's block selects is made, or get
 // once tells an error of the token with what follows it, and later ones of the same summary in short. Only what is told
 // is worded: the words are others where the run has told of it before.
 func (r *keyResource) once(token *hsm.Token, err error, more string, diags *diag.Diagnostics) {
-	failure := r.failed(diagnose.Plan, r.kind.newModel(), token, err)
+	failure := r.failed(diagnose.Plan, &noKey{}, token, err)
 	if r.client.view.first(failure.Summary()) {
 		diags.AddError(failure.Summary(), failure.Diagnostic().Detail()+more)
 		return
@@ -96,7 +103,7 @@ func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *di
 		r.once(token, err, "", diags)
 		return
 	}
-	failure := r.failure(diagnose.Plan, r.kind.newModel(), token, err)
+	failure := r.failure(diagnose.Plan, &noKey{}, token, err)
 	r.notChecked(own, failure.Detail()+"\n\nSo this plan does not show whether the token already holds such keys. The plan "+
 		"goes on, and the apply looks again.", diags)
 }

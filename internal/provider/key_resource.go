@@ -64,11 +64,11 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 }
 
 // failure tells of a failed operation on the key of a model.
-func (r *keyResource) failure(doing string, m keyModel, token *hsm.Token, err error) diag.Diagnostic {
+func (r *keyResource) failure(doing string, m labelled, token *hsm.Token, err error) diag.Diagnostic {
 	return r.failed(doing, m, token, err).Diagnostic()
 }
 
-func (r *keyResource) failed(doing string, m keyModel, token *hsm.Token, err error) diagnose.Failure {
+func (r *keyResource) failed(doing string, m labelled, token *hsm.Token, err error) diagnose.Failure {
 	a, kind := m.common(), r.kind.forMessages()
 	return diagnose.Failure{
 		Err: err, Doing: doing, Kind: &kind, Token: token, Provider: r.client.forMessages(), KeyID: a.KeyID.ValueString(),
@@ -77,7 +77,7 @@ func (r *keyResource) failed(doing string, m keyModel, token *hsm.Token, err err
 }
 
 // within runs an operation with a time limit, on the open token.
-func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m keyModel,
+func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing string, m labelled,
 	timeout func(context.Context, time.Duration) (time.Duration, diag.Diagnostics), otherwise time.Duration,
 	operation func(context.Context, *hsm.Token) error,
 ) {

@@ -167,7 +167,7 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 }
 
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
-	resources := []func() resource.Resource{newTokenResource}
+	resources := []func() resource.Resource{newTokenResource, newKeyRingResource}
 	for i := range keyResources() {
 		resources = append(resources, func() resource.Resource { return namingResource{keyResources()[i]} })
 	}
@@ -201,6 +201,7 @@ func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSourc
 
 func (p *hsmProvider) Functions(context.Context) []func() function.Function {
 	return []func() function.Function{
+		newGenerationFunction,
 		newJWKSFunction,
 		newJWKSPKISHA256Function,
 		newJWKThumbprintFunction,

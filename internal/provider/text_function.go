@@ -27,17 +27,22 @@ func (f textFunction) Definition(_ context.Context, _ function.DefinitionRequest
 }
 
 func (f textFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
-	defer func() {
-		if p := recover(); p != nil { // a crash would end the whole process, which may be making keys
-			resp.Error = function.NewFuncError(fmt.Sprintf("Provider Panic: this is a bug in the hsm provider; please report it with this trace: %v\n\n%s", p, debug.Stack()))
-		}
-	}()
+	defer recoverFunction(resp)
 	text, err := f.result(ctx, req.Arguments)
 	if err != nil {
 		resp.Error = err
 		return
 	}
 	resp.Error = resp.Result.Set(ctx, text)
+}
+
+// recoverFunction makes an error of a panic: a crash would end the whole process, which may be making keys.
+func recoverFunction(resp *function.RunResponse) {
+	if p := recover(); p != nil {
+		resp.Error = function.NewFuncError(fmt.Sprintf("Provider Panic: this is a bug in the hsm provider; please "+
+			"report it with this "+
+			"trace: %v\n\n%s", p, debug.Stack()))
+	}
 }
 
 // ofOne makes the result of a function of one argument. An error is about that argument.

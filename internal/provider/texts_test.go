@@ -153,7 +153,7 @@ func (r *textReader) call(n *ast.CallExpr) bool {
 var collected = []string{"summary", "title"}
 
 // notTitles are words for kinds of key.
-var notTitles = []string{"Key Pair", "Secret Key"}
+var notTitles = []string{"Key Pair", "Secret Key", "Key Ring"}
 
 // isTitle says that a text is the summary of a diagnostic, or its end.
 var isTitle = regexp.MustCompile(`^[A-Z][A-Za-z0-9#_]*( [A-Za-z0-9#_]+)*(: )?…?$`)

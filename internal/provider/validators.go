@@ -85,6 +85,23 @@ var (
 		},
 		hint: fmt.Sprintf(" It must have 1 to %d bytes, and no blank at its end.", hsm.MaxTokenLabel),
 	}
+	publishTime = parsed{
+		is: "a length of time, such as 24h, 2d or 0s", title: "Invalid Length Of Time", named: true,
+		parse: func(s string) error { _, err := parsePeriod(s); return err },
+	}
+	generationPrefix = parsed{
+		is: "a text that does not end in a digit", title: "Invalid Prefix", named: true,
+		parse: func(s string) error {
+			switch {
+			case s == "":
+				return errors.New("is empty")
+			case strings.TrimRight(s, "0123456789") != s:
+				return fmt.Errorf("is %q, which ends in a digit: nobody could tell where the number of the "+
+					"generation begins", s)
+			}
+			return nil
+		},
+	}
 	duration = parsed{
 		is: "a length of time above zero, such as 30s or 1h30m", title: "Invalid Timeout", parse: parseTimeout, named: true,
 		hint: " It must be numbers with units (h, m, s), such as \"30s\" or \"1h30m\", and more than zero.",
@@ -107,6 +124,30 @@ func parseTimeout(s string) error {
 		}
 	}
 	return fmt.Errorf("is %q, which is not a length of time", s)
+}
+
+// parsePeriod reads a length of time that may be long: that of Go's durations, with days in front: "90d", "1d12h",
+// "30m".
+func parsePeriod(s string) (time.Duration, error) {
+	const day = 24 * time.Hour
+	text, days := s, uint64(0)
+	if number, rest, ok := strings.Cut(s, "d"); ok {
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("is %q, which is not a length of time such as 90d, 12h or 1d12h", s)
+		}
+		if text, days = rest, n; rest == "" {
+			text = "0s"
+		}
+	}
+	length, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("is %q, which is not a length of time such as 90d, 12h or 1d12h", s)
+	case length < 0:
+		return 0, fmt.Errorf("is %q, which is negative", s)
+	}
+	return time.Duration(days)*day + length, nil
 }
 
 // meantKeyID says which key ID a text may be meant for.

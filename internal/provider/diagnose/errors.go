@@ -235,3 +235,32 @@ type TokenManagedError struct{ Label string }
 func (e *TokenManagedError) Error() string {
 	return fmt.Sprintf("another resource of this configuration or state has the token %q", e.Label)
 }
+
+// RingExistsError says that a new ring would make pairs beside those that the token holds.
+type RingExistsError struct {
+	Label string
+	Pairs string // a line each
+}
+
+func (e *RingExistsError) Error() string {
+	return fmt.Sprintf("the token already holds pairs of the key ring %q:\n\n%s", e.Label, e.Pairs)
+}
+
+// RingImportError says that an import's label does not name exactly one ring.
+type RingImportError struct {
+	Label    string
+	Prefixes []string // of the IDs of the pairs that have the label
+}
+
+func (e *RingImportError) Error() string {
+	if len(e.Prefixes) == 0 {
+		return fmt.Sprintf("no key pair on the token has the label %q and an ID that ends in the number of a "+
+			"generation", e.Label)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "pairs of several key rings have the label %q. Their IDs begin with:", e.Label)
+	for _, prefix := range e.Prefixes {
+		fmt.Fprintf(&text, "\n  - %q", prefix)
+	}
+	return text.String()
+}

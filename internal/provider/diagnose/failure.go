@@ -35,10 +35,10 @@ const (
 
 // Kind is what diagnostics say of the keys of one resource.
 type Kind struct {
-	Resource    string // the resource's type in configurations: "hsm_rsa_keypair"
-	Type        object.KeyType
-	Noun, Title string   // "key pair", "Key Pair"
-	Parts       []string // the objects that such a key is made of, in pkcs11-tool's words
+	Resource    string         // the resource's type in configurations: "hsm_rsa_keypair"
+	Type        object.KeyType // "" of rings, which hold keys of several types, and have no key_id
+	Noun, Title string         // "key pair", "Key Pair"
+	Parts       []string       // the objects that such a key is made of, in pkcs11-tool's words
 }
 
 // ResourceOf is the resource of each type of key.
@@ -124,7 +124,7 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if strings.Contains(text, ".NAME") && !strings.Contains(text, whatNAMEIs) {
 		text += "\n\n" + whatNAMEIs
 	}
-	if remedy.attribute != "" && f.Kind != nil {
+	if remedy.attribute != "" && f.Kind != nil && (remedy.attribute != "key_id" || f.Kind.Type != "") {
 		return diag.NewAttributeErrorDiagnostic(path.Root(remedy.attribute), f.Summary(), text)
 	}
 	return diag.NewErrorDiagnostic(f.Summary(), text)

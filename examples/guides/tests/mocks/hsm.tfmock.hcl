@@ -60,6 +60,41 @@ mock_resource "hsm_ec_keypair" {
   }
 }
 
+# keys has no pair: take current.
+mock_resource "hsm_key_ring" {
+  defaults = {
+    standby_label    = "mock.standby"
+    retired_label    = "mock.retired"
+    key_id_prefix    = "mock-"
+    modulus_bits     = 4096
+    previous         = 1
+    min_publish_time = "24h"
+    retired          = "keep"
+    extractable      = false
+    deletion_policy  = "prevent"
+    current = {
+      generation                    = 1
+      role                          = "current"
+      label                         = "mock"
+      key_id                        = "6d6f636b2d6563"
+      kid                           = "mock-ec"
+      uri                           = "pkcs11:token=mock;id=%6D%6F%63%6B%2D%65%63"
+      jwk                           = "{\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"mock-ec\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"x\":\"yMwv-9rqvkOEBQsNCuZgDAUXfh5M82rl0UsLpQyvj5I\",\"y\":\"_iGc7qeUO8VEkfhmoskBtMHDWmKPFarG2x_55B0Wpnc\"}"
+      public_key_pem                = <<-EOT
+        -----BEGIN PUBLIC KEY-----
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyMwv+9rqvkOEBQsNCuZgDAUXfh5M
+        82rl0UsLpQyvj5L+IZzup5Q7xUSR+GaiyQG0wcNaYo8VqsbbH/nkHRamdw==
+        -----END PUBLIC KEY-----
+      EOT
+      public_key_fingerprint_sha256 = "2b158171c4ae8e990add8e400f619ae17cbd97e58a70cf9204ccd53c3e0efb05"
+      published_since               = "2026-01-01T00:00:00Z"
+    }
+    uris                 = ["pkcs11:token=mock;id=%6D%6F%63%6B%2D%65%63"]
+    rotation_possible_at = "2026-01-02T00:00:00Z"
+    token_serial         = "6d6f636b"
+  }
+}
+
 mock_resource "hsm_secret_key" {
   defaults = {
     key_id            = "6d6f636b2d616573"

@@ -1,0 +1,42 @@
+package provider
+
+import (
+	"testing"
+	"time"
+)
+
+func init() { ringPause = 0 } // no other program looks at the tokens of tests
+
+func TestGenerationByTheCalendar(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		period, at string
+		want       int64
+	}{
+		"before the start":          {"90d", "2025-06-01T00:00:00Z", 1},
+		"at the start":              {"90d", "2026-01-01T00:00:00Z", 1},
+		"at the end of a period":    {"90d", "2026-03-31T23:59:59Z", 1},
+		"at the next one's start":   {"90d", "2026-04-01T00:00:00Z", 2},
+		"in another time zone":      {"90d", "2026-04-01T01:00:00+02:00", 1},
+		"after many":                {"1d12h", "2026-01-31T00:00:00Z", 21},
+		"by the minute":             {"1m", "2026-01-01T00:59:59Z", 60},
+		"no length of time":         {"90", "2026-01-01T00:00:00Z", 0},
+		"a day that is no number":   {"xd", "2026-01-01T00:00:00Z", 0},
+		"days behind hours":         {"12h1d", "2026-01-01T00:00:00Z", 0},
+		"a negative one":            {"-12h", "2026-01-01T00:00:00Z", 0},
+		"after more than 292 years": {"90d", "2400-01-01T00:00:00Z", 0},
+	} {
+		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		period, err := parsePeriod(c.period)
+		var got int64
+		if at, parsed := time.Parse(time.RFC3339, c.at); err == nil && parsed == nil {
+			got, err = generationAt(start, period, at)
+		}
+		if got != c.want || (err != nil) != (c.want == 0) {
+			t.Errorf("%s: generation %d, %v; want %d", name, got, err, c.want)
+		}
+	}
+	if length, err := parsePeriod("2d"); err != nil || length != 2*day {
+		t.Errorf("2d is %s, %v", length, err)
+	}
+}

@@ -1,0 +1,286 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
+)
+
+// ModifyPlan shows which pairs are made, promoted, demoted and retired, and refuses what would stop verifiers.
+func (r *keyRingResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest,
+	resp *resource.ModifyPlanResponse) {
+	defer func() { nameKeys(&resp.Diagnostics, keyRingType, req.State.Raw, resp.Plan.Raw) }()
+	var plan, config, state *keyRingModel
+	if !req.Plan.Raw.IsNull() {
+		plan, config = &keyRingModel{}, &keyRingModel{}
+		resp.Diagnostics.Append(req.Plan.Get(ctx, plan)...)
+		resp.Diagnostics.Append(req.Config.Get(ctx, config)...)
+	}
+	if !req.State.Raw.IsNull() {
+		state = &keyRingModel{}
+		resp.Diagnostics.Append(req.State.Get(ctx, state)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	mark := markOf(ctx, req.Private)
+	if state != nil {
+		for _, own := range r.claimsOf(ctx, state, mark) {
+			own.leaves = plan == nil && own.policy == policyAbandon
+			resp.Diagnostics.Append(r.client().claim(own)...)
+		}
+		if resp.Diagnostics.HasError() {
+			return
+		}
+	}
+	if plan == nil {
+		r.planEnd(state, &resp.Diagnostics)
+		return
+	}
+	plan.complete(config, state)
+	if resp.Diagnostics.Append(plan.check()...); resp.Diagnostics.HasError() {
+		return
+	}
+	if state == nil {
+		r.planNew(ctx, mark, plan, &resp.Diagnostics)
+	} else {
+		r.planTurn(ctx, req, plan, state, &resp.Diagnostics)
+	}
+	if !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+	}
+}
+
+// planNew plans a ring that makes its pairs.
+func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRingModel, diags *diag.Diagnostics) {
+	plan.forgetKeys()
+	plan.TokenSerial = types.StringUnknown()
+	if old, ok, _ := r.client().replacedBy(mark, ""); ok && old.policy == policyPrevent {
+		diags.Append(ringPrevented(plan, "would replace"))
+		return
+	}
+	own := claim{mark: mark, resource: keyRingType, label: plan.Label.ValueString()}
+	token := r.keys.offers(ctx, own, plan, func() (object.Template, bool) { return plan.template(), plan.known() },
+		diags)
+	if !diags.HasError() && plan.known() {
+		ring := plan.ring(ctx, nil)
+		for _, generation := range []int{ring.Generation, ring.Generation + 1} {
+			diags.Append(r.client().want(object.FormatID(ring.ID(generation)), own)...)
+		}
+		diags.Append(plan.setKeys(ctx, planned(ring, nil, nil))...)
+	}
+	if token == nil || diags.HasError() {
+		return
+	}
+	plan.TokenSerial = serialOf(token.Info())
+	if !plan.known() || mark != "" { // pairs that are there are those of the ring that is replaced
+		return
+	}
+	r.keys.look(ctx, plan, diags, func(ctx context.Context, token *hsm.Token) error {
+		ring := plan.ring(ctx, nil)
+		held, err := token.Ring(ctx, ring)
+		if err != nil {
+			return err
+		}
+		if !token.Relabels(ctx) {
+			diags.AddError("No Ring On This Token", fmt.Sprintf("The key ring %s could be made and never turn: this "+
+				"token changes no label (C_SetAttributeValue is not supported), in %s.\n\nOn the token: nothing has "+
+				"been changed.\n\nWhat to do: manage single key pairs, and rotate by new ones. The guide \"Replace "+
+				"and rotate\" shows the steps.", plan.name(), token.Info()))
+		}
+		if !held.Empty() {
+			diags.AddAttributeWarning(path.Root("label"), "Ring Already On The Token", fmt.Sprintf(
+				"A new key ring %s is planned, but the token already holds pairs with its IDs:\n\n%s\n\nA ring never "+
+					"makes a pair beside them, so the apply will be refused.\n\nWhat to do: if they are the ring's, "+
+					"left by an interrupted apply for instance, import them. %s Then:\n\n%s\n\nIf the resource is "+
+					"tainted, run terraform untaint with its address. Otherwise choose "+
+					"another key_id_prefix.",
+				plan.name(), described(held.Pairs), diagnose.CheckFirst, diagnose.HowToImport(keyRingType,
+					ring.Current)))
+		}
+		if len(held.Others) > 0 {
+			r.warnOfDrift(ctx, token, plan, ring, held, nil, diags)
+		}
+		return nil
+	})
+}
+
+// planTurn plans what is left to do to a ring that is there.
+func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanRequest, plan, state *keyRingModel,
+	diags *diag.Diagnostics) {
+	plan.TokenSerial = state.TokenSerial
+	if !plan.KeyIDPrefix.IsUnknown() && !plan.KeyIDPrefix.Equal(state.KeyIDPrefix) {
+		diags.AddAttributeError(path.Root("key_id_prefix"), "Ring Keeps Its IDs", fmt.Sprintf(
+			"The IDs of the key ring %s begin with %q, and key_id_prefix is now %q. Verifiers keep public keys by "+
+				"their kid, which is the ID.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
+				"key_id_prefix = %q. For other IDs, add another ring.",
+			state.name(), state.KeyIDPrefix.ValueString(), plan.KeyIDPrefix.ValueString(),
+			state.KeyIDPrefix.ValueString()))
+		return
+	}
+	if !plan.known() {
+		plan.forgetKeys()
+		return
+	}
+	known, note, ring := state.keys(ctx), notedRing(ctx, req.Private), plan.ring(ctx, state)
+	if diags.Append(r.allowed(plan, state, ring, note, known)...); diags.HasError() {
+		return
+	}
+	keys := planned(ring, note.Places, known)
+	if diags.Append(plan.setKeys(ctx, keys)...); diags.HasError() {
+		return
+	}
+	// Where only what no attribute shows is left to do, Terraform sees nothing to apply unless something is unknown.
+	if len(ring.Turns(note.Places)) > 0 && plan.Keys.Equal(state.Keys) {
+		plan.RotationPossibleAt = types.StringUnknown()
+	}
+	for generation, key := range keys {
+		if was, ok := known[generation]; ok && !was.Label.Equal(key.Label) && r.client() != nil {
+			r.client().view.relabel(was.Fingerprint.ValueString(), key.Label.ValueString())
+		}
+	}
+}
+
+// allowed refuses steps that would stop verifiers, and pairs that would be made a second time. note is what the token
+// held when it was last read.
+func (r *keyRingResource) allowed(plan, state *keyRingModel, ring hsm.Ring, note ringNote,
+	known map[int]ringKey) (diags diag.Diagnostics) {
+	signs := int(state.Generation.ValueInt64())
+	for generation, at := range note.Places { // an interrupted apply may have gone further than the state
+		if at.Label == state.Label.ValueString() {
+			signs = max(signs, generation)
+		}
+	}
+	applied, to := int(state.Generation.ValueInt64()), ring.Generation
+	near := func(from int) bool { return to-from <= 1 && from-to <= 1 }
+	switch {
+	case to == signs:
+	case !near(applied) && !near(signs):
+		diags.Append(tooFar(plan, state, signs, to))
+	case to < signs:
+		if known[to].PublishedSince.ValueString() == "" {
+			diags.AddAttributeError(path.Root("generation"), "Generation Is Published No More", fmt.Sprintf(
+				"The key ring %s cannot go back from generation %d to %d: that pair is not published any more, so "+
+					"that verifiers would refuse what it signs.\n\nOn the token: nothing has been changed.\n\nWhat "+
+					"to do: write generation = %d to keep the pair that signs, or generation = %d to let the next "+
+					"one sign.", state.name(), signs, to, signs, signs+1))
+		}
+	default:
+		diags.Append(r.tooEarly(plan, state, to, known)...)
+	}
+	if diags.HasError() {
+		return diags
+	}
+	for _, turn := range ring.Turns(note.Places) {
+		if turn.Do == hsm.Make && turn.Generation <= note.Highest {
+			diags.Append(lost(plan, ring, turn.Generation))
+		}
+	}
+	return diags
+}
+
+// tooFar refuses a step over several generations.
+func tooFar(plan, state *keyRingModel, signs, to int) diag.Diagnostic {
+	next, when := signs+1, fmt.Sprintf(" That apply makes the pair of generation %d. It has to be published for %s "+
+		"before it may sign.",
+		signs+2, plan.MinPublishTime.ValueString())
+	if to < signs {
+		next, when = signs-1, ""
+	}
+	return diag.NewAttributeErrorDiagnostic(path.Root("generation"), "Ring Turns By One", fmt.Sprintf(
+		"The key ring %s is at generation %d, and generation is now %d. A ring turns by one generation in an apply: "+
+			"a pair is published before it signs.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
+			"generation = %d, run terraform apply, and go on from there.%s If generation comes from the function "+
+			"generation, write the number for the time being.",
+		state.name(), signs, to, next, when))
+}
+
+// tooEarly refuses a rotation to a pair that verifiers may not know yet.
+func (r *keyRingResource) tooEarly(plan, state *keyRingModel, to int, known map[int]ringKey) (diags diag.Diagnostics) {
+	next, there := known[to]
+	at, ready := next.ready(plan)
+	switch {
+	case !there || !ready:
+		diags.AddAttributeError(path.Root("generation"), "Next Pair Is Not Published", fmt.Sprintf(
+			"The key ring %s cannot rotate to generation %d: that pair is not published on the token, so that "+
+				"verifiers do not know it.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
+				"generation = %d, and run terraform apply, which publishes the next pair. It may sign %s after that.",
+			state.name(), to, state.Generation.ValueInt64(),
+			plan.MinPublishTime.ValueString()))
+	case r.now().Before(at):
+		diags.AddAttributeError(path.Root("generation"), "Rotation Too Early", fmt.Sprintf(
+			"The key ring %s cannot rotate to generation %d yet: that pair is published since %s, and "+
+				"min_publish_time is %s. Verifiers that have an older set of keys would refuse what it signs.\n\nOn "+
+				"the token: nothing has been changed.\n\nWhat to do: wait until %s. To rotate all the same, because "+
+				"the key that signs is in the wrong hands for instance, set min_publish_time = \"0s\" for this one "+
+				"apply. If it is in the wrong hands, set previous = 0 too.",
+			state.name(), to, next.PublishedSince.ValueString(), plan.MinPublishTime.ValueString(),
+			next.possibleAt(plan).ValueString()))
+	}
+	return diags
+}
+
+// lost tells of a pair that the ring has had, and that the token does not hold. It is an error unless deletion_policy
+// lets the ring make it once more.
+func lost(plan *keyRingModel, ring hsm.Ring, generation int) diag.Diagnostic {
+	name := fmt.Sprintf("Generation %d (key_id %s) of the key ring %s", generation,
+		object.FormatID(ring.ID(generation)), plan.name())
+	if plan.DeletionPolicy.ValueString() != policyPrevent {
+		return diag.NewWarningDiagnostic("New Key Under An Old ID", fmt.Sprintf(
+			"%s is not on the token any more, and is to be made once more, with the same key_id. Verifiers keep "+
+				"public keys by their kid, which follows key_id. Those that know the old key check the new key's "+
+				"signatures against it, and refuse them.\n\nWhat to do: if this is the wrong token, do not apply. If "+
+				"it is the pair that signs, rather raise generation by one.",
+			name))
+	}
+	way := "set deletion_policy = \"abandon\", and run terraform apply, which makes it once more, with the same " +
+		"key_id. Then set it back"
+	if generation == ring.Generation {
+		way = fmt.Sprintf("write generation = %d: the next pair signs in its place, if it is on the token. Otherwise "+
+			"%s", generation+1, way)
+	}
+	return diag.NewErrorDiagnostic("Pair Of The Ring Is Lost", fmt.Sprintf(
+		"%s is not on the token. A ring with deletion_policy = \"prevent\" does not make it once more: a wrong "+
+			"partition, or a replica that lags behind, looks just like a lost pair.\n\nOn the token: nothing has "+
+			"been changed.\n\nWhat to do: if this is the wrong token, correct the provider's configuration. Or "+
+			"restore the pair from the token's backup. If it is lost for good: %s.",
+		name, way))
+}
+
+// planEnd refuses the end of a ring that deletion_policy protects.
+func (r *keyRingResource) planEnd(state *keyRingModel, diags *diag.Diagnostics) {
+	switch state.DeletionPolicy.ValueString() {
+	case policyAbandon:
+		diags.AddWarning("Key Stays On The Token", fmt.Sprintf("The key ring %s leaves the state. Terraform says "+
+			"that it is destroyed. But its deletion_policy is \"abandon\": its pairs stay on the token, and whoever "+
+			"has the PIN can go on using them.", state.name()))
+	case policyDelete:
+	default:
+		diags.Append(ringPrevented(state, "would destroy"))
+	}
+}
+
+// ringPrevented is the error for an end that deletion_policy forbids.
+func ringPrevented(m *keyRingModel, happening string) diag.Diagnostic {
+	return diag.NewAttributeErrorDiagnostic(path.Root("deletion_policy"), "Key Ring Is Protected From Destruction",
+		fmt.Sprintf(
+			"Terraform %s the key ring %s, whose deletion_policy is \"prevent\".\n\nOn the token: nothing has been "+
+				"changed.\n\nWhat to do:\n%s",
+			happening, m.name(), strings.Join([]string{
+				"  - To keep the ring: put its resource block back, or run no terraform destroy. Leave -replace out. " +
+					"If the resource is tainted, run terraform untaint with its address.",
+				"  - To take it out of the state and leave its pairs on the token: set deletion_policy = \"abandon\" " +
+					"and run terraform apply, then destroy the resource. Or use a removed block.",
+				"  - To destroy its pairs for ever: set deletion_policy = \"delete\" and run terraform apply, then " +
+					"destroy the resource.",
+			}, "\n")))
+}
