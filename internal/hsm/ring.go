@@ -116,6 +116,7 @@ func CutGeneration(id []byte) (prefix string, generation int, ok bool) {
 type Place struct {
 	Label string `json:"label"` // of the private half, which is the one that programs look for
 	// Off says that the rest is not as the ring makes it: the public half has another label, or a half another usage.
+	// Of a retired pair it says that the public half still has a label under which pairs are published.
 	Off bool `json:"off,omitempty"`
 	// Half says that only the public half is left, of a pair that was being destroyed.
 	Half bool `json:"half,omitempty"`
@@ -223,7 +224,7 @@ func (p *turning) move(due func(Role, Place) bool) {
 			}
 		case p.Destroy && p.published(at.Label):
 			p.do(Turn{Do: Remove, Generation: generation, From: at.Label})
-		case at.Label != to && (p.published(at.Label) || p.retired(at.Label)):
+		case (at.Label != to || at.Off) && (p.published(at.Label) || p.retired(at.Label)):
 			p.do(Turn{Do: Relabel, Generation: generation, From: at.Label, To: to})
 		}
 	}
@@ -247,6 +248,9 @@ func (s RingState) PlacesIn(r Ring) map[int]Place {
 	places := map[int]Place{}
 	for generation, key := range s.Pairs {
 		off := key.Label != key.PublicLabel || r.misused(key.Usage) || r.misused(key.PublicUsage)
+		if r.retired(key.Label) {
+			off = r.published(key.PublicLabel)
+		}
 		places[generation] = Place{Label: key.Label, Off: off}
 	}
 	for generation, half := range s.Halves {
