@@ -51,6 +51,7 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	}
 	want := c.Wanted(spec, t.differences)
 	if want.HeldBy(key) {
+		t.snapshot.wrote(key.Objects(), key.Objects()) // another process may have changed it
 		return key, nil
 	}
 	if t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {

@@ -52,6 +52,7 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		case err != nil:
 			return failed(err, holds, "")
 		case len(doomed) == 0:
+			t.snapshot.drop() // another process may have destroyed it
 			return object.Names(objects), nil
 		case t.info.Has(cryptoki.CKF_WRITE_PROTECTED):
 			return failed(ErrReadOnly, holds, doomed[0].Label)

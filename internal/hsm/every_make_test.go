@@ -93,6 +93,48 @@ func life(t *testing.T, tmpl object.Template) {
 	}
 }
 
+// TestEveryMakeTurnsARing makes a ring, rotates three times, goes back and on again, and destroys it.
+func TestEveryMakeTurnsARing(t *testing.T) {
+	ctx := context.Background()
+	k := hsmtest.New(t)
+	token := open(t, k)
+	if !token.Relabels(ctx) {
+		t.Error("the token is said to change no label")
+	}
+	r := ringOf(1, 1)
+	r.Template = ringTemplate(t)
+	var state hsm.RingState
+	for _, c := range []struct {
+		generation, previous int
+		want                 string
+	}{
+		{1, 1, "1 current, 2 standby"},
+		{2, 1, "1 standby, 2 current, 3 standby"},
+		{3, 1, "1 retired, 2 standby, 3 current, 4 standby"},
+		{4, 1, "1 retired, 2 retired, 3 standby, 4 current, 5 standby"},
+		{3, 1, "1 retired, 2 retired, 3 current, 4 standby, 5 standby"},
+		{4, 0, "1 retired, 2 retired, 4 current, 5 standby"},
+	} {
+		r.Generation, r.Previous, r.Destroy = c.generation, c.previous, c.previous == 0
+		before := state.Pairs
+		state = turned(t, token, r, c.want)
+		for generation, pair := range state.Pairs {
+			if was, ok := before[generation]; ok && was.Fingerprint() != pair.Fingerprint() {
+				t.Errorf("generation %d is another pair", generation)
+			}
+		}
+	}
+	for generation, pair := range state.Pairs {
+		ref := object.Ref{Type: pair.Type, ID: pair.ID, Fingerprint: pair.Fingerprint()}
+		if left, err := token.Destroy(ctx, ref); err != nil || len(left) > 0 {
+			t.Errorf("of generation %d, %v is left: %v", generation, left, err)
+		}
+	}
+	if left, err := open(t, k).Inventory(ctx); err != nil || len(left.All()) > 0 {
+		t.Errorf("the token holds %v, %v", left.All(), err)
+	}
+}
+
 // TestEveryMakeIsDescribedWithoutAPIN asks a token for what it can do, with each call failing once.
 func TestEveryMakeIsDescribedWithoutAPIN(t *testing.T) {
 	ctx := context.Background()

@@ -27,7 +27,7 @@ import (
 type order struct {
 	Token           hsmtest.Token
 	Kind            string // the name of one of kinds
-	Operation       string // the name of one of operations, "race", "look", "move", "turn" or "watch"
+	Operation       string // the name of one of operations, "race", "look", "move", "turn", "turns" or "watch"
 	Ring            *hsm.Ring
 	Bits            int  // of an RSA pair, 0: as the kind has it
 	Meet            bool // in a race, to go on only at the other's side: see meeting
@@ -83,6 +83,8 @@ func obey(text string) int {
 	switch o.Operation {
 	case "look":
 		return lookForKey(token, ref)
+	case "turns":
+		return turnsRing(token, *o.Ring, &m)
 	case "move":
 		fmt.Println("ready")
 		lines.Scan()

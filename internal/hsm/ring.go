@@ -36,9 +36,8 @@ type Ring struct {
 	Previous   int  // how many before it stay published
 	Destroy    bool // pairs that are published no more are destroyed, and not kept under the Retired label
 
-	// Pause is how long Turn waits before a step that takes a label from a pair, after another step. A search takes
-	// time: one that begins before the new pair has the label, and comes to the old one when it has lost it, finds
-	// neither.
+	// Pause is how long Turn waits before a step that takes a label from a pair. A search takes time: one that begins
+	// before the new pair has the label, and comes to the old one when it has lost it, finds neither.
 	Pause    time.Duration
 	Template object.Template // of pairs that are still to be made: all but their ID and label
 	// Fingerprints are those of pairs that are known, by generation. A pair that has another one is not touched. They
@@ -116,7 +115,7 @@ func CutGeneration(id []byte) (prefix string, generation int, ok bool) {
 type Place struct {
 	Label string `json:"label"` // of the private half, which is the one that programs look for
 	// Off says that the rest is not as the ring makes it: the public half has another label, or a half another usage.
-	// Of a retired pair it says that the public half still has a label under which pairs are published.
+	// Of a retired pair it says that the public half still has the label of before.
 	Off bool `json:"off,omitempty"`
 	// Half says that only the public half is left, of a pair that was being destroyed.
 	Half bool `json:"half,omitempty"`
@@ -249,7 +248,7 @@ func (s RingState) PlacesIn(r Ring) map[int]Place {
 	for generation, key := range s.Pairs {
 		off := key.Label != key.PublicLabel || r.misused(key.Usage) || r.misused(key.PublicUsage)
 		if r.retired(key.Label) {
-			off = r.published(key.PublicLabel)
+			off = key.Label != key.PublicLabel && (r.published(key.PublicLabel) || r.retired(key.PublicLabel))
 		}
 		places[generation] = Place{Label: key.Label, Off: off}
 	}
@@ -312,7 +311,7 @@ func (t *Token) Ring(ctx context.Context, r Ring) (RingState, error) {
 		}
 		key, err := t.Key(ctx, object.Ref{ID: r.ID(generation), Fingerprint: r.Fingerprints[generation]})
 		if err != nil {
-			if err := r.unsound(generation, err, &state); err != nil {
+			if err := r.unsound(generation, err, inventory.Objects(r.ID(generation)), &state); err != nil {
 				errs = append(errs, &GenerationError{generation, err})
 			}
 			continue
@@ -327,16 +326,20 @@ func (t *Token) Ring(ctx context.Context, r Ring) (RingState, error) {
 	return state, errors.Join(errs...)
 }
 
-// unsound is the error of a generation that is no pair. It is nil of one that is past being published: that is nobody's
-// business any more. And it is nil of the public half of a past pair that was being destroyed.
-func (r Ring) unsound(generation int, err error, state *RingState) error {
+// unsound is the error of a generation that is no pair but these objects. It is nil of one that is past being published
+// and has no private half, such as only who has the PIN makes, with a label of those that are published: what else is
+// there is nobody's business any more. And it is nil of the public half of a past pair that was being destroyed.
+func (r Ring) unsound(generation int, err error, objects []object.Object, state *RingState) error {
 	half, isHalf := errors.AsType[*object.HalfPairError](err)
 	if isHalf && r.Destroy && generation < r.Generation && half.Other == nil && r.published(half.Present.Label) &&
 		half.Missing == object.ClassNames[cryptoki.CKO_PRIVATE_KEY] {
 		state.Halves[generation] = half.Present
 		return nil
 	}
-	if r.RoleOf(generation, r.Standby) == RoleRetired {
+	published := slices.ContainsFunc(objects, func(o object.Object) bool {
+		return o.Class == cryptoki.CKO_PRIVATE_KEY && o.Is(cryptoki.CKA_PRIVATE) && r.published(o.Label)
+	})
+	if r.RoleOf(generation, r.Standby) == RoleRetired && !published {
 		return nil
 	}
 	return err
@@ -351,33 +354,76 @@ func (t *Token) Relabels(ctx context.Context) bool {
 	return !errors.Is(err, cryptoki.CKR_FUNCTION_NOT_SUPPORTED)
 }
 
+// otherRunTime is how long a run waits for another one that turns the same ring, once, before it looks again.
+const otherRunTime = 100 * time.Millisecond
+
 // Turn takes the steps that are left, each after a look at what the one before has left, and gives those that it has
-// done, and what the token held at the last look. Errors: those of Ring, or a *GenerationError with an *OperationError.
+// done, and what the token held at the last look. Another run may turn the same ring at the same time: where that
+// makes a pair first, Turn goes on with it, and it takes no label where the other one has moved the pair that signs.
+// Errors: those of Ring, or a *GenerationError with an *OperationError.
 func (t *Token) Turn(ctx context.Context, r Ring) (state RingState, done []Turn, err error) {
 	t.snapshot.drop() // others may have turned the ring
-	for {
-		if state, err = t.Ring(ctx, r); err != nil {
+	for waited := false; ; {
+		turn, left, err := Turn{}, false, error(nil)
+		if state, err = t.Ring(ctx, r); err == nil {
+			if turn, left = r.next(state); !left {
+				return state, done, nil
+			}
+			err = t.step(ctx, r, turn, state, done)
+		}
+		others := errors.Is(err, object.ErrExists) && !state.Empty() || errors.Is(err, object.ErrHalfPair)
+		switch {
+		case err == nil:
+			done = append(done, turn)
+		case others && !waited && pause(ctx, otherRunTime) == nil:
+			waited = true
+			t.snapshot.drop()
+		default:
 			return state, done, err
 		}
-		turns := r.Turns(state.PlacesIn(r))
-		if len(turns) == 0 {
-			return state, done, nil
+	}
+}
+
+// next is the first step that is left.
+func (r Ring) next(state RingState) (turn Turn, left bool) {
+	turns := r.Turns(state.PlacesIn(r))
+	if len(turns) == 0 {
+		return Turn{}, false
+	}
+	return turns[0], true
+}
+
+// step takes one step, after those that are done.
+func (t *Token) step(ctx context.Context, r Ring, turn Turn, state RingState, done []Turn) error {
+	if slices.Contains(done, turn) {
+		return &GenerationError{turn.Generation, &VerifyError{Problems: []string{
+			"the token says that it did this, and shows it undone: " + turn.String()}}}
+	}
+	if turn.Do != Make && turn.From != turn.To && r.published(turn.From) {
+		if err := pause(ctx, r.Pause); err != nil {
+			return err
 		}
-		turn := turns[0]
-		if slices.Contains(done, turn) {
-			return state, done, &GenerationError{turn.Generation, &VerifyError{Problems: []string{
-				"the token says that it did this, and shows it undone: " + turn.String()}}}
-		}
-		if len(done) > 0 && turn.Do != Make && turn.From != turn.To && r.published(turn.From) {
-			if err := pause(ctx, r.Pause); err != nil {
-				return state, done, err
+		if signer := state.Pairs[r.Generation]; turn.Generation != r.Generation && signer.Label == r.Current {
+			if err := t.signs(ctx, r, signer); err != nil {
+				return &GenerationError{r.Generation, err}
 			}
 		}
-		if err := t.take(ctx, r, turn, state.Pairs[turn.Generation]); err != nil {
-			return state, done, &GenerationError{turn.Generation, err}
-		}
-		done = append(done, turn)
 	}
+	if err := t.take(ctx, r, turn, state.Pairs[turn.Generation]); err != nil {
+		return &GenerationError{turn.Generation, err}
+	}
+	return nil
+}
+
+// signs makes sure that the pair that signed at the last look still does, before another one loses its label.
+func (t *Token) signs(ctx context.Context, r Ring, signer object.Key) error {
+	t.processLock.Stir(ctx) // another process may have written
+	now, err := t.search(ctx, object.Ref{Type: signer.Type, ID: signer.ID, Fingerprint: signer.Fingerprint()})
+	if err == nil && now.Label != r.Current {
+		err = &VerifyError{Problems: []string{fmt.Sprintf("it was to sign, and has the label %q by now: somebody else "+
+			"turns the ring too", now.Label)}}
+	}
+	return err
 }
 
 func pause(ctx context.Context, length time.Duration) error {

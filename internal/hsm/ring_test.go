@@ -376,31 +376,97 @@ func TestRingDestroysWhatIsLeftOfAPair(t *testing.T) {
 	}
 }
 
-// TestRingTakesNothingOfAStranger has someone without a PIN make pairs with the ring's IDs: the one that is to come,
-// and one beside the ring's own. The first would sign, two rotations later.
+// TestRingTakesNothingOfAStranger has someone without a PIN make what looks like the ring's, or spoil a public half,
+// before a rotation to generation 3, which makes generation 4. The ring may be blocked, and goes on once that is away.
+// It never lets a pair sign that is not its own.
 func TestRingTakesNothingOfAStranger(t *testing.T) {
 	k := hsmtest.New(t)
 	stranger := hsmtest.NewStranger(t, k)
-	ctx := context.Background()
-	r := ringOf(1, 1)
-	r.Template = ringTemplate(t)
-	before := turned(t, open(t, k), r, "1 current, 2 standby")
-	stranger.MakesPair(t, hsmtest.StrangerP256, "web.standby", fmt.Sprintf("%x", "web-3"))
-	stranger.MakesPair(t, hsmtest.StrangerRSA, "web", fmt.Sprintf("%x", "web-2"))
-	r.Generation = 2
-	token := open(t, k)
-	_, done, err := token.Turn(ctx, r)
-	failed, _ := errors.AsType[*hsm.GenerationError](err)
-	if !errors.Is(err, object.ErrExists) || len(done) > 0 || failed.Generation != 3 {
-		t.Errorf("after %v: %v", done, err)
-	}
-	if _, err := token.Destroy(ctx, object.Ref{ID: r.ID(3)}); err != nil {
-		t.Fatal(err)
-	}
-	after := turned(t, open(t, k), r, "1 standby, 2 current, 3 standby")
-	if after.Pairs[2].Fingerprint() != before.Pairs[2].Fingerprint() || len(after.Others) != 1 ||
-		!after.Others[0].Unprotected() {
-		t.Errorf("the ring has another pair, or sees %v beside it", after.Others)
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		act     func(s *hsmtest.Stranger, t *testing.T, id func(int) string)
+		blocked int // the generation at which the ring stops; 0: none
+	}{
+		"a pair in the place of the one to come": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPair(t, hsmtest.StrangerP256, "web.standby", id(4))
+		}, 4},
+		"a pair of a generation that is far": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPair(t, hsmtest.StrangerP256, "web.standby", id(99))
+		}, 0},
+		"a pair with the label": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPair(t, hsmtest.StrangerP256, "web", id(0))
+		}, 0},
+		"a pair of another type beside the next one": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPair(t, hsmtest.StrangerRSA, "web", id(3))
+		}, 0},
+		"a pair of its type beside the next one": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPair(t, hsmtest.StrangerP256, "web", id(3))
+		}, 3},
+		"a secret key in the place of the one to come": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesSecret(t, "web.standby", id(4))
+		}, 4},
+		"a public half in the place of the one to come": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPublicHalf(t, hsmtest.StrangerP256, "web.standby", id(4))
+		}, 4},
+		"a public half beside the next one": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.MakesPublicHalf(t, hsmtest.StrangerP256, "web.standby", id(3))
+		}, 0},
+		"a public half in the place of the next one's": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.SwapsPublicHalf(t, hsmtest.StrangerP256, "web.standby", id(3))
+		}, 3},
+		"a public half in the place of the current one's": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.SwapsPublicHalf(t, hsmtest.StrangerP256, "web", id(2))
+		}, 2},
+		"a public half in the place of a past one's": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.SwapsPublicHalf(t, hsmtest.StrangerP256, "web.standby", id(1))
+		}, 1},
+		"the next one's public half is gone": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.TakesPublicHalf(t, "", id(3))
+		}, 3},
+		"what makes no sense in the place of the one to come": {func(s *hsmtest.Stranger, t *testing.T, id func(int) string) {
+			s.PlantsMalformed(t, "web.standby", id(4))
+		}, 4},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Background()
+			r := ringOf(1, 1)
+			r.Prefix = name + "-" // the labels are those of the other cases too
+			turned(t, open(t, k), r, "1 current, 2 standby")
+			r.Generation, r.Fingerprints = 2, map[int]string{} // which the state knows
+			for generation, pair := range turned(t, open(t, k), r, "1 standby, 2 current, 3 standby").Pairs {
+				r.Fingerprints[generation] = pair.Fingerprint()
+			}
+			c.act(stranger, t, func(generation int) string { return fmt.Sprintf("%x", r.ID(generation)) })
+			r.Generation = 3
+			token := open(t, k)
+			_, done, err := token.Turn(ctx, r)
+			failed, _ := errors.AsType[*hsm.GenerationError](err)
+			if blocked := failed != nil; blocked != (c.blocked > 0) || blocked && failed.Generation != c.blocked {
+				t.Errorf("after %s: %v", turnsText(done), err)
+			}
+			now := open(t, k)
+			signs := 0
+			for generation, fingerprint := range r.Fingerprints {
+				key, err := now.Key(ctx, object.Ref{Type: object.EC, ID: r.ID(generation), Fingerprint: fingerprint})
+				if err == nil && key.Fingerprint() == fingerprint && key.Label == r.Current {
+					signs++
+				}
+			}
+			if signs != 1 && c.blocked != 2 {
+				t.Errorf("%d pairs of the ring sign", signs)
+			}
+			inventory, err := now.Inventory(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, _ := inventory.Keys()
+			for _, key := range keys {
+				generation, ours := r.GenerationOf(key.ID)
+				strange := ours && generation != 4 && key.Fingerprint() != r.Fingerprints[generation]
+				if strange && !key.Unprotected() && now.Published(ctx, []object.Key{key}) == nil {
+					t.Errorf("the stranger's would be published: %s", describe(key))
+				}
+			}
+		})
 	}
 }
 
@@ -537,5 +603,49 @@ func TestRingIsNeverEmptyToAnotherProcess(t *testing.T) {
 	t.Logf("%d turns: %+v", turns, seen)
 	if seen.WithoutCurrent+seen.WithoutStandby > 0 || seen.Looks < turns {
 		t.Errorf("another process saw %+v", seen)
+	}
+}
+
+// TestRingAfterManyRotations leaves just what Previous and Destroy say: with HSMTEST_FAULTS=all after a thousand
+// rotations, else after a few. What is kept makes each rotation slower on SoftHSM, where a search walks all objects.
+func TestRingAfterManyRotations(t *testing.T) {
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		destroy   bool
+		rotations int
+	}{"destroyed": {true, 50}, "kept": {false, 20}}) {
+		t.Run(name, func(t *testing.T) {
+			hsmtest.Needs(t, hsmtest.ManyKeys)
+			if hsmtest.ThisExtent(t) == hsmtest.All {
+				c.rotations = 1000
+			}
+			token := open(t, hsmtest.New(t))
+			r := ringOf(1, 2)
+			r.Template, r.Destroy = ringTemplate(t), c.destroy
+			made := map[int]string{}
+			for ; r.Generation <= c.rotations+1; r.Generation++ {
+				state, _, err := token.Turn(context.Background(), r)
+				if err != nil {
+					t.Fatal(r.Generation, err)
+				}
+				for generation, pair := range state.Pairs {
+					if was, ok := made[generation]; ok && was != pair.Fingerprint() {
+						t.Fatalf("generation %d is another pair", generation)
+					}
+					made[generation] = pair.Fingerprint()
+				}
+			}
+			last := r.Generation - 1
+			var want []string
+			for generation := 1; generation < last-2 && !c.destroy; generation++ {
+				want = append(want, fmt.Sprintf("%d retired", generation))
+			}
+			want = append(want, fmt.Sprintf("%d standby, %d standby, %d current, %d standby", last-2, last-1, last, last+1))
+			r.Generation = last
+			turned(t, token, r, strings.Join(want, ", "))
+			keys, err := wholeKeys(context.Background(), token)
+			if places := len(placesOf(t, r, strings.Join(want, ", "))); err != nil || len(keys) != places {
+				t.Errorf("after %d rotations, the token holds %d keys, and not %d: %v", c.rotations, len(keys), places, err)
+			}
+		})
 	}
 }
