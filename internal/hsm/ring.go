@@ -362,13 +362,20 @@ const otherRunTime = 100 * time.Millisecond
 // makes a pair first, Turn goes on with it, and it takes no label where the other one has moved the pair that signs.
 // Errors: those of Ring, or a *GenerationError with an *OperationError.
 func (t *Token) Turn(ctx context.Context, r Ring) (state RingState, done []Turn, err error) {
+	leave, err := t.write(ctx) // or the first step that writes would learn of others' writes, and have all read again
+	if err != nil {
+		return RingState{}, nil, err
+	}
+	leave()
 	t.snapshot.drop() // others may have turned the ring
 	for waited := false; ; {
-		turn, left, err := Turn{}, false, error(nil)
+		var turn Turn
 		if state, err = t.Ring(ctx, r); err == nil {
-			if turn, left = r.next(state); !left {
+			turns := r.Turns(state.PlacesIn(r))
+			if len(turns) == 0 {
 				return state, done, nil
 			}
+			turn = turns[0]
 			err = t.step(ctx, r, turn, state, done)
 		}
 		others := errors.Is(err, object.ErrExists) && !state.Empty() || errors.Is(err, object.ErrHalfPair)
@@ -382,15 +389,6 @@ func (t *Token) Turn(ctx context.Context, r Ring) (state RingState, done []Turn,
 			return state, done, err
 		}
 	}
-}
-
-// next is the first step that is left.
-func (r Ring) next(state RingState) (turn Turn, left bool) {
-	turns := r.Turns(state.PlacesIn(r))
-	if len(turns) == 0 {
-		return Turn{}, false
-	}
-	return turns[0], true
 }
 
 // step takes one step, after those that are done.
@@ -438,8 +436,8 @@ func pause(ctx context.Context, length time.Duration) error {
 // take takes one step, with the pair that it is about.
 func (t *Token) take(ctx context.Context, r Ring, turn Turn, pair object.Key) error {
 	ref := object.Ref{
-		Type: pair.Type, ID: r.ID(turn.Generation), Fingerprint: cmp.Or(r.Fingerprints[turn.Generation],
-			pair.Fingerprint()),
+		Type: pair.Type, ID: r.ID(turn.Generation),
+		Fingerprint: cmp.Or(r.Fingerprints[turn.Generation], pair.Fingerprint()),
 	}
 	switch turn.Do {
 	case Make:

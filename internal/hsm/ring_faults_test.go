@@ -432,7 +432,7 @@ func turnsRing(token *hsm.Token, r hsm.Ring, m *meeting) int {
 // while a third one watches it: no pair is made twice, none is lost, and one signs all the time. Where a process sees
 // half of what the other one is writing, it may say so and stop, and the next run goes on.
 func TestTwoProcessesTurnOneRing(t *testing.T) {
-	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.TwoSessions)
+	onSoftHSM(t)
 	const turns = 10
 	c := ringCase{keys: "P-256", generation: 2, previous: 1, destroy: true, from: "1 standby, 2 current, 3 standby"}
 	onRing(t, c, func(w *ringWorld) {
@@ -466,7 +466,7 @@ func TestTwoProcessesTurnOneRing(t *testing.T) {
 // TestTwoMachinesTurnOneRing has two processes find the ID of the next generation free before either makes the pair,
 // as those of two machines that share no lock. One gives way, and goes on with the other one's pair.
 func TestTwoMachinesTurnOneRing(t *testing.T) {
-	hsmtest.Needs(t, hsmtest.OtherEyes, hsmtest.TwoSessions)
+	onSoftHSM(t)
 	c := ringCase{keys: "P-256", generation: 2, previous: 1, destroy: true, from: "1 standby, 2 current, 3 standby"}
 	onRing(t, c, func(w *ringWorld) {
 		w.prepare()

@@ -65,9 +65,9 @@ func turnsText(turns []hsm.Turn) string {
 	for i, turn := range turns {
 		lines[i] = turn.String()
 	}
-	return strings.NewReplacer(`"web"`, "current", `"web.standby"`, "standby", `"web.retired"`, "retired",
-		"generation ", "", "relabel", "move",
-		" which is ", " ", ",", "", " under ", " as ").Replace(strings.Join(lines, "; "))
+	short := strings.NewReplacer(`"web"`, "current", `"web.standby"`, "standby", `"web.retired"`, "retired",
+		"generation ", "", "relabel", "move", " which is ", " ", ",", "", " under ", " as ")
+	return short.Replace(strings.Join(lines, "; "))
 }
 
 func TestRingTurns(t *testing.T) {
@@ -83,13 +83,13 @@ func TestRingTurns(t *testing.T) {
 		"the first rotation": {2, 1, false, hsm.RingLabels{}, "1 current, 2 standby",
 			"make 3 as standby; move 2 from standby to current; move 1 from current to standby"},
 		"a rotation": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby",
-			"make 4 as standby; move 3 from standby to current; move 2 from current to standby; move 1 from standby " +
-				"to retired"},
+			"make 4 as standby; move 3 from standby to current; move 2 from current to standby; " +
+				"move 1 from standby to retired"},
 		"a rotation that destroys": {3, 1, true, hsm.RingLabels{}, "1 standby, 2 current, 3 standby",
 			"make 4 as standby; move 3 from standby to current; move 2 from current to standby; destroy 1 standby"},
 		"a rotation in an emergency": {3, 0, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby",
-			"make 4 as standby; move 3 from standby to current; move 1 from standby to retired; move 2 from current " +
-				"to retired"},
+			"make 4 as standby; move 3 from standby to current; move 1 from standby to retired; " +
+				"move 2 from current to retired"},
 		"a rotation that keeps three": {4, 3, false, hsm.RingLabels{}, "1 standby, 2 standby, 3 current, 4 standby",
 			"make 5 as standby; move 4 from standby to current; move 3 from current to standby"},
 		"made, and interrupted": {3, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 standby, 4 standby",
@@ -115,12 +115,12 @@ func TestRingTurns(t *testing.T) {
 			"move 2 from standby to current; move 3 from current to standby"},
 		"rotating after going back": {3, 1, false, hsm.RingLabels{}, "1 retired, 2 current, 3 standby, 4 standby",
 			"move 3 from standby to current; move 2 from current to standby"},
-		"more past ones, none comes": {4, 3, false, hsm.RingLabels{}, "2 retired, 3 standby, 4 current, 5 standby",
-			""},
-		"fewer past ones": {4, 1, false, hsm.RingLabels{}, "1 standby, 2 standby, 3 standby, 4 " +
-			"current, 5 standby", "move 1 from standby to retired; move 2 from standby to retired"},
-		"what was kept is not destroyed": {4, 1, true, hsm.RingLabels{}, "1 retired, 2 retired, 3 standby, 4 " +
-			"current, 5 standby", ""},
+		"more past ones, none comes": {4, 3, false, hsm.RingLabels{}, "2 retired, 3 standby, 4 current, 5 standby", ""},
+		"fewer past ones": {4, 1, false, hsm.RingLabels{},
+			"1 standby, 2 standby, 3 standby, 4 current, 5 standby",
+			"move 1 from standby to retired; move 2 from standby to retired"},
+		"what was kept is not destroyed": {4, 1, true, hsm.RingLabels{},
+			"1 retired, 2 retired, 3 standby, 4 current, 5 standby", ""},
 		"the next is missing":    {2, 1, false, hsm.RingLabels{}, "1 standby, 2 current", "make 3 as standby"},
 		"the current is missing": {2, 1, false, hsm.RingLabels{}, "1 standby, 3 standby", "make 2 as current"},
 		"the next has a strange label": {2, 1, false, hsm.RingLabels{}, "1 standby, 2 current, 3 odd",
@@ -152,6 +152,7 @@ func TestRingTurns(t *testing.T) {
 // TestRingTurnsKeepTheirPromises takes every ring of four generations, in any places, through every step, and looks at
 // each instant between.
 func TestRingTurnsKeepTheirPromises(t *testing.T) {
+	onSoftHSM(t) // once: it asks no token
 	const generations = 4
 	words := []string{"", "current", "current!", "standby", "retired", "odd"}
 	rings := 0
@@ -175,8 +176,7 @@ func TestRingTurnsKeepTheirPromises(t *testing.T) {
 					rings++
 					if broken := promises(r, places); broken != "" {
 						t.Fatalf("ring %d with %d previous, destroy %t, places %v: %s\nthe steps are %s", current,
-							previous, destroy, places, broken,
-							turnsText(r.Turns(places)))
+							previous, destroy, places, broken, turnsText(r.Turns(places)))
 					}
 				}
 			}
@@ -586,12 +586,13 @@ func watching(t *testing.T, k *hsmtest.Token, r hsm.Ring, during func()) (seen w
 }
 
 func TestRingIsNeverEmptyToAnotherProcess(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.OtherEyes)
 	k := hsmtest.New(t)
 	token := open(t, k)
 	r := ringOf(1, 1)
 	r.Template, r.Destroy, r.Pause = ringTemplate(t), true, 20*time.Millisecond
 	turned(t, token, r, "1 current, 2 standby")
-	turns := 30
+	turns := 20
 	seen := watching(t, k, r, func() {
 		for range turns {
 			r.Generation++
@@ -614,7 +615,7 @@ func TestRingAfterManyRotations(t *testing.T) {
 		rotations int
 	}{"destroyed": {true, 50}, "kept": {false, 20}}) {
 		t.Run(name, func(t *testing.T) {
-			hsmtest.Needs(t, hsmtest.ManyKeys)
+			onSoftHSM(t)
 			if hsmtest.ThisExtent(t) == hsmtest.All {
 				c.rotations = 1000
 			}
