@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -21,6 +23,10 @@ const profileHydra = "hydra"
 
 // hydraAlgs are the algs that Hydra gives to keys, whatever their use, by curve, or "RSA". It takes no other keys.
 var hydraAlgs = map[string]string{"RSA": "RS256", publickey.P256: "ES256", publickey.P521: "ES512"}
+
+// hydraSigners are the key sets that Hydra signs with, of access tokens and of ID tokens. HSM_KEY_SET_PREFIX may stand
+// before them.
+var hydraSigners = []string{"hydra.jwt.access-token", "hydra.openid.id-token"}
 
 const hydraLeastBits = 4096 // of RSA moduli, outside Hydra's development mode
 
@@ -130,7 +136,8 @@ func hydraRefuses(k candidate) string {
 	return ""
 }
 
-// notForHydra is one error that lists every key for which Hydra would not serve the set as it is.
+// notForHydra is one error that lists every key for which Hydra would not serve the set as it is, and a warning of each
+// key set that Hydra signs with and that has several keys.
 func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) {
 	sets := hydraSets{labels: map[string]bool{}, ids: map[string]int{}}
 	for _, k := range all {
@@ -153,6 +160,22 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 	if offences.Len() > 0 {
 		diags.AddAttributeError(path.Root("profile"), "Not Fit For Hydra", fmt.Sprintf("Hydra would not serve the "+
 			"selected keys as this set has them, on the token in %s.\n\nWhat to do about each of these keys:%s", token, offences.String()))
+		return diags
+	}
+	signing := map[string][]string{}
+	for _, k := range all {
+		if k.selected && slices.ContainsFunc(hydraSigners, func(set string) bool { return strings.HasSuffix(k.Label, set) }) {
+			signing[k.Label] = append(signing[k.Label], "  - "+k.name())
+		}
+	}
+	for _, label := range slices.Sorted(maps.Keys(signing)) {
+		if len(signing[label]) > 1 {
+			diags.AddAttributeWarning(path.Root("profile"), "Hydra Signs With Any Of Several Keys", fmt.Sprintf(
+				"Several keys have the label %q on the token in %s:\n\n%s\n\nHydra signs with the one that the token lists "+
+					"first. That can change whenever Hydra restarts, or a key does.\n\nWhat to do: nothing, in the middle "+
+					"of a rotation. Otherwise leave the label to one key, and give the others a label that Hydra only "+
+					"publishes, in its webfinger.jwks.broadcast_keys.", label, token, strings.Join(signing[label], "\n")))
+		}
 	}
 	return diags
 }

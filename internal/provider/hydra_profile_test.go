@@ -71,11 +71,14 @@ func TestHydraProfile(t *testing.T) {
 				`the key pair is missing. Mend it`,
 		}},
 		{"all offences of all keys", []candidate{key("a", "\xff", public(rsaKey(2048))), key("b", "2", may(object.Sign|object.Decrypt))}, []string{`"a" (key_id ff): its modulus`, `"a" (key_id ff): its ID`, `"b" (key_id 32): it may sign and decrypt`}},
+		{"a key under the label that Hydra signs with, and two beside it", []candidate{
+			key("hydra.jwt.access-token", "1", nil), key("spare", "2", nil), key("spare", "3", nil),
+		}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			diags := notForHydra(test.keys, hsm.TokenInfo{})
 			if len(test.says) == 0 {
-				if diags.HasError() {
+				if len(diags) > 0 {
 					t.Errorf("it says %v", diags)
 				}
 				return
@@ -93,6 +96,28 @@ func TestHydraProfile(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// With several keys under one label, nobody says which of them signs.
+func TestHydraSignsWithAnyOfSeveralKeys(t *testing.T) {
+	var keys []candidate
+	for i, label := range []string{
+		"hydra.openid.id-token", "a.hydra.jwt.access-token", "a.hydra.jwt.access-token", "spare", "spare",
+	} {
+		keys = append(keys, candidate{selected: true, Key: object.Key{
+			Label: label, PublicLabel: label, ID: []byte{'1' + byte(i)}, Usage: object.Sign,
+			PublicKey: &ecdsa.PublicKey{Curve: elliptic.P256()},
+		}})
+	}
+	diags := notForHydra(keys, hsm.TokenInfo{})
+	if len(diags) != 1 || diags.HasError() || diags[0].Summary() != "Hydra Signs With Any Of Several Keys" {
+		t.Fatalf("it says %v", diags)
+	}
+	for _, part := range []string{`label "a.hydra.jwt.access-token"`, "(key_id 32)\n  - ", "(key_id 33)\n\n"} {
+		if !strings.Contains(diags[0].Detail(), part) {
+			t.Errorf("%q is not in: %s", part, diags[0].Detail())
+		}
 	}
 }
 
