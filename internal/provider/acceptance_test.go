@@ -27,6 +27,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	hsmprovider "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
@@ -39,6 +40,7 @@ type bench struct {
 	t      *testing.T
 	faults *hsmtest.Faults
 	needs  []tfversion.TerraformVersionCheck // of Terraform; the test is skipped on others
+	hooks  []hsm.Hook                        // around the provider's calls, besides the faults
 
 	mu     sync.Mutex
 	made   []provider.Provider
@@ -73,7 +75,7 @@ func (b *bench) closeProviders() {
 
 // server is a new instance of the provider. Terraform commands have one each.
 func (b *bench) server() (tfprotov6.ProviderServer, error) {
-	p := hsmprovider.New("test", hsmprovider.WithHooks(b.faults.Hook, hsmtest.KeepApart))()
+	p := hsmprovider.New("test", hsmprovider.WithHooks(append(slices.Clone(b.hooks), b.faults.Hook, hsmtest.KeepApart)...))()
 	b.mu.Lock()
 	b.made = append(b.made, p)
 	b.mu.Unlock()
