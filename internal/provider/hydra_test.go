@@ -80,7 +80,7 @@ var errNotInTheSet = errors.New("the set has no key with the token's kid")
 
 // verify says by which key of a set a JWT names, "" where it is not in the set, and whether its signature is that key's.
 func verify(token, set string) (kid string, right bool, err error) {
-	parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return "", false, err
 	}
