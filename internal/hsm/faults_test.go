@@ -167,12 +167,17 @@ func withReadableKey(w *world) {
 // have brings the token to hold the one key that the template asks for. Another tool makes what is not sensitive.
 func (w *world) have(tmpl object.Template, sensitive bool) {
 	w.id = tmpl.ID
-	if keys := w.keys(); len(keys) == 1 {
-		w.key = keys[0]
-		if string(w.key.ID) == string(w.id) && w.key.Label == oldLabel && w.key.Usage == tmpl.Usage &&
-			w.key.PublicUsage == tmpl.Usage && yes(w.key.Extractable) == tmpl.Extractable &&
-			yes(w.key.Sensitive) == sensitive {
+	keys := w.keys()
+	if len(keys) == 1 && yes(keys[0].Extractable) == tmpl.Extractable && yes(keys[0].Sensitive) == sensitive {
+		if w.key = keys[0]; w.isAs(tmpl) {
 			return
+		}
+		// What is changed back need not be made anew, which takes longest of all.
+		back := object.Change{ID: tmpl.ID, Label: new(oldLabel), Usage: &tmpl.Usage}
+		if _, err := w.witness.Change(context.Background(), object.Ref{Type: w.key.Type, ID: w.key.ID}, back); err == nil {
+			if w.key = w.keys()[0]; w.isAs(tmpl) {
+				return
+			}
 		}
 	}
 	w.clear()
@@ -185,6 +190,12 @@ func (w *world) have(tmpl object.Template, sensitive bool) {
 	if yes(w.key.Sensitive) {
 		w.t.Fatal("the token makes no key that can be read")
 	}
+}
+
+// isAs says that the key is named and used as a template asks.
+func (w *world) isAs(tmpl object.Template) bool {
+	return string(w.key.ID) == string(tmpl.ID) && w.key.Label == oldLabel && w.key.Usage == tmpl.Usage &&
+		w.key.PublicUsage == tmpl.Usage
 }
 
 // makeReadable makes a key as the template asks, but with CKA_SENSITIVE=false.
@@ -550,7 +561,7 @@ func everyOperation(t *testing.T, test func(*testing.T, kind, operation)) {
 
 // TestEveryCallFails is the matrix: each kind of key, each operation, each call that it makes, each code, before and
 // after the real call took effect, once and for good. It grows by itself with the calls that operations make.
-// HSMTEST_FAULTS=all takes all of that. With HSMTEST_FAULTS=matrix, a third of the codes do for all positions but the
+// HSMTEST_FAULTS=all takes all of that. With HSMTEST_FAULTS=matrix, a sixth of the codes do for all positions but the
 // first, and positions but the first ones and the last are left out; of kinds of key but the first, one fault of 19 is
 // taken. Without either, it is one fault of ten of these.
 func TestEveryCallFails(t *testing.T) {
@@ -628,7 +639,7 @@ func (m *matrix) run(extent hsmtest.Extent) {
 	for _, function := range slices.Sorted(maps.Keys(counts)) {
 		for _, position := range positions(counts[function], extent == hsmtest.All) {
 			for i, code := range codes {
-				if extent != hsmtest.All && position > 1 && (i+position)%3 != 0 {
+				if extent != hsmtest.All && position > 1 && (i+position)%6 != 0 {
 					continue
 				}
 				for _, after := range []bool{false, true} {

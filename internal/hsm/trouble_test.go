@@ -89,6 +89,8 @@ func TestOneLoginForAll(t *testing.T) {
 
 func TestStatesOfThePIN(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.OwnToken)
+	k := hsmtest.New(t)
+	k.Spoil()
 	for name, c := range hsmtest.InOrder(map[string]struct {
 		set, unset uint // flags of the token
 		login      cryptoki.RV
@@ -106,8 +108,6 @@ func TestStatesOfThePIN(t *testing.T) {
 		"refused without a word of PINs": {login: cryptoki.CKR_GENERAL_ERROR, want: cryptoki.CKR_GENERAL_ERROR, logins: 2},
 	}) {
 		t.Run(name, func(t *testing.T) {
-			k := hsmtest.New(t)
-			k.Spoil()
 			faults := &hsmtest.Faults{}
 			faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, call *cryptoki.Call, next func() error) error {
 				err := next()
@@ -118,7 +118,7 @@ func TestStatesOfThePIN(t *testing.T) {
 			if c.login != 0 {
 				faults.Inject(hsmtest.Fault{Function: "C_Login", Code: c.login})
 			}
-			// The process would know that a PIN is right if the token accepted it in an earlier test.
+			// Of another PIN, the process knows nothing yet.
 			token := openWith(t, k, hsmtest.RandomPIN(), faults)
 			for range 3 {
 				if _, err := token.Key(context.Background(), object.Ref{ID: []byte("x")}); !errors.Is(err, c.want) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,8 @@ type Token struct {
 }
 
 // Tokens is how many tokens a test process makes at its first need. SoftHSM shows a token only to those who
-// initialise the module after it was made, and other tests of the process may hold the module open.
+// initialise the module after it was made, and other tests of the process may hold the module open. HSMTEST_TOKENS says
+// another number: whoever opens one of the tokens looks at all of them, which takes the most time of short tests.
 var Tokens = 24
 
 // softHSM is the process's token folder: SoftHSM has one configuration a process.
@@ -51,6 +53,14 @@ var softHSM struct {
 
 // Main runs the package's tests and clears their tokens away.
 func Main(m *testing.M) int {
+	if text := os.Getenv("HSMTEST_TOKENS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "HSMTEST_TOKENS is no number:", err)
+			return 2
+		}
+		Tokens = n
+	}
 	defer func() {
 		if softHSM.folder != "" {
 			_ = os.RemoveAll(softHSM.folder)
@@ -91,7 +101,7 @@ func New(t testing.TB) *Token {
 	case last >= 0:
 		n, softHSM.free = softHSM.free[last], softHSM.free[:last]
 	case n > Tokens:
-		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens. "+
+		t.Fatalf("the tests of this package need more than %d tokens at a time: raise hsmtest.Tokens or HSMTEST_TOKENS. "+
 			"Not given back:\n%s", Tokens, strings.Join(softHSM.kept, "\n"))
 	default:
 		softHSM.next = n
