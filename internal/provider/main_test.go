@@ -1,10 +1,12 @@
 package provider_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +29,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(resource.EnvTfAcc) == "" {
 		tell("internal/provider: the tests that run Terraform are skipped, since TF_ACC is not set: " +
 			"scripts/acceptance go test ./... runs them, and so does make test")
+	}
+	// They wait for other processes and for locks a good part of their time.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		tell(err.Error())
 	}
 	code := hsmtest.Main(m)
 	for _, folder := range cleanUp {
