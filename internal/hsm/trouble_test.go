@@ -606,8 +606,8 @@ func TestWhatDoesNotVerifyIsDestroyed(t *testing.T) {
 	}
 }
 
-// TestGeneratingInParallel makes keys with ten at a time: 200 of the first kind, and 50 of each other, and on other makes of
-// token. With HSMTEST_FAULTS, it is 200 of each, and five times so of the first.
+// TestGeneratingInParallel makes keys with ten at a time: 200 of the first kind, and 50 of each other, and on other
+// makes of token. With HSMTEST_FAULTS, it is 200 of each, and five times so of the first.
 func TestGeneratingInParallel(t *testing.T) {
 	hsmtest.Needs(t, hsmtest.ManyKeys)
 	for i, kind := range kinds {
