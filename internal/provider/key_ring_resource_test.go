@@ -94,8 +94,7 @@ func TestKeyRingTurns(t *testing.T) {
 		turn{
 			TestStep: resource.TestStep{Config: b.config(ring("generation = 2", `min_publish_time = "24h"`)),
 				PlanOnly: true},
-			says: []remark{fails("Rotation Too "+
-				"Early", "published since", `min_publish_time = "0s"`).pointing("generation")},
+			says: []remark{fails("Rotation Too Early", "published since", `min_publish_time = "0s"`).pointing("generation")},
 		},
 		turn{
 			TestStep: resource.TestStep{Config: b.config(ring("generation = 3")), PlanOnly: true},
@@ -206,8 +205,7 @@ func TestKeyRingThatIsHalfMade(t *testing.T) {
 		b.faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 1,
 			Code: cryptoki.CKR_FUNCTION_NOT_SUPPORTED, Onwards: true})
 	}
-	there := warns(`Ring Already On The Token: "web"`, "generation 1", "terraform import hsm_key_ring.NAME "+
-		"web").pointing("label")
+	there := warns(`Ring Already On The Token: "web"`, "generation 1", "terraform import hsm_key_ring.NAME web").pointing("label")
 	b.test(
 		turn{
 			TestStep: resource.TestStep{PreConfig: unchangeable, Config: b.config(ring("generation = 1")),
@@ -431,9 +429,8 @@ func TestKeyRingWithALostPair(t *testing.T) {
 		},
 		turn{
 			TestStep: resource.TestStep{
-				Config: protected("generation = 2", `curve = "P-384"`),
-				ConfigStateChecks: []statecheck.StateCheck{inRing(map[string]any{}, "2 current web, 3 next "+
-					"web.standby")},
+				Config:            protected("generation = 2", `curve = "P-384"`),
+				ConfigStateChecks: []statecheck.StateCheck{inRing(map[string]any{}, "2 current web, 3 next web.standby")},
 			},
 			says: []remark{gone("1")},
 		},
@@ -445,17 +442,15 @@ func TestKeyRingWithALostPair(t *testing.T) {
 		},
 		turn{
 			TestStep: resource.TestStep{
-				Config: b.config(ring("generation = 2", `curve = "P-384"`, `deletion_policy = "abandon"`)),
-				ConfigStateChecks: []statecheck.StateCheck{inRing(map[string]any{}, "2 current web, 3 next "+
-					"web.standby")},
+				Config:            b.config(ring("generation = 2", `curve = "P-384"`, `deletion_policy = "abandon"`)),
+				ConfigStateChecks: []statecheck.StateCheck{inRing(map[string]any{}, "2 current web, 3 next web.standby")},
 			},
 			says: []remark{gone("3"), warns(`New Key Under An Old ID: "web"`, "Generation 3")},
 		},
 		turn{TestStep: resource.TestStep{Config: protected("generation = 2", `curve = "P-384"`)}},
 		turn{
 			TestStep: resource.TestStep{Config: b.provider(), PlanOnly: true},
-			says: []remark{fails("Key Ring Is Protected From "+
-				"Destruction", "terraform untaint").pointing("deletion_policy")},
+			says:     []remark{fails("Key Ring Is Protected From Destruction", "terraform untaint").pointing("deletion_policy")},
 		},
 		turn{TestStep: resource.TestStep{Config: b.config(ring("generation = 2", `curve = "P-384"`))}},
 	)
@@ -482,8 +477,7 @@ func TestKeyRingGoesOnAfterAFailedApply(t *testing.T) {
 			TestStep: resource.TestStep{PreConfig: failing(3), Config: b.config(ring("generation = 3"))},
 			says: []remark{
 				fails("Unable to Update Key Ring", "C_SetAttributeValue"),
-				warns(`Ring Half Turned: "web"`, "make generation "+
-					"4", `relabel generation 3 from "web.standby" to "web"`),
+				warns(`Ring Half Turned: "web"`, "make generation 4", `relabel generation 3 from "web.standby" to "web"`),
 			},
 		},
 		turn{

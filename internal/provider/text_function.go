@@ -40,8 +40,7 @@ func (f textFunction) Run(ctx context.Context, req function.RunRequest, resp *fu
 func recoverFunction(resp *function.RunResponse) {
 	if p := recover(); p != nil {
 		resp.Error = function.NewFuncError(fmt.Sprintf("Provider Panic: this is a bug in the hsm provider; please "+
-			"report it with this "+
-			"trace: %v\n\n%s", p, debug.Stack()))
+			"report it with this trace: %v\n\n%s", p, debug.Stack()))
 	}
 }
 

@@ -1,0 +1,101 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// gone decides what happens to the state of a ring of which the token holds nothing.
+func (r *keyRingResource) gone(ctx context.Context, m *keyRingModel, token *hsm.Token, ring hsm.Ring,
+	resp *resource.ReadResponse) error {
+	if m.DeletionPolicy.ValueString() == policyPrevent {
+		return &hsm.GenerationError{Generation: ring.Generation, Err: fmt.Errorf("key ID %s: %w",
+			object.FormatID(ring.ID(ring.Generation)), object.ErrNotFound)}
+	}
+	resp.Diagnostics.AddWarning("Key Ring Not On The Token", fmt.Sprintf(
+		"No pair of the key ring %s is on the token in %s. Its deletion_policy is %q, so it leaves the state, and "+
+			"Terraform plans a new ring.\n\nWhat to do: if this is the wrong token, do not apply, and correct the "+
+			"provider's configuration. If the pairs are lost, give the new ring another key_id_prefix: verifiers "+
+			"keep public keys by their kid.",
+		m.name(), token.Info(), m.DeletionPolicy.ValueString()))
+	resp.State.RemoveResource(ctx)
+	return nil
+}
+
+// warnOfDrift tells what somebody else has done to the ring, as far as the plan does not show it.
+func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *keyRingModel, ring hsm.Ring,
+	held hsm.RingState, known map[int]ringKey, diags *diag.Diagnostics,
+) {
+	for _, generation := range slices.Sorted(maps.Keys(known)) {
+		was := known[generation].Fingerprint.ValueString()
+		pair, there := held.Pairs[generation]
+		_, half := held.Halves[generation]
+		switch {
+		case half: // its destruction was interrupted, and the plan shows that it goes
+			continue
+		case !there:
+			diags.AddWarning("Pair Of The Ring Not On The Token", fmt.Sprintf(
+				"Generation %d (key_id %s) of the key ring %s is gone: somebody has destroyed it on the token, or "+
+					"given it another ID. Whoever takes public keys from the token can no longer verify what it has "+
+					"signed.\n\nWhat to do: %s", generation, object.FormatID(ring.ID(generation)), m.name(),
+				r.wayBack(ctx, token, ring.ID(generation), known[generation])))
+		case was != "" && was != pair.Fingerprint():
+			diags.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
+				"Generation %d (key_id %s) of the key ring %s is not the pair in the state: its public key has the "+
+					"SHA-256 fingerprint\n\n  %s\n\nThe state has\n\n  %s\n\nSomeone has made a new pair in its "+
+					"place, or the provider looks at another token. The state takes what the token holds, and counts "+
+					"its time of publication from now.\n\nWhat to do: if you did not expect this, do not apply, and "+
+					"find out why.", generation, object.FormatID(pair.ID), m.name(), pair.Fingerprint(),
+				was))
+		case known[generation].Label.ValueString() != printable(pair.Label):
+			diags.AddWarning("Pair Of The Ring Has Another Label", fmt.Sprintf(
+				"Generation %d (key_id %s) of the key ring %s has the label %q, and the state has %q: somebody has "+
+					"changed it, or an apply was interrupted. The plan shows the labels that the next apply gives "+
+					"back.\n\nWhat to do: find out who changed it. Then run terraform apply.",
+				generation, object.FormatID(pair.ID), m.name(), pair.Label, known[generation].Label.ValueString()))
+		}
+		warnOfStrays(pair, diags)
+	}
+	if len(held.Others) > 0 {
+		var lines []string
+		for _, other := range held.Others {
+			line := "  - " + nameOf(other.Label, other.ID)
+			if other.Unprotected() {
+				line += ", not protected by the PIN"
+			}
+			lines = append(lines, line)
+		}
+		diags.AddWarning("Other Pairs Beside The Ring", fmt.Sprintf(
+			"The token holds pairs that are none of the key ring %s, and that programs may take for its own, because "+
+				"of their label or their ID:\n\n%s\n\nHydra signs with any pair that has the label %q.\n\nWhat to "+
+				"do: give them another label and another ID, or destroy them. The ring does not touch them.", m.name(),
+			strings.Join(lines, "\n"), ring.Current))
+	}
+}
+
+// wayBack says how a pair comes back that the ring has lost. A failure to look for it under another ID only makes that
+// shorter.
+func (r *keyRingResource) wayBack(ctx context.Context, token *hsm.Token, id []byte, was ringKey) string {
+	ref := object.Ref{Type: was.keyType(), Fingerprint: was.Fingerprint.ValueString()}
+	moved, found, err := token.KeyByFingerprint(ctx, ref, func([]byte) bool { return false })
+	if err != nil || !found {
+		return "restore it from the token's backup. If it is the one that signs, and lost, raise generation by one: " +
+			"then the next pair signs."
+	}
+	var lines []string
+	for _, part := range r.keys.kind.parts {
+		lines = append(lines, "  "+token.Command("--id", object.FormatID(moved.ID), "--type", part, "--set-id",
+			object.FormatID(id)))
+	}
+	return fmt.Sprintf("the same pair is on the token as %s. Give it its ID back:\n\n%s", nameOf(moved.Label, moved.ID),
+		strings.Join(lines, "\n"))
+}
