@@ -26,6 +26,7 @@ type client struct {
 
 	view   planView
 	claims claims
+	rings  ringClaims
 	given  givenPINs
 
 	coming    comings     // the tokens that plans of this process make

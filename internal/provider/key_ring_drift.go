@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,11 +13,17 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 )
 
 // gone decides what happens to the state of a ring of which the token holds nothing.
 func (r *keyRingResource) gone(ctx context.Context, m *keyRingModel, token *hsm.Token, ring hsm.Ring,
-	resp *resource.ReadResponse) error {
+	known map[int]ringKey, resp *resource.ReadResponse) error {
+	for _, generation := range slices.Sorted(maps.Keys(known)) {
+		if err := r.moved(ctx, token, ring, generation, known[generation]); err != nil {
+			return err
+		}
+	}
 	if m.DeletionPolicy.ValueString() == policyPrevent {
 		return &hsm.GenerationError{Generation: ring.Generation, Err: fmt.Errorf("key ID %s: %w",
 			object.FormatID(ring.ID(ring.Generation)), object.ErrNotFound)}
@@ -25,10 +32,25 @@ func (r *keyRingResource) gone(ctx context.Context, m *keyRingModel, token *hsm.
 		"No pair of the key ring %s is on the token in %s. Its deletion_policy is %q, so it leaves the state, and "+
 			"Terraform plans a new ring.\n\nWhat to do: if this is the wrong token, do not apply, and correct the "+
 			"provider's configuration. If the pairs are lost, give the new ring another key_id_prefix: verifiers "+
-			"keep public keys by their kid.",
-		m.name(), token.Info(), m.DeletionPolicy.ValueString()))
+			"keep public keys by their kid.", m.name(), token.Info(), m.DeletionPolicy.ValueString()))
 	resp.State.RemoveResource(ctx)
 	return nil
+}
+
+// moved is an error where a pair that the state knows is on the token under another ID.
+func (r *keyRingResource) moved(ctx context.Context, token *hsm.Token, ring hsm.Ring, generation int,
+	was ringKey) error {
+	if was.Fingerprint.ValueString() == "" {
+		return nil
+	}
+	ref := object.Ref{Type: was.keyType(), Fingerprint: was.Fingerprint.ValueString()}
+	key, found, err := token.KeyByFingerprint(ctx, ref, func([]byte) bool { return false })
+	if err != nil || !found {
+		return err
+	}
+	return &hsm.GenerationError{Generation: generation, Err: &diagnose.MovedError{
+		From: object.FormatID(ring.ID(generation)), To: object.FormatID(key.ID), Label: key.Label, Noun: "key pair",
+	}}
 }
 
 // warnOfDrift tells what somebody else has done to the ring, as far as the plan does not show it.
@@ -47,7 +69,7 @@ func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *
 				"Generation %d (key_id %s) of the key ring %s is gone: somebody has destroyed it on the token, or "+
 					"given it another ID. Whoever takes public keys from the token can no longer verify what it has "+
 					"signed.\n\nWhat to do: %s", generation, object.FormatID(ring.ID(generation)), m.name(),
-				r.wayBack(ctx, token, ring.ID(generation), known[generation])))
+				r.wayBack(ctx, token, ring, generation, known[generation])))
 		case was != "" && was != pair.Fingerprint():
 			diags.AddWarning("Another Key Behind The Same ID", fmt.Sprintf(
 				"Generation %d (key_id %s) of the key ring %s is not the pair in the state: its public key has the "+
@@ -84,18 +106,17 @@ func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *
 
 // wayBack says how a pair comes back that the ring has lost. A failure to look for it under another ID only makes that
 // shorter.
-func (r *keyRingResource) wayBack(ctx context.Context, token *hsm.Token, id []byte, was ringKey) string {
-	ref := object.Ref{Type: was.keyType(), Fingerprint: was.Fingerprint.ValueString()}
-	moved, found, err := token.KeyByFingerprint(ctx, ref, func([]byte) bool { return false })
-	if err != nil || !found {
+func (r *keyRingResource) wayBack(ctx context.Context, token *hsm.Token, ring hsm.Ring, generation int,
+	was ringKey) string {
+	moved, ok := errors.AsType[*diagnose.MovedError](r.moved(ctx, token, ring, generation, was))
+	if !ok {
 		return "restore it from the token's backup. If it is the one that signs, and lost, raise generation by one: " +
 			"then the next pair signs."
 	}
 	var lines []string
 	for _, part := range r.keys.kind.parts {
-		lines = append(lines, "  "+token.Command("--id", object.FormatID(moved.ID), "--type", part, "--set-id",
-			object.FormatID(id)))
+		lines = append(lines, "  "+token.Command("--id", moved.To, "--type", part, "--set-id", moved.From))
 	}
-	return fmt.Sprintf("the same pair is on the token as %s. Give it its ID back:\n\n%s", nameOf(moved.Label, moved.ID),
-		strings.Join(lines, "\n"))
+	return fmt.Sprintf("the same pair is on the token as %s. Give it its ID back:\n\n%s",
+		named(moved.Label, moved.To), strings.Join(lines, "\n"))
 }

@@ -42,9 +42,8 @@ func (r *keyRingResource) IdentitySchema(_ context.Context, _ resource.IdentityS
 	}}
 }
 
-func (m *keyRingModel) identify(ctx context.Context, identity *tfsdk.ResourceIdentity,
-	token hsm.TokenInfo) diag.Diagnostics {
-	return identity.Set(ctx, ringIdentity{TokenSerial: serialOf(token), Label: m.Label, KeyIDPrefix: m.KeyIDPrefix})
+func (m *keyRingModel) identify(ctx context.Context, identity *tfsdk.ResourceIdentity) diag.Diagnostics {
+	return identity.Set(ctx, ringIdentity{TokenSerial: m.TokenSerial, Label: m.Label, KeyIDPrefix: m.KeyIDPrefix})
 }
 
 // ImportState takes a ring by the label of the pair that signs. The prefix of its IDs and the generation are those of
@@ -59,48 +58,37 @@ func (r *keyRingResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 	defer func() { nameKeys(&resp.Diagnostics, keyRingType, resp.State.Raw) }()
 	m := keyRingModel{
-		Label: asked.Label, Previous: types.Int64Value(1), MinPublishTime: types.StringValue("24h"),
-		Retired:     types.StringValue(ringKeep),
-		Extractable: types.BoolValue(false), DeletionPolicy: types.StringValue(policyPrevent), Timeouts: noTimeouts(),
+		Label: asked.Label, MinPublishTime: types.StringValue("24h"), Retired: types.StringValue(ringKeep),
+		DeletionPolicy: types.StringValue(policyPrevent), Timeouts: noTimeouts(),
 	}
-	r.keys.within(ctx, &resp.Diagnostics, diagnose.Import, &m, always, readTime, func(ctx context.Context,
-		token *hsm.Token) error {
+	take := func(ctx context.Context, token *hsm.Token) error {
 		if serial := asked.TokenSerial.ValueString(); serial != "" && serial != printable(token.Info().Serial) {
 			return &diagnose.SerialError{Asked: serial, Token: token.Info()}
 		}
 		if err := r.recognise(ctx, token, asked, &m); err != nil {
 			return err
 		}
-		ring := m.ring(ctx, nil)
-		held, err := token.Ring(ctx, ring)
+		held, err := token.Ring(ctx, m.ring(ctx, nil))
 		if err != nil {
 			return err
 		}
-		newest, past := ring.Generation, 0
+		m.resemble(ctx, held)
+		ring := m.ring(ctx, nil)
 		for generation, pair := range held.Pairs {
-			newest = max(newest, generation)
-			if generation == ring.Generation+1 && !ring.Publishes(pair.Label) {
-				m.StandbyLabel = types.StringValue(printable(pair.Label))
+			if ring.RoleOf(generation, pair.Label) == hsm.RoleRetired {
+				continue // nobody uses it any more
 			}
-		}
-		ring = m.ring(ctx, nil)
-		for generation, pair := range held.Pairs {
 			if _, err := token.Prove(ctx, pair); err != nil {
 				return &hsm.GenerationError{Generation: generation, Err: err}
 			}
-			if generation < ring.Generation && ring.Publishes(pair.Label) {
-				past = max(past, ring.Generation-generation)
-			}
 		}
-		m.Previous = types.Int64Value(int64(max(past, 1)))
-		m.makesLike(held.Pairs[newest])
-		ring = m.ring(ctx, nil)
 		r.managed(held)
 		resp.Diagnostics.Append(mark(ctx, resp.Private)...)
-		resp.Diagnostics.Append(r.keep(ctx, token, ring, held, &m, nil, nil, resp.Private, resp.Private, resp.Identity,
-			&resp.State)...)
+		resp.Diagnostics.Append(r.keep(ctx, token, ring, held, &m, nil, nil, ringNote{},
+			saved{resp.Private, resp.Identity, &resp.State})...)
 		return nil
-	})
+	}
+	r.keys.within(ctx, &resp.Diagnostics, diagnose.Import, &m, always, readTime, take)
 }
 
 // always is the time that an operation may take whose time no configuration gives.
@@ -129,6 +117,33 @@ func (r *keyRingResource) recognise(ctx context.Context, token *hsm.Token, asked
 	m.KeyIDPrefix, m.Generation = types.StringValue(prefixes[0]), types.Int64Value(int64(highest[prefixes[0]]))
 	m.StandbyLabel, m.RetiredLabel = types.StringValue(label+".standby"), types.StringValue(label+".retired")
 	return nil
+}
+
+// resemble gives the model the arguments with which a ring would be as the token holds it: the labels of the next pair
+// and of the last past one that is not published, how many past ones are, and the kind of the newest.
+func (m *keyRingModel) resemble(ctx context.Context, held hsm.RingState) {
+	signs, newest, retired := int(m.Generation.ValueInt64()), 0, 0
+	if next, ok := held.Pairs[signs+1]; ok && next.Label != m.Label.ValueString() {
+		m.StandbyLabel = types.StringValue(printable(next.Label))
+	}
+	published := m.ring(ctx, nil).Publishes
+	for generation, pair := range held.Pairs {
+		newest = max(newest, generation)
+		if generation < signs && !published(pair.Label) {
+			retired = max(retired, generation)
+		}
+	}
+	previous := signs - 1 - retired // whatever is past the last one that is retired is published, or is not there
+	if retired > 0 {
+		m.RetiredLabel = types.StringValue(printable(held.Pairs[retired].Label))
+	} else {
+		previous = 1
+		for generation := range held.Pairs {
+			previous = max(previous, signs-generation)
+		}
+	}
+	m.Previous = types.Int64Value(int64(previous))
+	m.makesLike(held.Pairs[newest])
 }
 
 // makesLike has the ring make pairs like one that is there.

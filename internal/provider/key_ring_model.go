@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -110,29 +109,50 @@ func (m *keyRingModel) complete(config, state *keyRingModel) {
 func (m *keyRingModel) known() bool {
 	return !slices.ContainsFunc([]attr.Value{
 		m.Label, m.StandbyLabel, m.RetiredLabel, m.Generation, m.KeyIDPrefix, m.ModulusBits, m.Curve, m.Previous,
-		m.Retired, m.Extractable,
-		m.MinPublishTime, m.DeletionPolicy,
+		m.Retired, m.Extractable, m.MinPublishTime, m.DeletionPolicy,
 	}, attr.Value.IsUnknown)
+}
+
+// unsettled says that something is not known that a look at the token would tell.
+func (m *keyRingModel) unsettled() bool {
+	values := []attr.Value{m.Keys, m.Current, m.URIs, m.RotationPossibleAt, m.TokenSerial}
+	for _, key := range m.Keys.Elements() {
+		if pair, ok := key.(types.Object); ok {
+			values = append(values, slices.Collect(maps.Values(pair.Attributes()))...)
+		}
+	}
+	return slices.ContainsFunc(values, attr.Value.IsUnknown)
+}
+
+// named gives the labels with the arguments that they have.
+func (m *keyRingModel) named() []ringLabel {
+	return []ringLabel{{"label", m.Label}, {"standby_label", m.StandbyLabel}, {"retired_label", m.RetiredLabel}}
+}
+
+type ringLabel struct {
+	argument string
+	value    types.String
+}
+
+// is says that both are known and the same.
+func (l ringLabel) is(other ringLabel) bool {
+	return l.value.ValueString() != "" && l.value.Equal(other.value)
 }
 
 // check refuses what no ring can be. What is not known yet, a later plan checks.
 func (m *keyRingModel) check() (diags diag.Diagnostics) {
-	labels := []struct {
-		attribute string
-		value     types.String
-	}{{"label", m.Label}, {"standby_label", m.StandbyLabel}, {"retired_label", m.RetiredLabel}}
+	labels := m.named()
 	for i, one := range labels {
 		if !one.value.IsUnknown() && one.value.ValueString() == "" {
-			diags.AddAttributeError(path.Root(one.attribute), "Empty Label", "A key needs a label of 1 to 255 "+
+			diags.AddAttributeError(path.Root(one.argument), "Empty Label", "A key needs a label of 1 to 255 "+
 				"bytes.\n\nWhat to do: give it one, or leave the argument out.")
 		}
 		for _, other := range labels[:i] {
-			if !one.value.IsUnknown() && one.value.Equal(other.value) {
-				diags.AddAttributeError(path.Root(one.attribute), "Labels Of A Ring Must Differ", fmt.Sprintf(
+			if one.is(other) {
+				diags.AddAttributeError(path.Root(one.argument), "Labels Of A Ring Must Differ", fmt.Sprintf(
 					"%s and %s are both %q. A ring tells by the label which pair signs, which are published, and "+
-						"which are retired.\n\nWhat to do: give each of them another label.", other.attribute,
-					one.attribute,
-					one.value.ValueString()))
+						"which are retired.\n\nWhat to do: give each of them another label.", other.argument,
+					one.argument, one.value.ValueString()))
 			}
 		}
 	}
@@ -140,6 +160,23 @@ func (m *keyRingModel) check() (diags diag.Diagnostics) {
 		if err := generationPrefix.parse(prefix.ValueString()); err != nil {
 			diags.AddAttributeError(path.Root("key_id_prefix"), "Invalid Prefix", fmt.Sprintf("key_id_prefix %s. It "+
 				"must have at least one character, and no digit at its end.", err))
+		}
+	}
+	return diags
+}
+
+// relabelling refuses a label that the pairs of another role have until now: halfway, nobody could tell them apart.
+func (m *keyRingModel) relabelling(state *keyRingModel) (diags diag.Diagnostics) {
+	was := state.named()
+	for i, one := range m.named() {
+		for j, old := range was {
+			if i != j && one.is(old) {
+				diags.AddAttributeError(path.Root(one.argument), "Labels Of A Ring Must Differ", fmt.Sprintf(
+					"%s is now %q, which was %s until now. While the pairs get their new labels, nobody could tell "+
+						"which of them are which.\n\nOn the token: nothing has been changed.\n\nWhat to do: choose "+
+						"a label that the ring does not have. For this one, apply the new %s first, and this change "+
+						"after that.", one.argument, one.value.ValueString(), old.argument, old.argument))
+			}
 		}
 	}
 	return diags
@@ -246,8 +283,7 @@ func (k ringKey) keyType() object.KeyType {
 	return object.RSA
 }
 
-// possibleAt is when the pair may sign: unknown where it is not published yet, null where nobody knows since when it
-// is.
+// possibleAt is when the pair may sign: unknown where it is not published yet, null where nobody knows since when it is.
 func (k ringKey) possibleAt(m *keyRingModel) types.String {
 	if k.PublishedSince.IsUnknown() || m.MinPublishTime.IsUnknown() {
 		return types.StringUnknown()
@@ -315,10 +351,9 @@ func ringKeyOf(generation int, role hsm.Role, pair object.Key, token hsm.TokenIn
 	}
 	return ringKey{
 		Generation: types.Int64Value(int64(generation)), Role: types.StringValue(string(role)),
-		Label: types.StringValue(printable(pair.Label)),
-		KeyID: types.StringValue(object.FormatID(pair.ID)), KID: types.StringValue(forms.kid), URI: uri,
-		PublicKeyPEM: types.StringValue(forms.pem), JWK: types.StringValue(forms.jwk),
-		Fingerprint: types.StringValue(pair.Fingerprint()),
+		Label: types.StringValue(printable(pair.Label)), KeyID: types.StringValue(object.FormatID(pair.ID)),
+		KID: types.StringValue(forms.kid), URI: uri, PublicKeyPEM: types.StringValue(forms.pem),
+		JWK: types.StringValue(forms.jwk), Fingerprint: types.StringValue(pair.Fingerprint()),
 	}, nil
 }
 
@@ -328,10 +363,8 @@ func plannedKey(r hsm.Ring, generation int) ringKey {
 	id := r.ID(generation)
 	return ringKey{
 		Generation: types.Int64Value(int64(generation)), KeyID: types.StringValue(object.FormatID(id)),
-		KID: types.StringValue(jwk.KID(id)),
-		URI: types.StringUnknown(), PublicKeyPEM: types.StringUnknown(), JWK: types.StringUnknown(),
-		Fingerprint:    types.StringUnknown(),
-		PublishedSince: types.StringUnknown(),
+		KID: types.StringValue(jwk.KID(id)), URI: types.StringUnknown(), PublicKeyPEM: types.StringUnknown(),
+		JWK: types.StringUnknown(), Fingerprint: types.StringUnknown(), PublishedSince: types.StringUnknown(),
 	}
 }
 
@@ -371,15 +404,15 @@ func (m *keyRingModel) keepPlannedKeys(ctx context.Context, plan *keyRingModel) 
 	if plan.Keys.IsUnknown() {
 		return nil
 	}
-	is, keys := m.keys(ctx), plan.keys(ctx)
+	all, keys := m.keys(ctx), plan.keys(ctx)
 	for generation, key := range keys {
+		is := all[generation]
 		for _, field := range []struct {
 			planned *types.String
 			held    types.String
 		}{
-			{&key.URI, is[generation].URI}, {&key.PublicKeyPEM, is[generation].PublicKeyPEM}, {&key.JWK,
-				is[generation].JWK},
-			{&key.Fingerprint, is[generation].Fingerprint}, {&key.PublishedSince, is[generation].PublishedSince},
+			{&key.URI, is.URI}, {&key.PublicKeyPEM, is.PublicKeyPEM}, {&key.JWK, is.JWK},
+			{&key.Fingerprint, is.Fingerprint}, {&key.PublishedSince, is.PublishedSince},
 		} {
 			if field.planned.IsUnknown() {
 				*field.planned = field.held
@@ -388,51 +421,4 @@ func (m *keyRingModel) keepPlannedKeys(ctx context.Context, plan *keyRingModel) 
 		keys[generation] = key
 	}
 	return m.setKeys(ctx, keys)
-}
-
-// ringNote is what Read notes of a ring in its private state: what the token holds that the state does not show.
-type ringNote struct {
-	Highest int               `json:"highest"` // the highest generation that was ever seen
-	Places  map[int]hsm.Place `json:"places"`  // of the pairs that an apply may move
-}
-
-const ringNoteKey = "ring"
-
-// noteRing notes what was seen now and before.
-func noteRing(ctx context.Context, before privateReader, private privateState, r hsm.Ring,
-	held hsm.RingState) diag.Diagnostics {
-	note := ringNote{Highest: notedRing(ctx, before).Highest, Places: held.PlacesIn(r)}
-	for generation, at := range note.Places {
-		note.Highest = max(note.Highest, generation)
-		if at.Label == r.Retired && r.RoleOf(generation, at.Label) == hsm.RoleRetired {
-			delete(note.Places, generation) // nothing moves it any more
-		}
-	}
-	text, _ := json.Marshal(note) // of numbers and texts
-	return private.SetKey(ctx, ringNoteKey, text)
-}
-
-// privateReader is what reads a private state.
-type privateReader interface {
-	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
-}
-
-// notedRing is empty where a state has no note.
-func notedRing(ctx context.Context, private privateReader) (note ringNote) {
-	text, _ := private.GetKey(ctx, ringNoteKey)
-	_ = json.Unmarshal(text, &note)
-	if note.Places == nil {
-		note.Places = map[int]hsm.Place{}
-	}
-	return note
-}
-
-// described lists pairs, a line each.
-func described(keys map[int]object.Key) string {
-	var lines []string
-	for _, generation := range slices.Sorted(maps.Keys(keys)) {
-		lines = append(lines, fmt.Sprintf("  - generation %d: %s", generation, nameOf(keys[generation].Label,
-			keys[generation].ID)))
-	}
-	return strings.Join(lines, "\n")
 }

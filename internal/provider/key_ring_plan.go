@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -47,13 +46,20 @@ func (r *keyRingResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	plan.complete(config, state)
-	if resp.Diagnostics.Append(plan.check()...); resp.Diagnostics.HasError() {
+	resp.Diagnostics.Append(plan.check()...)
+	if state != nil && !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(plan.relabelling(state)...)
+	}
+	if c := r.client(); c != nil && !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(c.rings.hold(plan, state, mark)...)
+	}
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	if state == nil {
 		r.planNew(ctx, mark, plan, &resp.Diagnostics)
 	} else {
-		r.planTurn(ctx, req, plan, state, &resp.Diagnostics)
+		r.planTurn(ctx, req, mark, plan, state, &resp.Diagnostics)
 	}
 	if !resp.Diagnostics.HasError() {
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
@@ -64,14 +70,17 @@ func (r *keyRingResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRingModel, diags *diag.Diagnostics) {
 	plan.forgetKeys()
 	plan.TokenSerial = types.StringUnknown()
-	if old, ok, _ := r.client().replacedBy(mark, ""); ok && old.policy == policyPrevent {
-		diags.Append(ringPrevented(plan, "would replace"))
+	replaces := r.planForced(ctx, mark, plan, diags)
+	if diags.HasError() {
 		return
 	}
 	own := claim{mark: mark, resource: keyRingType, label: plan.Label.ValueString()}
 	token := r.keys.offers(ctx, own, plan, func() (object.Template, bool) { return plan.template(), plan.known() },
 		diags)
-	if !diags.HasError() && plan.known() {
+	if diags.HasError() {
+		return
+	}
+	if plan.known() {
 		ring := plan.ring(ctx, nil)
 		for _, generation := range []int{ring.Generation, ring.Generation + 1} {
 			diags.Append(r.client().want(object.FormatID(ring.ID(generation)), own)...)
@@ -82,9 +91,51 @@ func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRin
 		return
 	}
 	plan.TokenSerial = serialOf(token.Info())
-	if !plan.known() || mark != "" { // pairs that are there are those of the ring that is replaced
-		return
+	if plan.known() && !replaces { // else pairs that are there are those of the ring that is replaced
+		r.lookForPairs(ctx, plan, diags)
 	}
+}
+
+// planForced looks at a new ring that takes the place of one without a change of the configuration, as keyResource
+// does, and says whether it is one.
+func (r *keyRingResource) planForced(ctx context.Context, mark string, plan *keyRingModel,
+	diags *diag.Diagnostics) (replaces bool) {
+	var ids []string
+	if plan.known() {
+		ring := plan.ring(ctx, nil)
+		ids = []string{object.FormatID(ring.ID(ring.Generation)), object.FormatID(ring.ID(ring.Generation + 1))}
+	}
+	for _, id := range append(ids, "") {
+		old, ok, tainted := r.client().replacedBy(mark, id)
+		switch {
+		case !ok:
+			continue
+		case old.policy == policyPrevent:
+			diags.Append(ringPrevented(plan, "would replace"))
+		case old.policy == policyAbandon:
+			diags.AddAttributeError(path.Root("key_id_prefix"), "Key ID Stays Taken", fmt.Sprintf("Terraform would "+
+				"replace the key ring %s by a new one. With deletion_policy = \"abandon\" the old pairs stay on the "+
+				"token and keep their IDs, so the new ring cannot make its own.\n\nOn the token: nothing has been "+
+				"changed.\n\nWhat to do: %s For new keys, raise generation: that rotates. Or add a second ring with "+
+				"another label and key_id_prefix.", plan.name(), keepRing))
+		case tainted: // what a second plan warns of, Terraform does not show
+			diags.AddWarning("New Key Under An Old ID", fmt.Sprintf("The pairs of the key ring %s are to be "+
+				"destroyed, and new ones get the same key_id. Verifiers keep public keys by their kid, which follows "+
+				"key_id. Those that know an old key check the new key's signatures against it, and refuse "+
+				"them.\n\nWhat to do: if the resource is only tainted, run terraform untaint with its address. For "+
+				"new keys, raise generation instead.", plan.name()))
+		}
+		return true
+	}
+	return false
+}
+
+// keepRing is how a ring stays as it is where Terraform would replace it.
+const keepRing = "leave -replace out. If the resource is tainted, run terraform untaint with its address. If it has " +
+	"a new name or index, tell Terraform the old address with a moved block."
+
+// lookForPairs looks whether the token lets a new ring turn, and has pairs that are in its way.
+func (r *keyRingResource) lookForPairs(ctx context.Context, plan *keyRingModel, diags *diag.Diagnostics) {
 	r.keys.look(ctx, plan, diags, func(ctx context.Context, token *hsm.Token) error {
 		ring := plan.ring(ctx, nil)
 		held, err := token.Ring(ctx, ring)
@@ -97,14 +148,13 @@ func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRin
 				"been changed.\n\nWhat to do: manage single key pairs, and rotate by new ones. The guide \"Replace "+
 				"and rotate\" shows the steps.", plan.name(), token.Info()))
 		}
-		if !held.Empty() {
+		if inTheWay(ring, held) {
 			diags.AddAttributeWarning(path.Root("label"), "Ring Already On The Token", fmt.Sprintf(
 				"A new key ring %s is planned, but the token already holds pairs with its IDs:\n\n%s\n\nA ring never "+
 					"makes a pair beside them, so the apply will be refused.\n\nWhat to do: if they are the ring's, "+
 					"left by an interrupted apply for instance, import them. %s Then:\n\n%s\n\nIf the resource is "+
 					"tainted, run terraform untaint with its address. Otherwise choose another key_id_prefix.",
-				plan.name(), described(held.Pairs), diagnose.CheckFirst, diagnose.HowToImport(keyRingType,
-					ring.Current)))
+				plan.name(), described(held), diagnose.CheckFirst, diagnose.HowToImport(keyRingType, ring.Current)))
 		}
 		if len(held.Others) > 0 {
 			r.warnOfDrift(ctx, token, plan, ring, held, nil, diags)
@@ -114,8 +164,8 @@ func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRin
 }
 
 // planTurn plans what is left to do to a ring that is there.
-func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanRequest, plan, state *keyRingModel,
-	diags *diag.Diagnostics) {
+func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanRequest, mark string,
+	plan, state *keyRingModel, diags *diag.Diagnostics) {
 	plan.TokenSerial = state.TokenSerial
 	if !plan.KeyIDPrefix.IsUnknown() && !plan.KeyIDPrefix.Equal(state.KeyIDPrefix) {
 		diags.AddAttributeError(path.Root("key_id_prefix"), "Ring Keeps Its IDs", fmt.Sprintf(
@@ -130,9 +180,17 @@ func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanR
 		plan.forgetKeys()
 		return
 	}
-	known, note, ring := state.keys(ctx), notedRing(ctx, req.Private), plan.ring(ctx, state)
+	known, ring := state.keys(ctx), plan.ring(ctx, state)
+	note := notedRing(ctx, req.Private, known)
+	note.renamed(ring, known)
 	if diags.Append(r.allowed(plan, state, ring, note, known)...); diags.HasError() {
 		return
+	}
+	own := claim{mark: mark, resource: keyRingType, label: plan.Label.ValueString()}
+	for _, turn := range ring.Turns(note.Places) {
+		if turn.Do == hsm.Make {
+			diags.Append(r.client().want(object.FormatID(ring.ID(turn.Generation)), own)...)
+		}
 	}
 	keys := planned(ring, note.Places, known)
 	if diags.Append(plan.setKeys(ctx, keys)...); diags.HasError() {
@@ -161,20 +219,28 @@ func (r *keyRingResource) allowed(plan, state *keyRingModel, ring hsm.Ring, note
 	}
 	applied, to := int(state.Generation.ValueInt64()), ring.Generation
 	near := func(from int) bool { return to-from <= 1 && from-to <= 1 }
+	there := note.Places[to].Label
+	published := known[to].PublishedSince.ValueString() != "" &&
+		(ring.Publishes(there) || there == ring.Was.Current || there == ring.Was.Standby) && !note.Places[to].Half
 	switch {
 	case to == signs:
 	case !near(applied) && !near(signs):
 		diags.Append(tooFar(plan, state, signs, to))
+	case to < signs && !published:
+		diags.AddAttributeError(path.Root("generation"), "Generation Is Published No More", fmt.Sprintf(
+			"The key ring %s cannot go back from generation %d to %d: that pair is not published any more, so that "+
+				"verifiers would refuse what it signs.\n\nOn the token: nothing has been changed.\n\nWhat to do: "+
+				"write generation = %d to keep the pair that signs, or generation = %d to let the next one sign.",
+			state.name(), signs, to, signs, signs+1))
 	case to < signs:
-		if known[to].PublishedSince.ValueString() == "" {
-			diags.AddAttributeError(path.Root("generation"), "Generation Is Published No More", fmt.Sprintf(
-				"The key ring %s cannot go back from generation %d to %d: that pair is not published any more, so "+
-					"that verifiers would refuse what it signs.\n\nOn the token: nothing has been changed.\n\nWhat "+
-					"to do: write generation = %d to keep the pair that signs, or generation = %d to let the next "+
-					"one sign.", state.name(), signs, to, signs, signs+1))
-		}
+	case !published:
+		diags.AddAttributeError(path.Root("generation"), "Next Pair Is Not Published", fmt.Sprintf(
+			"The key ring %s cannot rotate to generation %d: that pair is not published on the token, so that "+
+				"verifiers do not know it.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
+				"generation = %d, and run terraform apply, which publishes the next pair. It may sign %s after that.",
+			state.name(), to, applied, plan.MinPublishTime.ValueString()))
 	default:
-		diags.Append(r.tooEarly(plan, state, to, known)...)
+		diags.Append(r.tooEarly(plan, state, to, known[to])...)
 	}
 	if diags.HasError() {
 		return diags
@@ -190,8 +256,7 @@ func (r *keyRingResource) allowed(plan, state *keyRingModel, ring hsm.Ring, note
 // tooFar refuses a step over several generations.
 func tooFar(plan, state *keyRingModel, signs, to int) diag.Diagnostic {
 	next, when := signs+1, fmt.Sprintf(" That apply makes the pair of generation %d. It has to be published for %s "+
-		"before it may sign.",
-		signs+2, plan.MinPublishTime.ValueString())
+		"before it may sign.", signs+2, plan.MinPublishTime.ValueString())
 	if to < signs {
 		next, when = signs-1, ""
 	}
@@ -199,32 +264,24 @@ func tooFar(plan, state *keyRingModel, signs, to int) diag.Diagnostic {
 		"The key ring %s is at generation %d, and generation is now %d. A ring turns by one generation in an apply: "+
 			"a pair is published before it signs.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
 			"generation = %d, run terraform apply, and go on from there.%s If generation comes from the function "+
-			"generation, write the number for the time being.",
-		state.name(), signs, to, next, when))
+			"generation, write the number for the time being.", state.name(), signs, to, next, when))
 }
 
-// tooEarly refuses a rotation to a pair that verifiers may not know yet.
-func (r *keyRingResource) tooEarly(plan, state *keyRingModel, to int, known map[int]ringKey) (diags diag.Diagnostics) {
-	next, there := known[to]
-	at, ready := next.ready(plan)
-	switch {
-	case !there || !ready:
-		diags.AddAttributeError(path.Root("generation"), "Next Pair Is Not Published", fmt.Sprintf(
-			"The key ring %s cannot rotate to generation %d: that pair is not published on the token, so that "+
-				"verifiers do not know it.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
-				"generation = %d, and run terraform apply, which publishes the next pair. It may sign %s after that.",
-			state.name(), to, state.Generation.ValueInt64(),
-			plan.MinPublishTime.ValueString()))
-	case r.now().Before(at):
-		diags.AddAttributeError(path.Root("generation"), "Rotation Too Early", fmt.Sprintf(
-			"The key ring %s cannot rotate to generation %d yet: that pair is published since %s, and "+
-				"min_publish_time is %s. Verifiers that have an older set of keys would refuse what it signs.\n\nOn "+
-				"the token: nothing has been changed.\n\nWhat to do: wait until %s. To rotate all the same, because "+
-				"the key that signs is in the wrong hands for instance, set min_publish_time = \"0s\" for this one "+
-				"apply. If it is in the wrong hands, set previous = 0 too.",
-			state.name(), to, next.PublishedSince.ValueString(), plan.MinPublishTime.ValueString(),
-			next.possibleAt(plan).ValueString()))
+// tooEarly refuses a rotation to a pair that verifiers may not know yet. Without a min_publish_time the clock does not
+// matter, which may have been wrong when the pair was published.
+func (r *keyRingResource) tooEarly(plan, state *keyRingModel, to int, next ringKey) (diags diag.Diagnostics) {
+	length, err := parsePeriod(plan.MinPublishTime.ValueString())
+	at, ok := next.ready(plan)
+	if err == nil && length == 0 || ok && !r.now().Before(at) {
+		return nil
 	}
+	diags.AddAttributeError(path.Root("generation"), "Rotation Too Early", fmt.Sprintf(
+		"The key ring %s cannot rotate to generation %d yet: that pair is published since %s, and min_publish_time "+
+			"is %s. Verifiers that have an older set of keys would refuse what it signs.\n\nOn the token: nothing "+
+			"has been changed.\n\nWhat to do: wait until %s. To rotate all the same, because the key that signs is "+
+			"in the wrong hands for instance, set min_publish_time = \"0s\" for this one apply. If it is in the "+
+			"wrong hands, set previous = 0 too.", state.name(), to, next.PublishedSince.ValueString(),
+		plan.MinPublishTime.ValueString(), next.possibleAt(plan).ValueString()))
 	return diags
 }
 
@@ -271,15 +328,10 @@ func (r *keyRingResource) planEnd(state *keyRingModel, diags *diag.Diagnostics) 
 // ringPrevented is the error for an end that deletion_policy forbids.
 func ringPrevented(m *keyRingModel, happening string) diag.Diagnostic {
 	return diag.NewAttributeErrorDiagnostic(path.Root("deletion_policy"), "Key Ring Is Protected From Destruction",
-		fmt.Sprintf(
-			"Terraform %s the key ring %s, whose deletion_policy is \"prevent\".\n\nOn the token: nothing has been "+
-				"changed.\n\nWhat to do:\n%s",
-			happening, m.name(), strings.Join([]string{
-				"  - To keep the ring: put its resource block back, or run no terraform destroy. Leave -replace out. " +
-					"If the resource is tainted, run terraform untaint with its address.",
-				"  - To take it out of the state and leave its pairs on the token: set deletion_policy = \"abandon\" " +
-					"and run terraform apply, then destroy the resource. Or use a removed block.",
-				"  - To destroy its pairs for ever: set deletion_policy = \"delete\" and run terraform apply, then " +
-					"destroy the resource.",
-			}, "\n")))
+		fmt.Sprintf("Terraform %s the key ring %s, whose deletion_policy is \"prevent\".\n\nOn the token: nothing "+
+			"has been changed.\n\nWhat to do:\n  - To keep the ring: put its resource block back, or run no "+
+			"terraform destroy; %s\n  - To take it out of the state and leave its pairs on the token: set "+
+			"deletion_policy = \"abandon\" and run terraform apply, then destroy the resource. Or use a removed "+
+			"block.\n  - To destroy its pairs for ever: set deletion_policy = \"delete\" and run terraform apply, "+
+			"then destroy the resource.", happening, m.name(), keepRing))
 }

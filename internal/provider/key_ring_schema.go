@@ -17,6 +17,9 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
+// maxGeneration leaves room in an ID, of 255 bytes at most, for the number behind the prefix.
+const maxGeneration = 1_000_000_000
+
 func (r *keyRingResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	label := func(description string) schema.StringAttribute {
 		return schema.StringAttribute{MarkdownDescription: description, Optional: true, Computed: true,
@@ -40,7 +43,7 @@ func (r *keyRingResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "Which generation signs, from 1. One more rotates; one less goes back, as long " +
 					"as that pair is still published. Any other step is an error. The function `generation` gives it " +
 					"by the calendar.",
-				Required: true, Validators: []validator.Int64{atLeast(1)},
+				Required: true, Validators: []validator.Int64{between(1, maxGeneration)},
 			},
 			"key_id_prefix": schema.StringAttribute{
 				MarkdownDescription: "What the IDs (`CKA_ID`) of the pairs begin with. That of generation 3 is the " +

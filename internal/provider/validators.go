@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,23 +133,35 @@ func parsePeriod(s string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	text, days := s, uint64(0)
 	if number, rest, ok := strings.Cut(s, "d"); ok {
-		n, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
-			return 0, fmt.Errorf("is %q, which is not a length of time such as 90d, 12h or 1d12h", s)
+		n, err := strconv.ParseUint(number, 10, 64)
+		switch {
+		case errors.Is(err, strconv.ErrRange) || n > uint64(math.MaxInt64/day):
+			return 0, tooLong(s)
+		case err != nil:
+			return 0, noPeriod(s)
 		}
 		if text, days = rest, n; rest == "" {
 			text = "0s"
 		}
 	}
-	length, err := time.ParseDuration(text)
+	rest, err := time.ParseDuration(text)
+	length := time.Duration(days)*day + rest
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("is %q, which is not a length of time such as 90d, 12h or 1d12h", s)
-	case length < 0:
+		return 0, noPeriod(s)
+	case rest < 0:
 		return 0, fmt.Errorf("is %q, which is negative", s)
+	case length < 0:
+		return 0, tooLong(s)
 	}
-	return time.Duration(days)*day + length, nil
+	return length, nil
 }
+
+func noPeriod(s string) error {
+	return fmt.Errorf("is %q, which is not a length of time such as 90d, 12h or 1d12h", s)
+}
+
+func tooLong(s string) error { return fmt.Errorf("is %q, which is more than 292 years", s) }
 
 // meantKeyID says which key ID a text may be meant for.
 func meantKeyID(s string) string {

@@ -152,15 +152,12 @@ var remedies = []remedy{
 	{is: as[*RingExistsError], name: "Ring Already On The Token", attribute: "label", next: func(f Failure) string {
 		e, _ := errors.AsType[*RingExistsError](f.Err)
 		return "a ring never makes a pair beside them. If they are the ring's, left by an interrupted apply for " +
-			"instance, import them. " +
-			CheckFirst + " Then:\n\n" + HowToImport(f.resourceType(), e.Label) + "\n\nOtherwise choose another " +
-			"key_id_prefix."
+			"instance, import them. " + CheckFirst + " Then:\n\n" + HowToImport(f.resourceType(), e.Label) +
+			"\n\nOtherwise choose another key_id_prefix."
 	}},
-	{is: as[*RingImportError], name: "Not One Ring", next: say("nothing was imported. Give the label of the pair " +
-		"that signs. Its ID must be the " +
-		"key_id_prefix and the number of its generation. Where several rings have the label, import by an identity " +
-		"with the label and " +
-		"the key_id_prefix.")},
+	{is: as[*RingImportError], name: "Not One Ring", next: say("nothing was imported. Give the label of the pair that " +
+		"signs. Its ID must be the key_id_prefix and the number of its generation. Where several rings have the " +
+		"label, import by an identity with the label and the key_id_prefix.")},
 	{is: ofRing, name: "Pair Of The Ring Not Usable", next: nextRing},
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say(whoReads)},

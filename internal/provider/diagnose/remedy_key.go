@@ -378,9 +378,9 @@ func nextUnchangeable(f Failure) string {
 		return otherwise.next(f)
 	}
 	if as[*hsm.GenerationError](f.Err) {
-		return "this token does not change the label of that pair, so the ring cannot turn. If it changes no label " +
-			"at all, manage single key " +
-			"pairs instead: import them as hsm_rsa_keypair or hsm_ec_keypair, and see the guide \"Replace and rotate\"."
+		return "this token does not change the label of that pair, so the ring cannot turn. If it changes no label at " +
+			"all, manage single key pairs instead: import them as hsm_rsa_keypair or hsm_ec_keypair, and see the " +
+			"guide \"Replace and rotate\"."
 	}
 	return "this token does not change that in place. Either take the change back in the configuration, or add a second " +
 		"resource with another key_id for a new key, and let that take this one's place: see the guide \"Replace and rotate\"."
@@ -389,34 +389,35 @@ func nextUnchangeable(f Failure) string {
 // ofRing says that an error is of what the token holds of one generation of a ring.
 func ofRing(err error) bool {
 	about := is(object.ErrExists)(err) || is(object.ErrAmbiguous)(err) || is(object.ErrHalfPair)(err) ||
-		is(object.ErrNotFound)(err) ||
-		as[*object.DifferentKeyError](err)
+		is(object.ErrNotFound)(err) || as[*object.DifferentKeyError](err)
 	return about && as[*hsm.GenerationError](err)
 }
 
 func nextRing(f Failure) string {
 	see := "To see what the token holds:\n\n  " + f.command("--list-objects")
+	moved, hasMoved := errors.AsType[*MovedError](f.Err)
 	switch {
+	case hasMoved && f.Kind != nil:
+		lines := "the state is kept, and nothing is made or destroyed. Give the pair its ID back:\n"
+		for _, part := range f.Kind.Parts {
+			lines += "\n  " + f.command("--id", moved.To, "--type", part, "--set-id", moved.From)
+		}
+		return lines
 	case is(object.ErrExists)(f.Err):
-		return "something else on the token has the ID that the next pair is to get, so the ring makes none. Find " +
-			"out who made it. Give it another " +
-			"ID, or destroy it, and run terraform apply, which goes on from here. " + see
+		return "something else on the token has the ID that the next pair is to get, so the ring makes none. Find out " +
+			"who made it. Give it another ID, or destroy it, and run terraform apply, which goes on from here. " + see
 	case is(object.ErrAmbiguous)(f.Err):
-		return "several pairs or halves have the ID of one generation, and nothing tells which is the ring's. Give " +
-			"all but one of them " +
-			"another ID, or destroy them, and run terraform plan. " + see
+		return "several pairs or halves have the ID of one generation, and nothing tells which is the ring's. Give all " +
+			"but one of them another ID, or destroy them, and run terraform plan. " + see
 	case is(object.ErrHalfPair)(f.Err):
 		return "restore the missing half from the token's backup, and run terraform plan. If it is lost, destroy the " +
-			"half that is left: then the " +
-			"pair counts as lost, and the plan says how to go on. " + see
+			"half that is left: then the pair counts as lost, and the plan says how to go on. " + see
 	case is(object.ErrNotFound)(f.Err):
-		return "the state is kept, and no pair is made: a wrong token or partition" + f.where() +
-			", or a replica that lags behind, looks just " +
-			"like a lost ring. If it is lost for good, make Terraform forget it:\n\n  terraform state rm " +
-			f.resourceType() + ".NAME\n\nGive the new " +
-			"ring another key_id_prefix: verifiers keep public keys by their kid."
+		return "the state is kept, and no pair is made: a wrong token or partition" + f.where() + ", or a replica that " +
+			"lags behind, looks just like a lost ring. If it is lost for good, make Terraform forget it:\n\n" +
+			"  terraform state rm " + f.resourceType() + ".NAME\n\nGive the new ring another key_id_prefix: " +
+			"verifiers keep public keys by their kid."
 	}
-	return "nothing was changed, because the pair on the token is not the one in the state. Run terraform plan, " +
-		"which warns of it. If you do not " +
-		"know that pair, find out who made it before you apply. " + see
+	return "nothing was changed, because the pair on the token is not the one in the state. Run terraform plan, which " +
+		"warns of it. If you do not know that pair, find out who made it before you apply. " + see
 }
