@@ -45,8 +45,13 @@ func TestKeyRingRotatesInItsTime(t *testing.T) {
 	}
 	w.edit(r, "2", "published_since", tomorrow())
 	w.fails(r, fails("Rotation Too Early", "published since "+tomorrow()[:10]).pointing("generation"))
-	w.goes(r.says("min_publish_time", "0s"))
-	w.holds(r, "1 previous web.standby, 2 current web, 3 next web.standby")
+	_, planned := w.plans(r.says("min_publish_time", "0s"))
+	if have := pairs(planned[0]); have != turned || of(planned[0], "3", "uri") != "unknown" ||
+		of(planned[0], "3", "kid") != "web-3" || of(planned[0], "2", "uri") != of(r.state, "2", "uri") {
+		t.Errorf("it plans %s: %v", have, fields(planned[0]))
+	}
+	w.goes(r)
+	w.holds(r, turned)
 }
 
 // Arguments that no ring can have are refused before anything is done.
@@ -145,7 +150,7 @@ func TestKeyRingOfWhatIsUnknown(t *testing.T) {
 	said = w.applies(func() { r.says("generation", 3) }, r)
 	w.heard(said, fails("Ring Turns By One").pointing("generation"))
 	w.heard(w.applies(func() { r.says("generation", 2) }, r.says("generation", tftypes.UnknownValue)))
-	w.holds(r, "1 previous web.standby, 2 current web, 3 next web.standby")
+	w.holds(r, turned)
 }
 
 // Others change the token between the plan and the apply. No pair signs that was not published, and none that the plan
@@ -172,7 +177,7 @@ func TestKeyRingThatChangesAfterItsPlan(t *testing.T) {
 	w.bench.relabel("web-2", "web.standby")
 	w.goes(r)
 	// A pair with the next ID, which is somebody else's, is no pair of the ring's where the PIN does not protect it.
-	w.holds(r, "1 previous web.standby, 2 current web, 3 next web.standby")
+	w.holds(r, turned)
 }
 
 // A state that has lost its private part, with a plan that does not refresh: what is planned and done is the same.
@@ -200,7 +205,7 @@ func TestKeyRingWithoutItsNote(t *testing.T) {
 		t.Error(said)
 	}
 	w.stop()
-	w.holds(r, "1 previous web.standby, 2 current web, 3 next web.standby")
+	w.holds(r, turned)
 
 	// The highest pair is lost, and only the state knows that it was there.
 	r.private = nil

@@ -212,7 +212,8 @@ func (r *keyRingResource) Update(ctx context.Context, req resource.UpdateRequest
 	if resp.Diagnostics.Append(m.check()...); resp.Diagnostics.HasError() {
 		return
 	}
-	if !plan.unsettled() && len(ring.Turns(note.Places)) == 0 { // no word on the token changes
+	// The note leaves out retired pairs, which only another label moves.
+	if m.labels() == state.labels() && !plan.unsettled() && len(ring.Turns(note.Places)) == 0 {
 		resp.Diagnostics.Append(m.identify(ctx, resp.Identity)...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return

@@ -158,7 +158,7 @@ func (w ringWire) does(r *wired, planned tftypes.Value) (said diagnostics) {
 	if w.stateOf(r).IsNull() {
 		r.private, r.identity = nil, nil
 	}
-	if !said.failed() {
+	if !said.failed() && r.config != nil {
 		w.consistent("the apply", planned, r.state)
 		if !r.state.IsFullyKnown() {
 			w.t.Errorf("after the apply something is unknown: %v", r.state)
@@ -304,10 +304,11 @@ func (w ringWire) holds(r *wired, want string) {
 	if have := pairs(w.stateOf(r)); have != want {
 		w.t.Errorf("the state has %s, and not %s", have, want)
 	}
+	labels := w.labels()
 	for pair := range strings.SplitSeq(want, ", ") {
 		words := strings.Fields(pair)
 		id := of(w.stateOf(r), words[0], "key_id")
-		if on := w.labels()[id]; on != words[2]+" "+words[2] {
+		if on := labels[id]; on != words[2]+" "+words[2] {
 			w.t.Errorf("the token has generation %s as %q", words[0], on)
 		}
 	}

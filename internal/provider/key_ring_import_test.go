@@ -1,0 +1,110 @@
+package provider_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// imports is terraform import, by an ID or by an identity, and the refresh after it.
+func (w ringWire) imports(importID string, identity words) (r *wired, said diagnostics) {
+	w.t.Helper()
+	w.begins()
+	r = newRing(nil)
+	req := &tfprotov6.ImportResourceStateRequest{TypeName: r.typeName, ID: importID}
+	if identity != nil {
+		text := tftypes.Object{AttributeTypes: map[string]tftypes.Type{
+			"token_serial": tftypes.String, "label": tftypes.String, "key_id_prefix": tftypes.String,
+		}}
+		values := map[string]tftypes.Value{}
+		for name, kind := range text.AttributeTypes {
+			values[name] = tftypes.NewValue(kind, identity[name])
+		}
+		req.Identity = &tfprotov6.ResourceIdentityData{IdentityData: w.dynamic(tftypes.NewValue(text, values))}
+	}
+	resp, err := w.server.ImportResourceState(w.t.Context(), req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if said = resp.Diagnostics; said.failed() {
+		return r, said
+	}
+	one := resp.ImportedResources[0]
+	r.state, r.private, r.identity = w.static(r, one.State), one.Private, one.Identity
+	return r, append(said, w.refresh(r)...)
+}
+
+// A ring comes back by an import as it was, and what it has retired stays so.
+func TestKeyRingIsImported(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	r := newRing(words{"standby_label": "spare", "retired_label": "old", "min_publish_time": "0s"})
+	w.goes(r)
+	w.goes(r.says("generation", 2))
+	serial := r.attribute("token_serial")
+	attributes := func(r *wired, want map[string]any) {
+		t.Helper()
+		for name, value := range want {
+			if have := fields(r.state)[name]; have != value {
+				t.Errorf("%s is %v, and not %v", name, have, value)
+			}
+		}
+	}
+	for _, by := range []words{nil, {"label": "web"}, {"label": "web", "token_serial": serial, "key_id_prefix": "web-"}} {
+		imported, said := w.imports(map[bool]string{true: "web"}[by == nil], by)
+		w.heard(said)
+		attributes(imported, map[string]any{
+			"generation": "2", "previous": "1", "key_id_prefix": "web-", "standby_label": "spare", "curve": "P-256",
+			"modulus_bits": nil, "deletion_policy": "prevent", "min_publish_time": "24h", "retired": "keep",
+		})
+		if have := pairs(imported.state); have != "1 previous spare, 2 current web, 3 next spare" {
+			t.Errorf("it imports %s", have)
+		}
+	}
+	_, said := w.imports("", words{"label": "web", "token_serial": "another"})
+	w.heard(said, fails("Unable to Import Key Ring: Another Token"))
+	_, said = w.imports("nobody", nil)
+	w.heard(said, fails("Unable to Import Key Ring: Not One Ring", `No key pair on the token has the label "nobody"`))
+
+	// Two rings with pairs of one label.
+	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web", "--id", id("x-1"))
+	_, said = w.imports("web", nil)
+	w.heard(said, fails("Unable to Import Key Ring: Not One Ring", `"web-"`, `"web-x-"`, "by an identity"))
+	_, said = w.imports("", words{"label": "web", "key_id_prefix": "web-"})
+	w.heard(said, warns("Other Pairs Beside The Ring"))
+	w.bench.destroy(id("x-1"), "privkey", "pubkey")
+
+	// The pair that was retired in an emergency is not published again, whatever previous is.
+	w.goes(r.says("generation", 3).says("previous", 0))
+	imported, said := w.imports("web", nil)
+	w.heard(said)
+	attributes(imported, map[string]any{"previous": "0", "retired_label": "old"})
+	imported.says("generation", 3).says("previous", 2)
+	for range 2 {
+		w.goes(imported.says("standby_label", "spare"))
+		if have := pairs(imported.state); have != "3 current web, 4 next spare" ||
+			w.labels()[id("2")] != "web.retired web.retired" {
+			t.Errorf("the ring is %s, and the token has %v", have, w.labels())
+		}
+	}
+}
+
+// Terraform writes the configuration of a ring that is imported, and then plans nothing.
+func TestKeyRingsConfigurationIsGenerated(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	r := newRing(nil)
+	w.goes(r)
+	w.goes(r.says("generation", 2))
+	s := crashShell(t, w.bench)
+	s.blocks("import {\n  to = hsm_key_ring.r\n  id = \"web\"\n}\n")
+	if printed, ok := s.try("plan", "-generate-config-out=generated.tf"); !ok ||
+		!strings.Contains(printed, "1 to import, 0 to add, 0 to change, 0 to destroy") {
+		text, _ := os.ReadFile(filepath.Join(s.dir, "generated.tf"))
+		t.Errorf("it plans\n%s\nof\n%s", printed, text)
+	}
+}
