@@ -307,7 +307,12 @@ func (r *keyRingResource) Delete(ctx context.Context, req resource.DeleteRequest
 			return nil
 		}
 		ring, known := m.ring(ctx, &m), m.keys(ctx)
-		for _, generation := range slices.Sorted(maps.Keys(known)) {
+		doomed := slices.Collect(maps.Keys(known))
+		// What makes no sense on the token, the destruction of that pair tells. Half of a pair is no pair of the state.
+		held, _ := token.Ring(ctx, ring)
+		doomed = slices.AppendSeq(doomed, maps.Keys(held.Halves))
+		slices.Sort(doomed)
+		for _, generation := range slices.Compact(doomed) {
 			ref := object.Ref{ID: ring.ID(generation), Fingerprint: ring.Fingerprints[generation]}
 			if _, err := token.Destroy(ctx, ref); err != nil {
 				return &hsm.GenerationError{Generation: generation, Err: err}

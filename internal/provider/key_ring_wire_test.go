@@ -76,6 +76,10 @@ func (w ringWire) looks(resources ...*wired) (said diagnostics, after []tftypes.
 		}
 	}
 	for _, r := range resources {
+		if w.nothing(r) {
+			after = append(after, w.stateOf(r))
+			continue
+		}
 		planned, ds := w.plan(r)
 		if said = append(said, ds...); said.failed() {
 			return said, nil
