@@ -95,31 +95,3 @@ func TestTheGuideReplaceAndRotate(t *testing.T) {
 		t.Errorf("after -replace, the token holds %v", keys)
 	}
 }
-
-// Hydra signs with a key of the label in every step, and a verifier knows it before.
-func TestTheGuideReplaceAndRotateForHydra(t *testing.T) {
-	t.Parallel()
-	const signs = "hydra.jwt.access-token"
-	b := newBench(t)
-	s := newReader(t, "replace-and-rotate/hydra").onToken(b)
-	for i, folder := range []string{
-		"replace-and-rotate/hydra-1-spare", "replace-and-rotate/hydra-2-both", "replace-and-rotate/hydra-3-rotated",
-	} {
-		s.take(folder)
-		if i == 0 {
-			s.does(true, "terraform", "init")
-		}
-		said := s.does(true, "terraform", "apply", "-auto-approve")
-		if waits := strings.Contains(said, "data.hsm_jwks.access_token will be read during apply"); waits != (i == 0) {
-			t.Errorf("%s: does the set wait? %t", folder, waits)
-		}
-		_, outputs, _ := strings.Cut(said, "\nOutputs:")
-		s.says(outputs, `\"kid\":\"access-token-1\"`, `\"kid\":\"access-token-2\"`, `\"kid\":\"access-token-3\"`)
-		labels := b.labels()
-		for n, want := range [][]string{{signs, "spare", "spare"}, {signs, signs, "spare"}, {"spare", signs, "spare"}}[i] {
-			if id := "6163636573732d746f6b656e2d3" + string(rune('1'+n)); labels[id] != want {
-				t.Errorf("%s: %s has the label %q, not %q", folder, id, labels[id], want)
-			}
-		}
-	}
-}

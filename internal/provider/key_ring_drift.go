@@ -99,7 +99,8 @@ func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *
 		diags.AddWarning("Other Pairs Beside The Ring", fmt.Sprintf(
 			"The token holds pairs that are none of the key ring %s, and that programs may take for its own, because "+
 				"of their label or their ID:\n\n%s\n\nHydra signs with any pair that has the label %q.\n\nWhat to "+
-				"do: give them another label and another ID, or destroy them. The ring does not touch them.", m.name(),
+				"do: give them another label and another ID, or destroy them. The ring does not touch them. If the "+
+				"ring is to take the place of one of them, the guide \"Rotating Hydra's keys\" shows how.", m.name(),
 			strings.Join(lines, "\n"), ring.Current))
 	}
 }

@@ -200,9 +200,13 @@ func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanR
 	if len(ring.Turns(note.Places)) > 0 && plan.Keys.Equal(state.Keys) {
 		plan.RotationPossibleAt = types.StringUnknown()
 	}
-	for generation, key := range keys {
-		if was, ok := known[generation]; ok && !was.Label.Equal(key.Label) && r.client() != nil {
-			r.client().view.relabel(was.Fingerprint.ValueString(), key.Label.ValueString())
+	for generation, was := range known {
+		label := plan.RetiredLabel // of a pair that goes, too: no set is to find it under the label that it has
+		if key, stays := keys[generation]; stays {
+			label = key.Label
+		}
+		if !was.Label.Equal(label) && r.client() != nil {
+			r.client().view.relabel(was.Fingerprint.ValueString(), label.ValueString())
 		}
 	}
 }
@@ -255,16 +259,17 @@ func (r *keyRingResource) allowed(plan, state *keyRingModel, ring hsm.Ring, note
 
 // tooFar refuses a step over several generations.
 func tooFar(plan, state *keyRingModel, signs, to int) diag.Diagnostic {
-	next, when := signs+1, fmt.Sprintf(" That apply makes the pair of generation %d. It has to be published for %s "+
-		"before it may sign.", signs+2, plan.MinPublishTime.ValueString())
+	way := fmt.Sprintf("write generation = %d, run terraform apply, and go on from there. The pair of generation %d "+
+		"may sign once it has been published for %s. If generation comes from the function generation, write the "+
+		"number for the time being.", signs+1, signs+2, plan.MinPublishTime.ValueString())
 	if to < signs {
-		next, when = signs-1, ""
+		way = fmt.Sprintf("write generation = %d, which is the pair that signs. To go back, write generation = %d.",
+			signs, signs-1)
 	}
 	return diag.NewAttributeErrorDiagnostic(path.Root("generation"), "Ring Turns By One", fmt.Sprintf(
 		"The key ring %s is at generation %d, and generation is now %d. A ring turns by one generation in an apply: "+
-			"a pair is published before it signs.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
-			"generation = %d, run terraform apply, and go on from there.%s If generation comes from the function "+
-			"generation, write the number for the time being.", state.name(), signs, to, next, when))
+			"a pair is published before it signs.\n\nOn the token: nothing has been changed.\n\nWhat to do: %s",
+		state.name(), signs, to, way))
 }
 
 // tooEarly refuses a rotation to a pair that verifiers may not know yet. Without a min_publish_time the clock does not
@@ -276,12 +281,13 @@ func (r *keyRingResource) tooEarly(plan, state *keyRingModel, to int, next ringK
 		return nil
 	}
 	diags.AddAttributeError(path.Root("generation"), "Rotation Too Early", fmt.Sprintf(
-		"The key ring %s cannot rotate to generation %d yet: that pair is published since %s, and min_publish_time "+
-			"is %s. Verifiers that have an older set of keys would refuse what it signs.\n\nOn the token: nothing "+
-			"has been changed.\n\nWhat to do: wait until %s. To rotate all the same, because the key that signs is "+
-			"in the wrong hands for instance, set min_publish_time = \"0s\" for this one apply. If it is in the "+
-			"wrong hands, set previous = 0 too.", state.name(), to, next.PublishedSince.ValueString(),
-		plan.MinPublishTime.ValueString(), next.possibleAt(plan).ValueString()))
+		"The key ring %s cannot rotate to generation %d yet: that pair has been published since %s, and "+
+			"min_publish_time is %s. Verifiers that have an older set of keys would refuse what it signs.\n\nOn the "+
+			"token: nothing has been changed.\n\nWhat to do: write generation = %d until %s. To rotate all the same, "+
+			"because the key that signs is in the wrong hands for instance, set min_publish_time = \"0s\" for this "+
+			"one apply. If it is in the wrong hands, set previous = 0 too.", state.name(), to,
+		next.PublishedSince.ValueString(), plan.MinPublishTime.ValueString(), state.Generation.ValueInt64(),
+		next.possibleAt(plan).ValueString()))
 	return diags
 }
 

@@ -5,7 +5,8 @@ resource "hsm_key_ring" "access_token" {
   generation = 1
 }
 
-# A ring on a curve, which keeps two past pairs published and destroys the others. Verifiers keep a set for an hour at most.
+# A ring on a curve, which keeps two past pairs published and destroys the others. Verifiers keep a set for an hour at
+# most.
 resource "hsm_key_ring" "events" {
   label            = "events"
   generation       = 1

@@ -1,0 +1,3 @@
+resource "hsm_key_ring" "access_token" {
+  curve = "P-256"
+}

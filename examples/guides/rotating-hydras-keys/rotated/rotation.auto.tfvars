@@ -1,0 +1,4 @@
+generation = {
+  id_token     = 1
+  access_token = 2
+}
