@@ -320,9 +320,9 @@ func TestRingLeavesWhatIsNotItsOwn(t *testing.T) {
 	r := ringOf(2, 1)
 	r.Template = ringTemplate(t)
 	retired := r.Template
-	retired.ID, retired.Label, retired.Usage = r.ID(1), r.Retired, object.Derive
+	retired.ID, retired.Label, retired.Usage = r.ID(1), r.Retired, object.Sign|object.Derive
 	if retired.Type == object.RSA {
-		retired.Usage = object.Decrypt
+		retired.Usage = object.Sign | object.Decrypt
 	}
 	generate(t, token, retired) // whatever it is used for
 	turned(t, token, r, "1 retired, 2 current, 3 standby")
