@@ -75,7 +75,8 @@ func (b *bench) closeProviders() {
 
 // server is a new instance of the provider. Terraform commands have one each.
 func (b *bench) server() (tfprotov6.ProviderServer, error) {
-	p := hsmprovider.New("test", hsmprovider.WithHooks(append(slices.Clone(b.hooks), b.faults.Hook, hsmtest.KeepApart)...))()
+	hooks := append(slices.Clone(b.hooks), b.faults.Hook, hsmtest.KeepApart)
+	p := hsmprovider.New("test", hsmprovider.WithHooks(hooks...))()
 	b.mu.Lock()
 	b.made = append(b.made, p)
 	b.mu.Unlock()

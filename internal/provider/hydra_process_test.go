@@ -37,8 +37,8 @@ func newHydraBench(t *testing.T) *bench {
 	return newBench(t)
 }
 
-// hydraServer is a running Ory Hydra that signs on the bench's token. It is not in its development mode: it believes that a
-// proxy ends TLS before it.
+// hydraServer is a running Ory Hydra that signs on the bench's token. It is not in its development mode: it believes
+// that a proxy ends TLS before it.
 type hydraServer struct {
 	b             *bench
 	public, admin string // its addresses
@@ -69,8 +69,8 @@ func (b *bench) hydra(sets ...string) *hydraServer {
 	var made struct {
 		ClientID string `json:"client_id"`
 	}
-	request := `{"grant_types":["client_credentials"],"token_endpoint_auth_method":"client_secret_post","client_secret":"` +
-		hydraClientSecret + `"}`
+	request := `{"grant_types":["client_credentials"],"token_endpoint_auth_method":"client_secret_post",` +
+		`"client_secret":"` + hydraClientSecret + `"}`
 	if err := h.answer("POST", h.admin+"/admin/clients", "application/json", request, &made); err != nil {
 		b.t.Fatal(err)
 	}
@@ -113,10 +113,12 @@ func (b *bench) startHydra(sets []string) (*hydraServer, error) {
 		return nil, err
 	}
 	h := &hydraServer{
-		b: b, ended: make(chan struct{}), process: exec.Command(os.Getenv(hydraProgram), "serve", "all", "--sqa-opt-out", "-c", file),
-		public: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), admin: fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
+		b: b, ended: make(chan struct{}),
+		process: exec.Command(os.Getenv(hydraProgram), "serve", "all", "--sqa-opt-out", "-c", file),
+		public:  fmt.Sprintf("http://127.0.0.1:%d", ports[0]), admin: fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
 	}
-	h.process.Env = append(os.Environ(), "HSM_ENABLED=true", "HSM_LIBRARY="+b.ToolLibrary(), "HSM_TOKEN_LABEL="+b.Label, "HSM_PIN="+b.PIN)
+	h.process.Env = append(os.Environ(), "HSM_ENABLED=true", "HSM_LIBRARY="+b.ToolLibrary(),
+		"HSM_TOKEN_LABEL="+b.Label, "HSM_PIN="+b.PIN)
 	h.process.Stdout, h.process.Stderr = log, log
 	if err := h.process.Start(); err != nil {
 		return nil, err

@@ -164,17 +164,19 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 	}
 	signing := map[string][]string{}
 	for _, k := range all {
-		if k.selected && slices.ContainsFunc(hydraSigners, func(set string) bool { return strings.HasSuffix(k.Label, set) }) {
+		signs := func(set string) bool { return strings.HasSuffix(k.Label, set) }
+		if k.selected && slices.ContainsFunc(hydraSigners, signs) {
 			signing[k.Label] = append(signing[k.Label], "  - "+k.name())
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(signing)) {
 		if len(signing[label]) > 1 {
 			diags.AddAttributeWarning(path.Root("profile"), "Hydra Signs With Any Of Several Keys", fmt.Sprintf(
-				"Several keys have the label %q on the token in %s:\n\n%s\n\nHydra signs with the one that the token lists "+
-					"first. That can change whenever Hydra restarts, or a key does.\n\nWhat to do: nothing, in the middle "+
-					"of a rotation. Otherwise leave the label to one key, and give the others a label that Hydra only "+
-					"publishes, in its webfinger.jwks.broadcast_keys.", label, token, strings.Join(signing[label], "\n")))
+				"Several keys have the label %q on the token in %s:\n\n%s\n\nHydra signs with the one that the token "+
+					"lists first. That can change whenever Hydra restarts, or a key changes.\n\nWhat to do: nothing, in "+
+					"the middle of a rotation. Otherwise leave the label to one key, and give the others a label that "+
+					"Hydra only publishes, in its webfinger.jwks.broadcast_keys.", label, token,
+				strings.Join(signing[label], "\n")))
 		}
 	}
 	return diags

@@ -36,10 +36,13 @@ func TestHydraServesWhatTheSetHas(t *testing.T) {
 			line("label", label), "generation = 1", kind, line("deletion_policy", "delete"),
 		})
 	}
-	sets := []string{"rsa.ring", "rsa.ring.standby", accessTokens + ".standby", "p521.ring", "p521.ring.standby", "p256", "p521"}
+	sets := []string{
+		"rsa.ring", "rsa.ring.standby", accessTokens + ".standby", "p521.ring", "p521.ring.standby", "p256", "p521",
+	}
 	config := b.config(
 		one("hsm_rsa_keypair", "id", idTokens, "modulus_bits = 4096"),
-		one("hsm_ec_keypair", "p256", "p256", `curve = "P-256"`), one("hsm_ec_keypair", "p521", "p521", `curve = "P-521"`),
+		one("hsm_ec_keypair", "p256", "p256", `curve = "P-256"`),
+		one("hsm_ec_keypair", "p521", "p521", `curve = "P-521"`),
 		several("rsa", "rsa.ring", "modulus_bits = 4096"), several("access", accessTokens, `curve = "P-256"`),
 		several("p521", "p521.ring", `curve = "P-521"`),
 		jwks("all", `uris = concat([hsm_rsa_keypair.id.uri, hsm_ec_keypair.p256.uri, hsm_ec_keypair.p521.uri],
@@ -62,7 +65,8 @@ func TestHydraServesWhatTheSetHas(t *testing.T) {
 				return err
 			}
 			if len(want) != 9 || !slices.Equal(have, want) {
-				return fmt.Errorf("Hydra serves\n%s\nand the provider has\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+				return fmt.Errorf("Hydra serves\n%s\nand the provider has\n%s", strings.Join(have, "\n"),
+					strings.Join(want, "\n"))
 			}
 			token, err := h.accessToken()
 			if err != nil {
@@ -76,9 +80,8 @@ func TestHydraServesWhatTheSetHas(t *testing.T) {
 	}}})
 }
 
-var errNotInTheSet = errors.New("the set has no key with the token's kid")
-
-// verify says by which key of a set a JWT names, "" where it is not in the set, and whether its signature is that key's.
+// verify gives the kid that a JWT names, and whether its signature is that key's. It is an error if the set has no such
+// key.
 func verify(token, set string) (kid string, right bool, err error) {
 	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
@@ -91,7 +94,7 @@ func verify(token, set string) (kid string, right bool, err error) {
 	kid = parsed.Signatures[0].Header.KeyID
 	named := keys.Key(kid)
 	if len(named) == 0 {
-		return kid, false, errNotInTheSet
+		return kid, false, errors.New("the set has no key with the token's kid")
 	}
 	_, err = parsed.Verify(named[0])
 	return kid, err == nil, nil
@@ -114,8 +117,10 @@ func TestHydraRotates(t *testing.T) {
 		t.Helper()
 		w.turning(generation)
 		if _, _, err := token.Turn(ctx, hsm.Ring{
-			RingLabels: hsm.RingLabels{Current: accessTokens, Standby: accessTokens + ".standby", Retired: accessTokens + ".retired"},
-			Prefix:     accessTokens + "-", Generation: generation, Previous: 1, Destroy: true, Pause: time.Second,
+			RingLabels: hsm.RingLabels{
+				Current: accessTokens, Standby: accessTokens + ".standby", Retired: accessTokens + ".retired",
+			},
+			Prefix: accessTokens + "-", Generation: generation, Previous: 1, Destroy: true, Pause: time.Second,
 			Template: object.Template{Type: object.EC, Curve: publickey.P256, Usage: object.Sign},
 		}); err != nil {
 			t.Fatalf("turning to generation %d: %v", generation, err)
@@ -200,7 +205,8 @@ type setSeen struct {
 type issued struct {
 	span
 	generation int
-	right      bool // the signature is that generation's
+	right      bool      // the signature is that generation's
+	sought     time.Time // until when no set had that generation, if none did
 }
 
 type failed struct {
@@ -332,24 +338,25 @@ func (w *watch) verify() {
 	for range 10 {
 		set := w.fetch()
 		if set == "" {
-			continue
+			set = `{"keys":[]}`
 		}
 		var kid string
 		kid, got.right, err = verify(token, set)
-		if errors.Is(err, errNotInTheSet) {
-			continue
-		}
 		got.generation = generationOf(kid)
-		break
+		if err == nil {
+			got.sought = time.Time{}
+			break
+		}
+		got.sought = time.Now()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tokens = append(w.tokens, got)
 }
 
-// judge says what the clients may not see, and logs how often they saw what they may. A search of the token that a label
-// changes under may miss a pair or find it twice, since Hydra reads its key sets side by side; and it looks its key up
-// twice for a token. Both need a change of a label in the time of the request.
+// judge says what the clients may not see, and logs how often they saw what they may. A search of the token that a
+// label changes under may miss a pair or find it twice, since Hydra reads its key sets side by side; and it looks its
+// key up twice for a token. Both need a change of a label in the time of the request.
 func (w *watch) judge() {
 	t := w.b.t
 	t.Helper()
@@ -358,7 +365,11 @@ func (w *watch) judge() {
 	for _, token := range w.tokens {
 		switch {
 		case token.generation == 0:
-			t.Errorf("a token of %v is of no generation that ten sets had", token.begin)
+			t.Errorf("a token of %v has no kid of the ring's", token.begin)
+		case !token.sought.IsZero():
+			if until, ends := w.gone[token.generation]; !ends || token.sought.Before(until) {
+				t.Errorf("none of ten sets had generation %d, which signed a token of %v", token.generation, token.begin)
+			}
 		case token.right:
 			signed[token.generation] = true
 		default:
@@ -375,15 +386,18 @@ func (w *watch) judge() {
 		}
 		for generation, since := range w.published {
 			until, ends := w.gone[generation]
-			if n := answer.generations[generation]; n != 1 && answer.begin.After(since) && (!ends || answer.end.Before(until)) {
-				if n == 0 {
-					lacking++
-				} else {
-					twice++
-				}
-				if !answer.overlaps(w.relabels) {
-					t.Errorf("an answer of %v has generation %d %d times, and no label changed then", answer.begin, generation, n)
-				}
+			n := answer.generations[generation]
+			switch {
+			case n == 1, answer.begin.Before(since), ends && answer.end.After(until):
+				continue
+			case n == 0:
+				lacking++
+			default:
+				twice++
+			}
+			if !answer.overlaps(w.relabels) {
+				t.Errorf("an answer of %v has generation %d %d times, and no label changed then", answer.begin,
+					generation, n)
 			}
 		}
 	}
@@ -397,8 +411,8 @@ func (w *watch) judge() {
 			t.Errorf("generation %d has signed nothing", generation+1)
 		}
 	}
-	t.Logf("%d rotations, %d changes of a label: of %d tokens, %d had the kid of one key and the signature of another; of %d "+
-		"sets, %d lacked a key and %d had one twice; Hydra failed %d times",
+	t.Logf("%d rotations, %d changes of a label: of %d tokens, %d had the kid of one key and the signature of another; "+
+		"of %d sets, %d lacked a key and %d had one twice; Hydra failed %d times",
 		len(w.turns)-1, len(w.relabels), len(w.tokens), wrong, len(w.answers), lacking, twice, len(w.failures))
 }
 
@@ -414,7 +428,7 @@ func TestHydraDoesWhatThePlanSays(t *testing.T) {
 			func(*bench) {},
 			fails("No Such Key Pair", `"extra"`).pointing("labels[2]"),
 			func(b *bench, h *hydraServer) bool { // it makes a key of its own
-				return len(h.serves()) == 3 && strings.Contains(b.Tool(b.t, "--list-objects", "--type", "privkey"), extra)
+				return len(h.serves()) == 3 && slices.ContainsFunc(b.halves(), func(h half) bool { return h.label == extra })
 			},
 		},
 		"two keys have the label that signs": {
@@ -443,7 +457,8 @@ func TestHydraDoesWhatThePlanSays(t *testing.T) {
 		},
 		"a key may decrypt": { // as pkcs11-tool makes it
 			func(b *bench) {
-				b.Tool(b.t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", extra, "--id", "6b33")
+				b.Tool(b.t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", extra,
+					"--id", "6b33")
 			},
 			fails("Not Fit For Hydra", `"extra" (key_id 6b33): it may sign and decrypt`).pointing("profile"),
 			func(_ *bench, h *hydraServer) bool { return h.serves()["k3"] == "enc" },
@@ -454,10 +469,10 @@ func TestHydraDoesWhatThePlanSays(t *testing.T) {
 			b.signer(idTokens, "k1")
 			b.signer(accessTokens, "k2")
 			c.make(b)
+			labels := fmt.Sprintf("labels = [%q, %q, %q]", idTokens, accessTokens, extra)
 			b.test(turn{
-				TestStep: resource.TestStep{Config: b.config(jwks("x", fmt.Sprintf("labels = [%q, %q, %q]", idTokens, accessTokens,
-					extra), `profile = "hydra"`))},
-				says: []remark{c.says},
+				TestStep: resource.TestStep{Config: b.config(jwks("x", labels, `profile = "hydra"`))},
+				says:     []remark{c.says},
 			})
 			if !c.does(b, b.hydra(extra)) {
 				t.Error("Hydra does not do what the plan says")
@@ -484,8 +499,8 @@ func signer(label, id string) object.Template {
 	return object.Template{Type: object.EC, Curve: publickey.P256, Usage: object.Sign, ID: []byte(id), Label: label}
 }
 
-// serves is the use of each key that Hydra serves, by kid. It ends an answer after some seconds that takes longer, as one
-// may for which it makes an RSA key, and it makes that all the same.
+// serves is the use of each key that Hydra serves, by kid. It ends an answer after some seconds that takes longer, as
+// one may for which it makes an RSA key, and it makes that all the same.
 func (h *hydraServer) serves() map[string]string {
 	h.b.t.Helper()
 	set, err := h.jwks()
