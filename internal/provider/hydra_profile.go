@@ -173,9 +173,9 @@ func notForHydra(all []candidate, token hsm.TokenInfo) (diags diag.Diagnostics) 
 		if len(signing[label]) > 1 {
 			diags.AddAttributeWarning(path.Root("profile"), "Hydra Signs With Any Of Several Keys", fmt.Sprintf(
 				"Several keys have the label %q on the token in %s:\n\n%s\n\nHydra signs with the one that the token "+
-					"lists first. That can change whenever Hydra restarts, or a key changes.\n\nWhat to do: nothing, in "+
-					"the middle of a rotation. Otherwise leave the label to one key, and give the others a label that "+
-					"Hydra only publishes, in its webfinger.jwks.broadcast_keys.", label, token,
+					"lists first. That can change whenever Hydra restarts, or a key changes.\n\nWhat to do: nothing, "+
+					"in the middle of a rotation. Otherwise leave the label to one key, and give the others a label "+
+					"that Hydra only publishes, in its webfinger.jwks.broadcast_keys.", label, token,
 				strings.Join(signing[label], "\n")))
 		}
 	}

@@ -428,7 +428,8 @@ func TestHydraDoesWhatThePlanSays(t *testing.T) {
 			func(*bench) {},
 			fails("No Such Key Pair", `"extra"`).pointing("labels[2]"),
 			func(b *bench, h *hydraServer) bool { // it makes a key of its own
-				return len(h.serves()) == 3 && slices.ContainsFunc(b.halves(), func(h half) bool { return h.label == extra })
+				own := func(h half) bool { return h.label == extra }
+				return len(h.serves()) == 3 && slices.ContainsFunc(b.halves(), own)
 			},
 		},
 		"two keys have the label that signs": {
