@@ -101,7 +101,7 @@ func TestKeyRingDrifts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hsmtest.Needs(t, hsmtest.OtherEyes)
-			w.wire.t, b.t = t, t
+			w.t, b.t = t, t
 			w.empty()
 			r := newRing(nil)
 			w.goes(r)

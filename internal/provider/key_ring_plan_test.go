@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -83,19 +84,14 @@ func TestKeyRingRefusesInItsPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			was := r.config
 			defer func() { r.config = was }()
-			r.config = words{}
-			for argument, value := range was {
-				r.config[argument] = value
-			}
-			for argument, value := range c.change {
-				r.config[argument] = value
-			}
-			w.wire.t = t
+			r.config = maps.Clone(was)
+			maps.Copy(r.config, c.change)
+			w.t = t
 			said, _ := w.plans(other, r)
 			w.heard(said, c.says...)
 		})
 	}
-	w.wire.t = t
+	w.t = t
 	// A second ring in the configuration, which is new.
 	prefix := fails("Invalid Prefix", "Two key rings", "moved block").pointing("key_id_prefix")
 	for _, c := range []struct {

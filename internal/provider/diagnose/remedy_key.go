@@ -398,11 +398,12 @@ func nextRing(f Failure) string {
 	moved, hasMoved := errors.AsType[*MovedError](f.Err)
 	switch {
 	case hasMoved && f.Kind != nil:
-		lines := "the state is kept, and nothing is made or destroyed. Give the pair its ID back:\n"
+		var text strings.Builder
+		text.WriteString("the state is kept, and no pair is made. Give the pair its ID back:\n")
 		for _, part := range f.Kind.Parts {
-			lines += "\n  " + f.command("--id", moved.To, "--type", part, "--set-id", moved.From)
+			text.WriteString("\n  " + f.command("--id", moved.To, "--type", part, "--set-id", moved.From))
 		}
-		return lines
+		return text.String()
 	case is(object.ErrExists)(f.Err):
 		return "something else on the token has the ID that the next pair is to get, so the ring makes none. Find out " +
 			"who made it. Give it another ID, or destroy it, and run terraform apply, which goes on from here. " + see
