@@ -396,7 +396,15 @@ func ofRing(err error) bool {
 func nextRing(f Failure) string {
 	see := "To see what the token holds:\n\n  " + f.command("--list-objects")
 	moved, hasMoved := errors.AsType[*MovedError](f.Err)
+	half, isHalf := errors.AsType[*object.HalfPairError](f.Err)
 	switch {
+	case isHalf && half.Other != nil:
+		return nextHalfPair(f)
+	case isHalf:
+		return "restore the missing half from the token's backup, and run terraform plan. If it is lost, or terraform " +
+			"destroy was interrupted, destroy the half that is left: then the pair counts as lost, and the plan says how " +
+			"to go on.\n\n  " + f.command("--delete-object", "--type", objectTypes[half.Present.Class], "--id",
+			object.FormatID(half.ID))
 	case hasMoved && f.Kind != nil:
 		var text strings.Builder
 		text.WriteString("the state is kept, and no pair is made. Give the pair its ID back:\n")
@@ -410,9 +418,6 @@ func nextRing(f Failure) string {
 	case is(object.ErrAmbiguous)(f.Err):
 		return "several pairs or halves have the ID of one generation, and nothing tells which is the ring's. Give all " +
 			"but one of them another ID, or destroy them, and run terraform plan. " + see
-	case is(object.ErrHalfPair)(f.Err):
-		return "restore the missing half from the token's backup, and run terraform plan. If it is lost, destroy the " +
-			"half that is left: then the pair counts as lost, and the plan says how to go on. " + see
 	case is(object.ErrNotFound)(f.Err):
 		return "the state is kept, and no pair is made: a wrong token or partition" + f.where() + ", or a replica that " +
 			"lags behind, looks just like a lost ring. If it is lost for good, make Terraform forget it:\n\n" +
