@@ -64,7 +64,8 @@ func (c *ringClaims) hold(plan, state *keyRingModel, mark string) (diags diag.Di
 				"%s is %q, which is a label of another key ring, too. Programs that look for keys by their label "+
 					"would take the pairs of one ring for those of the other.\n\nOn the token: nothing has been "+
 					"changed.\n\nWhat to do: give one of the two rings another label. If a label is to go from one "+
-					"ring to the other, first apply a new label of the ring that has it.", label.argument, label.value.ValueString()))
+					"ring to the other, first apply a new label of the ring that has it.", label.argument,
+				label.value.ValueString()))
 			break
 		}
 	}

@@ -13,7 +13,8 @@ import (
 
 const turned = "1 previous web.standby, 2 current web, 3 next web.standby"
 
-// What others do to each of a ring's pairs is told, and the next apply makes it good, or the one after what was advised.
+// What others do to each of a ring's pairs is told, and the next apply makes it good, or the one after what was
+// advised.
 func TestKeyRingDrifts(t *testing.T) {
 	t.Parallel()
 	w := newRingWire(t)
@@ -25,7 +26,8 @@ func TestKeyRingDrifts(t *testing.T) {
 		return warns("Pair Of The Ring Not On The Token", "Generation "+generation+" (key_id "+id(generation)+")")
 	}
 	other := func(generation, label string) remark {
-		return warns("Pair Of The Ring Has Another Label", "Generation "+generation+" ", fmt.Sprintf("has the label %q", label))
+		return warns("Pair Of The Ring Has Another Label", "Generation "+generation+" ",
+			fmt.Sprintf("has the label %q", label))
 	}
 	again := func(generation string) remark { return warns("New Key Under An Old ID", "Generation "+generation+" ") }
 	unusable := func(parts ...string) remark {
@@ -40,19 +42,26 @@ func TestKeyRingDrifts(t *testing.T) {
 		mend  func()   // what those advise
 		ends  string   // "" for turned
 	}{
-		{name: "the next one has another label", drift: func() { b.relabel("web-3", "aside") }, says: []remark{other("3", "aside")}},
-		{name: "the current one has another label", drift: func() { b.relabel("web-2", "aside") }, says: []remark{other("2", "aside")}},
-		{name: "the previous one has another label", drift: func() { b.relabel("web-1", "aside") }, says: []remark{other("1", "aside")}},
+		{name: "the next one has another label", drift: func() { b.relabel("web-3", "aside") },
+			says: []remark{other("3", "aside")}},
+		{name: "the current one has another label", drift: func() { b.relabel("web-2", "aside") },
+			says: []remark{other("2", "aside")}},
+		{name: "the previous one has another label", drift: func() { b.relabel("web-1", "aside") },
+			says: []remark{other("1", "aside")}},
 		{name: "the previous one has the label of the current one", drift: func() { b.relabel("web-1", "web") },
 			says: []remark{other("1", "web")}},
-		{name: "a label that is no text", drift: func() { b.relabel("web-3", "\xff\xfe") }, says: []remark{other("3", "\xff\xfe")}},
+		{name: "a label that is no text", drift: func() { b.relabel("web-3", "\xff\xfe") }, says: []remark{other("3",
+			"\xff\xfe")}},
 		{name: "a public half has another label", drift: func() {
 			b.alter(publicHalf, id("2"), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("aside")))
 		}},
-		{name: "the next one is gone", drift: func() { b.destroy(id("3"), "privkey", "pubkey") }, says: []remark{gone("3"), again("3")}},
-		{name: "the current one is gone", drift: func() { b.destroy(id("2"), "privkey", "pubkey") }, says: []remark{gone("2"), again("2")}},
+		{name: "the next one is gone", drift: func() { b.destroy(id("3"), "privkey", "pubkey") },
+			says: []remark{gone("3"), again("3")}},
+		{name: "the current one is gone", drift: func() { b.destroy(id("2"), "privkey", "pubkey") },
+			says: []remark{gone("2"), again("2")}},
 		{name: "the next one has another ID", drift: func() { b.rename("web-3", "aside") },
-			says: []remark{warns("Pair Of The Ring Not On The Token", "Give it its ID back", "--set-id "+id("3")), again("3")}},
+			says: []remark{warns("Pair Of The Ring Not On The Token", "Give it its ID back", "--set-id "+id("3")),
+				again("3")}},
 		{
 			name: "all have other IDs", drift: func() {
 				for _, generation := range []string{"1", "2", "3"} {
@@ -79,7 +88,8 @@ func TestKeyRingDrifts(t *testing.T) {
 		{
 			name: "the previous one's private half is gone", drift: func() { b.destroy(id("1"), "privkey") },
 			fails: []remark{unusable("Generation 1", "the private key is missing")},
-			mend:  func() { b.destroy(id("1"), "pubkey") }, says: []remark{gone("1")}, ends: "2 current web, 3 next web.standby",
+			mend:  func() { b.destroy(id("1"), "pubkey") }, says: []remark{gone("1")},
+			ends: "2 current web, 3 next web.standby",
 		},
 		{
 			name: "the current one is there twice", drift: func() { second("2", "web") },
@@ -89,7 +99,8 @@ func TestKeyRingDrifts(t *testing.T) {
 			name: "another one with the label", drift: func() {
 				b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web", "--id", "07")
 			},
-			says: []remark{warns("Other Pairs Beside The Ring", `"web" (key_id 07)`, `Hydra signs with any pair that has the label "web"`)},
+			says: []remark{warns("Other Pairs Beside The Ring", `"web" (key_id 07)`,
+				`Hydra signs with any pair that has the label "web"`)},
 		},
 		{
 			name: "another one in the place of the next", drift: func() {
@@ -196,9 +207,11 @@ func TestKeyRingIsReplaced(t *testing.T) {
 			w.begins()
 			config := r.config
 			r.config = nil
-			w.heard(w.does(r, r.state), warns("Retired Pairs Stay On The Token", "generation 1", "or a higher generation"))
+			w.heard(w.does(r, r.state), warns("Retired Pairs Stay On The Token", "generation 1",
+				"or a higher generation"))
 			r.config = config
-			w.heard(w.does(r, w.static(r, planned.PlannedState)), warns("New Key Under An Old ID", id("3")+", "+id("4")))
+			w.heard(w.does(r, w.static(r, planned.PlannedState)), warns("New Key Under An Old ID",
+				id("3")+", "+id("4")))
 			w.holds(r, "3 current web, 4 next web.standby")
 			w.settled(r)
 		}

@@ -35,7 +35,8 @@ func TestKeyRingThatIsHalfMade(t *testing.T) {
 		fails("Unable to Create Key Ring: Token Full", "web.standby"),
 		warns(`Ring Half Made: "web"`, `make generation 1 under "web"`, "terraform import hsm_key_ring.NAME web"))
 	w.bench.faults.Clear()
-	there := warns(`Ring Already On The Token: "web"`, "generation 1", "terraform import hsm_key_ring.NAME web").pointing("label")
+	there := warns(`Ring Already On The Token: "web"`, "generation 1",
+		"terraform import hsm_key_ring.NAME web").pointing("label")
 	w.goes(r, there, fails("Unable to Create Key Ring: Ring Already On The Token", "generation 1").pointing("label"))
 	r, said := w.imports("web", nil)
 	w.heard(said)
@@ -72,8 +73,10 @@ func TestKeyRingWithALostPair(t *testing.T) {
 func TestEachCallOfARingsLifeFails(t *testing.T) {
 	t.Parallel()
 	w := newRingWire(t)
-	changes := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 9, hsmtest.Matrix: 1, hsmtest.All: 1}[hsmtest.ThisExtent(t)])
-	others := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 257, hsmtest.Matrix: 7, hsmtest.All: 1}[hsmtest.ThisExtent(t)])
+	changes := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 9, hsmtest.Matrix: 1,
+		hsmtest.All: 1}[hsmtest.ThisExtent(t)])
+	others := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 257, hsmtest.Matrix: 7,
+		hsmtest.All: 1}[hsmtest.ThisExtent(t)])
 	runs, failed := 0, 0
 	for _, life := range ringLives {
 		calls := w.lives(life, "undisturbed", nil, nil)
@@ -128,7 +131,8 @@ var ringLives = []ringLife{
 	{name: "made", ends: "1 current web, 2 next web.standby"},
 	{name: "read", change: words{"generation": 3}, reads: true, ends: turnedOn},
 	{name: "turned", change: words{"generation": 3}, ends: turnedOn},
-	{name: "relabelled", change: words{"label": "app"}, ends: "1 previous app.standby, 2 current app, 3 next app.standby"},
+	{name: "relabelled", change: words{"label": "app"},
+		ends: "1 previous app.standby, 2 current app, 3 next app.standby"},
 	{name: "destroyed", change: words{}},
 }
 
@@ -262,7 +266,8 @@ func TestTheProviderIsKilledAsItTurnsARing(t *testing.T) {
 	crashes := func(of map[string]int) (all []hsmtest.Crash) {
 		for function, most := range hsmtest.InOrder(of) {
 			for nth := 1; nth <= most; nth++ {
-				all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function, Nth: nth,
+				all = append(all, hsmtest.Crash{Function: function, Nth: nth}, hsmtest.Crash{Function: function,
+					Nth:   nth,
 					After: true})
 			}
 		}
@@ -286,7 +291,8 @@ func TestTheProviderIsKilledAsItTurnsARing(t *testing.T) {
 	}
 	key := func(generation int) string { return w.bench.fingerprintOf(id(fmt.Sprint(generation))) }
 	generation, next := 2, key(3)
-	for _, when := range crashes(map[string]int{"C_GenerateKeyPair": 1, "C_SetAttributeValue": 4, "C_DestroyObject": 2}) {
+	for _, when := range crashes(map[string]int{"C_GenerateKeyPair": 1, "C_SetAttributeValue": 4,
+		"C_DestroyObject": 2}) {
 		generation++
 		config(generation)
 		kill(when, 6)
@@ -298,8 +304,8 @@ func TestTheProviderIsKilledAsItTurnsARing(t *testing.T) {
 	t.Logf("%d crashes", killed)
 }
 
-// A ring on a token that the same apply makes, and one whose token gets the provider's own PIN: that is not read before,
-// and has its identity all the same, which Terraform before 1.12 does not keep.
+// A ring on a token that the same apply makes, and one whose token gets the provider's own PIN: that is not read
+// before, and has its identity all the same, which Terraform before 1.12 does not keep.
 func TestKeyRingOnATokenThatIsToCome(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {

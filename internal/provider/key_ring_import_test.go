@@ -54,7 +54,8 @@ func TestKeyRingIsImported(t *testing.T) {
 			}
 		}
 	}
-	for _, by := range []words{nil, {"label": "web"}, {"label": "web", "token_serial": serial, "key_id_prefix": "web-"}} {
+	for _, by := range []words{nil, {"label": "web"}, {"label": "web", "token_serial": serial,
+		"key_id_prefix": "web-"}} {
 		imported, said := w.imports(map[bool]string{true: "web"}[by == nil], by)
 		w.heard(said)
 		attributes(imported, map[string]any{

@@ -283,7 +283,8 @@ func (k ringKey) keyType() object.KeyType {
 	return object.RSA
 }
 
-// possibleAt is when the pair may sign: unknown where it is not published yet, null where nobody knows since when it is.
+// possibleAt is when the pair may sign: unknown where it is not published yet, null where nobody knows since when it
+// is.
 func (k ringKey) possibleAt(m *keyRingModel) types.String {
 	if k.PublishedSince.IsUnknown() || m.MinPublishTime.IsUnknown() {
 		return types.StringUnknown()

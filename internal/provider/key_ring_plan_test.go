@@ -37,7 +37,8 @@ func TestKeyRingRotatesInItsTime(t *testing.T) {
 		possible(r.state, at(moves))
 	}
 	r.says("generation", 2).says("min_publish_time", "2h")
-	w.fails(r, fails("Rotation Too Early", "wait until "+at(2*time.Hour), `min_publish_time = "0s"`).pointing("generation"))
+	w.fails(r, fails("Rotation Too Early", "wait until "+at(2*time.Hour),
+		`min_publish_time = "0s"`).pointing("generation"))
 
 	// In another time zone, and by a clock that went wrong. Force does not ask the clock.
 	w.edit(r, "2", "published_since", time.Now().Add(-3*time.Hour).In(time.FixedZone("", 9*60*60)).Format(time.RFC3339))
@@ -67,13 +68,16 @@ func TestKeyRingRefusesInItsPlan(t *testing.T) {
 		change words // of the ring; what is nil is left out
 		says   []remark
 	}{
-		"its own labels":       {words{"standby_label": "web"}, []remark{differ("are both").pointing("standby_label")}},
-		"an empty label":       {words{"retired_label": ""}, []remark{fails("Empty Label").pointing("retired_label")}},
-		"labels that exchange": {words{"label": "web.standby", "standby_label": "web"}, []remark{differ("which was standby_label until now").pointing("label"), differ("which was label").pointing("standby_label")}},
+		"its own labels": {words{"standby_label": "web"}, []remark{differ("are both").pointing("standby_label")}},
+		"an empty label": {words{"retired_label": ""}, []remark{fails("Empty Label").pointing("retired_label")}},
+		"labels that exchange": {words{"label": "web.standby", "standby_label": "web"},
+			[]remark{differ("which was standby_label until now").pointing("label"),
+				differ("which was label").pointing("standby_label")}},
 		"the retired label for a published one": {words{"standby_label": "web.retired", "retired_label": "away"},
 			[]remark{differ("which was retired_label until now").pointing("standby_label")}},
-		"another ring's label":         {words{"label": "app"}, []remark{differ(shared).pointing("label")}},
-		"another ring's standby label": {words{"standby_label": "app.standby"}, []remark{differ(shared).pointing("standby_label")}},
+		"another ring's label": {words{"label": "app"}, []remark{differ(shared).pointing("label")}},
+		"another ring's standby label": {words{"standby_label": "app.standby"},
+			[]remark{differ(shared).pointing("standby_label")}},
 		"another ring's label for what is retired": {words{"retired_label": "app"},
 			[]remark{differ(shared).pointing("retired_label")}},
 		"another prefix": {words{"key_id_prefix": "app-"}, []remark{
@@ -106,7 +110,8 @@ func TestKeyRingRefusesInItsPlan(t *testing.T) {
 		said, _ := w.plans(r, newRing(c.of))
 		w.heard(said, c.says...)
 	}
-	one, same := newRing(words{"label": "n1", "key_id_prefix": "n-"}), newRing(words{"label": "n2", "key_id_prefix": "n-"})
+	one, same := newRing(words{"label": "n1", "key_id_prefix": "n-"}), newRing(words{"label": "n2",
+		"key_id_prefix": "n-"})
 	said, _ := w.plans(one, same)
 	w.heard(said, prefix)
 
@@ -130,7 +135,8 @@ func TestKeyRingRefusesInItsPlan(t *testing.T) {
 func TestKeyRingOfWhatIsUnknown(t *testing.T) {
 	t.Parallel()
 	w := newRingWire(t)
-	for _, argument := range []string{"label", "generation", "curve", "previous", "retired", "min_publish_time", "key_id_prefix"} {
+	for _, argument := range []string{"label", "generation", "curve", "previous", "retired", "min_publish_time",
+		"key_id_prefix"} {
 		said, planned := w.plans(newRing(words{argument: tftypes.UnknownValue}))
 		if len(said) > 0 || fields(planned[0])["keys"] != "unknown" {
 			t.Errorf("of an unknown %s it plans %v and says:\n%s", argument, planned, said)
@@ -207,7 +213,8 @@ func TestKeyRingWithoutItsNote(t *testing.T) {
 	r.private = nil
 	w.bench.destroy(id("3"), "privkey", "pubkey")
 	r.says("deletion_policy", "prevent")
-	w.fails(r, warns("Pair Of The Ring Not On The Token", "Generation 3"), fails("Pair Of The Ring Is Lost", "Generation 3"))
+	w.fails(r, warns("Pair Of The Ring Not On The Token", "Generation 3"), fails("Pair Of The Ring Is Lost",
+		"Generation 3"))
 }
 
 // Only what the token does not know changes: the apply needs no token.
@@ -218,8 +225,10 @@ func TestKeyRingChangesWithoutItsToken(t *testing.T) {
 	w.goes(r)
 	w.begins()
 	calls := w.bench.faults.Count("")
-	for argument, value := range map[string]string{"deletion_policy": "abandon", "min_publish_time": "3h", "retired": "destroy"} {
-		if said, changed := w.apply(r.says(argument, value)); len(said) > 0 || !changed || r.attribute(argument) != value {
+	for argument, value := range map[string]string{"deletion_policy": "abandon", "min_publish_time": "3h",
+		"retired": "destroy"} {
+		if said, changed := w.apply(r.says(argument, value)); len(said) > 0 || !changed ||
+			r.attribute(argument) != value {
 			t.Errorf("%s is %q, and it says:\n%s", argument, r.attribute(argument), said)
 		}
 	}

@@ -24,9 +24,9 @@ func ring(lines ...string) string {
 	}, lines)
 }
 
-// TestKeyRingTurns takes a ring through all that a user does to it, beside a set that takes its uris: six rotations with
-// none to three past pairs published, back, an emergency, RSA to EC, other labels, what is retired kept or destroyed. The
-// set has what the ring publishes, once the ring has turned, and no plan after it corrects it.
+// TestKeyRingTurns takes a ring through all that a user does to it, beside a set that takes its uris: six rotations
+// with none to three past pairs published, back, an emergency, RSA to EC, other labels, what is retired kept or
+// destroyed. The set has what the ring publishes, once the ring has turned, and no plan after it corrects it.
 func TestKeyRingTurns(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")
@@ -41,7 +41,8 @@ func TestKeyRingTurns(t *testing.T) {
 	}
 	const rsa, ec = "modulus_bits = 2048; curve = null; ", `curve = "P-256"; `
 	step(rsa+"generation = 1", "1 current web RS256, 2 next web.standby RS256")
-	step(ec+"generation = 2; previous = 3", "1 previous web.standby RS256, 2 current web RS256, 3 next web.standby ES256")
+	step(ec+"generation = 2; previous = 3",
+		"1 previous web.standby RS256, 2 current web RS256, 3 next web.standby ES256")
 	step(ec+"generation = 3; previous = 3",
 		"1 previous web.standby RS256, 2 previous web.standby RS256, 3 current web ES256, 4 next web.standby ES256")
 	step(ec+"generation = 2; previous = 3", // back
@@ -66,8 +67,8 @@ func TestKeyRingTurns(t *testing.T) {
 	b.expect(onToken("", "1 app.retired RS256", "2 app.retired RS256")...)
 }
 
-// inRing compares the pairs in the state with such a text: "1 current web ES256, 2 next web.standby ES256". It keeps the
-// fingerprints of generations, and no generation may get another one.
+// inRing compares the pairs in the state with such a text: "1 current web ES256, 2 next web.standby ES256". It keeps
+// the fingerprints of generations, and no generation may get another one.
 func inRing(fingerprints map[string]any, want string) statecheck.StateCheck {
 	return attributes{ringAddress, func(state map[string]any) error {
 		var have []string
