@@ -413,13 +413,15 @@ func (t *Token) step(ctx context.Context, r Ring, turn Turn, state RingState, do
 	return nil
 }
 
+// ErrTurnedElsewhere says that another run moves the pairs of a ring that is being turned.
+var ErrTurnedElsewhere = errors.New("another run turns the key ring at the same time")
+
 // signs makes sure that the pair that signed at the last look still does, before another one loses its label.
 func (t *Token) signs(ctx context.Context, r Ring, signer object.Key) error {
 	t.processLock.Stir(ctx) // another process may have written
 	now, err := t.search(ctx, object.Ref{Type: signer.Type, ID: signer.ID, Fingerprint: signer.Fingerprint()})
 	if err == nil && now.Label != r.Current {
-		err = &VerifyError{Problems: []string{fmt.Sprintf("it was to sign, and has the label %q by now: somebody else "+
-			"turns the ring too", now.Label)}}
+		err = fmt.Errorf("%w: the pair was to sign, and has the label %q by now", ErrTurnedElsewhere, now.Label)
 	}
 	return err
 }

@@ -37,7 +37,7 @@ func TestKeyRingRotatesInItsTime(t *testing.T) {
 		possible(r.state, at(moves))
 	}
 	r.says("generation", 2).says("min_publish_time", "2h")
-	w.fails(r, fails("Rotation Too Early", "wait until "+at(2*time.Hour),
+	w.fails(r, fails("Rotation Too Early", "write generation = 1 until "+at(2*time.Hour),
 		`min_publish_time = "0s"`).pointing("generation"))
 
 	// In another time zone, and by a clock that went wrong. Force does not ask the clock.

@@ -158,6 +158,9 @@ var remedies = []remedy{
 	{is: as[*RingImportError], name: "Not One Ring", next: say("nothing was imported. Give the label of the pair that " +
 		"signs. Its ID must be the key_id_prefix and the number of its generation. Where several rings have the " +
 		"label, import by an identity with the label and the key_id_prefix.")},
+	{is: is(hsm.ErrTurnedElsewhere), name: "Ring Turned By Another Run", next: say("wait until the other run has ended, " +
+		"then run terraform plan, and look at the generation that it is to have. This run has stopped before it took a " +
+		"label from a pair. Let only one state have the ring.")},
 	{is: ofRing, name: "Pair Of The Ring Not Usable", next: nextRing},
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say(whoReads)},
