@@ -122,25 +122,25 @@ func (r *keyRingResource) recognise(ctx context.Context, token *hsm.Token, asked
 // resemble gives the model the arguments with which a ring would be as the token holds it: the labels of the next pair
 // and of the last past one that is not published, how many past ones are, and the kind of the newest.
 func (m *keyRingModel) resemble(ctx context.Context, held hsm.RingState) {
-	signs, newest, retired := int(m.Generation.ValueInt64()), 0, 0
+	signs, newest, retired, previous := int(m.Generation.ValueInt64()), 0, 0, 0
 	if next, ok := held.Pairs[signs+1]; ok && next.Label != m.Label.ValueString() {
 		m.StandbyLabel = types.StringValue(printable(next.Label))
 	}
 	published := m.ring(ctx, nil).Publishes
 	for generation, pair := range held.Pairs {
 		newest = max(newest, generation)
-		if generation < signs && !published(pair.Label) {
+		switch {
+		case generation >= signs:
+		case published(pair.Label):
+			previous = max(previous, signs-generation)
+		default:
 			retired = max(retired, generation)
 		}
 	}
-	previous := signs - 1 - retired // whatever is past the last one that is retired is published, or is not there
 	if retired > 0 {
 		m.RetiredLabel = types.StringValue(printable(held.Pairs[retired].Label))
 	} else {
-		previous = 1
-		for generation := range held.Pairs {
-			previous = max(previous, signs-generation)
-		}
+		previous = max(previous, 1) // the default: nothing has been retired yet
 	}
 	m.Previous = types.Int64Value(int64(previous))
 	m.makesLike(held.Pairs[newest])

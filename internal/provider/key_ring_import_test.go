@@ -92,6 +92,13 @@ func TestKeyRingIsImported(t *testing.T) {
 			t.Errorf("the ring is %s, and the token has %v", have, w.labels())
 		}
 	}
+
+	// What is not there any more is not counted: generation 3 was destroyed, and 2 is retired.
+	w.goes(imported.says("generation", 4).says("previous", 1))
+	w.goes(imported.says("generation", 5).says("retired", "destroy"))
+	imported, said = w.imports("web", nil)
+	w.heard(said)
+	attributes(imported, map[string]any{"previous": "1"})
 }
 
 // Terraform writes the configuration of a ring that is imported, and then plans nothing.
