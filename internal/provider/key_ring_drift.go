@@ -87,22 +87,46 @@ func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *
 		}
 		warnOfStrays(pair, diags)
 	}
-	if len(held.Others) > 0 {
-		var lines []string
-		for _, other := range held.Others {
-			line := "  - " + nameOf(other.Label, other.ID)
-			if other.Unprotected() {
-				line += ", not protected by the PIN"
-			}
-			lines = append(lines, line)
-		}
-		diags.AddWarning("Other Pairs Beside The Ring", fmt.Sprintf(
-			"The token holds pairs that are none of the key ring %s, and that programs may take for its own, because "+
-				"of their label or their ID:\n\n%s\n\nHydra signs with any pair that has the label %q.\n\nWhat to "+
-				"do: give them another label and another ID, or destroy them. The ring does not touch them. If the "+
-				"ring is to take the place of one of them, the guide \"Rotating Hydra's keys\" shows how.", m.name(),
-			strings.Join(lines, "\n"), ring.Current))
+	r.warnOfOthers(m, ring, held, known, diags)
+}
+
+// warnOfOthers names the pairs that are none of the ring's, by their fingerprints: they may have its IDs and labels. Of
+// one that the ring has lost, and that has another ID, warnOfDrift tells how it comes back: nobody is to destroy it.
+func (r *keyRingResource) warnOfOthers(m *keyRingModel, ring hsm.Ring, held hsm.RingState, known map[int]ringKey,
+	diags *diag.Diagnostics,
+) {
+	moved := map[string]bool{}
+	for generation, was := range known {
+		_, there := held.Pairs[generation]
+		moved[was.Fingerprint.ValueString()] = !there
 	}
+	var lines []string
+	way := "give them another label and another ID, or destroy them."
+	for _, other := range held.Others {
+		if moved[other.Fingerprint()] {
+			continue
+		}
+		line := fmt.Sprintf("  - %s, SHA-256 fingerprint %s", nameOf(other.Label, other.ID), other.Fingerprint())
+		if other.Unprotected() {
+			line += ", not protected by the PIN"
+		}
+		generation, _ := ring.GenerationOf(other.ID)
+		if pair, there := held.Pairs[generation]; there {
+			line += fmt.Sprintf(". Generation %d of the ring has the same ID, and the fingerprint %s", generation,
+				pair.Fingerprint())
+			way = "give them another label and another ID, or destroy them, with a tool that shows each object's " +
+				"handle: pkcs11-tool takes any pair of an ID, and may take the ring's own."
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) == 0 {
+		return
+	}
+	diags.AddWarning("Other Pairs Beside The Ring", fmt.Sprintf(
+		"The token holds pairs that are none of the key ring %s, and that programs may take for its own, because of "+
+			"their label or their ID:\n\n%s\n\nHydra signs with any pair that has the label %q.\n\nWhat to do: "+
+			"%s The ring does not touch them. If the ring is to take the place of one of them, the guide \"Rotating "+
+			"Hydra's keys\" shows how.", m.name(), strings.Join(lines, "\n"), ring.Current, way))
 }
 
 // wayBack says how a pair comes back that the ring has lost. A failure to look for it under another ID only makes that

@@ -62,6 +62,9 @@ func TestKeyRingDrifts(t *testing.T) {
 		{name: "the next one has another ID", drift: func() { b.rename("web-3", "aside") },
 			says: []remark{warns("Pair Of The Ring Not On The Token", "Give it its ID back", "--set-id "+id("3")),
 				again("3")}},
+		{name: "the current one has another ID", drift: func() { b.rename("web-2", "aside") }, // nobody says: destroy it
+			says: []remark{warns("Pair Of The Ring Not On The Token", "Give it its ID back", "--set-id "+id("2")),
+				again("2")}},
 		{
 			name: "all have other IDs", drift: func() {
 				for _, generation := range []string{"1", "2", "3"} {
@@ -135,6 +138,17 @@ func TestKeyRingDrifts(t *testing.T) {
 			w.settled(r, warns("Other Pairs Beside The Ring").maybe())
 		})
 	}
+}
+
+// A pair with an ID of the ring is told from the ring's own, or somebody destroys the wrong one.
+func TestKeyRingTellsAnotherPairOfItsID(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	r := newRing(nil)
+	w.goes(r)
+	w.bench.Tool(t, "--keypairgen", "--key-type", "rsa:2048", "--usage-sign", "--label", "web", "--id", id("1"))
+	w.settled(r, warns("Other Pairs Beside The Ring", "Generation 1 of the ring has the same ID, and the fingerprint "+
+		of(r.state, "1", "public_key_fingerprint_sha256"), "may take the ring's own"))
 }
 
 // withoutRepeats leaves out what is said twice: by the plan, and by that of the apply.
