@@ -56,8 +56,11 @@ func TestKeyRingWithALostPair(t *testing.T) {
 		return warns(`Pair Of The Ring Not On The Token: "web"`, "Generation "+generation)
 	}
 	w.bench.destroy(id("1"), "privkey", "pubkey")
-	w.fails(r, gone("1"), fails("Pair Of The Ring Is Lost", "Generation 1", "generation = 2"))
-	w.goes(r.says("generation", 2), gone("1"))
+	w.fails(r, gone("1"), fails("Pair Of The Ring Is Lost", "Generation 1",
+		`generation = 2 and, for this one apply, min_publish_time = "0s"`))
+	w.fails(r.says("generation", 2).says("min_publish_time", "1h"), gone("1"), // nobody is to wait for it
+		fails("Rotation Too Early", "generation 1, which is to sign until then, is not on the token").pointing("generation"))
+	w.goes(r.says("min_publish_time", "0s"), gone("1"))
 	w.holds(r, "2 current web, 3 next web.standby")
 	w.bench.destroy(id("3"), "privkey", "pubkey")
 	w.fails(r, gone("3"), fails("Pair Of The Ring Is Lost", "Generation 3", `deletion_policy = "abandon"`))

@@ -244,7 +244,7 @@ func (r *keyRingResource) allowed(plan, state *keyRingModel, ring hsm.Ring, note
 				"generation = %d, and run terraform apply, which publishes the next pair. It may sign %s after that.",
 			state.name(), to, applied, plan.MinPublishTime.ValueString()))
 	default:
-		diags.Append(r.tooEarly(plan, state, to, known[to])...)
+		diags.Append(r.tooEarly(plan, state, note, to, known[to])...)
 	}
 	if diags.HasError() {
 		return diags
@@ -274,20 +274,27 @@ func tooFar(plan, state *keyRingModel, signs, to int) diag.Diagnostic {
 
 // tooEarly refuses a rotation to a pair that verifiers may not know yet. Without a min_publish_time the clock does not
 // matter, which may have been wrong when the pair was published.
-func (r *keyRingResource) tooEarly(plan, state *keyRingModel, to int, next ringKey) (diags diag.Diagnostics) {
+func (r *keyRingResource) tooEarly(plan, state *keyRingModel, note ringNote, to int,
+	next ringKey) (diags diag.Diagnostics) {
 	length, err := parsePeriod(plan.MinPublishTime.ValueString())
 	at, ok := next.ready(plan)
 	if err == nil && length == 0 || ok && !r.now().Before(at) {
 		return nil
 	}
+	applied := int(state.Generation.ValueInt64())
+	way := fmt.Sprintf("write generation = %d until %s. To rotate all the same, because the key that signs is in the "+
+		"wrong hands for instance, set min_publish_time = \"0s\" for this one apply. If it is in the wrong hands, set "+
+		"previous = 0 too.", applied, next.possibleAt(plan).ValueString())
+	if at, there := note.Places[applied]; !there || at.Half { // nobody is to wait: nothing signs
+		way = fmt.Sprintf("generation %d, which is to sign until then, is not on the token. If it is lost, set "+
+			"min_publish_time = \"0s\" for this one apply: the next pair signs at once. Otherwise restore it from the "+
+			"token's backup.", applied)
+	}
 	diags.AddAttributeError(path.Root("generation"), "Rotation Too Early", fmt.Sprintf(
 		"The key ring %s cannot rotate to generation %d yet: that pair has been published since %s, and "+
 			"min_publish_time is %s. Verifiers that have an older set of keys would refuse what it signs.\n\nOn the "+
-			"token: nothing has been changed.\n\nWhat to do: write generation = %d until %s. To rotate all the same, "+
-			"because the key that signs is in the wrong hands for instance, set min_publish_time = \"0s\" for this "+
-			"one apply. If it is in the wrong hands, set previous = 0 too.", state.name(), to,
-		next.PublishedSince.ValueString(), plan.MinPublishTime.ValueString(), state.Generation.ValueInt64(),
-		next.possibleAt(plan).ValueString()))
+			"token: nothing has been changed.\n\nWhat to do: %s", state.name(), to, next.PublishedSince.ValueString(),
+		plan.MinPublishTime.ValueString(), way))
 	return diags
 }
 
@@ -307,8 +314,8 @@ func lost(plan *keyRingModel, ring hsm.Ring, generation int) diag.Diagnostic {
 	way := "set deletion_policy = \"abandon\", and run terraform apply, which makes it once more, with the same " +
 		"key_id. Then set it back"
 	if generation == ring.Generation {
-		way = fmt.Sprintf("write generation = %d: the next pair signs in its place, if it is on the token. Otherwise "+
-			"%s", generation+1, way)
+		way = fmt.Sprintf("write generation = %d and, for this one apply, min_publish_time = \"0s\": the next pair signs "+
+			"in its place, if it is on the token. Otherwise %s", generation+1, way)
 	}
 	return diag.NewErrorDiagnostic("Pair Of The Ring Is Lost", fmt.Sprintf(
 		"%s is not on the token. A ring with deletion_policy = \"prevent\" does not make it once more: a wrong "+
