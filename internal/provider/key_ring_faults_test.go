@@ -35,9 +35,10 @@ func TestKeyRingThatIsHalfMade(t *testing.T) {
 		fails("Unable to Create Key Ring: Token Full", "web.standby"),
 		warns(`Ring Half Made: "web"`, `make generation 1 under "web"`, "terraform import hsm_key_ring.NAME web"))
 	w.bench.faults.Clear()
-	there := warns(`Ring Already On The Token: "web"`, "generation 1",
-		"terraform import hsm_key_ring.NAME web").pointing("label")
-	w.goes(r, there, fails("Unable to Create Key Ring: Ring Already On The Token", "generation 1").pointing("label"))
+	there := warns(`Ring Already On The Token: "web"`, "generation 1", "terraform import hsm_key_ring.NAME web",
+		"if all of them are retired, a generation above theirs").pointing("label")
+	w.goes(r, there, fails("Unable to Create Key Ring: Ring Already On The Token", "generation 1",
+		"if all of them are retired, a generation above theirs").pointing("label"))
 	r, said := w.imports("web", nil)
 	w.heard(said)
 	w.goes(r)

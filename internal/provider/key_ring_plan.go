@@ -153,7 +153,8 @@ func (r *keyRingResource) lookForPairs(ctx context.Context, plan *keyRingModel, 
 				"A new key ring %s is planned, but the token already holds pairs with its IDs:\n\n%s\n\nA ring never "+
 					"makes a pair beside them, so the apply will be refused.\n\nWhat to do: if they are the ring's, "+
 					"left by an interrupted apply for instance, import them. %s Then:\n\n%s\n\nIf the resource is "+
-					"tainted, run terraform untaint with its address. Otherwise choose another key_id_prefix.",
+					"tainted, run terraform untaint with its address. Otherwise choose another key_id_prefix or, if all "+
+					"of them are retired, a generation above theirs.",
 				plan.name(), described(held), diagnose.CheckFirst, diagnose.HowToImport(keyRingType, ring.Current)))
 		}
 		if len(held.Others) > 0 {

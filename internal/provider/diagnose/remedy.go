@@ -153,7 +153,7 @@ var remedies = []remedy{
 		e, _ := errors.AsType[*RingExistsError](f.Err)
 		return "a ring never makes a pair beside them. If they are the ring's, left by an interrupted apply for " +
 			"instance, import them. " + CheckFirst + " Then:\n\n" + HowToImport(f.resourceType(), e.Label) +
-			"\n\nOtherwise choose another key_id_prefix."
+			"\n\nOtherwise choose another key_id_prefix or, if all of them are retired, a generation above theirs."
 	}},
 	{is: as[*RingImportError], name: "Not One Ring", next: say("nothing was imported. Give the label of the pair that " +
 		"signs. Its ID must be the key_id_prefix and the number of its generation. Where several rings have the " +
