@@ -41,7 +41,8 @@ type Ring struct {
 	Pause    time.Duration
 	Template object.Template // of pairs that are still to be made: all but their ID and label
 	// Fingerprints are those of pairs that are known, by generation. A pair that has another one is not touched. They
-	// decide where several have an ID.
+	// decide where several have an ID. Unless they are nil, a pair that is not among them has to have a label of the
+	// ring's.
 	Fingerprints map[int]string
 }
 
@@ -103,12 +104,17 @@ func (r Ring) GenerationOf(id []byte) (generation int, ok bool) {
 	return generation, ok && prefix == r.Prefix
 }
 
-// CutGeneration reads the ID of a ring's pair: a prefix that does not end in a digit, and the number of a generation.
+// maxGeneration is the highest generation that an ID has: one more is a number on every machine.
+const maxGeneration = 2_000_000_000
+
+// CutGeneration reads the ID of a ring's pair: a prefix, which has no digit at its end and is not empty, and the number
+// of a generation.
 func CutGeneration(id []byte) (prefix string, generation int, ok bool) {
 	prefix = strings.TrimRight(string(id), "0123456789")
 	digits := string(id)[len(prefix):]
 	generation, err := strconv.Atoi(digits)
-	return prefix, generation, err == nil && generation > 0 && strconv.Itoa(generation) == digits
+	return prefix, generation, err == nil && prefix != "" && generation > 0 && generation <= maxGeneration &&
+		strconv.Itoa(generation) == digits
 }
 
 // Place is how a pair of a ring stands on the token.
@@ -290,7 +296,7 @@ func (t *Token) Ring(ctx context.Context, r Ring) (RingState, error) {
 		generation, ours := r.GenerationOf(key.ID)
 		switch {
 		case key.Public == nil:
-		case ours && !key.Unprotected():
+		case ours && !key.Unprotected() && !r.strange(generation, key.Label):
 			found[generation] = append(found[generation], key)
 			known := r.Fingerprints[generation]
 			doubtful[generation] = len(found[generation]) > 1 || known != "" && known != key.Fingerprint()
@@ -326,6 +332,13 @@ func (t *Token) Ring(ctx context.Context, r Ring) (RingState, error) {
 	return state, errors.Join(errs...)
 }
 
+// strange says that a pair is none that the ring has made, though it has an ID of the ring's: who knows the ring's
+// pairs does not know this one, and it has no label of the ring's. What is retired is left alone anyway.
+func (r Ring) strange(generation int, label string) bool {
+	return r.Fingerprints != nil && r.Fingerprints[generation] == "" && !r.published(label) && !r.retired(label) &&
+		r.RoleOf(generation, label) != RoleRetired
+}
+
 // unsound is the error of a generation that is no pair but these objects. It is nil of one that is past being published
 // and has no private half, such as only who has the PIN makes, with a label of those that are published: what else is
 // there is nobody's business any more. And it is nil of the public half of a past pair that was being destroyed.
@@ -357,6 +370,16 @@ func (t *Token) Relabels(ctx context.Context) bool {
 // otherRunTime is how long a run waits for another one that turns the same ring, once, before it looks again.
 const otherRunTime = 100 * time.Millisecond
 
+// ringSnapshot is how old the snapshot may be by which a ring turns. If each of many rings on a token had it taken
+// anew, that would be quadratic. Each step looks anew at the pair that it is about, and at the one that signs.
+const ringSnapshot = 5 * time.Second
+
+// RingNow is Ring of what the token holds now, and not since the process first looked: others may have turned the ring.
+func (t *Token) RingNow(ctx context.Context, r Ring) (RingState, error) {
+	t.snapshot.dropOlder(ringSnapshot)
+	return t.Ring(ctx, r)
+}
+
 // Turn takes the steps that are left, each after a look at what the one before has left, and gives those that it has
 // done, and what the token held at the last look. Another run may turn the same ring at the same time: where that
 // makes a pair first, Turn goes on with it, and it takes no label where the other one has moved the pair that signs.
@@ -367,7 +390,7 @@ func (t *Token) Turn(ctx context.Context, r Ring) (state RingState, done []Turn,
 		return RingState{}, nil, err
 	}
 	leave()
-	t.snapshot.drop() // others may have turned the ring
+	t.snapshot.dropOlder(ringSnapshot) // others may have turned the ring
 	for waited := false; ; {
 		var turn Turn
 		if state, err = t.Ring(ctx, r); err == nil {

@@ -127,6 +127,26 @@ func TestWhatTurningARingCosts(t *testing.T) {
 	})
 }
 
+// TestManyRingsReadTheirTokenOnce makes one ring after the other: each costs what the second one does, unless the
+// snapshot has become too old meanwhile.
+func TestManyRingsReadTheirTokenOnce(t *testing.T) {
+	onSoftHSM(t)
+	k, calls := hsmtest.New(t), &hsmtest.Faults{}
+	token := openCounted(t, k, calls)
+	var costs []int
+	for i := range 12 {
+		r := ringOf(1, 1)
+		r.Prefix, r.Template = fmt.Sprintf("ring-%c-", 'a'+i), ringTemplate(t)
+		r.RingLabels = hsm.RingLabels{Current: r.Prefix, Standby: r.Prefix + "standby", Retired: r.Prefix + "retired"}
+		calls.Clear()
+		turned(t, token, r, "1 current, 2 standby")
+		costs = append(costs, calls.Count(""))
+	}
+	if least := slices.Min(costs[6:]); least > costs[1] {
+		t.Errorf("calls of one ring after the other: %v", costs)
+	}
+}
+
 // TestWhatAnotherProcessHasDoneIsNoMoreShownUndone changes and destroys what somebody else has changed and destroyed
 // already: who has seen it before sees it as it is.
 func TestWhatAnotherProcessHasDoneIsNoMoreShownUndone(t *testing.T) {

@@ -345,6 +345,34 @@ func TestRingLeavesWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
+// TestRingTakesNoPairThatItDoesNotKnow has others make pairs with IDs of a ring whose pairs are known: it takes none
+// for its own that has no label of the ring's.
+func TestRingTakesNoPairThatItDoesNotKnow(t *testing.T) {
+	token := open(t, hsmtest.New(t))
+	ctx := context.Background()
+	r := ringOf(2, 1)
+	r.Template = ringTemplate(t)
+	state := turned(t, token, r, "2 current, 3 standby")
+	r.Fingerprints = map[int]string{}
+	for generation, pair := range state.Pairs {
+		r.Fingerprints[generation] = pair.Fingerprint()
+	}
+	for generation, label := range map[int]string{1: "archive", 4: "archive", 9: "archive", 5: r.Standby} {
+		tmpl := r.Template
+		tmpl.ID, tmpl.Label = r.ID(generation), label
+		generate(t, token, tmpl)
+	}
+	state, done, err := token.Turn(ctx, r)
+	if err != nil || len(done) > 0 || len(state.Pairs) != 3 || len(state.Others) != 3 {
+		t.Errorf("the ring has done %v, and sees %d of its own and %d others: %v", done, len(state.Pairs),
+			len(state.Others), err)
+	}
+	r.Generation = 3
+	if _, done, err = token.Turn(ctx, r); !errors.Is(err, object.ErrExists) || len(done) > 0 {
+		t.Errorf("with another pair in the place of the next one, it has done %v: %v", done, err)
+	}
+}
+
 // TestRingPausesBeforeALabelIsTaken ends in the first pause: what is made by then stays, and the next run goes on. That
 // pauses too, before its first step: another run may have given the new pair its label just before.
 func TestRingPausesBeforeALabelIsTaken(t *testing.T) {

@@ -25,8 +25,10 @@ type snapshot struct {
 	inventory *object.Inventory // nil until the snapshot is taken
 	round     int64             // of the security officer, when the taking began
 	taking    bool
-	writes    []write // own writes since the taking began, for the new inventory
-	dropped   bool    // drop was called since the taking began
+	writes    []write       // own writes since the taking began, for the new inventory
+	dropped   bool          // drop was called since the taking began
+	began     time.Time     // when the taking began
+	took      time.Duration // the taking
 	cost      snapshotCost
 }
 
@@ -107,9 +109,9 @@ func (s *snapshot) all(ctx context.Context) (*object.Inventory, error) {
 // whether to read them, and gives errDear if not. The caller has the turn.
 func (s *snapshot) take(ctx context.Context, goOn func(objects int, took time.Duration) bool) (*object.Inventory, error) {
 	s.mu.Lock()
-	s.taking, s.dropped, s.writes, s.round = true, false, nil, s.reader.Pool.Rounds()
-	s.mu.Unlock()
 	start := time.Now()
+	s.taking, s.dropped, s.writes, s.round, s.began = true, false, nil, s.reader.Pool.Rounds(), start
+	s.mu.Unlock()
 	var objects []object.Object
 	handles, err := s.reader.List(ctx)
 	if err == nil && !goOn(len(handles), time.Since(start)) {
@@ -135,7 +137,7 @@ func (s *snapshot) take(ctx context.Context, goOn func(objects int, took time.Du
 		keep = inventory.Update(w.old, w.now) && keep
 	}
 	if keep {
-		s.inventory = inventory
+		s.inventory, s.took = inventory, time.Since(start)
 	}
 	return inventory, nil
 }
@@ -166,6 +168,17 @@ func (s *snapshot) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inventory, s.dropped = nil, true
+}
+
+// dropOlder forgets a snapshot that is older, and has served for four times as long as it took: so taking one again and
+// again takes no more than a part of the time.
+func (s *snapshot) dropOlder(age time.Duration) {
+	s.mu.Lock()
+	old := time.Since(s.began) > max(age, 5*s.took)
+	s.mu.Unlock()
+	if old {
+		s.drop()
+	}
 }
 
 // patience is how long the one with the turn may get nothing done before the others stop waiting: it hangs in the

@@ -3,6 +3,8 @@ package hsm
 import (
 	"testing"
 	"time"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
 
 // TestSnapshotCost simulates lookups with known costs. However many there are, they cost at most twice as much as the
@@ -54,5 +56,22 @@ func TestSnapshotCost(t *testing.T) {
 				t.Errorf("snapshot taken: %t", taken)
 			}
 		})
+	}
+}
+
+// TestSnapshotOfAge drops a snapshot that is too old, but not one whose taking takes longer than that.
+func TestSnapshotOfAge(t *testing.T) {
+	for _, c := range []struct {
+		old, took time.Duration
+		kept      bool
+	}{{4, 1, true}, {60, 1, false}, {60, 20, true}, {60, 10, false}} {
+		s := &snapshot{
+			inventory: object.NewInventory(nil), began: time.Now().Add(-c.old * time.Minute),
+			took: c.took * time.Minute,
+		}
+		s.dropOlder(30 * time.Minute)
+		if kept := s.inventory != nil; kept != c.kept {
+			t.Errorf("%d minutes old, taken in %d: kept %t", c.old, c.took, kept)
+		}
 	}
 }
