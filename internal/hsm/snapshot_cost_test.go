@@ -64,14 +64,14 @@ func TestSnapshotOfAge(t *testing.T) {
 	for _, c := range []struct {
 		old, took time.Duration
 		kept      bool
-	}{{4, 1, true}, {60, 1, false}, {60, 20, true}, {60, 10, false}} {
-		s := &snapshot{
-			inventory: object.NewInventory(nil), began: time.Now().Add(-c.old * time.Minute),
-			took: c.took * time.Minute,
-		}
+	}{
+		{4 * time.Minute, time.Minute, true}, {time.Hour, time.Minute, false}, {time.Hour, 20 * time.Minute, true},
+		{time.Hour, 10 * time.Minute, false},
+	} {
+		s := &snapshot{inventory: object.NewInventory(nil), began: time.Now().Add(-c.old), took: c.took}
 		s.dropOlder(30 * time.Minute)
 		if kept := s.inventory != nil; kept != c.kept {
-			t.Errorf("%d minutes old, taken in %d: kept %t", c.old, c.took, kept)
+			t.Errorf("%s old, taken in %s: kept %t", c.old, c.took, kept)
 		}
 	}
 }
