@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -105,6 +106,7 @@ func (r *keyRingResource) recognise(ctx context.Context, token *hsm.Token, asked
 	label, highest := asked.Label.ValueString(), map[string]int{}
 	for _, key := range inventory.Labelled(label) {
 		prefix, generation, ok := hsm.CutGeneration(key.ID)
+		ok = ok && utf8.ValidString(prefix) && generation <= maxGeneration // or no configuration could say it
 		if ok && key.Public != nil && !key.Unprotected() && (asked.KeyIDPrefix.IsNull() ||
 			asked.KeyIDPrefix.ValueString() == prefix) {
 			highest[prefix] = max(highest[prefix], generation)

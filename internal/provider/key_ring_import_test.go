@@ -71,6 +71,15 @@ func TestKeyRingIsImported(t *testing.T) {
 	_, said = w.imports("nobody", nil)
 	w.heard(said, fails("Unable to Import Key Ring: Not One Ring", `No key pair on the token has the label "nobody"`))
 
+	// IDs that no configuration of a ring gives: a number alone, a text that is none, and a moment.
+	for _, other := range []string{"37", "fffe31", id("20261129101112"), id("1764410000")} {
+		w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "other",
+			"--id", other)
+		_, said = w.imports("other", nil)
+		w.heard(said, fails("Unable to Import Key Ring: Not One Ring", `has the label "other"`))
+		w.bench.destroy(other, "privkey", "pubkey")
+	}
+
 	// Two rings with pairs of one label.
 	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web", "--id", id("x-1"))
 	_, said = w.imports("web", nil)

@@ -100,7 +100,11 @@ func (m *keyRingModel) complete(config, state *keyRingModel) {
 		m.KeyIDPrefix = state.KeyIDPrefix
 	}
 	m.Curve, m.ModulusBits = config.Curve, config.ModulusBits
-	if config.Curve.IsNull() && config.ModulusBits.IsNull() {
+	switch {
+	case !config.ModulusBits.IsNull():
+	case config.Curve.IsUnknown(): // if it comes to be null, the pairs are RSA ones
+		m.ModulusBits = types.Int64Unknown()
+	case config.Curve.IsNull():
 		m.ModulusBits = types.Int64Value(4096)
 	}
 }
@@ -229,7 +233,10 @@ func (m *keyRingModel) keys(ctx context.Context) map[int]ringKey {
 	for text, object := range byText {
 		var key ringKey
 		generation, err := strconv.Atoi(text)
-		if err == nil && !object.IsUnknown() && !object.As(ctx, &key, basetypes.ObjectAsOptions{}).HasError() {
+		if err != nil || object.IsUnknown() || object.As(ctx, &key, basetypes.ObjectAsOptions{}).HasError() {
+			continue
+		}
+		if !key.Fingerprint.IsNull() { // else it was planned, and never made: another run changed the token before
 			all[generation] = key
 		}
 	}
