@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
@@ -44,6 +46,53 @@ func TestKeyRingThatIsHalfMade(t *testing.T) {
 	w.goes(r)
 	w.holds(r, "1 current web, 2 next web.standby")
 	w.fails(r.says("generation", 2).says("min_publish_time", "1h"), fails("Rotation Too Early").pointing("generation"))
+}
+
+// A turn ends before the old pair has lost the label, since its time is over. What it has done is told, and is in the
+// state. The next turn does not take the old pair straight from that label, where programs find it until then.
+func TestKeyRingThatIsHalfTurned(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	times := map[string]tftypes.Value{"update": tftypes.NewValue(tftypes.String, "3s")}
+	for _, name := range []string{"create", "read", "delete"} {
+		times[name] = tftypes.NewValue(tftypes.String, nil)
+	}
+	r := newRing(words{"timeouts": times, "retired": "destroy"})
+	w.goes(r)
+	r.says("generation", 2)
+	w.heard(w.applies(func() {
+		w.bench.faults.Inject(hsmtest.Fault{Function: "C_SetAttributeValue", Nth: 3, Do: func(ctx context.Context,
+			c *cryptoki.Call, next func() error) error {
+			<-ctx.Done()
+			return failing(false)(ctx, c, next)
+		}})
+	}, r), fails("Unable to Update Key Ring").maybe(),
+		fails("Unable to Update Key Ring: Token Does Not Answer").maybe(),
+		warns(`Ring Half Turned: "web"`, `make generation 3 under "web.standby"`, "relabel generation 2"))
+	w.bench.faults.Clear()
+	const half = "1 current web, 2 next web, 3 next web.standby"
+	if have := pairs(r.state); have != half {
+		t.Errorf("the state has %s", have)
+	}
+	still := fails("Ring Turns By One", "generation 1 still has the label", "generation = 2",
+		"previous = 2").pointing("generation")
+	w.fails(r.says("generation", 3), still)
+	w.holds(r, half)
+	w.fails(r.says("min_publish_time", "1h"), still,
+		fails("Rotation Too Early", "write generation = 2 until").pointing("generation"))
+	r.says("min_publish_time", "0s")
+	for previous, want := range map[int]string{
+		0: "3 current web, 4 next web.standby",
+		2: "1 previous web.standby, 2 previous web.standby, 3 current web, 4 next web.standby",
+	} {
+		if said, planned := w.plans(r.says("previous", previous)); len(said) > 0 || pairs(planned[0]) != want {
+			t.Errorf("with previous = %d it plans %s, and says:\n%s", previous, pairs(planned[0]), said)
+		}
+	}
+	w.goes(r.says("previous", 1).says("generation", 2))
+	w.holds(r, turned)
+	w.goes(r.says("generation", 3))
+	w.holds(r, turnedOn)
 }
 
 // A pair is lost: the one that signs by the next one's turn, and the next one only where deletion_policy lets the ring

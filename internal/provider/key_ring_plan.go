@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -243,9 +245,10 @@ func (r *keyRingResource) allowed(plan, state *keyRingModel, ring hsm.Ring, note
 			"The key ring %s cannot rotate to generation %d: that pair is not published on the token, so that "+
 				"verifiers do not know it.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
 				"generation = %d, and run terraform apply, which publishes the next pair. It may sign %s after that.",
-			state.name(), to, applied, plan.MinPublishTime.ValueString()))
+			state.name(), to, signs, plan.MinPublishTime.ValueString()))
 	default:
-		diags.Append(r.tooEarly(plan, state, note, to, known[to])...)
+		diags.Append(r.tooEarly(plan, state, note, signs, to, known[to])...)
+		diags.Append(stillSigns(state, ring, note, signs)...)
 	}
 	if diags.HasError() {
 		return diags
@@ -273,23 +276,43 @@ func tooFar(plan, state *keyRingModel, signs, to int) diag.Diagnostic {
 		state.name(), signs, to, way))
 }
 
+// stillSigns refuses a rotation that would retire a pair straight from the label of the one that signs. An interrupted
+// apply has left it there, or somebody has given it to it: until now, programs may have signed with it.
+func stillSigns(state *keyRingModel, ring hsm.Ring, note ringNote, signs int) (diags diag.Diagnostics) {
+	for _, generation := range slices.Sorted(maps.Keys(note.Places)) {
+		label := note.Places[generation].Label
+		stays := generation >= min(signs, ring.Generation-ring.Previous)
+		if stays || ring.Previous == 0 || label != ring.Current && label != state.Label.ValueString() {
+			continue
+		}
+		diags.AddAttributeError(path.Root("generation"), "Ring Turns By One", fmt.Sprintf(
+			"The key ring %s cannot rotate to generation %d yet: generation %d still has the label of the pair that "+
+				"signs, so that programs may sign with it. With previous = %d it would be published no more while "+
+				"what it has signed is valid.\n\nOn the token: nothing has been changed.\n\nWhat to do: write "+
+				"generation = %d, and run terraform apply, which takes the label from it. Rotate once what it has "+
+				"signed has expired. Or set previous = %d.", state.name(), ring.Generation, generation,
+			ring.Previous, signs, ring.Generation-generation))
+		break
+	}
+	return diags
+}
+
 // tooEarly refuses a rotation to a pair that verifiers may not know yet. Without a min_publish_time the clock does not
 // matter, which may have been wrong when the pair was published.
-func (r *keyRingResource) tooEarly(plan, state *keyRingModel, note ringNote, to int,
+func (r *keyRingResource) tooEarly(plan, state *keyRingModel, note ringNote, signs, to int,
 	next ringKey) (diags diag.Diagnostics) {
 	length, err := parsePeriod(plan.MinPublishTime.ValueString())
 	at, ok := next.ready(plan)
 	if err == nil && length == 0 || ok && !r.now().Before(at) {
 		return nil
 	}
-	applied := int(state.Generation.ValueInt64())
 	way := fmt.Sprintf("write generation = %d until %s. To rotate all the same, because the key that signs is in the "+
 		"wrong hands for instance, set min_publish_time = \"0s\" for this one apply. If it is in the wrong hands, set "+
-		"previous = 0 too.", applied, next.possibleAt(plan).ValueString())
-	if at, there := note.Places[applied]; !there || at.Half { // nobody is to wait: nothing signs
+		"previous = 0 too.", signs, next.possibleAt(plan).ValueString())
+	if at, there := note.Places[signs]; !there || at.Half { // nobody is to wait: nothing signs
 		way = fmt.Sprintf("generation %d, which is to sign until then, is not on the token. If it is lost, set "+
 			"min_publish_time = \"0s\" for this one apply: the next pair signs at once. Otherwise restore it from the "+
-			"token's backup.", applied)
+			"token's backup.", signs)
 	}
 	diags.AddAttributeError(path.Root("generation"), "Rotation Too Early", fmt.Sprintf(
 		"The key ring %s cannot rotate to generation %d yet: that pair has been published since %s, and "+

@@ -153,6 +153,12 @@ func TestKeyRingOfWhatIsUnknown(t *testing.T) {
 	w.heard(said, fails("Ring Turns By One").pointing("generation"))
 	w.heard(w.applies(func() { r.says("generation", 2) }, r.says("generation", tftypes.UnknownValue)))
 	w.holds(r, turned)
+
+	// A curve that comes to be null makes RSA pairs from then on.
+	w.heard(w.applies(func() { r.says("curve", nil) }, r.says("curve", tftypes.UnknownValue)))
+	if have := fields(r.state)["modulus_bits"]; have != "4096" {
+		t.Errorf("modulus_bits is %v", have)
+	}
 }
 
 // Others change the token between the plan and the apply. No pair signs that was not published, and none that the plan
@@ -178,8 +184,23 @@ func TestKeyRingThatChangesAfterItsPlan(t *testing.T) {
 		fails("Next Pair Is Not Published").pointing("generation"))
 	w.bench.relabel("web-2", "web.standby")
 	w.goes(r)
-	// A pair with the next ID, which is somebody else's, is no pair of the ring's where the PIN does not protect it.
 	w.holds(r, turned)
+
+	// Two pairs have each other's label, so that the plan makes a third one, and get their own back before the apply:
+	// it is not made, and the state does not take it for one that is lost.
+	exchange := func(one, other string) {
+		w.bench.relabel("web-2", "aside")
+		w.bench.relabel("web-3", one)
+		w.bench.relabel("web-2", other)
+	}
+	exchange("web", "web.standby")
+	label := warns("Pair Of The Ring Has Another Label")
+	w.heard(w.applies(func() { exchange("web.standby", "web") }, r.says("deletion_policy", "prevent")), label)
+	if labels := w.labels(); len(labels) != 3 || of(r.state, "4", fingerprint) != "" {
+		t.Errorf("the token has %v, and the state %v", labels, fields(r.state)["keys"])
+	}
+	w.goes(r.says("generation", 3))
+	w.holds(r, "2 previous web.standby, 3 current web, 4 next web.standby")
 }
 
 // A state that has lost its private part, with a plan that does not refresh: what is planned and done is the same.

@@ -69,7 +69,7 @@ func (r *keyRingResource) Create(ctx context.Context, req resource.CreateRequest
 			return nil // what the plan did not know yet
 		}
 		ring, plan := m.ring(ctx, nil), m
-		held, err := token.Ring(ctx, ring)
+		held, err := token.RingNow(ctx, ring)
 		if err == nil && inTheWay(ring, held) {
 			err = &diagnose.RingExistsError{Label: ring.Current, Pairs: described(held)}
 		}
@@ -225,7 +225,7 @@ func (r *keyRingResource) Update(ctx context.Context, req resource.UpdateRequest
 		if anotherToken(state.common(), token, &resp.Diagnostics) {
 			return nil
 		}
-		held, err := token.Ring(ctx, ring)
+		held, err := token.RingNow(ctx, ring)
 		if err != nil {
 			return err
 		}
@@ -265,21 +265,26 @@ func (r *keyRingResource) vanished(m *keyRingModel, ring hsm.Ring, note ringNote
 	return diags
 }
 
-// keepWhatIsDone makes the state say what the token holds after a turn that failed, if the token still answers: when a
-// pair was published counts from now, and not from the next refresh. The arguments stay as they were.
+// keepWhatIsDone tells what a turn that failed has done. If the token still answers, it makes the state say what it
+// holds: when a pair was published counts from now, and not from the next refresh. The arguments stay as they were.
 func (r *keyRingResource) keepWhatIsDone(ctx context.Context, token *hsm.Token, state *keyRingModel,
 	known map[int]ringKey, note ringNote, done []hsm.Turn, in saved, diags *diag.Diagnostics) {
-	ring := state.ring(ctx, state)
-	held, err := token.Ring(ctx, ring)
-	if len(done) == 0 || err != nil {
+	if len(done) == 0 {
 		return
 	}
-	r.managed(held)
-	diags.Append(r.keep(ctx, token, ring, held, state, nil, known, note, in)...)
 	diags.AddWarning("Ring Half Turned", fmt.Sprintf("The key ring %s has begun to turn, and an error, which is told "+
-		"beside this, has stopped it. It has done:\n\n%s\n\nA pair signs, and every pair that has signed is still "+
-		"published.\n\nWhat to do: remove the cause of the error, and run terraform apply, which does the rest.",
+		"beside this, has stopped it. It has done:\n\n%s\n\nAfter them a pair signs as before, and what is to stay "+
+		"published is published.\n\nWhat to do: remove the cause of the error, and run terraform apply, which does "+
+		"the rest.",
 		state.name(), steps(done)))
+	// That ctx has ended may be the error. A look is short where the token was read just now.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	ring := state.ring(ctx, state)
+	if held, err := token.Ring(ctx, ring); err == nil {
+		r.managed(held)
+		diags.Append(r.keep(ctx, token, ring, held, state, nil, known, note, in)...)
+	}
 }
 
 func (r *keyRingResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
