@@ -54,6 +54,8 @@ func placesOf(t testing.TB, r hsm.Ring, text string) map[int]hsm.Place {
 			at.Label = r.Retired
 		case "half":
 			at.Label, at.Half = r.Standby, true
+		case "half-current":
+			at.Label, at.Half = r.Current, true
 		}
 		places[generation] = at
 	}
@@ -105,6 +107,8 @@ func TestRingTurns(t *testing.T) {
 		"half destroyed": {3, 1, true, hsm.RingLabels{}, "1 half, 2 standby, 3 current, 4 standby",
 			"destroy 1 standby"},
 		"half destroyed, and still to be published": {2, 1, true, hsm.RingLabels{}, "1 half, 2 current, 3 standby", ""},
+		"half destroyed with the label, and still to be published": {2, 1, true, hsm.RingLabels{},
+			"1 half-current, 2 current, 3 standby", ""},
 		"half destroyed, and nothing else on standby": {2, 1, true, hsm.RingLabels{}, "1 half, 2 standby, 3 current",
 			"make 4 as standby; move 2 from standby to current; move 3 from current to standby"},
 		"half retired": {3, 1, false, hsm.RingLabels{}, "1 retired!, 2 standby, 3 current, 4 standby",
@@ -138,6 +142,9 @@ func TestRingTurns(t *testing.T) {
 		"other labels, and a retired one": {3, 2, true, hsm.RingLabels{Current: "c", Standby: "s", Retired: "r"},
 			"1 r, 2 s, 3 c, 4 s", "move 2 from \"s\" to standby; move 4 from \"s\" to standby; " +
 				"move 3 from \"c\" to current; move 1 from \"r\" to retired"},
+		"other labels, and a past one that goes": {3, 1, true, hsm.RingLabels{Current: "c", Standby: "s", Retired: "r"},
+			"1 s, 2 s, 3 c, 4 s", "move 2 from \"s\" to standby; move 4 from \"s\" to standby; " +
+				"move 3 from \"c\" to current; destroy 1 \"s\""},
 	}) {
 		t.Run(name, func(t *testing.T) {
 			r := ringOf(c.generation, c.previous)
@@ -295,6 +302,35 @@ func TestRingTurnsOnAToken(t *testing.T) {
 	}
 }
 
+// A pair that somebody has changed is off, whichever half and whatever it is. What is retired may be used for anything,
+// and its public half may have any label but one of the ring's.
+func TestPlacesOfARing(t *testing.T) {
+	onSoftHSM(t) // once: it asks no token
+	const sign, other = object.Sign, object.Sign | object.Derive
+	for name, c := range map[string]struct {
+		label, publicLabel string
+		usage, publicUsage object.Usage
+		off                bool
+	}{
+		"as it is made":                     {"web", "web", sign, sign, false},
+		"as other tools make it":            {"web", "web", sign | object.SignRecover, sign | object.SignRecover, false},
+		"a public half of another label":    {"web", "web.standby", sign, sign, true},
+		"a private half of another usage":   {"web", "web", other, sign, true},
+		"a public half of another usage":    {"web.standby", "web.standby", sign, other, true},
+		"what may not sign":                 {"web.standby", "web.standby", 0, sign, true},
+		"retired":                           {"web.retired", "web.retired", other, other, false},
+		"half retired":                      {"web.retired", "web.standby", sign, sign, true},
+		"retired, and labelled by somebody": {"web.retired", "mine", sign, sign, false},
+	} {
+		key := object.Key{Label: c.label, PublicLabel: c.publicLabel, Usage: c.usage, PublicUsage: c.publicUsage}
+		state := hsm.RingState{Pairs: map[int]object.Key{2: key}}
+		want := map[int]hsm.Place{2: {Label: c.label, Off: c.off}}
+		if have := state.PlacesIn(ringOf(2, 1)); !maps.Equal(have, want) {
+			t.Errorf("%s: it is %v, and not %v", name, have, want)
+		}
+	}
+}
+
 func TestWhetherATokenRelabels(t *testing.T) {
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
@@ -326,7 +362,7 @@ func TestRingLeavesWhatIsNotItsOwn(t *testing.T) {
 	}
 	generate(t, token, retired) // whatever it is used for
 	turned(t, token, r, "1 retired, 2 current, 3 standby")
-	for _, id := range []string{"web-", "web-01", "web-0", "web-x1", "other", "we-1"} {
+	for _, id := range []string{"web-", "web-07", "web-0", "web-x1", "other", "we-1"} {
 		tmpl := r.Template
 		tmpl.ID, tmpl.Label = []byte(id), "web"
 		generate(t, token, tmpl)
@@ -414,6 +450,43 @@ func TestRingDestroysWhatIsLeftOfAPair(t *testing.T) {
 	turned(t, open(t, k), r, "2 standby, 3 current, 4 standby")
 	if left := k.Tool(t, "--list-objects"); strings.Contains(left, fmt.Sprintf("%x", "web-1")) {
 		t.Errorf("the token holds\n%s", left)
+	}
+}
+
+// TestRingStopsAtHalfAPair finds half of a pair that is not what a destruction leaves: it says so, and does nothing.
+func TestRingStopsAtHalfAPair(t *testing.T) {
+	k := hsmtest.New(t)
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		destroy    bool
+		generation int
+		label, is  string // of the pair, "" for that of the ring; and which half of it is gone
+	}{
+		"of a ring that destroys nothing": {false, 1, "", "privkey"},
+		"of the pair that signs":          {true, 2, "", "privkey"},
+		"of the next pair":                {true, 3, "", "privkey"},
+		"without the public half":         {true, 1, "", "pubkey"},
+		"that was not published":          {true, 1, "odd", "privkey"},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			r := ringOf(1, 1)
+			r.Prefix, r.Template, r.Destroy = name+"-", ringTemplate(t), c.destroy
+			token := open(t, k)
+			turned(t, token, r, "1 current, 2 standby")
+			r.Generation = 2
+			turned(t, token, r, "1 standby, 2 current, 3 standby")
+			if c.label != "" {
+				ref := object.Ref{ID: r.ID(c.generation)}
+				if _, err := token.Change(t.Context(), ref, object.Change{Label: &c.label}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			k.Tool(t, "--delete-object", "--type", c.is, "--id", fmt.Sprintf("%x", r.ID(c.generation)))
+			_, done, err := open(t, k).Turn(t.Context(), r)
+			failed, ok := errors.AsType[*hsm.GenerationError](err)
+			if !ok || failed.Generation != c.generation || len(done) > 0 || !errors.Is(err, object.ErrHalfPair) {
+				t.Errorf("after %s: %v", turnsText(done), err)
+			}
+		})
 	}
 }
 

@@ -114,9 +114,23 @@ func TestKeyRingWithALostPair(t *testing.T) {
 	w.holds(r, "2 current web, 3 next web.standby")
 	w.bench.destroy(id("3"), "privkey", "pubkey")
 	w.fails(r, gone("3"), fails("Pair Of The Ring Is Lost", "Generation 3", `deletion_policy = "abandon"`))
+	restore := kept([]*wired{r})
+	w.begins()
+	w.heard(w.refresh(r), gone("3")) // and the state has it no more
+	w.fails(r, fails("Pair Of The Ring Is Lost", "Generation 3"))
+	restore()
 	w.heard(withoutRepeats(w.applies(nil, r.says("deletion_policy", "abandon"))), gone("3"),
 		warns(`New Key Under An Old ID: "web"`, "Generation 3"))
 	w.holds(r, "2 current web, 3 next web.standby")
+
+	// All are lost.
+	w.empty()
+	w.begins()
+	w.heard(w.refresh(r), warns(`Key Ring Not On The Token: "web"`, "leaves the state"))
+	r = newRing(words{"deletion_policy": "prevent"})
+	w.goes(r)
+	w.empty()
+	w.fails(r, fails("Unable to Read Key Ring: Pair Of The Ring Not Usable", id("1")))
 }
 
 // TestEachCallOfARingsLifeFails has each call into the module fail as a ring is made, read, turned, relabelled and

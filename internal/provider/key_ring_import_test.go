@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // imports is terraform import, by an ID or by an identity, and the refresh after it.
@@ -88,9 +90,16 @@ func TestKeyRingIsImported(t *testing.T) {
 	w.heard(said, warns("Other Pairs Beside The Ring"))
 	w.bench.destroy(id("x-1"), "privkey", "pubkey")
 
+	// A turn that was interrupted has left the label on the pair of before, too.
+	w.bench.relabel("web-1", "web")
+	imported, said := w.imports("web", nil)
+	w.heard(said)
+	attributes(imported, map[string]any{"generation": "2"})
+	w.bench.relabel("web-1", "spare")
+
 	// The pair that was retired in an emergency is not published again, whatever previous is.
 	w.goes(r.says("generation", 3).says("previous", 0))
-	imported, said := w.imports("web", nil)
+	imported, said = w.imports("web", nil)
 	w.heard(said)
 	attributes(imported, map[string]any{"previous": "0", "retired_label": "old"})
 	imported.says("generation", 3).says("previous", 2)
@@ -108,6 +117,33 @@ func TestKeyRingIsImported(t *testing.T) {
 	imported, said = w.imports("web", nil)
 	w.heard(said)
 	attributes(imported, map[string]any{"previous": "1"})
+}
+
+// Someone without a PIN is told of, and what they make is never taken for the ring's.
+func TestKeyRingAndAStranger(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	stranger := hsmtest.NewStranger(t, w.bench.Token)
+	r := newRing(nil)
+	w.goes(r)
+	stranger.MakesPublicHalf(t, hsmtest.StrangerP256, "web.standby", id("2"))
+	w.settled(r, warns("Other Public Halves Beside The Key"))
+	stranger.MakesPair(t, hsmtest.StrangerP256, "web", id("x-9"))
+	stranger.MakesPair(t, hsmtest.StrangerP256, "aside", id("7"))
+	beside := warns("Other Pairs Beside The Ring", "(key_id "+id("x-9")+"), not protected by the PIN", "(key_id "+id("7")+")")
+	w.settled(r, warns("Other Public Halves Beside The Key"), beside)
+
+	w.empty()
+	stranger.MakesPair(t, hsmtest.StrangerP256, "web", id("x-9"))
+	w.goes(newRing(nil), warns("Other Pairs Beside The Ring", "(key_id "+id("x-9")+")"))
+	imported, said := w.imports("web", nil)
+	w.heard(said, warns("Other Pairs Beside The Ring"))
+	if have := pairs(imported.state); have != "1 current web, 2 next web.standby" {
+		t.Errorf("it imports %s", have)
+	}
+	stranger.SwapsPublicHalf(t, hsmtest.StrangerP256, "web.standby", id("2"))
+	_, said = w.imports("web", nil)
+	w.heard(said, fails("Unable to Import Key Ring: Halves Of Different Keys", "Generation 2"))
 }
 
 // Terraform writes the configuration of a ring that is imported, and then plans nothing.

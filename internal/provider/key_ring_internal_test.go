@@ -5,11 +5,28 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
+
+var pauseOfUsers = ringPause // outside of tests
 
 func init() {
 	if os.Getenv("HSMTEST_HYDRA") == "" {
 		ringPause = 0 // no other program looks at the tokens of tests
+	}
+}
+
+// No other test would miss the pause but those with a real Hydra.
+func TestRingPauses(t *testing.T) {
+	defer func(was time.Duration) { ringPause = was }(ringPause)
+	ringPause = pauseOfUsers
+	m := keyRingModel{}
+	if r := m.ring(t.Context(), nil); r.Pause < 100*time.Millisecond {
+		t.Errorf("a ring pauses for %s before it takes a label", r.Pause)
 	}
 }
 
@@ -52,5 +69,72 @@ func TestGenerationByTheCalendar(t *testing.T) {
 	}
 	if length, err := parsePeriod("2d"); err != nil || length != 2*day {
 		t.Errorf("2d is %s, %v", length, err)
+	}
+}
+
+// The note knows since when a pair is published, where the state has lost that: of the same pair alone, and only as long
+// as it is published.
+func TestRingNoteKnowsSinceWhen(t *testing.T) {
+	const noted, later = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+	ring := hsm.Ring{RingLabels: hsm.RingLabels{Current: "web", Standby: "web.standby", Retired: "web.retired"},
+		Prefix: "web-", Generation: 1, Previous: 1}
+	for name, c := range map[string]struct {
+		fingerprint, since string // in the state
+		label              string // on the token
+		keeps, gives       string // what the note has after it was written, and the pair after a change of labels
+	}{
+		"the state has lost it":            {"f", "", "web.standby", noted, noted},
+		"of another pair":                  {"g", "", "web.standby", "", ""},
+		"of one that is published no more": {"f", "", "aside", noted, ""},
+		"the state knows it":               {"f", later, "web.standby", later, later},
+	} {
+		key := ringKey{Fingerprint: types.StringValue(c.fingerprint), PublishedSince: types.StringNull()}
+		if c.since != "" {
+			key.PublishedSince = types.StringValue(c.since)
+		}
+		known := map[int]ringKey{2: key}
+		note := ringNote{Places: map[int]hsm.Place{2: {Label: c.label}}, Since: map[int]publication{2: {"f", noted}}}
+		note.renamed(ring, known)
+		if have := known[2].PublishedSince.ValueString(); have != c.gives {
+			t.Errorf("%s: the pair is published since %q, and not %q", name, have, c.gives)
+		}
+		held := hsm.RingState{Pairs: map[int]object.Key{2: {Label: c.label, PublicLabel: c.label}}}
+		note.take(ring, held, map[int]ringKey{2: key})
+		if have := note.Since[2].Since; have != c.keeps || note.Highest != 2 {
+			t.Errorf("%s: the note has %q, and not %q, and %d as the highest", name, have, c.keeps, note.Highest)
+		}
+	}
+}
+
+// An import gives the ring the arguments with which it would be as the token holds it.
+func TestRingResemblesWhatIsThere(t *testing.T) {
+	pair := func(label string) object.Key {
+		return object.Key{Type: object.EC, Label: label, PublicLabel: label, Claims: object.Claims{Extractable: new(true)}}
+	}
+	for name, c := range map[string]struct {
+		labels           []string // of the pairs from generation 1 on; "" is not there
+		previous         int64
+		standby, retired string
+	}{
+		"three past ones":             {[]string{"s", "s", "s", "web", "s"}, 3, "s", "web.retired"},
+		"none":                        {[]string{"", "", "", "web", "s"}, 1, "s", "web.retired"},
+		"the last but one is retired": {[]string{"r", "r", "s", "web", "s"}, 1, "s", "r"},
+		"all are":                     {[]string{"r", "r", "r", "web"}, 0, "web.standby", "r"},
+	} {
+		held := hsm.RingState{Pairs: map[int]object.Key{}}
+		for i, label := range c.labels {
+			if label != "" {
+				held.Pairs[i+1] = pair(label)
+			}
+		}
+		m := keyRingModel{Label: types.StringValue("web"), StandbyLabel: types.StringValue("web.standby"),
+			RetiredLabel: types.StringValue("web.retired"), KeyIDPrefix: types.StringValue("web-"),
+			Generation: types.Int64Value(4)}
+		m.resemble(t.Context(), held)
+		if m.Previous.ValueInt64() != c.previous || m.StandbyLabel.ValueString() != c.standby ||
+			m.RetiredLabel.ValueString() != c.retired || !m.Extractable.ValueBool() {
+			t.Errorf("%s: previous = %s, %s, %s, extractable = %s", name, m.Previous, m.StandbyLabel, m.RetiredLabel,
+				m.Extractable)
+		}
 	}
 }

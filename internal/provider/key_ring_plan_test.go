@@ -1,12 +1,15 @@
 package provider_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // tomorrow is a time in the future, such as a clock that was wrong has left.
@@ -56,6 +59,67 @@ func TestKeyRingRotatesInItsTime(t *testing.T) {
 	w.holds(r, turned)
 }
 
+// A pair that was out of sight, and another one in its place, are published from when they come back.
+func TestKeyRingCountsFromThePublication(t *testing.T) {
+	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	w := newRingWire(t)
+	r := newRing(words{"min_publish_time": "1h"})
+	w.goes(r)
+	long := func() {
+		w.edit(r, "2", "published_since", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339))
+	}
+	long()
+	w.bench.relabel("web-2", "aside")
+	aside := warns("Pair Of The Ring Has Another Label", "Generation 2")
+	said, planned := w.plans(r)
+	w.heard(said, aside)
+	if since := of(planned[0], "2", "published_since"); since != "unknown" {
+		t.Errorf("it plans that generation 2 is published since %q", since)
+	}
+	w.goes(r, aside)
+	early := fails("Rotation Too Early").pointing("generation")
+	w.fails(r.says("generation", 2), early)
+
+	long()
+	w.bench.destroy(id("2"), "privkey", "pubkey")
+	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web.standby", "--id", id("2"))
+	w.fails(r, warns("Another Key Behind The Same ID", "counts its time of publication from now"), early)
+}
+
+// A turn was interrupted, and the state knows nothing of it: the next plan goes on from where the token stands.
+func TestKeyRingWhoseTurnWasInterrupted(t *testing.T) {
+	t.Parallel()
+	hsmtest.Needs(t, hsmtest.OtherEyes)
+	w := newRingWire(t)
+	other := func(label string) remark {
+		return warns("Pair Of The Ring Has Another Label", fmt.Sprintf("has the label %q", label))
+	}
+	r := newRing(words{"min_publish_time": "1h"})
+	w.goes(r)
+	w.bench.relabel("web-2", "web") // it signs, and the clock is no matter any more
+	w.fails(r.says("generation", 2), other("web"))
+	w.fails(r.says("generation", 3), other("web"), fails("Next Pair Is Not Published").pointing("generation"))
+
+	// With other labels, it has not lost since when it is published.
+	w.bench.relabel("web-2", "web.standby")
+	w.edit(r, "2", "published_since", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339))
+	w.begins()
+	w.heard(w.refresh(r)) // which notes it
+	w.bench.relabel("web-2", "app.standby")
+	w.goes(r.says("generation", 2).says("label", "app"), other("app.standby"))
+	w.holds(r, "1 previous app.standby, 2 current app, 3 next app.standby")
+
+	// Only what no attribute shows is left: half of a pair whose destruction was interrupted.
+	w.goes(r.says("previous", 0).says("retired", "destroy"))
+	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "app.standby", "--id", id("1"))
+	w.bench.destroy(id("1"), "privkey")
+	w.goes(r)
+	if labels := w.labels(); len(labels) != 2 {
+		t.Errorf("the token has %v", labels)
+	}
+}
+
 // Arguments that no ring can have are refused before anything is done.
 func TestKeyRingRefusesInItsPlan(t *testing.T) {
 	t.Parallel()
@@ -80,6 +144,8 @@ func TestKeyRingRefusesInItsPlan(t *testing.T) {
 			[]remark{differ(shared).pointing("standby_label")}},
 		"another ring's label for what is retired": {words{"retired_label": "app"},
 			[]remark{differ(shared).pointing("retired_label")}},
+		"what another ring retires, for a published one": {words{"standby_label": "app.retired"},
+			[]remark{differ(shared).pointing("standby_label")}},
 		"another prefix": {words{"key_id_prefix": "app-"}, []remark{
 			fails("Ring Keeps Its IDs", `key_id_prefix = "web-"`).pointing("key_id_prefix"),
 		}},
@@ -110,15 +176,21 @@ func TestKeyRingRefusesInItsPlan(t *testing.T) {
 		said, _ := w.plans(r, newRing(c.of))
 		w.heard(said, c.says...)
 	}
+	// The label that a ring has until the apply is not free for another one.
+	said, _ := w.plans(r.says("label", "fresh"), newRing(words{"key_id_prefix": "new-"}))
+	w.heard(said, differ(shared).pointing("label"))
+	r.says("label", "web")
 	one, same := newRing(words{"label": "n1", "key_id_prefix": "n-"}), newRing(words{"label": "n2",
 		"key_id_prefix": "n-"})
-	said, _ := w.plans(one, same)
+	said, _ = w.plans(one, same)
 	w.heard(said, prefix)
 
 	// The ID of the pair that is to come is another resource's.
 	single := ecKey(nil)
 	single.config["key_id"] = id("3")
 	w.heard(w.applies(nil, single))
+	said, _ = w.plans(single, newRing(words{"label": "new", "key_id_prefix": "web-", "generation": 3}))
+	w.heard(said, fails("Key ID Of Another Resource", id("3")).pointing("key_id"))
 	r.says("generation", 2)
 	for _, order := range [][]*wired{{single, r}, {r, single}} {
 		said, _ := w.plans(order...)
