@@ -256,6 +256,17 @@ func TestKeyRingEnds(t *testing.T) {
 			t.Errorf("%s: the token has %v", c.policy, labels)
 		}
 	}
+	// A tainted one, of which Terraform asks no plan.
+	w.empty()
+	protected := newRing(words{"deletion_policy": "prevent"})
+	w.goes(protected)
+	w.begins()
+	protected.config = nil
+	w.heard(w.does(protected, protected.state), fails("Key Ring Is Protected From Destruction").
+		pointing("deletion_policy"))
+	if labels := w.labels(); len(labels) != 2 {
+		t.Errorf("the token has %v", labels)
+	}
 	// A pair that has another ID by now is not left there in silence.
 	w.empty()
 	r := newRing(nil)
@@ -268,5 +279,16 @@ func TestKeyRingEnds(t *testing.T) {
 	w.heard(w.does(r, r.state))
 	if labels := w.labels(); len(labels) > 0 {
 		t.Errorf("the token has %v", labels)
+	}
+	// Nor is another pair destroyed that has its ID.
+	r = newRing(nil)
+	w.goes(r)
+	w.begins()
+	r.config = nil
+	w.bench.destroy(id("2"), "privkey", "pubkey")
+	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web.standby", "--id",
+		id("2"))
+	if said := w.does(r, r.state); !said.failed() || w.labels()[id("2")] != "web.standby web.standby" {
+		t.Errorf("the token has %v, and it says:\n%s", w.labels(), said)
 	}
 }

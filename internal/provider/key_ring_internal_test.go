@@ -47,6 +47,7 @@ func TestGenerationByTheCalendar(t *testing.T) {
 		"a day that is no number":    {"xd", "2026-01-01T00:00:00Z", 0},
 		"days behind hours":          {"12h1d", "2026-01-01T00:00:00Z", 0},
 		"a negative one":             {"-12h", "2026-01-01T00:00:00Z", 0},
+		"a day and a negative one":   {"1d-12h", "2026-01-01T00:00:00Z", 0},
 		"after more than 292 years":  {"90d", "2400-01-01T00:00:00Z", 0},
 		"292 years before":           {"90d", "1600-01-01T00:00:00Z", 1},
 		"over a leap day":            {"365d", "2028-12-31T00:00:00Z", 4},
@@ -109,7 +110,8 @@ func TestRingNoteKnowsSinceWhen(t *testing.T) {
 // An import gives the ring the arguments with which it would be as the token holds it.
 func TestRingResemblesWhatIsThere(t *testing.T) {
 	pair := func(label string) object.Key {
-		return object.Key{Type: object.EC, Label: label, PublicLabel: label, Claims: object.Claims{Extractable: new(true)}}
+		claims := object.Claims{Extractable: new(true)}
+		return object.Key{Type: object.EC, Label: label, PublicLabel: label, Claims: claims}
 	}
 	for name, c := range map[string]struct {
 		labels           []string // of the pairs from generation 1 on; "" is not there

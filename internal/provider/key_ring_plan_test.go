@@ -83,7 +83,8 @@ func TestKeyRingCountsFromThePublication(t *testing.T) {
 
 	long()
 	w.bench.destroy(id("2"), "privkey", "pubkey")
-	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web.standby", "--id", id("2"))
+	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "web.standby", "--id",
+		id("2"))
 	w.fails(r, warns("Another Key Behind The Same ID", "counts its time of publication from now"), early)
 }
 
@@ -112,10 +113,21 @@ func TestKeyRingWhoseTurnWasInterrupted(t *testing.T) {
 
 	// Only what no attribute shows is left: half of a pair whose destruction was interrupted.
 	w.goes(r.says("previous", 0).says("retired", "destroy"))
-	w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "app.standby", "--id", id("1"))
-	w.bench.destroy(id("1"), "privkey")
+	half := func() {
+		w.bench.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "app.standby", "--id",
+			id("1"))
+		w.bench.destroy(id("1"), "privkey")
+	}
+	half()
 	w.goes(r)
 	if labels := w.labels(); len(labels) != 2 {
+		t.Errorf("the token has %v", labels)
+	}
+	half()
+	w.begins()
+	r.config = nil
+	w.heard(w.does(r, r.state))
+	if labels := w.labels(); len(labels) > 0 {
 		t.Errorf("the token has %v", labels)
 	}
 }
