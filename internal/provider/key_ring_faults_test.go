@@ -213,7 +213,7 @@ func (w ringWire) lives(life ringLife, at string, faults []hsmtest.Fault, failed
 		w.goes(r)
 		w.goes(r.says("generation", 2))
 		for generation := range fieldsOf(r, "keys") {
-			w.edit(r, generation, "published_since", longAgo)
+			w.publishedSince(r, generation, longAgo)
 		}
 		maps.Copy(r.config, life.change)
 	}

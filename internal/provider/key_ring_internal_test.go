@@ -73,8 +73,8 @@ func TestGenerationByTheCalendar(t *testing.T) {
 	}
 }
 
-// The note knows since when a pair is published, where the state has lost that: of the same pair alone, and only as long
-// as it is published.
+// The note knows since when a pair is published, where the state has lost that: of the same pair alone, and only as
+// long as it is published.
 func TestRingNoteKnowsSinceWhen(t *testing.T) {
 	const noted, later = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 	ring := hsm.Ring{RingLabels: hsm.RingLabels{Current: "web", Standby: "web.standby", Retired: "web.retired"},

@@ -44,11 +44,11 @@ func TestKeyRingRotatesInItsTime(t *testing.T) {
 		`min_publish_time = "0s"`).pointing("generation"))
 
 	// In another time zone, and by a clock that went wrong. Force does not ask the clock.
-	w.edit(r, "2", "published_since", time.Now().Add(-3*time.Hour).In(time.FixedZone("", 9*60*60)).Format(time.RFC3339))
+	w.publishedSince(r, "2", time.Now().Add(-3*time.Hour).In(time.FixedZone("", 9*60*60)).Format(time.RFC3339))
 	if said, _ := w.plans(r); len(said) > 0 {
 		t.Errorf("three hours after its publication it says:\n%s", said)
 	}
-	w.edit(r, "2", "published_since", tomorrow())
+	w.publishedSince(r, "2", tomorrow())
 	w.fails(r, fails("Rotation Too Early", "published since "+tomorrow()[:10]).pointing("generation"))
 	_, planned := w.plans(r.says("min_publish_time", "0s"))
 	if have := pairs(planned[0]); have != turned || of(planned[0], "3", "uri") != "unknown" ||
@@ -67,7 +67,7 @@ func TestKeyRingCountsFromThePublication(t *testing.T) {
 	r := newRing(words{"min_publish_time": "1h"})
 	w.goes(r)
 	long := func() {
-		w.edit(r, "2", "published_since", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339))
+		w.publishedSince(r, "2", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339))
 	}
 	long()
 	w.bench.relabel("web-2", "aside")
@@ -104,7 +104,7 @@ func TestKeyRingWhoseTurnWasInterrupted(t *testing.T) {
 
 	// With other labels, it has not lost since when it is published.
 	w.bench.relabel("web-2", "web.standby")
-	w.edit(r, "2", "published_since", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339))
+	w.publishedSince(r, "2", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339))
 	w.begins()
 	w.heard(w.refresh(r)) // which notes it
 	w.bench.relabel("web-2", "app.standby")

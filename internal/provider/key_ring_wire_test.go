@@ -328,11 +328,11 @@ func (w ringWire) labels() map[string]string {
 	return all
 }
 
-// edit changes the text of an attribute of one pair in the state.
-func (w ringWire) edit(r *wired, generation, attribute, text string) {
+// publishedSince changes since when a pair of the state is published.
+func (w ringWire) publishedSince(r *wired, generation, text string) {
 	w.t.Helper()
 	changed, err := tftypes.Transform(r.state, func(at *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, error) {
-		if where(at) == fmt.Sprintf("keys[%q]%s", generation, attribute) {
+		if where(at) == fmt.Sprintf("keys[%q]published_since", generation) {
 			return tftypes.NewValue(tftypes.String, text), nil
 		}
 		return v, nil
