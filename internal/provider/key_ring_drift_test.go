@@ -292,3 +292,18 @@ func TestKeyRingEnds(t *testing.T) {
 		t.Errorf("the token has %v, and it says:\n%s", w.labels(), said)
 	}
 }
+
+// Somebody gives the public half of a retired pair a published label once more.
+func TestKeyRingRetiresAPublicHalfOnceMore(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	r := newRing(nil)
+	for generation := 1; generation <= 3; generation++ {
+		w.goes(r.says("generation", generation))
+	}
+	w.bench.alter(publicHalf, id("1"), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("web.standby")))
+	w.goes(r)
+	if labels := w.labels(); labels[id("1")] != "web.retired web.retired" {
+		t.Errorf("the labels are %v", labels)
+	}
+}

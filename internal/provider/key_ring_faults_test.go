@@ -53,7 +53,7 @@ func TestKeyRingThatIsHalfMade(t *testing.T) {
 func TestKeyRingThatIsHalfTurned(t *testing.T) {
 	t.Parallel()
 	w := newRingWire(t)
-	times := map[string]tftypes.Value{"update": tftypes.NewValue(tftypes.String, "3s")}
+	times := map[string]tftypes.Value{"update": tftypes.NewValue(tftypes.String, "8s")}
 	for _, name := range []string{"create", "read", "delete"} {
 		times[name] = tftypes.NewValue(tftypes.String, nil)
 	}

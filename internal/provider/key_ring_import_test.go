@@ -130,7 +130,7 @@ func TestKeyRingAndAStranger(t *testing.T) {
 	w.settled(r, warns("Other Public Halves Beside The Key"))
 	stranger.MakesPair(t, hsmtest.StrangerP256, "web", id("x-9"))
 	stranger.MakesPair(t, hsmtest.StrangerP256, "aside", id("7"))
-	beside := warns("Other Pairs Beside The Ring", "(key_id "+id("x-9")+"), not protected by the PIN",
+	beside := warns("Other Pairs Beside The Ring", "(key_id "+id("x-9")+"), SHA-256", "not protected by the PIN",
 		"(key_id "+id("7")+")")
 	w.settled(r, warns("Other Public Halves Beside The Key"), beside)
 

@@ -61,7 +61,7 @@ func (n *ringNote) take(r hsm.Ring, held hsm.RingState, keys map[int]ringKey) {
 	n.Places, n.Since = held.PlacesIn(r), map[int]publication{}
 	for generation, at := range n.Places {
 		n.Highest = max(n.Highest, generation)
-		if at.Label == r.Retired && r.RoleOf(generation, at.Label) == hsm.RoleRetired {
+		if at.Label == r.Retired && !at.Off && r.RoleOf(generation, at.Label) == hsm.RoleRetired {
 			delete(n.Places, generation) // nothing moves it any more
 		}
 	}
