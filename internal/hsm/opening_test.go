@@ -171,3 +171,51 @@ func TestATokenThatIsNotShownIsLookedForAgain(t *testing.T) {
 		t.Errorf("after %d looks: %v", faults.Count("C_GetSlotList"), err)
 	}
 }
+
+// TestATokenThatIsHiddenIsNoReasonToTakeAnother shows one of several tokens, as SoftHSM does where other processes write
+// the files of the others.
+func TestATokenThatIsHiddenIsNoReasonToTakeAnother(t *testing.T) {
+	if hsmtest.ThisMake(t).Name != "softhsm" {
+		t.Skip("other makes show their tokens")
+	}
+	k := hsmtest.New(t)
+	for name, c := range map[string]struct {
+		selector        hsm.Selector
+		hidden, looks   int // looks that show one token, and all
+		several, serial bool
+	}{
+		"whatever there is":  {hsm.Selector{}, 2, 3, true, false},
+		"by its label":       {k.Config().Selector, 2, 3, false, false},
+		"hidden for good":    {k.Config().Selector, 9, 4, false, false},
+		"all are shown":      {k.Config().Selector, 0, 1, false, false},
+		"by a serial number": {k.Config().Selector, 2, 1, false, true},
+	} {
+		faults := &hsmtest.Faults{}
+		config := k.Config(faults.Hook)
+		config.Selector = c.selector
+		if c.serial {
+			about, err := hsm.Describe(t.Context(), k.Config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.Selector = hsm.Selector{Serial: &about.Serial}
+		}
+		faults.Inject(hsmtest.Fault{Function: "C_GetTokenInfo", Do: func(_ context.Context, call *cryptoki.Call,
+			next func() error) error {
+			err := next()
+			info, ok := call.Result.(*cryptoki.TokenInfo)
+			if ok && info.Label != k.Label && info.Initialised() && faults.Count("C_GetSlotList") <= c.hidden {
+				return cryptoki.CKR_GENERAL_ERROR
+			}
+			return err
+		}})
+		token, err := hsm.Open(t.Context(), config)
+		if err == nil {
+			_ = token.Close()
+		}
+		several, ok := errors.AsType[*hsm.TokenError](err)
+		if c.several != ok || ok && several.Matches < 2 || !ok && err != nil || faults.Count("C_GetSlotList") != c.looks {
+			t.Errorf("%s, after %d looks: %v", name, faults.Count("C_GetSlotList"), err)
+		}
+	}
+}

@@ -143,11 +143,17 @@ const maxLooks = 4
 
 // reach loads the module and finds the one token that the selector names, with all tokens. Where none matches, it looks
 // again on a module that is initialised anew, if the make needs that: two provider blocks for two tokens are two
-// processes, each of which logs in while the other one starts.
+// processes, each of which logs in while the other one starts. So it does where one matches, and another one that may
+// match too is not shown.
 func reach(ctx context.Context, c Config) (m *cryptoki.Module, one TokenInfo, all []TokenInfo, err error) {
 	for looks := 1; ; looks++ {
-		if m, one, all, err = look(ctx, c); err == nil || looks == maxLooks || !maybeUnshown(err) || !rest(ctx, looks) {
+		m, one, all, err = look(ctx, c)
+		again := err == nil && hides(m, c.Selector, all) || maybeUnshown(err)
+		if !again || looks == maxLooks || !rest(ctx, looks) {
 			return m, one, all, err
+		}
+		if err == nil {
+			_ = m.Close() // nothing depends on it: the next look finds the module as it is
 		}
 	}
 }
@@ -172,6 +178,16 @@ func look(ctx context.Context, c Config) (*cryptoki.Module, TokenInfo, []TokenIn
 		return nil, TokenInfo{}, nil, errors.Join(err, m.Close())
 	}
 	return m, one, all, nil
+}
+
+// hides says that the module does not show a token whose files this user can read, and that it might match too.
+func hides(m *cryptoki.Module, s Selector, all []TokenInfo) bool {
+	if s.Serial != nil || s.Slot != nil || !quirk.Of(m.About(), TokenInfo{}).Hides {
+		return false
+	}
+	return slices.ContainsFunc(softhsm.Serials(), func(serial string) bool {
+		return !slices.ContainsFunc(all, func(shown TokenInfo) bool { return strings.EqualFold(shown.Serial, serial) })
+	})
 }
 
 // maybeUnshown says that no token matched, and that the module's make does not always show them all.

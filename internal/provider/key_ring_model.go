@@ -68,13 +68,9 @@ const (
 	ringDestroy = "destroy"
 )
 
-// common is what messages call the ring by: its label and the ID of its current pair.
+// common is what messages call the ring by.
 func (m *keyRingModel) common() *keyAttributes {
-	a := &keyAttributes{Label: m.Label, TokenSerial: m.TokenSerial}
-	if current, ok := m.Current.Attributes()["key_id"].(types.String); ok {
-		a.KeyID = current
-	}
-	return a
+	return &keyAttributes{Label: m.Label, TokenSerial: m.TokenSerial}
 }
 
 // name names the ring in messages.

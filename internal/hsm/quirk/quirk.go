@@ -44,6 +44,8 @@ type Differences struct {
 	Kept bool
 	// Unshown: a token that is not shown is looked for again on a module that is initialised anew.
 	Unshown bool
+	// Hides: a token is the only one that matches if all that this user can read are shown.
+	Hides bool
 }
 
 // Files says how the folder of a token's files is found on this machine. The zero value is that nothing is known.
@@ -156,6 +158,14 @@ var Rows = []Row{
 		Done: "Where no token matches, the module is initialised anew, up to three times.",
 		Test: "TestATokenThatIsNotShownIsLookedForAgain",
 		set:  func(d *Differences) { d.Unshown = true },
+	},
+	{
+		Make: "SoftHSM", Versions: "2.6.1", Module: "SoftHSM",
+		Seen: "So where two tokens match, one may be shown, and pass for the only one.",
+		Done: "Unless the serial number or the slot is given, the module is initialised anew, up to three times, until it " +
+			"shows all tokens whose files this user can read.",
+		Test: "TestATokenThatIsHiddenIsNoReasonToTakeAnother",
+		set:  func(d *Differences) { d.Hides = true },
 	},
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Token: softHSM,

@@ -83,6 +83,26 @@ func tokenFolder(serial string) (string, error) {
 	return found[0], nil
 }
 
+// Serials are the serial numbers of the tokens whose files this user can read; none where nobody knows where they lie.
+func Serials() (serials []string) {
+	tokens, err := tokensFolder()
+	if err != nil {
+		return nil
+	}
+	entries, _ := os.ReadDir(tokens) // those that it has read count
+	for _, entry := range entries {
+		file, err := os.Open(filepath.Join(tokens, entry.Name(), "token.object"))
+		if err != nil {
+			continue
+		}
+		_ = file.Close() // nothing was read or written
+		if digits := strings.ReplaceAll(entry.Name(), "-", ""); len(digits) == 32 {
+			serials = append(serials, digits[16:])
+		}
+	}
+	return serials
+}
+
 // tokensFolder is what SoftHSM's configuration says, or where SoftHSM looks without that.
 func tokensFolder() (string, error) {
 	path, _ := ConfigurationPath()

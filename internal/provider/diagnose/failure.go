@@ -172,12 +172,11 @@ func (f Failure) what() string {
 
 // key names the key, by what is known of it.
 func (f Failure) key() string {
-	_, ofOne := errors.AsType[*hsm.OperationError](f.Err)
 	switch {
-	case f.Kind != nil && f.Kind.Type == "" && f.Label != "" && !ofOne:
-		return fmt.Sprintf("the %s %q", f.Kind.Noun, f.Label)
 	case f.Label != "" && f.KeyID != "":
 		return fmt.Sprintf("the key %q (key_id %s)", f.Label, f.KeyID)
+	case f.Label != "" && f.Kind != nil && f.Kind.Type == "":
+		return fmt.Sprintf("the %s %q", f.Kind.Noun, f.Label)
 	case f.Label != "":
 		return fmt.Sprintf("the key %q", f.Label)
 	case f.KeyID != "":
