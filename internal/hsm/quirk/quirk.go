@@ -162,8 +162,8 @@ var Rows = []Row{
 	{
 		Make: "SoftHSM", Versions: "2.6.1", Module: "SoftHSM",
 		Seen: "So where two tokens match, one may be shown, and pass for the only one.",
-		Done: "Unless the serial number or the slot is given, the module is initialised anew, up to three times, until it " +
-			"shows all tokens whose files this user can read.",
+		Done: "Unless the serial number or the slot is given, the module is initialised anew, up to three times, " +
+			"until it shows all tokens whose files this user can read.",
 		Test: "TestATokenThatIsHiddenIsNoReasonToTakeAnother",
 		set:  func(d *Differences) { d.Hides = true },
 	},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -59,28 +60,38 @@ func ownFolder() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", lockName, os.Geteuid()))
 }
 
-// tokenFolder is the folder of the SoftHSM token with that serial number. SoftHSM names the folder by a random UUID,
-// whose last 16 digits are the serial number.
+// tokenFolder is the folder of the SoftHSM token with that serial number.
 func tokenFolder(serial string) (string, error) {
 	tokens, err := tokensFolder()
 	if err != nil {
 		return "", err
 	}
-	entries, err := os.ReadDir(tokens)
+	folders, err := foldersIn(tokens)
 	if err != nil {
-		return "", fmt.Errorf("SoftHSM's folder of tokens: %w", err)
+		return "", err
 	}
-	var found []string
-	for _, entry := range entries {
-		digits := strings.ReplaceAll(entry.Name(), "-", "")
-		if entry.IsDir() && len(digits) == 32 && strings.EqualFold(digits[16:], serial) {
-			found = append(found, filepath.Join(tokens, entry.Name()))
-		}
-	}
+	found := folders[strings.ToLower(serial)]
 	if len(found) != 1 {
 		return "", fmt.Errorf("SoftHSM's folder of tokens, %s, has %d tokens with the serial number %q", tokens, len(found), serial)
 	}
 	return found[0], nil
+}
+
+// foldersIn are the folders of SoftHSM's tokens by serial number, in lower case. SoftHSM names each by a random UUID,
+// whose last 16 digits are the serial number.
+func foldersIn(tokens string) (map[string][]string, error) {
+	entries, err := os.ReadDir(tokens)
+	if err != nil {
+		return nil, fmt.Errorf("SoftHSM's folder of tokens: %w", err)
+	}
+	folders := map[string][]string{}
+	for _, entry := range entries {
+		digits := strings.ToLower(strings.ReplaceAll(entry.Name(), "-", ""))
+		if entry.IsDir() && len(digits) == 32 {
+			folders[digits[16:]] = append(folders[digits[16:]], filepath.Join(tokens, entry.Name()))
+		}
+	}
+	return folders, nil
 }
 
 // Serials are the serial numbers of the tokens whose files this user can read; none where nobody knows where they lie.
@@ -89,15 +100,12 @@ func Serials() (serials []string) {
 	if err != nil {
 		return nil
 	}
-	entries, _ := os.ReadDir(tokens) // those that it has read count
-	for _, entry := range entries {
-		file, err := os.Open(filepath.Join(tokens, entry.Name(), "token.object"))
-		if err != nil {
-			continue
-		}
-		_ = file.Close() // nothing was read or written
-		if digits := strings.ReplaceAll(entry.Name(), "-", ""); len(digits) == 32 {
-			serials = append(serials, digits[16:])
+	folders, _ := foldersIn(tokens) // of a folder that cannot be listed, SoftHSM shows nothing either
+	for serial, found := range folders {
+		if slices.ContainsFunc(found, func(folder string) bool {
+			return Readable(filepath.Join(folder, "token.object")) == nil
+		}) {
+			serials = append(serials, serial)
 		}
 	}
 	return serials
