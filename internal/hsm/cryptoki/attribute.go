@@ -261,7 +261,11 @@ func (s *Session) GetAttributeValue(ctx context.Context, object Object, types []
 // getAttributeValue makes one call. The requests belong to the call from then on: a call that hangs may still fill
 // them in.
 func (s *Session) getAttributeValue(ctx context.Context, object Object, requests []ck.Request) (Reading, error) {
-	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object}
+	types := make([]AttributeType, len(requests))
+	for i, request := range requests {
+		types[i] = AttributeType(request.Type)
+	}
+	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object, Types: types}
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
 		err := s.module.ck.GetAttributeValue(s.handle, uint(object), requests)
 		var code ck.CodeError

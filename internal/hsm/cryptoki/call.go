@@ -13,13 +13,28 @@ type Call struct {
 	Session  uint   // the session's handle, 0 where the function has none
 	Object   Object // the object's handle, 0 where the function has none
 	User     User   // who logs in, of C_Login
-	// Mechanism is that of C_GenerateKey and C_GenerateKeyPair.
+	// What is given to the call. A hook may give it something else before it goes on, as a make would that understands
+	// it differently.
+	//
+	// Mechanism is that of C_GetMechanismInfo, of what makes keys, and of what begins with C_...Init.
 	Mechanism MechanismType
+	// Template is that of C_FindObjectsInit, C_SetAttributeValue, C_GenerateKey and C_DeriveKey; of C_GenerateKeyPair it
+	// is the private half's, and Public is the other half's.
+	Template, Public []Attribute
+	Types            []AttributeType // of C_GetAttributeValue; not to be exchanged
+	Data             []byte          // what C_Sign, C_Verify, C_Encrypt and C_Decrypt work on
+	Point            []byte          // of C_DeriveKey by ECDH: the other side's
 	// Result points to the call's result once the call has returned. A hook may change it, as a token that lies would:
 	// *Reading for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
 	Result any
 
+	module   *Module
 	progress atomic.Int32 // calling, waiting or given up
+}
+
+// Behind is the call's session, for a hook that makes further calls: they pass no hooks.
+func (c *Call) Behind() *Session {
+	return &Session{module: &Module{library: c.module.library}, handle: c.Session}
 }
 
 const (
@@ -58,6 +73,7 @@ func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error))
 	}
 	answers := make(chan answer, 1)
 	start := time.Now()
+	c.module = m
 	m.inflight.Add(1)
 	go func() {
 		defer m.inflight.Add(-1)

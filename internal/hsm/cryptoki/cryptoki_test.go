@@ -261,3 +261,39 @@ func FuzzAttributes(f *testing.F) {
 		}
 	})
 }
+
+// TestAHookChangesWhatIsGiven: a hook sees what a call is given, gives the module something else, and makes calls of
+// its own that no hook sees.
+func TestAHookChangesWhatIsGiven(t *testing.T) {
+	ctx := context.Background()
+	var seen []string
+	hook := func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+		seen = append(seen, c.Function)
+		switch c.Function {
+		case "C_GenerateKey":
+			for i, a := range c.Template {
+				if a.Type == cryptoki.CKA_LABEL {
+					c.Template[i] = cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("changed"))
+				}
+			}
+			if _, err := c.Behind().FindObjects(ctx, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		return next()
+	}
+	s := session(t, hook)
+	key, err := s.GenerateKey(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_AES_KEY_GEN}, []cryptoki.Attribute{
+		cryptoki.ULong(cryptoki.CKA_VALUE_LEN, 16), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("asked for")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := s.GetAttributeValue(ctx, key, []cryptoki.AttributeType{cryptoki.CKA_LABEL})
+	if err != nil || string(shown[cryptoki.CKA_LABEL]) != "changed" {
+		t.Errorf("the label is %q, %v", shown[cryptoki.CKA_LABEL], err)
+	}
+	if strings.Contains(strings.Join(seen, " "), "C_FindObjects") {
+		t.Errorf("a hook saw its own calls: %v", seen)
+	}
+}

@@ -22,8 +22,11 @@ const batch = 4096
 // FindObjects gives the handles of all objects that have the template's attributes, of all objects for an
 // empty template. It makes the three calls of a search, and ends the search on every path.
 func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Object, error) {
-	init := func() error { return s.module.ck.FindObjectsInit(s.handle, tableTemplate(template)) }
-	if err := s.operation(s.run(ctx, "C_FindObjectsInit", 0, init)); err != nil {
+	call := &Call{Function: "C_FindObjectsInit", Session: s.handle, Template: template}
+	err := run(ctx, s.module, call, func() error {
+		return s.module.ck.FindObjectsInit(s.handle, tableTemplate(call.Template))
+	})
+	if err = s.operation(s.check(err)); err != nil {
 		return nil, err
 	}
 	objects, err := s.collectObjects(ctx)
@@ -75,9 +78,10 @@ func (s *Session) nonsense(function string, o Object, problem string) error {
 
 // SetAttributeValue changes attributes of one object.
 func (s *Session) SetAttributeValue(ctx context.Context, object Object, attributes []Attribute) error {
-	return s.run(ctx, "C_SetAttributeValue", object, func() error {
-		return s.module.ck.SetAttributeValue(s.handle, uint(object), tableTemplate(attributes))
-	})
+	call := &Call{Function: "C_SetAttributeValue", Session: s.handle, Object: object, Template: attributes}
+	return s.check(run(ctx, s.module, call, func() error {
+		return s.module.ck.SetAttributeValue(s.handle, uint(object), tableTemplate(call.Template))
+	}))
 }
 
 // DestroyObject destroys one object.
@@ -92,8 +96,12 @@ type Pair struct{ Public, Private Object }
 
 // GenerateKeyPair makes a key pair in the token.
 func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, private []Attribute) (Pair, error) {
-	pair, err := invoke(ctx, s.module, &Call{Function: "C_GenerateKeyPair", Session: s.handle, Mechanism: m.Type}, func() (Pair, error) {
-		pub, priv, err := s.module.ck.GenerateKeyPair(s.handle, m.table(), tableTemplate(public), tableTemplate(private))
+	call := &Call{
+		Function: "C_GenerateKeyPair", Session: s.handle, Mechanism: m.Type, Public: public, Template: private,
+	}
+	pair, err := invoke(ctx, s.module, call, func() (Pair, error) {
+		pub, priv, err := s.module.ck.GenerateKeyPair(s.handle, m.of(call), tableTemplate(call.Public),
+			tableTemplate(call.Template))
 		return Pair{Public: Object(pub), Private: Object(priv)}, err
 	})
 	return pair, s.check(err)
@@ -101,8 +109,9 @@ func (s *Session) GenerateKeyPair(ctx context.Context, m Mechanism, public, priv
 
 // GenerateKey makes a secret key in the token.
 func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attribute) (Object, error) {
-	object, err := invoke(ctx, s.module, &Call{Function: "C_GenerateKey", Session: s.handle, Mechanism: m.Type}, func() (Object, error) {
-		o, err := s.module.ck.GenerateKey(s.handle, m.table(), tableTemplate(template))
+	call := &Call{Function: "C_GenerateKey", Session: s.handle, Mechanism: m.Type, Template: template}
+	object, err := invoke(ctx, s.module, call, func() (Object, error) {
+		o, err := s.module.ck.GenerateKey(s.handle, m.of(call), tableTemplate(call.Template))
 		return Object(o), err
 	})
 	return object, s.check(err)
@@ -110,46 +119,63 @@ func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attri
 
 // Sign signs with a private or secret key (C_SignInit, C_Sign).
 func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ck.SignInit(s.handle, m.table(), uint(key)) }
-	return s.transform(ctx, "C_Sign", key, init, func() ([]byte, error) { return s.module.ck.Sign(s.handle, data, m.OutputLength) })
+	init := func(c *Call) error { return s.module.ck.SignInit(s.handle, m.of(c), uint(key)) }
+	return s.transform(ctx, "C_Sign", m, key, data, init, func(c *Call) ([]byte, error) {
+		return s.module.ck.Sign(s.handle, c.Data, m.OutputLength)
+	})
 }
 
 // Verify verifies a signature with a public or secret key (C_VerifyInit, C_Verify). One that does not hold is the error
 // CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE.
 func (s *Session) Verify(ctx context.Context, m Mechanism, key Object, data, signature []byte) error {
-	init := func() error { return s.module.ck.VerifyInit(s.handle, m.table(), uint(key)) }
-	_, err := s.transform(ctx, "C_Verify", key, init, func() ([]byte, error) { return nil, s.module.ck.Verify(s.handle, data, signature) })
+	init := func(c *Call) error { return s.module.ck.VerifyInit(s.handle, m.of(c), uint(key)) }
+	_, err := s.transform(ctx, "C_Verify", m, key, data, init, func(c *Call) ([]byte, error) {
+		return nil, s.module.ck.Verify(s.handle, c.Data, signature)
+	})
 	return err
 }
 
 // Encrypt encrypts with a public or secret key (C_EncryptInit, C_Encrypt).
 func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ck.EncryptInit(s.handle, m.table(), uint(key)) }
-	return s.transform(ctx, "C_Encrypt", key, init, func() ([]byte, error) { return s.module.ck.Encrypt(s.handle, data, m.OutputLength) })
+	init := func(c *Call) error { return s.module.ck.EncryptInit(s.handle, m.of(c), uint(key)) }
+	return s.transform(ctx, "C_Encrypt", m, key, data, init, func(c *Call) ([]byte, error) {
+		return s.module.ck.Encrypt(s.handle, c.Data, m.OutputLength)
+	})
 }
 
 // Decrypt decrypts with a private or secret key (C_DecryptInit, C_Decrypt).
 func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
-	init := func() error { return s.module.ck.DecryptInit(s.handle, m.table(), uint(key)) }
-	return s.transform(ctx, "C_Decrypt", key, init, func() ([]byte, error) { return s.module.ck.Decrypt(s.handle, data, m.OutputLength) })
+	init := func(c *Call) error { return s.module.ck.DecryptInit(s.handle, m.of(c), uint(key)) }
+	return s.transform(ctx, "C_Decrypt", m, key, data, init, func(c *Call) ([]byte, error) {
+		return s.module.ck.Decrypt(s.handle, c.Data, m.OutputLength)
+	})
 }
 
 // DeriveKey derives a key (C_DeriveKey).
 func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, template []Attribute) (Object, error) {
-	call := &Call{Function: "C_DeriveKey", Session: s.handle, Object: base}
+	call := &Call{Function: "C_DeriveKey", Session: s.handle, Object: base, Mechanism: m.Type, Template: template}
+	if agreement, ok := m.parameter.(ck.ECDH1); ok {
+		call.Point = agreement.Point
+	}
 	object, err := invoke(ctx, s.module, call, func() (Object, error) {
-		o, err := s.module.ck.DeriveKey(s.handle, m.table(), uint(base), tableTemplate(template))
+		o, err := s.module.ck.DeriveKey(s.handle, m.of(call), uint(base), tableTemplate(call.Template))
 		return Object(o), err
 	})
 	return object, s.check(err)
 }
 
 // transform makes the two calls of a one-part operation.
-func (s *Session) transform(ctx context.Context, function string, key Object, init func() error, do func() ([]byte, error)) ([]byte, error) {
-	if err := s.operation(s.run(ctx, function+"Init", key, init)); err != nil {
+func (s *Session) transform(
+	ctx context.Context, function string, m Mechanism, key Object, data []byte, init func(*Call) error,
+	do func(*Call) ([]byte, error),
+) ([]byte, error) {
+	first := &Call{Function: function + "Init", Session: s.handle, Object: key, Mechanism: m.Type}
+	err := run(ctx, s.module, first, func() error { return init(first) })
+	if err = s.operation(s.check(err)); err != nil {
 		return nil, err
 	}
-	out, err := invoke(ctx, s.module, &Call{Function: function, Session: s.handle, Object: key}, do)
+	second := &Call{Function: function, Session: s.handle, Object: key, Data: data}
+	out, err := invoke(ctx, s.module, second, func() ([]byte, error) { return do(second) })
 	return out, s.operation(s.check(err))
 }
 
@@ -198,8 +224,12 @@ func ECDH1(point []byte) Mechanism {
 	return Mechanism{Type: CKM_ECDH1_DERIVE, parameter: ck.ECDH1{KDF: pkcs11.CKD_NULL, Point: point}}
 }
 
-func (m Mechanism) table() ck.Mechanism {
-	return ck.Mechanism{Type: uint(m.Type), Parameter: m.parameter}
+// of is the mechanism as the call has it, whose hooks may have exchanged it.
+func (m Mechanism) of(c *Call) ck.Mechanism {
+	if _, ok := m.parameter.(ck.ECDH1); ok {
+		m = ECDH1(c.Point)
+	}
+	return ck.Mechanism{Type: uint(c.Mechanism), Parameter: m.parameter}
 }
 
 func tableTemplate(attributes []Attribute) []ck.Attribute {

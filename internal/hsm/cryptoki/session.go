@@ -78,7 +78,7 @@ const (
 // (CKF_PROTECTED_AUTHENTICATION_PATH), here and in all functions that take one.
 func (s *Session) Login(ctx context.Context, user User, pin []byte) error {
 	call := &Call{Function: "C_Login", Session: s.handle, User: user}
-	return s.check(run(ctx, s.module, call, func() error { return s.module.ck.Login(s.handle, uint(user), pin) }))
+	return s.check(run(ctx, s.module, call, func() error { return s.module.ck.Login(s.handle, uint(call.User), pin) }))
 }
 
 // Logout ends the process's login to the session's token.

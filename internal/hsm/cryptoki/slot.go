@@ -91,13 +91,26 @@ type TokenInfo struct {
 func (i TokenInfo) Has(flags uint) bool { return i.Flags&flags == flags }
 
 // Info describes the module itself (CK_INFO).
-type Info struct{ Manufacturer, Description string }
+type Info struct {
+	Manufacturer, Description string
+	Version                   Version // of the library, as it tells it
+}
+
+// Version is CK_VERSION: two numbers, such as 3 and 132.
+type Version struct{ Major, Minor byte }
+
+// Before says that the version is an earlier one than v.
+func (w Version) Before(v Version) bool {
+	return w.Major < v.Major || w.Major == v.Major && w.Minor < v.Minor
+}
 
 // GetInfo describes the module.
 func (m *Module) GetInfo(ctx context.Context) (Info, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetInfo"}, func() (Info, error) {
 		i, err := m.ck.GetInfo()
-		return Info{Manufacturer: unpadded(i.Manufacturer), Description: unpadded(i.Description)}, err
+		return Info{
+			Manufacturer: unpadded(i.Manufacturer), Description: unpadded(i.Description), Version: Version(i.Version),
+		}, err
 	})
 }
 
@@ -205,8 +218,9 @@ func (m *Module) GetMechanismList(ctx context.Context, slot uint) ([]MechanismTy
 
 // GetMechanismInfo describes one mechanism of the token in a slot.
 func (m *Module) GetMechanismInfo(ctx context.Context, slot uint, t MechanismType) (MechanismInfo, error) {
-	return invoke(ctx, m, &Call{Function: "C_GetMechanismInfo"}, func() (MechanismInfo, error) {
-		i, err := m.ck.GetMechanismInfo(slot, uint(t))
+	call := &Call{Function: "C_GetMechanismInfo", Mechanism: t}
+	return invoke(ctx, m, call, func() (MechanismInfo, error) {
+		i, err := m.ck.GetMechanismInfo(slot, uint(call.Mechanism))
 		return MechanismInfo(i), err
 	})
 }

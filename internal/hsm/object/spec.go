@@ -226,7 +226,7 @@ func onCurves(spec Spec) Spec {
 	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, ofPairs, 112, strangers
 	spec.template = func(t Template, d quirk.Differences) []cryptoki.Attribute {
 		write := publickey.ECParams
-		if d.Ed25519ByOID {
+		if d.Ed25519 == quirk.EdwardsOID {
 			write = publickey.ECParamsOID
 		}
 		params, _ := write(t.Curve) // the row has the curve

@@ -8,53 +8,6 @@ package quirk
 
 import "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 
-// Differences are what the operations ask of the table. The zero value is a token that keeps to the specification.
-type Differences struct {
-	// NoPublicUsage: the usage flags of a public half are neither written nor read.
-	NoPublicUsage bool
-	// OneSession: no more than one session is opened.
-	OneSession bool
-	// ShownTwice: what shows the same key under two handles is one object.
-	ShownTwice bool
-	// Torn: calls that look at objects and calls that write them are kept apart, and what reads as torn all the same is
-	// looked at again.
-	Torn bool
-	// OneWriter: one process at a time makes, moves and destroys objects.
-	OneWriter bool
-	// Files is where the token's files lie, for the lock of OneWriter.
-	Files Files
-	// Blanks: a generation that failed is swept up behind.
-	Blanks bool
-	// Crowded: what is refused beside other generations is asked for once more with none beside it.
-	Crowded bool
-	// Ed25519ByOID: the curve of a new key is named by its OID, not by its printable name.
-	Ed25519ByOID bool
-	// NoDates: CKA_START_DATE and CKA_END_DATE are not read.
-	NoDates bool
-	// SpareToken: a token that is not initialised is always there. Where there are several, the first one is taken.
-	SpareToken bool
-	// FactoryOfficerPIN is the PIN of the security officer of a token on which it is still to be changed.
-	FactoryOfficerPIN string
-	// NoErasure: a token that is initialised is not initialised once more.
-	NoErasure bool
-	// NoOfficer: there is no C_InitToken, and no security officer's PIN. A token has its label from elsewhere. Its user
-	// has a PIN set once.
-	NoOfficer bool
-	// Kept: the module stays initialised until the process ends.
-	Kept bool
-	// Unshown: a token that is not shown is looked for again on a module that is initialised anew.
-	Unshown bool
-	// Hides: a token is the only one that matches if all that this user can read are shown.
-	Hides bool
-}
-
-// Files says how the folder of a token's files is found on this machine. The zero value is that nothing is known.
-type Files struct {
-	BySerial  bool   // by the serial number, in the folder that SoftHSM's configuration names
-	Parameter string // by this word of the library's parameters
-	Path      string // it is always the same one
-}
-
 // Row is one thing that a make does differently.
 type Row struct {
 	Make     string // its name
@@ -65,8 +18,9 @@ type Row struct {
 
 	// The make is recognised by one of these. A row that has neither holds for everyone: what it takes is harmless for
 	// tokens that do not need it.
-	Module string // manufacturer of the module (C_GetInfo)
-	Token  string // manufacturer of the token (C_GetTokenInfo), where a module may pass on another one's tokens
+	Module string           // manufacturer of the module (C_GetInfo)
+	Token  string           // manufacturer of the token (C_GetTokenInfo), where a module may pass on another one's tokens
+	Before cryptoki.Version // only in modules of earlier versions than this one; the zero value: in all
 
 	set func(*Differences)
 }
@@ -238,7 +192,7 @@ var Rows = []Row{
 		Seen: "Ed25519 is known by the OID 1.3.101.112 alone, though a private half shows the printable name.",
 		Done: "The curve of a new key is named by its OID.",
 		Test: "TestEd25519ByOID",
-		set:  func(d *Differences) { d.Ed25519ByOID = true },
+		set:  func(d *Differences) { d.Ed25519 = EdwardsOID },
 	},
 
 	{
@@ -293,12 +247,20 @@ var Rows = []Row{
 	},
 }
 
-// Of gives what is different about a token, reached through a module.
+// Of gives what is different about a token, reached through a module: what its Make says, and what the Rows add.
 func Of(module cryptoki.Info, token cryptoki.TokenInfo) (d Differences) {
+	if m := MakeOf(module, token); m != nil {
+		d = m.Differences
+	}
 	for _, row := range Rows {
-		if row.set != nil && (row.Module != "" && row.Module == module.Manufacturer || row.Token != "" && row.Token == token.Manufacturer) {
+		if row.set != nil && row.holds(module, token) {
 			row.set(&d)
 		}
 	}
 	return d
+}
+
+func (r Row) holds(module cryptoki.Info, token cryptoki.TokenInfo) bool {
+	made := r.Module != "" && r.Module == module.Manufacturer || r.Token != "" && r.Token == token.Manufacturer
+	return made && (r.Before == cryptoki.Version{} || module.Version.Before(r.Before))
 }

@@ -23,13 +23,19 @@ func (l *Library) Initialize(parameters string) error {
 func (l *Library) Finalize() error { return result(C.ck_Finalize(l.list)) }
 
 // Info is the part of CK_INFO that is used. Texts have no spaces at their end, and may be any bytes.
-type Info struct{ Manufacturer, Description string }
+type Info struct {
+	Manufacturer, Description string
+	Version                   Version // of the library
+}
 
 // GetInfo calls C_GetInfo.
 func (l *Library) GetInfo() (Info, error) {
 	return describe(C.sizeof_CK_INFO, func(p unsafe.Pointer) C.CK_RV { return C.ck_GetInfo(l.list, p) },
 		func(i *C.CK_INFO) Info {
-			return Info{Manufacturer: text(i.manufacturerID[:]), Description: text(i.libraryDescription[:])}
+			return Info{
+				Manufacturer: text(i.manufacturerID[:]), Description: text(i.libraryDescription[:]),
+				Version: Version{byte(i.libraryVersion.major), byte(i.libraryVersion.minor)},
+			}
 		})
 }
 
