@@ -18,7 +18,7 @@
 //	module        a loaded PKCS#11 library
 //	make          who made a module or a token; package quirk has the differences between makes
 //	slot          where a module shows a token; slot numbers may change
-//	token         what PKCS#11 calls so: a partition, a card, a SoftHSM token; a Token is an open one
+//	token         what PKCS#11 calls so: a partition, a card, a folder of files; a Token is an open one
 //	session       an open connection to a token; a lost one is never used again
 //	handle        a number that means an object, in one session
 //
@@ -52,8 +52,8 @@
 //
 //	malformed     of an object: an attribute makes no sense
 //	unclassified  of an object: the token does not even show its class
-//	torn          of an object: SoftHSM lost a part of it
-//	blank         of an object: SoftHSM began to make it, and gave it neither a name nor a key
+//	torn          of an object: the token lost a part of it
+//	blank         of an object: the token began to make it, and gave it neither a name nor a key
 //	broken        of an ID: it has a malformed object, or is ambiguous
 //	ambiguous     of an ID: several keys have it, or nothing shows which of its halves belong together
 //

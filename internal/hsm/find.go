@@ -20,7 +20,7 @@ func (t *Token) Inventory(ctx context.Context) (*object.Inventory, error) {
 	return inventory, t.hidden(nil)
 }
 
-// hidden is an *UnreadableError where the token has objects that this user may not read. SoftHSM says nothing of them.
+// hidden is an *UnreadableError where the token has objects that this user may not read. Some makes say nothing of them.
 func (t *Token) hidden(id []byte) error {
 	if n := t.processLock.Unreadable(); n > 0 {
 		return &UnreadableError{ID: id, Objects: n}

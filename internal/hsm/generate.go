@@ -104,7 +104,7 @@ func (g generation) run(ctx context.Context) (object.Key, Holding, error) {
 			return object.Key{}, HoldsUntouched, err
 		}
 	case g.differences.OneWriter:
-		// Nobody else makes the same random UUID. But SoftHSM has to look at what other processes wrote before it
+		// Nobody else makes the same random UUID. But the token has to look at what other processes wrote before it
 		// writes, or it never sees that, and any search makes it look.
 		if _, err := g.reader.Search(ctx, g.template.ID, false); err != nil {
 			return object.Key{}, HoldsUntouched, err

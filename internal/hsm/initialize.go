@@ -19,8 +19,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/softhsm"
 )
 
-// How a token is made. C_InitToken destroys everything on a token, and no module's own check is relied on: NSS takes
-// any PIN of a security officer, and erases. So Initialize calls it only for a token that is not initialised, looks
+// How a token is made. C_InitToken destroys everything on a token, and no module's own check is relied on: some take
+// any PIN of a security officer, and erase. So Initialize calls it only for a token that is not initialised, looks
 // right before, and goes on with one that was begun only where nothing is on it.
 
 // Setup is what a token that is not initialised is to become.
@@ -334,7 +334,7 @@ func (i *initialization) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer leave()
-		// What another process has made while this one waited, SoftHSM shows where the module is initialised anew.
+		// What another process has made while this one waited is shown where the module is initialised anew.
 		_ = module.Close()
 		if module, err = openModule(ctx, i.config); err != nil {
 			return err
@@ -387,7 +387,7 @@ func (i *initialization) finished(ctx context.Context) (bool, error) {
 	}
 	taken.Holds, taken.Err = everythingOn(ctx, i.config, i.setup.PIN, i.token)
 	switch {
-	case errors.Is(taken.Err, ErrPINNotSet): // tpm2-pkcs11 has the flag set from the beginning
+	case errors.Is(taken.Err, ErrPINNotSet): // some have the flag set from the beginning
 		return false, nil
 	case taken.Err != nil || len(taken.Holds) > 0:
 		return false, taken

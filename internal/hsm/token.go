@@ -299,21 +299,11 @@ func toolChoice(token cryptoki.TokenInfo, all []cryptoki.TokenInfo) []string {
 	return []string{"--token-label", token.Label}
 }
 
-// usualModules are where distributions put PKCS#11 modules.
-var usualModules = []string{
-	"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
-	"/usr/local/lib/softhsm/libsofthsm2.so", "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-	"/usr/lib/*/opencryptoki/libopencryptoki.so", "/usr/lib64/opencryptoki/libopencryptoki.so",
-	"/usr/lib/*/libtpm2_pkcs11.so.1", "/usr/lib/*/pkcs11/libtpm2_pkcs11.so", "/usr/lib/*/pkcs11/p11-kit-client.so",
-	"/usr/lib/*/pkcs11/yubihsm_pkcs11.so", "/usr/lib/*/libykcs11.so*", "/opt/nfast/toolkits/pkcs11/libcknfast.so",
-	"/usr/safenet/lunaclient/lib/libCryptoki2_64.so", "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so", "/opt/utimaco/lib/libcs_pkcs11_R3.so",
-}
-
 // FindModules lists the PKCS#11 modules that are in the usual places of this machine, for messages.
 func FindModules() []string {
 	var found []string
 	seen := map[string]bool{}
-	for _, pattern := range usualModules {
+	for _, pattern := range quirk.UsualModules {
 		paths, _ := filepath.Glob(pattern) // the patterns are well-formed
 		for _, path := range paths {
 			real, err := filepath.EvalSymlinks(path)

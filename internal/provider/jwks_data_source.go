@@ -86,7 +86,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"- a pair whose private half is not protected by the PIN (`CKA_PRIVATE=false`), see `allow_unprotected`,\n" +
 			"- a private half without a public half, or with one that makes no sense,\n" +
 			"- a pair of which it is not proven that the public half belongs to the private one. If the private half does " +
-			"not show its public key (SoftHSM does not show it on curves), the private half signs or derives something to " +
+			"not show its public key (many tokens do not show it on curves), the private half signs or derives something to " +
 			"prove it, once in a run.\n\n" +
 			"Objects on the token that are not selected do not matter.\n\n" +
 			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So " +

@@ -92,9 +92,8 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Validators:          []validator.String{notEmpty{envLibrary}},
 			},
 			"library_parameters": schema.StringAttribute{
-				MarkdownDescription: "Text that the module is given when it is initialised, for the few modules that want one: " +
-					"NSS's softoken (`configdir='sql:/path/to/folder'`) and Kryoptic among them. Their documentation says what " +
-					"belongs in it. Defaults to `HSM_LIBRARY_PARAMETERS`. It may hold paths, and is not kept secret: a PIN does " +
+				MarkdownDescription: "Text that the module is given when it is initialised, for the few modules that want one, " +
+					"such as `configdir='sql:/path/to/folder'`. Their documentation says what belongs in it. Defaults to `HSM_LIBRARY_PARAMETERS`. It may hold paths, and is not kept secret: a PIN does " +
 					"not belong in it.",
 				Optional:   true,
 				Validators: []validator.String{notEmpty{envLibraryParameters}},

@@ -69,7 +69,7 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 			"On many tokens anyone who can open a session, without a PIN, can make key pairs and exchange public halves. So " +
 			"it is an error if the private half is not protected by the PIN (see `allow_unprotected`), and if it is not " +
 			"proven that the public half belongs to the private one. If the private half does not show its public key " +
-			"(SoftHSM does not show it on curves), the private half signs or derives something to prove it, once in a " +
+			"(many tokens do not show it on curves), the private half signs or derives something to prove it, once in a " +
 			"run.\n\n" +
 			"Terraform reads a data source whose arguments are known while it plans, which is before new keys exist. So name " +
 			"a key of the same configuration by its `uri`, or add `depends_on`.",

@@ -72,7 +72,9 @@ func readTexts(t *testing.T) *textReader {
 				for _, each := range declared.Specs {
 					spec := each.(*ast.ValueSpec)
 					for i, value := range spec.Values {
-						r.constants[spec.Names[i].Name] = value
+						if _, passedOn := value.(*ast.SelectorExpr); !passedOn {
+							r.constants[spec.Names[i].Name] = value
+						}
 					}
 				}
 				return true

@@ -126,7 +126,7 @@ func (r *tokenResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			"slot": schema.StringAttribute{
 				MarkdownDescription: "ID of the slot with the token that is not initialised yet, decimal or " +
 					"hexadecimal (`0x1a`); the data source `hsm_tokens` shows it. Defaults to the only such slot; " +
-					"where the module always keeps one free, as SoftHSM does, to the first. It counts only when the " +
+					"where the module always keeps one free, to the first. It counts only when the " +
 					"token is made: some modules then give its slot another ID, which is `slot_id`.",
 				Optional:   true,
 				Validators: []validator.String{slotID},

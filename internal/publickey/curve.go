@@ -62,7 +62,7 @@ var curves = []curve{
 	},
 	{
 		// The OIDs are those of RFC 8410 (PKCS#11 3.2) and of PKCS#11 3.0 and 3.1. More tokens know the curve only by
-		// its printable name (SoftHSM 2.6.1) than do not know that name.
+		// its printable name than do not know that name.
 		name: Ed25519, size: 32, oids: []asn1.ObjectIdentifier{{1, 3, 101, 112}, {1, 3, 6, 1, 4, 1, 11591, 15, 1}},
 		names: []string{"edwards25519"}, printable: "edwards25519", decode: decodeEd25519,
 	},
@@ -119,7 +119,7 @@ func Point(pub crypto.PublicKey) []byte {
 }
 
 // ECParams is the CKA_EC_PARAMS to make a key with, DER: the OID of the curve, or for Ed25519 the PrintableString
-// "edwards25519", which SoftHSM 2.6.1 wants. ok is false for a curve that is not one of [Curves].
+// "edwards25519", which some tokens want. ok is false for a curve that is not one of [Curves].
 func ECParams(curve string) (params []byte, ok bool) {
 	c := curveNamed(curve)
 	if c != nil && c.printable != "" {

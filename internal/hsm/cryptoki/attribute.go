@@ -102,7 +102,7 @@ var attributes = map[AttributeType]struct {
 	CKA_ALLOWED_MECHANISMS:  {name: "CKA_ALLOWED_MECHANISMS", room: defaultRoom},
 }
 
-// Rooms, in bytes. Flags and numbers get exactly what they need: NSS answers a larger buffer with CKR_BUFFER_TOO_SMALL.
+// Rooms, in bytes. Flags and numbers get exactly what they need: some answer a larger buffer with CKR_BUFFER_TOO_SMALL.
 const (
 	flag         = 1
 	number       = ck.ULongSize

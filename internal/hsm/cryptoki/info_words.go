@@ -21,7 +21,7 @@ func ParseSlot(s string) (uint, error) {
 	return uint(slot), nil
 }
 
-// String is such as `slot 0x1: label "a", serial number 12, model SoftHSM v2, manufacturer SoftHSM project`.
+// String is such as `slot 0x1: label "a", serial number 12, model Box v2, manufacturer Acme`.
 func (i TokenInfo) String() string {
 	if !i.Has(CKF_TOKEN_INITIALIZED) {
 		return fmt.Sprintf("slot %d (0x%x): not initialised", i.Slot, i.Slot)

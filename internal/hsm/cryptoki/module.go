@@ -55,11 +55,10 @@ func Open(ctx context.Context, path string, hooks ...Hook) (*Module, error) {
 // OpenWith loads the module of that path, or takes another reference to it where the process has it already, and
 // initialises it. The hooks stand around each call that is made through this reference, the first innermost.
 //
-// The parameters are a string for modules that want one in C_Initialize, "" for none: NSS and what is built on it,
-// YubiHSM, Google's kmsp11, Kryoptic. PKCS#11 has no place for it, but they all look in the same one: where
-// CK_C_INITIALIZE_ARGS has pReserved. A process initialises a module once, so all who have it open give the same
-// parameters; others are refused with ErrParameters. Where something else in the process has initialised the module
-// before, the parameters have no effect.
+// The parameters are a string for modules that want one in C_Initialize, "" for none. PKCS#11 has no place for it, but
+// those who want one all look in the same place: where CK_C_INITIALIZE_ARGS has pReserved. A process initialises a
+// module once, so all who have it open give the same parameters; others are refused with ErrParameters. Where something
+// else in the process has initialised the module before, the parameters have no effect.
 //
 // Errors are a *LoadError, one that matches ErrParameters, C_Initialize's *Error, or a *HangError.
 func OpenWith(ctx context.Context, path, parameters string, hooks ...Hook) (*Module, error) {

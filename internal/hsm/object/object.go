@@ -224,7 +224,7 @@ func (o Object) Claim(flag cryptoki.AttributeType) *bool {
 // What claims point to, so that ten thousand keys do not make a hundred thousand of them. Nobody changes them.
 var isTrue, isFalse = true, false
 
-// Blank says that the object is one that SoftHSM began to make and did not finish: it shows that it has neither a name
+// Blank says that the object is one that a token began to make and did not finish: it shows that it has neither a name
 // nor a key.
 func (o Object) Blank() bool {
 	return o.Err == nil && o.Absent() == Set{} && o.IsKey() && o.Has(cryptoki.CKA_TOKEN) && !o.OnToken() &&

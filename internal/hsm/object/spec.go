@@ -117,7 +117,7 @@ func verdictOf(equal bool) Verdict {
 	return Different
 }
 
-// every is every usage of a private key. Templates also set what a type of key cannot do, as false: SoftHSM's default
+// every is every usage of a private key. Templates also set what a type of key cannot do, as false: some tokens' default
 // is true. In pairs, ofPairs is that too.
 const (
 	every   = Sign | Decrypt | Unwrap | Derive

@@ -93,7 +93,7 @@ func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
 }
 
 // open opens a session and logs it in. The process opens and closes one session of a token at a time: the login ends
-// when the last session is closed, and some modules (SoftHSM 2.6.1) then also end it for a session that is just being
+// when the last session is closed, and some modules then also end it for a session that is just being
 // opened.
 func (c credential) open(ctx context.Context) (*cryptoki.Session, error) {
 	if err := c.takeTurn(ctx); err != nil {

@@ -208,7 +208,7 @@ func (o *Officer) sent() []byte {
 }
 
 // admissible checks the token's flags before a PIN is sent, and gives the PIN to send. The flags of a token that is
-// not initialised mean nothing: SoftHSM says that the PIN of such a one is locked.
+// not initialised mean nothing: some say that the PIN of such a one is locked.
 func (o *Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 	if info.Has(cryptoki.CKF_TOKEN_INITIALIZED) {
 		switch {

@@ -68,7 +68,7 @@ var remedies = []remedy{
 		"text is given, correct it; if the module wants none, leave it out. The module's documentation says what belongs " +
 		"in it.")},
 	{is: as[*TokenLostError], name: "Token Of The State Not Found", next: say("check the provider's library, and " +
-		"the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names): the state is kept, and a " +
+		"the module's own configuration (" + hsm.OwnConfiguration + "): the state is kept, and a " +
 		"token that cannot be reached looks just like a lost one. If it is gone for ever, take it and the keys that " +
 		"were on it out of the state: terraform state rm with their addresses.")},
 	{is: as[*hsm.RelabelledError], name: "Token Has Another Label", next: say("look at what is on it, before " +
@@ -96,7 +96,7 @@ var remedies = []remedy{
 		"terraform apply, then destroy the resource: the token stays as it is. To make it a blank one again, use " +
 		"the tools of its maker.")},
 	{is: ofOfficer, name: "Not Supported By The Token", next: say("use the tools of the token's maker for this. " +
-		"This module does not offer it, as those of AWS CloudHSM, YubiHSM 2 and Google Cloud KMS do not. Then leave " +
+		"This module does not offer it, as many makes do not. Then leave " +
 		"hsm_token out of the configuration, and select the token that is ready in the provider block, " + byWhat)},
 	{is: is(hsm.ErrPINUnfit), name: "New PIN Not Taken", next: say("choose another PIN: this one is too short or " +
 		"too long for the token, or has characters that it does not take, or is too simple for it. The " +

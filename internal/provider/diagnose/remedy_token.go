@@ -47,7 +47,8 @@ func nextConfiguration(f Failure) string {
 			"path, and " +
 			"let the user who runs Terraform read it. Or unset the variable: then the module takes its usual file."
 	}
-	return "let the user who runs Terraform read the file, or let the environment variable SOFTHSM2_CONF name another one."
+	return "let the user who runs Terraform read the file, or let the environment variable " +
+		hsm.ConfigurationVariable + " name another one."
 }
 
 func nextTokenFolder(f Failure) string {
@@ -57,13 +58,13 @@ func nextTokenFolder(f Failure) string {
 	}
 	folder, correct := e.Folder, ""
 	if rest, ok := strings.CutPrefix(folder, "~/"); ok {
-		correct = "SoftHSM does not expand ~. "
+		correct = hsm.HomeRule
 		if home, err := os.UserHomeDir(); err == nil {
 			folder = filepath.Join(home, rest)
 		}
 	}
 	if real, err := filepath.Abs(folder); err == nil && !filepath.IsAbs(folder) {
-		folder, correct = real, "SoftHSM looks for a relative path from the folder in which Terraform runs. "
+		folder, correct = real, hsm.PathRule
 	}
 	if correct != "" {
 		correct += fmt.Sprintf("Write its whole path into the configuration file, such as directories.tokendir = %s. ",
@@ -74,7 +75,7 @@ func nextTokenFolder(f Failure) string {
 			"\n\nIf you have made a token already, it is in another folder: name that one instead."
 	}
 	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If " +
-		"the file is not yours, write one of your own, and let the environment variable SOFTHSM2_CONF name it."
+		"the file is not yours, write one of your own, and let the environment variable " + hsm.ConfigurationVariable + " name it."
 }
 
 func foundModules() string {
@@ -108,8 +109,8 @@ const byResource = "The resource hsm_token does both: whatever uses the token th
 const byVersion = "If an hsm_token manages this token, change its pin_wo_version, give the SO PIN in HSM_SO_PIN, and " +
 	"run terraform apply. Otherwise:\n\n  "
 
-// initialise says by what commands a token is initialised. What follows finds it by its label: SoftHSM gives the slot
-// another number.
+// initialise says by what commands a token is initialised. What follows finds it by its label: some modules give
+// the slot another number.
 func (f Failure) initialise(slot, label string) string {
 	tool := []string{"pkcs11-tool", "--module", f.module()}
 	return "Initialising destroys whatever the token holds, and some modules then give its slot another number:\n\n  " +
@@ -122,7 +123,7 @@ func (f Failure) initialise(slot, label string) string {
 // anotherToken is for a key of the state: its token is initialised, and a new one would not have the key.
 const anotherToken = "the state has a key that is on another token. Check the provider's token_label, token_serial " +
 	"and slot, or HSM_TOKEN_LABEL, HSM_TOKEN_SERIAL and HSM_SLOT (some modules change the IDs of their slots), and the " +
-	"module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names). Do not initialise a token for this."
+	"module's own configuration (" + hsm.OwnConfiguration + "). Do not initialise a token for this."
 
 func severalTokens(err error) bool {
 	e, ok := errors.AsType[*hsm.TokenError](err)
@@ -159,13 +160,13 @@ func nextNoToken(f Failure) string {
 		}
 		return next
 	case len(e.Tokens) == 0:
-		return "plug the token in, or check the module's own configuration (for SoftHSM, the file that SOFTHSM2_CONF names)."
+		return "plug the token in, or check the module's own configuration (" + hsm.OwnConfiguration + ")."
 	case f.existing():
 		return "find the token with the key: " + anotherToken
 	case e.AllBlank():
-		return fmt.Sprintf("make sure that this is the module that you mean, and that its configuration is right (for "+
-			"SoftHSM, the file that SOFTHSM2_CONF names). If so, no token is initialised yet: initialise the one in slot %d, "+
-			"then set its user PIN. %s\n\nThen select the token by its label alone (token_label or HSM_TOKEN_LABEL).", slot,
+		return fmt.Sprintf("make sure that this is the module that you mean, and that its configuration is right (%s). "+
+			"If so, no token is initialised yet: initialise the one in slot %d, then set its user PIN. %s\n\nThen select "+
+			"the token by its label alone (token_label or HSM_TOKEN_LABEL).", hsm.OwnConfiguration, slot,
 			byResource+f.initialise(fmt.Sprint(slot), label))
 	case blank && e.Selector.Serial == nil && e.Selector.Label != nil:
 		return fmt.Sprintf("choose one of the tokens above %s\n\nOr, to make a token of that label, initialise the one in "+
@@ -220,9 +221,9 @@ func nextInterrupted(f Failure) string {
 	if e, ok := errors.AsType[*hsm.InterruptedError](f.Err); ok {
 		label = e.Token.Label
 	}
+	maker, command := hsm.RemovalCommand(label)
 	return "remove the token with the tools of its maker, then run terraform apply again. Nothing can be on it: " +
-		"nobody could ever log in. For SoftHSM:\n\n  " + hsm.Command("softhsm2-util", "--delete-token", "--token",
-		label)
+		"nobody could ever log in. For " + maker + ":\n\n  " + command
 }
 
 func nextFixedLabel(f Failure) string {
@@ -230,8 +231,8 @@ func nextFixedLabel(f Failure) string {
 	if !ok {
 		return otherwise.next(f)
 	}
-	return fmt.Sprintf("write label = %q, which the token has. Or have the module give it another one: with NSS, by "+
-		"the word dbTokenDescription in library_parameters.", e.Token.Label)
+	return fmt.Sprintf("write label = %q, which the token has. Or have the module give it another one: %s.",
+		e.Token.Label, hsm.OwnLabel)
 }
 
 func nextNoBlank(f Failure) string {
@@ -249,7 +250,7 @@ func nextNoBlank(f Failure) string {
 
 // whoReads is for objects that this user may not read.
 const whoReads = "run Terraform as the user who owns the token's files, or make all files in the token's folder that " +
-	"user's: SoftHSM makes each file for its own user alone. Then run terraform plan."
+	"user's: " + hsm.OwnFiles + ". Then run terraform plan."
 
 func nextErasure(f Failure) string {
 	e, ok := errors.AsType[*hsm.ErasureError](f.Err)

@@ -9,8 +9,8 @@ package ck
 #include "calls.h"
 
 // ck_open loads a library and looks up its two ways to the list of functions. If that fails, it gives the loader's own
-// words, which the caller frees. dlsym also finds what a library links with: another module's C_GetInterface, such as
-// p11-kit's, must not pass for one that the library lacks.
+// words, which the caller frees. dlsym also finds what a library links with: another module's C_GetInterface must
+// not pass for one that the library lacks.
 static char *ck_open(const char *path, CK_C_GetInterface *getInterface, CK_C_GetFunctionList *getList) {
 	void *library = dlopen(path, RTLD_LAZY);
 	if (library == NULL)

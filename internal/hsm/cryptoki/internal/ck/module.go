@@ -93,7 +93,7 @@ func version(v C.CK_VERSION) Version { return Version{Major: byte(v.major), Mino
 // MechanismInfo is CK_MECHANISM_INFO.
 type MechanismInfo struct{ MinKeySize, MaxKeySize, Flags uint }
 
-// GetMechanismInfo calls C_GetMechanismInfo. The structure is zero before: SoftHSM only adds to the flags. So one that
+// GetMechanismInfo calls C_GetMechanismInfo. The structure is zero before: some only add to the flags. So one that
 // the module did not write is a mechanism without bounds, which nothing is refused for, and without flags.
 func (l *Library) GetMechanismInfo(slot, mechanism uint) (MechanismInfo, error) {
 	f := newFrame()

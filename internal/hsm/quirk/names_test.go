@@ -1,0 +1,50 @@
+package quirk
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// names are what makes are called, wherever the name of one is told from an ordinary word.
+var names = regexp.MustCompile(`(?i)softhsm|opencryptoki|tpm2|p11-kit|kryoptic|gnome-keyring|luna\b|thales|safenet|nshield|` +
+	`entrust|ncipher|cloudhsm|\baws\b|amazon|yubi|ykcs11|kmsp11|google|utimaco|securosys|primus|nethsm|nitrokey|opensc|` +
+	`smartcard-hsm|azure|marvell|fortanix|ep11|\bNSS\b|mozilla`)
+
+// TestNoMakesNameStandsElsewhere: operations ask for differences. So the code names a make in this package, in softhsm
+// and in hsmtest, and nowhere else. The documentation and the tests name them.
+func TestNoMakesNameStandsElsewhere(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	looked := 0
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			switch filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator))) {
+			case "internal/hsm/quirk", "internal/hsm/softhsm", "internal/hsm/hsmtest", ".git", ".cache", "bench", "examples",
+				"tools":
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		looked++
+		for i, line := range strings.Split(string(text), "\n") {
+			line = regexp.MustCompile(`\bsofthsm\.|internal/hsm/softhsm"|github.com/google/`).ReplaceAllString(line, "") // packages
+			if name := names.FindString(line); name != "" {
+				t.Errorf("%s:%d: %s", path, i+1, name)
+			}
+		}
+		return err
+	})
+	if err != nil || looked < 100 {
+		t.Errorf("looked at %d files, %v", looked, err)
+	}
+}
