@@ -37,6 +37,7 @@ var proofBy = map[cryptoki.MechanismType]func(context.Context, *cryptoki.Session
 	cryptoki.CKM_ECDSA_SHA384:        proveECDSA(crypto.SHA384, true, cryptoki.CKM_ECDSA_SHA384),
 	cryptoki.CKM_ECDSA_SHA512:        proveECDSA(crypto.SHA512, true, cryptoki.CKM_ECDSA_SHA512),
 	cryptoki.CKM_EDDSA:               proveEdDSA,
+	cryptoki.CKM_ML_DSA:              proveMLDSA,
 	cryptoki.CKM_ECDH1_DERIVE:        proveAgreement,
 	cryptoki.CKM_AES_ECB:             proveCipher,
 	cryptoki.CKM_AES_CMAC:            proveMAC(cryptoki.CKM_AES_CMAC),

@@ -1,6 +1,7 @@
 package jwk
 
 import (
+	"cmp"
 	"crypto"
 	"errors"
 	"fmt"
@@ -18,12 +19,12 @@ const (
 
 // algorithmsOf is a row of algorithms.
 type algorithmsOf struct {
-	kty, crv, use string // crv is "" for RSA
-	algs          []string
+	kty, of, use string // of is the curve or the parameter set; "" for RSA
+	algs         []string
 }
 
 // algorithms are the algs of JOSE for a kind of key and a use. The first of a row is its default (RFC 7518, 3.1 and
-// 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864). Keys on secp256k1 and Ed25519 only sign.
+// 4.1; RFC 8037, 3.1; RFC 8812; RFC 9864; RFC 9964). Keys on secp256k1 and Ed25519, and those of ML-DSA, only sign.
 var algorithms = []algorithmsOf{
 	{ktyRSA, "", Sig, []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}},
 	{ktyRSA, "", Enc, []string{"RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512", "RSA1_5"}},
@@ -35,6 +36,9 @@ var algorithms = []algorithmsOf{
 	{ktyEC, publickey.P521, Enc, ecdhES},
 	{ktyEC, publickey.Secp256k1, Sig, []string{"ES256K"}},
 	{ktyOKP, publickey.Ed25519, Sig, []string{"EdDSA", "Ed25519"}},
+	{ktyAKP, publickey.MLDSA44, Sig, []string{publickey.MLDSA44}},
+	{ktyAKP, publickey.MLDSA65, Sig, []string{publickey.MLDSA65}},
+	{ktyAKP, publickey.MLDSA87, Sig, []string{publickey.MLDSA87}},
 }
 
 var ecdhES = []string{"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"}
@@ -65,7 +69,7 @@ func ValidAlg(pub crypto.PublicKey, use, alg string) error {
 	if slices.Contains(fitting, alg) {
 		return nil
 	}
-	key := strings.TrimSpace(Kty(pub) + " " + publickey.Curve(pub))
+	key := strings.TrimSpace(Kty(pub) + " " + kindOf(pub))
 	switch {
 	case key == "":
 		return errors.New("this kind of public key has no JWK")
@@ -81,11 +85,16 @@ func ValidAlg(pub crypto.PublicKey, use, alg string) error {
 
 // algs gives the algs that fit a key and a use; use "" is any use.
 func algs(pub crypto.PublicKey, use string) (fitting []string) {
-	kty, crv := Kty(pub), publickey.Curve(pub)
+	kty, of := Kty(pub), kindOf(pub)
 	for _, a := range algorithms {
-		if a.kty == kty && a.crv == crv && (use == "" || a.use == use) {
+		if a.kty == kty && a.of == of && (use == "" || a.use == use) {
 			fitting = append(fitting, a.algs...)
 		}
 	}
 	return fitting
+}
+
+// kindOf is what tells keys of one kty apart: their curve, or their parameter set; "" for RSA.
+func kindOf(pub crypto.PublicKey) string {
+	return cmp.Or(publickey.Curve(pub), publickey.ParameterSet(pub))
 }

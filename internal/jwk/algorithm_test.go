@@ -18,6 +18,9 @@ func TestAlgorithms(t *testing.T) {
 		{publickey.P521, "ES512" + ecdh, "ES512", "ECDH-ES"},
 		{publickey.Secp256k1, "ES256K", "ES256K", ""},
 		{publickey.Ed25519, "EdDSA Ed25519", "EdDSA", ""},
+		{publickey.MLDSA44, "ML-DSA-44", "ML-DSA-44", ""},
+		{publickey.MLDSA65, "ML-DSA-65", "ML-DSA-65", ""},
+		{publickey.MLDSA87, "ML-DSA-87", "ML-DSA-87", ""},
 		{"what is no key", "", "", ""},
 	} {
 		t.Run("those of "+test.name, func(t *testing.T) {
@@ -61,6 +64,8 @@ func TestValidAlgSaysWhatFits(t *testing.T) {
 		{"none", publickey.Secp256k1, Sig, "none", `the alg "none" does not fit an EC secp256k1 key of use sig; these do: ES256K`},
 		{"no alg", publickey.Secp256k1, Sig, "", `the alg "" does not fit an EC secp256k1 key of use sig; these do: ES256K`},
 		{"encryption with a key for signatures", publickey.Ed25519, Enc, "ECDH-ES", "no alg fits an OKP Ed25519 key of use enc"},
+		{"another parameter set's", publickey.MLDSA65, Sig, "ML-DSA-44",
+			`the alg "ML-DSA-44" does not fit an AKP ML-DSA-65 key of use sig; these do: ML-DSA-65`},
 		{"an unknown use", "RSA", "tls", "RS256", `the use "tls" is neither sig nor enc`},
 		{"no key", "none", Sig, "RS256", "this kind of public key has no JWK"},
 	} {

@@ -11,6 +11,7 @@ package jwk
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/rsa"
 	"encoding/base64"
@@ -23,7 +24,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// Key is a public key and what its JWK says of it. An empty KID, Use or Alg is left out.
+// Key is a public key and what its JWK says of it. An empty KID, Use or Alg is left out; but the alg of an ML-DSA key is
+// part of the key (RFC 9964), and is written whatever Alg says.
 type Key struct {
 	PublicKey crypto.PublicKey
 	KID       string // kid: any text (RFC 7517, 4.5)
@@ -31,11 +33,12 @@ type Key struct {
 	Alg       string // alg: see Algorithms (RFC 7517, 4.4)
 }
 
-// The values of kty (RFC 7518, 6.1; RFC 8037, 2).
+// The values of kty (RFC 7518, 6.1; RFC 8037, 2; RFC 9964).
 const (
 	ktyRSA = "RSA"
 	ktyEC  = "EC"
 	ktyOKP = "OKP"
+	ktyAKP = "AKP"
 )
 
 // members are the members of a JWK, in the order in which Ory Hydra writes them.
@@ -49,6 +52,7 @@ type members struct {
 	E   string `json:"e,omitempty"`
 	X   string `json:"x,omitempty"`
 	Y   string `json:"y,omitempty"`
+	Pub string `json:"pub,omitempty"`
 }
 
 // Rendered is the text of a JWK, with its members.
@@ -60,11 +64,13 @@ type Rendered struct {
 // Member is a public member of the JWK by its name, "" where the JWK has no such member.
 func (r Rendered) Member(name string) string {
 	m := r.members
-	return map[string]string{"use": m.Use, "kty": m.Kty, "kid": m.KID, "crv": m.Crv, "alg": m.Alg, "n": m.N, "e": m.E, "x": m.X, "y": m.Y}[name]
+	return map[string]string{
+		"use": m.Use, "kty": m.Kty, "kid": m.KID, "crv": m.Crv, "alg": m.Alg, "n": m.N, "e": m.E, "x": m.X, "y": m.Y, "pub": m.Pub,
+	}[name]
 }
 
 // Render writes the JWK as compact JSON. Its members are in the order use, kty, kid, crv, alg, then n and e, or x and
-// y. HTML characters are not escaped. Render fails for what is not a public key of package publickey, and for text
+// y, or pub. HTML characters are not escaped. Render fails for what is not a public key of package publickey, and for text
 // that is not UTF-8, which JSON cannot hold.
 func (k Key) Render() (Rendered, error) {
 	m, err := keyMembers(k.PublicKey)
@@ -74,7 +80,7 @@ func (k Key) Render() (Rendered, error) {
 	if !utf8.ValidString(k.KID) || !utf8.ValidString(k.Use) || !utf8.ValidString(k.Alg) {
 		return Rendered{}, errors.New("the kid, use or alg is not UTF-8")
 	}
-	m.KID, m.Use, m.Alg = k.KID, k.Use, k.Alg
+	m.KID, m.Use, m.Alg = k.KID, k.Use, cmp.Or(m.Alg, k.Alg)
 	text, err := marshal(m)
 	return Rendered{Text: text, members: m}, err
 }
@@ -92,10 +98,13 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	return []byte(text), err
 }
 
-// Kty is the kty of a key's JWK: "RSA", "EC" or "OKP"; "" for what is not a public key of package publickey.
+// Kty is the kty of a key's JWK: "RSA", "EC", "OKP" or "AKP"; "" for what is not a public key of package publickey.
 func Kty(pub crypto.PublicKey) string {
 	if key, ok := pub.(*rsa.PublicKey); ok && key != nil {
 		return ktyRSA
+	}
+	if publickey.ParameterSet(pub) != "" {
+		return ktyAKP
 	}
 	switch publickey.Curve(pub) {
 	case "":
@@ -107,14 +116,18 @@ func Kty(pub crypto.PublicKey) string {
 }
 
 // keyMembers are the members that make the key: kty, and n and e (RFC 7518, 6.3.1), or crv, x and y at full width
-// (RFC 7518, 6.2.1; RFC 8812, 3.1), or crv and x (RFC 8037, 2).
+// (RFC 7518, 6.2.1; RFC 8812, 3.1), or crv and x (RFC 8037, 2), or alg and pub (RFC 9964).
 func keyMembers(pub crypto.PublicKey) (members, error) {
 	if _, err := publickey.MarshalSPKI(pub); err != nil {
 		return members{}, err
 	}
-	m := members{Kty: Kty(pub), Crv: publickey.Curve(pub)}
+	m := members{Kty: Kty(pub), Crv: publickey.Curve(pub), Alg: publickey.ParameterSet(pub)}
 	if key, ok := pub.(*rsa.PublicKey); ok {
 		m.N, m.E = encode(key.N.Bytes()), encode(big.NewInt(int64(key.E)).Bytes())
+		return m, nil
+	}
+	if m.Kty == ktyAKP {
+		m.Pub = encode(publickey.MLDSABytes(pub))
 		return m, nil
 	}
 	point := publickey.Point(pub)

@@ -27,11 +27,12 @@ var keyTypes = map[string]struct {
 	ktyRSA: {[]string{"n", "e"}, readRSA},
 	ktyEC:  {[]string{"crv", "x", "y"}, readEC},
 	ktyOKP: {[]string{"crv", "x"}, readOKP},
+	ktyAKP: {[]string{"pub"}, readAKP}, // and alg, which other keys have too
 }
 
 // Members that make a key, of every kty together, and members that every JWK may have and Key has too.
 var (
-	keyMaterial   = []string{"n", "e", "crv", "x", "y"}
+	keyMaterial   = []string{"n", "e", "crv", "x", "y", "pub"}
 	commonMembers = []string{"use", "kty", "kid", "alg"}
 )
 
@@ -140,7 +141,7 @@ func (o object) kind() (kty string, err error) {
 	case err != nil:
 		return "", err
 	case o["kty"] == nil:
-		return "", errors.New("it has no kty, such as RSA, EC or OKP")
+		return "", errors.New("it has no kty, such as RSA, EC, OKP or AKP")
 	case kty == "oct":
 		return "", errors.New("it is a symmetric key; only public keys belong here")
 	}
@@ -155,7 +156,7 @@ func (o object) key() (Key, error) {
 	}
 	keyType, ok := keyTypes[kty]
 	if !ok {
-		return Key{}, errors.New("its kty must be RSA, EC or OKP")
+		return Key{}, errors.New("its kty must be RSA, EC, OKP or AKP")
 	}
 	if err := o.onlyMembers(kty); err != nil {
 		return Key{}, err
@@ -260,4 +261,20 @@ func readOKP(o object) (crypto.PublicKey, error) {
 		return nil, errors.New("its crv must be Ed25519, the only one that is supported for kty OKP")
 	}
 	return publickey.NewEC(crv, x)
+}
+
+func readAKP(o object) (crypto.PublicKey, error) {
+	alg, err := o.text("alg")
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(publickey.ParameterSets(), alg) {
+		return nil, fmt.Errorf("its alg must be one of %s, the only ones that are supported for kty AKP",
+			strings.Join(publickey.ParameterSets(), ", "))
+	}
+	pub, err := o.octets("pub")
+	if err != nil {
+		return nil, err
+	}
+	return publickey.NewMLDSA(alg, pub)
 }

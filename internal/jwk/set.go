@@ -204,7 +204,7 @@ func foreignAlg(key Key) error {
 }
 
 // inOrder are the members that stand first, in the order of [Key.Render].
-var inOrder = []string{"use", "kty", "kid", "crv", "alg", "n", "e", "x", "y"}
+var inOrder = []string{"use", "kty", "kid", "crv", "alg", "n", "e", "x", "y", "pub"}
 
 // write gives the members with the values that they have. Strings among the first are written in one way only, so that
 // the same key is the same text.

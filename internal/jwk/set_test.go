@@ -51,7 +51,7 @@ func TestSetJSON(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	a, b := withKID(t, edText, "a"), withKID(t, k1Text, "b")
-	const akp = `{"kty":"AKP","kid":"a","alg":"ML-DSA-44","pub":"AA"}`
+	const akp = `{"kty":"AKP","kid":"a","alg":"SLH-DSA-SHA2-128s","pub":"AA"}`
 	zeros := `{"kty":"RSA","n":"` + encode(append([]byte{0}, parse(t,
 		rsaText).PublicKey.(*rsa.PublicKey).N.Bytes()...)) + `","e":"AAEAAQ"}`
 	const extra = `,"a":[1, {"b" : "<\/>"}],"x5c":["AA=="]`
@@ -161,8 +161,8 @@ func TestMergeRefuses(t *testing.T) {
 			`texts[1].keys[0]: the kid "a" is also that of texts[0], which is another key (EC secp256k1 and EC P-256). ` + cure},
 		{"another key of an empty kid", []string{`{"kid":"",` + p256Text[1:], `{"kid":"",` + k1Text[1:]},
 			`texts[1]: the kid "" is also that of texts[0], which is another key (EC secp256k1 and EC P-256). ` + cure},
-		{"another key of that kid, kty and alg", []string{`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AA"}`, a,
-			`{"alg":"ML-DSA-44","kty":"AKP","kid":"a","pub":"AQ"}`},
+		{"another key of that kid, kty and alg", []string{`{"alg":"SLH-DSA-SHA2-128s","kty":"AKP","kid":"a","pub":"AA"}`, a,
+			`{"alg":"SLH-DSA-SHA2-128s","kty":"AKP","kid":"a","pub":"AQ"}`},
 			`texts[2]: the kid "a" is also that of texts[0], which is not the same JWK. ` + differ + another},
 		{"a key on another OKP curve, without an alg", []string{
 			`{"kty":"OKP","kid":"a","crv":"X25519","x":"` + encode(make([]byte, 32)) + `"}`, a,

@@ -9,17 +9,18 @@ import (
 )
 
 // thumbprints are the texts that a thumbprint is computed over: the members in the order of their names, without white
-// space (RFC 7638, 3.2; RFC 8037, 2).
+// space (RFC 7638, 3.2; RFC 8037, 2; RFC 9964).
 var thumbprints = map[string]func(members) string{
 	ktyRSA: func(m members) string { return fmt.Sprintf(`{"e":"%s","kty":"RSA","n":"%s"}`, m.E, m.N) },
 	ktyEC: func(m members) string {
 		return fmt.Sprintf(`{"crv":"%s","kty":"EC","x":"%s","y":"%s"}`, m.Crv, m.X, m.Y)
 	},
 	ktyOKP: func(m members) string { return fmt.Sprintf(`{"crv":"%s","kty":"OKP","x":"%s"}`, m.Crv, m.X) },
+	ktyAKP: func(m members) string { return fmt.Sprintf(`{"alg":"%s","kty":"AKP","pub":"%s"}`, m.Alg, m.Pub) },
 }
 
-// Thumbprint is the SHA-256 JWK thumbprint (RFC 7638) of a key, in base64url. It depends on the key alone: kid, use
-// and alg do not matter.
+// Thumbprint is the SHA-256 JWK thumbprint (RFC 7638) of a key, in base64url. It depends on the key alone: kid and
+// use do not matter, nor does an alg that is no part of the key.
 func Thumbprint(pub crypto.PublicKey) (string, error) {
 	m, err := keyMembers(pub)
 	if err != nil {

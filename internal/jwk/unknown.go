@@ -15,7 +15,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// A JWK is of a known kind if [Parse] reads keys of its kty and crv. Of another kind, nobody here knows which members
+// A JWK is of a known kind if [Parse] reads keys of its kty and crv, or its kty and alg. Of another kind, nobody here knows which members
 // are private, so that names decide: those that look like a private or symmetric member are refused. They are in keys
 // of known kinds too, since some libraries write a private key under names of their own.
 
@@ -34,11 +34,16 @@ var (
 	secretWords = append([]string{"sk", "skey", "pkcs8"}, secretMembers...)
 )
 
-// known says that a JWK is of a kind that [object.key] reads or refuses. A kty or crv that is only written otherwise
-// than a known one is known too: it must not come past the checks of that kind.
+// known says that a JWK is of a kind that [object.key] reads or refuses. A kty or crv, or an alg of kty AKP, that is only
+// written otherwise than a known one is known too: it must not come past the checks of that kind.
 func (o object) known(kty string) bool {
 	if _, ok := keyTypes[kty]; !ok {
 		return false
+	}
+	if kty == ktyAKP {
+		alg, err := o.text("alg")
+		return err != nil || alg == "" ||
+			slices.ContainsFunc(publickey.ParameterSets(), func(set string) bool { return plain(set) == plain(alg) })
 	}
 	crv, err := o.text("crv")
 	if kty == ktyRSA || err != nil || o["crv"] == nil {
@@ -74,10 +79,13 @@ func (o object) checkUnknown(kty string) error {
 	if err := o.inspect(); err != nil {
 		return err
 	}
-	if _, ok := keyTypes[kty]; !ok {
-		return nil
+	switch kty {
+	case ktyEC, ktyOKP:
+		return o.checkCurve(kty)
+	case ktyAKP:
+		return o.onlyMembers(kty)
 	}
-	return o.checkCurve(kty)
+	return nil
 }
 
 // checkCurve checks what can be checked of a key on a curve that is not known.

@@ -8,8 +8,8 @@ import (
 func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 	octets := func(n int) string { return encode(make([]byte, n)) }
 	for name, text := range map[string]string{
-		"ML-DSA, RFC 9964": `{"kty":"AKP","kid":"T4xl70S7","alg":"ML-DSA-44","pub":"unH59k4R"}`,
-		"SLH-DSA":          `{"use":"sig","kty":"AKP","alg":"SLH-DSA-SHA2-128s","key_ops":["verify"],"pub":"AA"}`,
+		"a composite of ML-DSA": `{"kty":"AKP","kid":"a","alg":"ML-DSA-44-ES256","pub":"unH59k4R"}`,
+		"SLH-DSA":               `{"use":"sig","kty":"AKP","alg":"SLH-DSA-SHA2-128s","pub":"AA","key_ops":["verify"]}`,
 		"X25519": `{"use":"enc","kty":"OKP","crv":"X25519","alg":"ECDH-ES+A128KW","x":"` +
 			octets(32) + `"}`,
 		"X448":                     `{"kty":"OKP","crv":"X448","x":"` + octets(56) + `"}`,
@@ -18,7 +18,7 @@ func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 		"Brainpool":                `{"kty":"EC","crv":"BP-256","x":"` + octets(32) + `","y":"` + octets(32) + `"}`,
 		"a number behind a letter": `{"kty":"NEW","p256_pub":"AA","pub_d2h":"AA"}`,
 		"a usual letter elsewhere": `{"kty":"NEW","ext":{"k":"v"},"list":[{"p":1},{"q":[2]}]}`,
-		"a kty of tomorrow":        `{"kty":"NEW","kid":"","n":1e9999,"a":{"b":[{"c":"{"}]},"pub":"AA","x5t":"A"}`,
+		"a kty of tomorrow":        `{"kty":"NEW","kid":"","n":1e9999,"pub":"AA","a":{"b":[{"c":"{"}]},"x5t":"A"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Merge([]string{" " + strings.ReplaceAll(text, ",", "\n, ")})
@@ -33,13 +33,14 @@ func TestMergePassesKeysOfUnknownKindsThrough(t *testing.T) {
 }
 
 func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
-	const akp = `{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"`
+	const akp = `{"kty":"AKP","alg":"SLH-DSA-SHA2-128s","pub":"AA"`
 	named := func(word string) string {
 		return `the name of a member has "` + word + `" in it, as in private and symmetric keys; only public keys belong here`
 	}
 	const secret = "its kty or alg is one of private or symmetric keys; only public keys belong here"
 	const inPEM = "a member of it holds a private key in PEM; only public keys belong here"
 	const onlyX = "a JWK with kty OKP has the key members crv, x, and no others"
+	const onlySets = "its alg must be one of ML-DSA-44, ML-DSA-65, ML-DSA-87, the only ones that are supported for kty AKP"
 	public := errSecret.Error()
 	for member, err := range map[string]string{
 		`"priv":"SECRET"`: public, `"PRIV":"SECRET"`: public, `"d":"SECRET"`: public, `"K":"SECRET"`: public,
@@ -61,10 +62,11 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 		`"d\u200b":"SECRET"`: named("d"), `"d.":"SECRET"`: named("d"), `"sk":"SECRET"`: named("sk"),
 		`"a":[{"keyK":"SECRET"}]`:                 named("k"),
 		`"a":"-----BEGIN PRIVATE KEY-----SECRET"`: inPEM,
-		`"Pub":"AQ"`: "two names of its members differ in capital letters only, and some readers confuse them",
-		`"Kid":"a"`:  "the name of its member kid has capital letters, and some readers confuse that; write it in small ones",
-		`"kid":7`:    "its kid is not a string",
-		`"use":null`: "its use is not a string",
+		`"Sub":"AQ","sub":"AQ"`:                   "two names of its members differ in capital letters only, and some readers confuse them",
+		`"Pub":"AQ"`:                              "the name of its member pub has capital letters, and some readers confuse that; write it in small ones",
+		`"Kid":"a"`:                               "the name of its member kid has capital letters, and some readers confuse that; write it in small ones",
+		`"kid":7`:                                 "its kid is not a string",
+		`"use":null`:                              "its use is not a string",
 	} {
 		t.Run(member, func(t *testing.T) {
 			got, mergeErr := Merge([]string{akp + "," + member + "}"})
@@ -90,14 +92,21 @@ func TestMergeRefusesWhatMayBePrivateInAnUnknownKind(t *testing.T) {
 			1): `the curve "secp256r1" is not one of P-256, P-384, P-521, secp256k1, Ed25519`,
 		strings.Replace(edText, "Ed25519", "ED25519 ",
 			1): "its crv must be Ed25519, the only one that is supported for kty OKP",
-		strings.Replace(p256Text, "FyM", "FyI", 1):       "the point is not on P-256",
-		`{"kty":"OKP","crv":"X25519","x":"AA"}`:          `its x has 1 bytes, and no key on "X25519" has that many`,
-		`{"kty":"OKP","crv":"X25519","x":"AA=="}`:        "its x is not base64url without padding",
-		`{"kty":"OKP","crv":"X25519"}`:                   onlyX,
-		`{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}`: public,
-		`{"kty":"EC","crv":"P-224","x":"AA","y":"AAAA"}`: "its x and y do not have the same length",
-		`{"kty":"EC","crv":"P-224","x":"","y":""}`:       `its x has 0 bytes, and no key on "P-224" has that many`,
-		`{"kty":"EC","crv":"","x":"AA","y":"AA"}`:        "its crv is empty",
+		`{"kty":"akp","alg":"ML-DSA-44","pub":"AA"}`:          "its kty must be written AKP",
+		`{"kty":"AKP","alg":"ml-dsa-44","pub":"AA"}`:          onlySets,
+		`{"kty":"AKP","alg":"MLDSA44","pub":"AA"}`:            onlySets,
+		`{"kty":"AKP","pub":"AA"}`:                            onlySets,
+		`{"kty":"AKP","alg":"SLH-DSA-SHA2-128s"}`:             "a JWK with kty AKP has the key members pub, and no others",
+		`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","x":"AA"}`: "a JWK with kty AKP has the key members pub, and no others",
+		`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}`:          "an ML-DSA-44 public key has 1312 bytes, not 1",
+		strings.Replace(p256Text, "FyM", "FyI", 1):            "the point is not on P-256",
+		`{"kty":"OKP","crv":"X25519","x":"AA"}`:               `its x has 1 bytes, and no key on "X25519" has that many`,
+		`{"kty":"OKP","crv":"X25519","x":"AA=="}`:             "its x is not base64url without padding",
+		`{"kty":"OKP","crv":"X25519"}`:                        onlyX,
+		`{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}`:      public,
+		`{"kty":"EC","crv":"P-224","x":"AA","y":"AAAA"}`:      "its x and y do not have the same length",
+		`{"kty":"EC","crv":"P-224","x":"","y":""}`:            `its x has 0 bytes, and no key on "P-224" has that many`,
+		`{"kty":"EC","crv":"","x":"AA","y":"AA"}`:             "its crv is empty",
 		// What only Merge keeps must not be private in a key of a known kind either.
 		strings.TrimSuffix(edText, "}") + `,"a":{"d":"SECRET"}}`:          public,
 		strings.TrimSuffix(edText, "}") + `,"privateKey":"SECRET"}`:       named("priv"),

@@ -33,7 +33,7 @@ func TestFunctionsInTerraform(t *testing.T) {
 		statecheck.ExpectKnownOutputValue("late_key_id", knownvalue.StringExact("6c617465")),
 		statecheck.ExpectKnownOutputValue("late_set", knownvalue.StringExact(`{"keys":[]}`)),
 		statecheck.ExpectKnownOutputValue("foreign",
-			knownvalue.StringExact(`{"keys":[{"kty":"AKP","kid":"","alg":"ML-DSA-44","pub":"AA"}]}`)),
+			knownvalue.StringExact(`{"keys":[{"kty":"AKP","kid":"","alg":"SLH-DSA-SHA2-128s","pub":"AA"}]}`)),
 	}
 	config := `
 		terraform {
@@ -44,7 +44,7 @@ func TestFunctionsInTerraform(t *testing.T) {
 		resource "terraform_data" "late" { input = "late" }
 		resource "terraform_data" "set" { input = jsonencode({ keys = [] }) }
 		output "late_key_id" { value = provider::hsm::key_id(terraform_data.late.output) }
-		output "foreign" { value = provider::hsm::jwks([jsonencode({ alg = "ML-DSA-44", kid = "", kty = "AKP",
+		output "foreign" { value = provider::hsm::jwks([jsonencode({ alg = "SLH-DSA-SHA2-128s", kid = "", kty = "AKP",
 			pub = "AA" })]) }
 		output "late_set" { value = provider::hsm::jwks([jsonencode({ keys = [] }), terraform_data.set.output], true) }
 	`
@@ -201,7 +201,7 @@ func TestAFunctionsErrorPointsAtItsArgument(t *testing.T) {
 			"texts[0]: " + noPrivate},
 		{"an element that holds a private key", "jwks", []tftypes.Value{texts(`{"keys":[]}`, `{"keys":[{`+ed+`,`+secret+`]}`)}, 0, "texts[1].keys[1]: " + noPrivate},
 		{"a private key of an unknown kind", "jwks",
-			[]tftypes.Value{texts(`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","a":[{"x-seed":"SECRET"}]}`)}, 0,
+			[]tftypes.Value{texts(`{"kty":"AKP","alg":"SLH-DSA-SHA2-128s","pub":"AA","a":[{"x-seed":"SECRET"}]}`)}, 0,
 			`texts[0]: the name of a member has "seed" in it, as in private and symmetric keys; only public keys belong here`},
 		{"two keys of one kid", "jwks", []tftypes.Value{texts(`{"kid":"a",`+ed, `{"kid":"a",`+strings.Replace(ed,
 			"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "wJNmNDr6Imp2sGvvXsxWoGiJoGISxww7byH4WQGIpcw", 1))}, 0,

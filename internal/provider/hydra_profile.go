@@ -30,7 +30,7 @@ var hydraSigners = []string{"hydra.jwt.access-token", "hydra.openid.id-token"}
 
 const hydraLeastBits = 4096 // of RSA moduli, outside Hydra's development mode
 
-func hydraKind(pub crypto.PublicKey) string { return cmp.Or(publickey.Curve(pub), jwk.Kty(pub)) }
+func hydraKind(pub crypto.PublicKey) string { return cmp.Or(jwkKind(pub), jwk.Kty(pub)) }
 
 // hydraKey is a key of a set as Hydra publishes it.
 func hydraKey(pair object.Key) jwk.Key {

@@ -23,6 +23,6 @@ func newJWKThumbprintFunction() function.Function {
 // jwkParameter is the argument of the functions that take one JWK.
 var jwkParameter = function.StringParameter{
 	Name: "jwk",
-	MarkdownDescription: "The JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)) as JSON, such as the attribute `jwk` of a key pair's resource: RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519. " +
+	MarkdownDescription: "The JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)) as JSON, such as the attribute `jwk` of a key pair's resource: RSA, EC on P-256, P-384, P-521 or secp256k1, Ed25519, or ML-DSA. " +
 		"A JWK with a private or symmetric member is refused.",
 }

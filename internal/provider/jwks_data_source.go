@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"cmp"
 	"context"
+	"crypto"
 	"fmt"
 	"slices"
 
@@ -43,7 +45,7 @@ type jwksModel struct {
 }
 
 // jwkMembers are a JWK's public members. A key of the set has all of them, null where its JWK lacks one.
-var jwkMembers = []string{"kid", "kty", "use", "alg", "n", "e", "crv", "x", "y"}
+var jwkMembers = []string{"kid", "kty", "use", "alg", "n", "e", "crv", "x", "y", "pub"}
 
 // jwksKeyType is the type of one key of the set.
 var jwksKeyType = func() types.ObjectType {
@@ -120,14 +122,15 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Validators: []validator.String{oneOf("text", "hex", "thumbprint", "spki_sha256")},
 			},
 			"algorithms": schema.MapAttribute{
-				MarkdownDescription: "The `alg` for each `kty` or `crv`, such as `{ RSA = \"PS256\" }`. A `crv` takes " +
+				MarkdownDescription: "The `alg` for each `kty`, `crv` or parameter set, such as `{ RSA = \"PS256\" }`. A `crv` takes " +
 					"precedence over a `kty`. The `alg` must fit every key of that kind in the set. The defaults are, where `use` " +
 					"is `sig`, `RS256` for RSA (the first that the key's `CKA_ALLOWED_MECHANISMS` allow, such as `PS256`), " +
 					"`ES256`, `ES384`, `ES512` and `ES256K` for the curves `P-256`, `P-384`, `P-521` " +
-					"and `secp256k1`, and `EdDSA` for `Ed25519`; where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
+					"and `secp256k1`, `EdDSA` for `Ed25519`, and the parameter set for ML-DSA; where `use` is `enc`, `RSA-OAEP` and `ECDH-ES`.",
 				Optional:    true,
 				ElementType: types.StringType,
-				Validators:  mapBy(append([]string{"RSA", "EC", "OKP"}, publickey.Curves()...)...),
+				Validators: mapBy(slices.Concat([]string{"RSA", "EC", "OKP", "AKP"}, publickey.Curves(),
+					publickey.ParameterSets())...),
 			},
 			"profile": schema.StringAttribute{
 				MarkdownDescription: "Who signs with the keys. `hydra` checks that [Ory Hydra](https://github.com/ory/hydra) " +
@@ -165,6 +168,7 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"crv":    member("Curve."),
 					"x":      member("X coordinate, or the public key of an Edwards curve, base64url."),
 					"y":      member("Y coordinate, base64url."),
+					"pub":    member("Public key of ML-DSA, base64url."),
 				}},
 			},
 		},
@@ -289,7 +293,7 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 	if !m.Use.IsNull() {
 		key.Use = m.Use.ValueString()
 	}
-	for _, kind := range []string{publickey.Curve(pair.PublicKey), jwk.Kty(pair.PublicKey)} {
+	for _, kind := range []string{jwkKind(pair.PublicKey), jwk.Kty(pair.PublicKey)} {
 		alg, ok := algorithms[kind]
 		if !ok {
 			continue
@@ -316,6 +320,11 @@ func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]strin
 			"use.", nameOf(pair.Label, pair.ID), key.Use, object.List(pair.Mechanisms)))
 	}
 	return key, nil
+}
+
+// jwkKind is what tells keys of one kty apart: their curve or their parameter set, "" for RSA.
+func jwkKind(pub crypto.PublicKey) string {
+	return cmp.Or(publickey.Curve(pub), publickey.ParameterSet(pub))
 }
 
 // keyRow is a key of the set, of jwksKeyType. It is not a struct: the plugin framework takes long to look into those, and a

@@ -235,9 +235,10 @@ func (m *jwksModel) selectFrom(
 		case len(namedBy[j].Steps()) > 0:
 			diags.AddAttributeError(namedBy[j], "No JWK For This Kind Of Key", fmt.Sprintf(
 				"The key %s on the token in %s is selected by name, but this provider knows no JWK for keys of its "+
-					"kind (%s), only for RSA keys and keys on %s.\n\nWhat to do: name other keys, or give the key another label "+
+					"kind (%s), only for RSA keys, keys on %s, and keys of %s.\n\nWhat to do: name other keys, or give the key another label "+
 					"or ID.",
-				pair.name(), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", ")))
+				pair.name(), token.Info(), pair.unknown, strings.Join(publickey.Curves(), ", "),
+				strings.Join(publickey.ParameterSets(), ", ")))
 		}
 	}
 	if len(selected) == 0 && !diags.HasError() && !m.AllowEmpty.ValueBool() {

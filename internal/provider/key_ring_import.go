@@ -155,8 +155,11 @@ func (m *keyRingModel) makesLike(pair object.Key) {
 		m.Curve = types.StringValue(publickey.Curve(pair.PublicKey))
 		return
 	}
-	var like rsaKeyPairModel
-	if like.take(pair) == nil {
-		m.ModulusBits = like.ModulusBits
+	m.ModulusBits = types.Int64Value(4096) // the default, beside a pair that no ring makes
+	if pair.Type == object.RSA {
+		var like rsaKeyPairModel
+		if like.take(pair) == nil {
+			m.ModulusBits = like.ModulusBits
+		}
 	}
 }

@@ -280,8 +280,11 @@ func (k ringKey) published(m *keyRingModel) bool {
 
 // keyType is the type of the pair, as its JWK tells.
 func (k ringKey) keyType() object.KeyType {
-	if strings.Contains(k.JWK.ValueString(), `"crv"`) {
+	switch text := k.JWK.ValueString(); {
+	case strings.Contains(text, `"crv"`):
 		return object.EC
+	case strings.Contains(text, `"pub"`): // somebody else's, under one of the ring's IDs
+		return object.MLDSA
 	}
 	return object.RSA
 }

@@ -42,6 +42,7 @@ type keyObjectModel struct {
 	Usage            []types.String `tfsdk:"usage"`
 	Bits             types.Int64    `tfsdk:"bits"`
 	Curve            types.String   `tfsdk:"curve"`
+	ParameterSet     types.String   `tfsdk:"parameter_set"`
 	Private          types.Bool     `tfsdk:"private"`
 	Sensitive        types.Bool     `tfsdk:"sensitive"`
 	Extractable      types.Bool     `tfsdk:"extractable"`
@@ -120,6 +121,8 @@ func (d *keysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 						"other keys, and if the token does not show it."),
 					"curve": computedString("Curve, by its JOSE name; null for other keys, and for curves that this " +
 						"provider does not know."),
+					"parameter_set": computedString("Parameter set of an ML-DSA key, such as `ML-DSA-65`; null for other keys, " +
+						"and for sets that this provider does not know."),
 					"private": claim("Whether the token shows and uses the key only after a login. A private half or a secret key of " +
 						"which this is false can have been made, and can be used, by whoever can open a session on the token"),
 					"sensitive":           claim("Whether the key is sensitive, so that the token does not reveal its value"),
@@ -181,7 +184,8 @@ func (m *keysModel) lists(key object.Entry) bool {
 func keyObjectModelOf(key object.Entry, token hsm.TokenInfo) keyObjectModel {
 	m := keyObjectModel{
 		Class: types.StringValue(strings.TrimSuffix(key.Class, " key")), Type: given(key.Type), Label: types.StringValue(printable(key.Label)),
-		Usage: words(key.Uses), Curve: given(key.Curve), Private: types.BoolPointerValue(key.Protected),
+		Usage: words(key.Uses), Curve: given(key.Curve), ParameterSet: given(key.ParameterSet),
+		Private:   types.BoolPointerValue(key.Protected),
 		Sensitive: types.BoolPointerValue(key.Sensitive), Extractable: types.BoolPointerValue(key.Extractable),
 		Local: types.BoolPointerValue(key.Local), AlwaysSensitive: types.BoolPointerValue(key.AlwaysSensitive),
 		NeverExtractable: types.BoolPointerValue(key.NeverExtractable), TwinMissing: types.BoolPointerValue(key.OtherHalfMissing),

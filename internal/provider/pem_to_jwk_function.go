@@ -15,9 +15,10 @@ func newPEMToJWKFunction() function.Function {
 		definition: function.Definition{
 			Summary: "Converts a public key in PEM to a JWK",
 			MarkdownDescription: "A public key in PEM as a JSON Web Key ([RFC " +
-				"7517](https://www.rfc-editor.org/rfc/rfc7517)): RSA, EC on P-256, P-384, P-521 or secp256k1, or " +
-				"Ed25519. It has no `use` and no `alg`, since PEM has none, with one exception: a key for RSASSA-PSS " +
-				"alone (id-RSASSA-PSS, [RFC 4055](https://www.rfc-editor.org/rfc/rfc4055)) has `kty` `RSA` and the " +
+				"7517](https://www.rfc-editor.org/rfc/rfc7517)): RSA, EC on P-256, P-384, P-521 or secp256k1, " +
+				"Ed25519, or ML-DSA. It has no `use` and no `alg`, since PEM has none, with two exceptions: a key of ML-DSA " +
+				"has the `alg` that is a part of it ([RFC 9964](https://www.rfc-editor.org/rfc/rfc9964)); and a key for " +
+				"RSASSA-PSS alone (id-RSASSA-PSS, [RFC 4055](https://www.rfc-editor.org/rfc/rfc4055)) has `kty` `RSA` and the " +
 				"`alg` that its parameters name, `PS256`, `PS384` or `PS512`, so that nobody takes it for `RS256`. " +
 				"Where it has no parameters, any of the three may be used, and its `alg` is `PS256`; `merge` can set " +
 				"another.\n\n" +

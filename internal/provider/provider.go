@@ -175,7 +175,7 @@ func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 
 // keyResources is one of each resource of keys.
 func keyResources() []*keyResource {
-	return []*keyResource{newRSAKeyPairResource(), newECKeyPairResource(), newSecretKeyResource()}
+	return []*keyResource{newRSAKeyPairResource(), newECKeyPairResource(), newMLDSAKeyPairResource(), newSecretKeyResource()}
 }
 
 // ListResources are the resources that can list the keys of their type on the token.

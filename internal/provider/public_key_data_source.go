@@ -34,6 +34,7 @@ type publicKeyModel struct {
 	Type                        types.String   `tfsdk:"type"`
 	Bits                        types.Int64    `tfsdk:"bits"`
 	Curve                       types.String   `tfsdk:"curve"`
+	ParameterSet                types.String   `tfsdk:"parameter_set"`
 	HasPrivateKey               types.Bool     `tfsdk:"has_private_key"`
 	Usage                       []types.String `tfsdk:"usage"`
 	PublicUsage                 []types.String `tfsdk:"public_usage"`
@@ -85,9 +86,10 @@ func (d *publicKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 				someText()),
 			"kid": computedString("Key ID in a JWK: the ID's bytes as text if they are printable UTF-8, " +
 				"otherwise in hexadecimal; null if the key has no ID."),
-			"type":  computedString("Type of the key: `RSA` or `EC`."),
-			"bits":  computedNumber("Size of an RSA modulus in bits; null for other keys."),
-			"curve": computedString("Curve, by its JOSE name; null for RSA."),
+			"type":          computedString("Type of the key: `RSA`, `EC` or `ML-DSA`."),
+			"bits":          computedNumber("Size of an RSA modulus in bits; null for other keys."),
+			"curve":         computedString("Curve, by its JOSE name; null for other keys."),
+			"parameter_set": computedString("Parameter set of an ML-DSA key, such as `ML-DSA-65`; null for other keys."),
 			"has_private_key": computedBool("Whether the private half is on the token too: one that is proven to belong to " +
 				"this public key."),
 			"allow_unprotected": allowUnprotected(),
@@ -187,6 +189,7 @@ func (m *publicKeyModel) take(key object.PublicKey, token hsm.TokenInfo) error {
 		m.Label = types.StringValue(printable(key.Label))
 	}
 	m.KID, m.Type, m.Curve = given(forms.kid), types.StringValue(string(key.Type)), given(publickey.Curve(key.PublicKey))
+	m.ParameterSet = given(publickey.ParameterSet(key.PublicKey))
 	if rsaKey, ok := key.PublicKey.(*rsa.PublicKey); ok {
 		m.Bits = types.Int64Value(int64(rsaKey.N.BitLen()))
 	}

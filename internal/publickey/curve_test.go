@@ -83,7 +83,7 @@ func TestParseECReadsEachFormOfParametersAndPoint(t *testing.T) {
 		Ed25519:   {[]string{"06032b6570", "06092b06010401da470f01"}, []string{"edwards25519", "Ed25519"}},
 	}
 	for curve, key := range newKeys(t) {
-		if curve == "RSA" {
+		if forms[curve].params == nil { // no key on a curve
 			continue
 		}
 		point := Point(key)

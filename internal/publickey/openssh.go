@@ -12,11 +12,11 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// ErrNoOpenSSH is the error for a key that OpenSSH has no name for: one on secp256k1.
+// ErrNoOpenSSH is the error for a key that OpenSSH has no name for: one on secp256k1, or one of ML-DSA.
 var ErrNoOpenSSH = errors.New("OpenSSH has no keys of this kind")
 
 // OpenSSH is the key as a line of authorized_keys (sshd(8); RFC 4253, 6.6; RFC 5656, 3.1; RFC 8709, 4), without a
-// comment and without a newline. It is [ErrNoOpenSSH] for a key on secp256k1.
+// comment and without a newline. It is [ErrNoOpenSSH] for a key on secp256k1 and for one of ML-DSA.
 func OpenSSH(pub crypto.PublicKey) (string, error) {
 	if _, err := MarshalSPKI(pub); err != nil {
 		return "", err
@@ -26,6 +26,7 @@ func OpenSSH(pub crypto.PublicKey) (string, error) {
 	}
 	c := curveOf(pub)
 	switch {
+	case c == nil: // ML-DSA
 	case c.name == Ed25519:
 		return sshLine("ssh-ed25519", Point(pub)), nil
 	case c.ssh != "":
@@ -35,7 +36,7 @@ func OpenSSH(pub crypto.PublicKey) (string, error) {
 }
 
 // OpenSSHFingerprint is the key's fingerprint as ssh-keygen -l prints it: "SHA256:" and the digest of the key's blob, in
-// base64 without padding. It is [ErrNoOpenSSH] for a key on secp256k1.
+// base64 without padding. It is [ErrNoOpenSSH] where [OpenSSH] is.
 func OpenSSHFingerprint(pub crypto.PublicKey) (string, error) {
 	line, err := OpenSSH(pub)
 	if err != nil {

@@ -9,6 +9,10 @@ import (
 	"crypto/rsa"
 	"testing"
 
+	"github.com/cloudflare/circl/sign"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa87"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
@@ -37,6 +41,21 @@ func newKeys(t testing.TB) map[string]crypto.PublicKey {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, scheme := range map[string]sign.Scheme{
+		MLDSA44: mldsa44.Scheme(), MLDSA65: mldsa65.Scheme(), MLDSA87: mldsa87.Scheme(),
+	} {
+		public, _, err := scheme.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		octets, err := public.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys[name], err = NewMLDSA(name, octets); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return keys
 }
 
@@ -63,7 +82,7 @@ func TestEqualIsTrueOfTheSameKeyAlone(t *testing.T) {
 var noKeys = []crypto.PublicKey{
 	nil, "text", (*rsa.PublicKey)(nil), &rsa.PublicKey{}, (*ecdsa.PublicKey)(nil), &ecdsa.PublicKey{},
 	&ecdsa.PublicKey{Curve: elliptic.P224()}, (*secp256k1.PublicKey)(nil), ed25519.PublicKey(nil), ed25519.PublicKey{1, 2},
-	rsa.PublicKey{},
+	rsa.PublicKey{}, (*MLDSAPublicKey)(nil), &MLDSAPublicKey{}, MLDSAPublicKey{},
 }
 
 func TestWhatIsNoKeyIsRefusedAndNotAPanic(t *testing.T) {

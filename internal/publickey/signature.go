@@ -12,10 +12,13 @@ import (
 )
 
 // Verify says that a signature of a text is the key's, in the form that tokens give. ECDSA is over SHA-256; Ed25519 has
-// the 64 bytes of RFC 8032, 5.1.6. Verify is false for keys that are not on a curve.
+// the 64 bytes of RFC 8032, 5.1.6; ML-DSA is pure and without a context (FIPS 204, 5.2). Verify is false for RSA keys.
 func Verify(pub crypto.PublicKey, text, signature []byte) bool {
 	if key, ok := pub.(ed25519.PublicKey); ok {
 		return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, text, signature)
+	}
+	if key := mldsaOf(pub); key != nil {
+		return key.verify(text, signature)
 	}
 	digest := sha256.Sum256(text)
 	return VerifyDigest(pub, digest[:], signature)

@@ -12,6 +12,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cloudflare/circl/sign"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa87"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
@@ -66,6 +70,17 @@ func holders(t *testing.T) map[string]holder {
 	pub, private, err := ed25519.GenerateKey(rand.Reader)
 	fail(err)
 	all[Ed25519] = holder{pub, func(text []byte) []byte { return ed25519.Sign(private, text) }, nil}
+	for name, scheme := range map[string]sign.Scheme{
+		MLDSA44: mldsa44.Scheme(), MLDSA65: mldsa65.Scheme(), MLDSA87: mldsa87.Scheme(),
+	} {
+		pub, private, err := scheme.GenerateKey()
+		fail(err)
+		octets, err := pub.MarshalBinary()
+		fail(err)
+		key, err := NewMLDSA(name, octets)
+		fail(err)
+		all[name] = holder{key, func(text []byte) []byte { return scheme.Sign(private, text, nil) }, nil}
+	}
 	return all
 }
 

@@ -24,13 +24,16 @@ var (
 )
 
 // MarshalSPKI is the key's SubjectPublicKeyInfo (RFC 5280, 4.1.2.7), DER. A key on a curve is an uncompressed point on
-// a named curve (RFC 5480, RFC 8410).
+// a named curve (RFC 5480, RFC 8410). A key of ML-DSA has no parameters (RFC 9881).
 func MarshalSPKI(pub crypto.PublicKey) ([]byte, error) {
 	if key, ok := pub.(*rsa.PublicKey); ok {
 		if key == nil || key.N == nil {
 			return nil, errors.New("no RSA public key")
 		}
 		return x509.MarshalPKIXPublicKey(key)
+	}
+	if key := mldsaOf(pub); key != nil {
+		return marshalInfo(pkix.AlgorithmIdentifier{Algorithm: key.set.oid}, []byte(key.bytes))
 	}
 	c := curveOf(pub)
 	if c == nil {
@@ -39,14 +42,15 @@ func MarshalSPKI(pub crypto.PublicKey) ([]byte, error) {
 	if _, ok := pub.(*secp256k1.PublicKey); !ok {
 		return x509.MarshalPKIXPublicKey(pub)
 	}
-	point := Point(pub)
+	return marshalInfo(pkix.AlgorithmIdentifier{Algorithm: oidEC, Parameters: asn1.RawValue{FullBytes: c.oid()}},
+		Point(pub))
+}
+
+func marshalInfo(algorithm pkix.AlgorithmIdentifier, key []byte) ([]byte, error) {
 	return asn1.Marshal(struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
-	}{
-		pkix.AlgorithmIdentifier{Algorithm: oidEC, Parameters: asn1.RawValue{FullBytes: c.oid()}},
-		asn1.BitString{Bytes: point, BitLength: 8 * len(point)},
-	})
+	}{algorithm, asn1.BitString{Bytes: key, BitLength: 8 * len(key)}})
 }
 
 // Info is what a SubjectPublicKeyInfo says: a key, and what it is restricted to.
@@ -108,7 +112,14 @@ func parseUnrestricted(algorithm asn1.ObjectIdentifier, params cryptobyte.String
 		}
 		return NewEC(c.name, key)
 	}
-	return nil, fmt.Errorf("the key's algorithm is %s; only RSA, EC and Ed25519 are supported", named(algorithm))
+	if p := findParameterSet(func(p *parameterSet) bool { return algorithm.Equal(p.oid) }); p != nil {
+		if !params.Empty() {
+			return nil, fmt.Errorf("the key is %s, but it has parameters", p.name)
+		}
+		return NewMLDSA(p.name, key)
+	}
+	return nil, fmt.Errorf("the key's algorithm is %s; only RSA, EC, Ed25519 and ML-DSA are supported",
+		named(algorithm))
 }
 
 func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, error) {
@@ -135,22 +146,19 @@ func parseECInfo(params cryptobyte.String, point []byte) (crypto.PublicKey, erro
 
 // wellKnown are names of algorithms and curves that are not supported, for errors.
 var wellKnown = map[string]string{
-	"1.2.840.10040.4.1":       "DSA",
-	"1.2.840.10046.2.1":       "X9.42 Diffie-Hellman",
-	"1.2.840.113549.1.3.1":    "Diffie-Hellman",
-	"1.2.840.113549.1.1.7":    "RSA for OAEP alone",
-	"1.3.101.110":             "X25519",
-	"1.3.101.111":             "X448",
-	"1.3.101.113":             "Ed448",
-	"2.16.840.1.101.3.4.3.17": "ML-DSA-44",
-	"2.16.840.1.101.3.4.3.18": "ML-DSA-65",
-	"2.16.840.1.101.3.4.3.19": "ML-DSA-87",
-	"1.2.840.10045.3.1.1":     "P-192",
-	"1.3.132.0.33":            "P-224",
-	"1.2.156.10197.1.301":     "SM2",
-	"1.3.36.3.3.2.8.1.1.7":    "brainpoolP256r1",
-	"1.3.36.3.3.2.8.1.1.11":   "brainpoolP384r1",
-	"1.3.36.3.3.2.8.1.1.13":   "brainpoolP512r1",
+	"1.2.840.10040.4.1":     "DSA",
+	"1.2.840.10046.2.1":     "X9.42 Diffie-Hellman",
+	"1.2.840.113549.1.3.1":  "Diffie-Hellman",
+	"1.2.840.113549.1.1.7":  "RSA for OAEP alone",
+	"1.3.101.110":           "X25519",
+	"1.3.101.111":           "X448",
+	"1.3.101.113":           "Ed448",
+	"1.2.840.10045.3.1.1":   "P-192",
+	"1.3.132.0.33":          "P-224",
+	"1.2.156.10197.1.301":   "SM2",
+	"1.3.36.3.3.2.8.1.1.7":  "brainpoolP256r1",
+	"1.3.36.3.3.2.8.1.1.11": "brainpoolP384r1",
+	"1.3.36.3.3.2.8.1.1.13": "brainpoolP512r1",
 }
 
 // named is an OID, with the name that people know it by.

@@ -53,6 +53,8 @@ const (
 
 	CKA_ALWAYS_AUTHENTICATE AttributeType = pkcs11.CKA_ALWAYS_AUTHENTICATE
 	CKA_ALLOWED_MECHANISMS  AttributeType = pkcs11.CKA_ALLOWED_MECHANISMS
+
+	CKA_PARAMETER_SET AttributeType = 0x61d // PKCS#11 3.2
 )
 
 // attributes is the one table of what this package needs of an attribute.
@@ -68,7 +70,7 @@ var attributes = map[AttributeType]struct {
 	CKA_TOKEN:             {name: "CKA_TOKEN", room: flag},
 	CKA_PRIVATE:           {name: "CKA_PRIVATE", room: flag},
 	CKA_LABEL:             {name: "CKA_LABEL", room: defaultRoom, everywhere: true},
-	CKA_VALUE:             {name: "CKA_VALUE", room: defaultRoom},
+	CKA_VALUE:             {name: "CKA_VALUE", room: 2592}, // of a public key of ML-DSA-87,
 	CKA_VALUE_LEN:         {name: "CKA_VALUE_LEN", room: number},
 	CKA_KEY_TYPE:          {name: "CKA_KEY_TYPE", room: number},
 	CKA_ID:                {name: "CKA_ID", room: defaultRoom, everywhere: true},
@@ -100,6 +102,8 @@ var attributes = map[AttributeType]struct {
 
 	CKA_ALWAYS_AUTHENTICATE: {name: "CKA_ALWAYS_AUTHENTICATE", room: flag},
 	CKA_ALLOWED_MECHANISMS:  {name: "CKA_ALLOWED_MECHANISMS", room: defaultRoom},
+
+	CKA_PARAMETER_SET: {name: "CKA_PARAMETER_SET", room: number},
 }
 
 // Rooms, in bytes. Flags and numbers get exactly what they need: some answer a larger buffer with CKR_BUFFER_TOO_SMALL.
@@ -128,6 +132,7 @@ const (
 	CKK_RSA            uint = pkcs11.CKK_RSA
 	CKK_EC             uint = pkcs11.CKK_EC
 	CKK_EC_EDWARDS     uint = 0x40
+	CKK_ML_DSA         uint = 0x4a // PKCS#11 3.2
 	CKK_AES            uint = pkcs11.CKK_AES
 	CKK_GENERIC_SECRET uint = pkcs11.CKK_GENERIC_SECRET
 )

@@ -11,8 +11,8 @@ func (t MechanismType) String() string {
 	return fmt.Sprintf("0x%08X", uint(t))
 }
 
-// mechanismNames are the names of PKCS#11 v3.0 and, for what it has dropped, of the versions before. Where a number
-// has had several names, it is the last of them.
+// mechanismNames are the names of PKCS#11 v3.0, with those of ML-DSA in v3.2, and, for what it has dropped, of the
+// versions before. Where a number has had several names, it is the last of them.
 var mechanismNames = map[MechanismType]string{
 	0x0000: "CKM_RSA_PKCS_KEY_PAIR_GEN",
 	0x0001: "CKM_RSA_PKCS",
@@ -40,6 +40,9 @@ var mechanismNames = map[MechanismType]string{
 	0x0019: "CKM_DSA_SHA3_256",
 	0x001A: "CKM_DSA_SHA3_384",
 	0x001B: "CKM_DSA_SHA3_512",
+	0x001C: "CKM_ML_DSA_KEY_PAIR_GEN",
+	0x001D: "CKM_ML_DSA",
+	0x001F: "CKM_HASH_ML_DSA",
 	0x0020: "CKM_DH_PKCS_KEY_PAIR_GEN",
 	0x0021: "CKM_DH_PKCS_DERIVE",
 	0x0030: "CKM_X9_42_DH_KEY_PAIR_GEN",

@@ -11,6 +11,7 @@ import (
 func TestMechanismNames(t *testing.T) {
 	for mechanism, want := range map[MechanismType]string{
 		0: "CKM_RSA_PKCS_KEY_PAIR_GEN", 0x1040: "CKM_EC_KEY_PAIR_GEN", 0x1057: "CKM_EDDSA", 0x1087: "CKM_AES_GCM",
+		0x1C: "CKM_ML_DSA_KEY_PAIR_GEN", 0x1D: "CKM_ML_DSA",
 		0x402C: "CKM_HKDF_KEY_GEN", 0x80000001: "0x80000001", 0xF: "0x0000000F",
 	} {
 		if got := mechanism.String(); got != want {

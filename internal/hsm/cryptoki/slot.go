@@ -188,6 +188,8 @@ const (
 	CKM_ECDSA_SHA384            MechanismType = pkcs11.CKM_ECDSA_SHA384
 	CKM_ECDSA_SHA512            MechanismType = pkcs11.CKM_ECDSA_SHA512
 	CKM_EDDSA                   MechanismType = 0x1057 // PKCS#11 3.0
+	CKM_ML_DSA_KEY_PAIR_GEN     MechanismType = 0x1c   // PKCS#11 3.2
+	CKM_ML_DSA                  MechanismType = 0x1d   // PKCS#11 3.2
 	CKM_ECDH1_DERIVE            MechanismType = pkcs11.CKM_ECDH1_DERIVE
 	CKM_ECDH1_COFACTOR_DERIVE   MechanismType = pkcs11.CKM_ECDH1_COFACTOR_DERIVE
 	CKM_AES_KEY_GEN             MechanismType = pkcs11.CKM_AES_KEY_GEN

@@ -3,7 +3,7 @@ package object
 import "github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 
 // algorithms says, for each alg of JOSE, with which mechanisms a token does it: the private half's part of it (RFC 7518,
-// 3.1 and 4.1; RFC 8037; RFC 8812). Each has one that hashes by itself and one that does not.
+// 3.1 and 4.1; RFC 8037; RFC 8812; RFC 9964). Each has one that hashes by itself and one that does not.
 var algorithms = map[string][]cryptoki.MechanismType{
 	"RS256":          {cryptoki.CKM_RSA_PKCS, cryptoki.CKM_SHA256_RSA_PKCS},
 	"RS384":          {cryptoki.CKM_RSA_PKCS, cryptoki.CKM_SHA384_RSA_PKCS},
@@ -22,6 +22,9 @@ var algorithms = map[string][]cryptoki.MechanismType{
 	"ES512":          {cryptoki.CKM_ECDSA, cryptoki.CKM_ECDSA_SHA512},
 	"EdDSA":          {cryptoki.CKM_EDDSA},
 	"Ed25519":        {cryptoki.CKM_EDDSA},
+	"ML-DSA-44":      {cryptoki.CKM_ML_DSA},
+	"ML-DSA-65":      {cryptoki.CKM_ML_DSA},
+	"ML-DSA-87":      {cryptoki.CKM_ML_DSA},
 	"ECDH-ES":        ecdh,
 	"ECDH-ES+A128KW": ecdh,
 	"ECDH-ES+A192KW": ecdh,

@@ -8,15 +8,16 @@ import (
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // Entry is a key object on the token as a list shows it: a value. Each half of a pair has an Entry of its own.
 type Entry struct {
-	Name           // its Type is one of KeyTypes, or a number; "" where Err says why it cannot be read
-	Bits  int      // of an RSA modulus, of the value of a secret key; 0 where the object has or shows none
-	Curve string   // by its JOSE name; "" where there is none, or it is not supported
-	Uses  []string // what its flags allow: "decrypt", "derive", "encrypt", "sign", "unwrap", "verify", "wrap"
+	Name         // its Type is one of KeyTypes, or a number; "" where Err says why it cannot be read
+	Bits  int    // of an RSA modulus, of the value of a secret key; 0 where the object has or shows none
+	Curve string // by its JOSE name; "" where there is none, or it is not supported
+	// ParameterSet is that of an ML-DSA key, such as "ML-DSA-65"; "" where there is none, or it is not supported.
+	ParameterSet string
+	Uses         []string // what its flags allow: "decrypt", "derive", "encrypt", "sign", "unwrap", "verify", "wrap"
 	Claims
 	// OtherHalfMissing says that the token has no other half for this half under its ID. It is nil for a secret key,
 	// and where nobody can tell: the halves of the ID show too little, or are of a type that is not supported.
@@ -86,8 +87,11 @@ func entryOf(o Object) Entry {
 		return entry
 	}
 	entry.Bits = new(big.Int).SetBytes(o.modulus).BitLen()
-	if len(o.params) > 0 {
-		entry.Curve, _ = publickey.ParseECParams(o.params)
+	switch o.CKK {
+	case cryptoki.CKK_ML_DSA:
+		entry.ParameterSet = o.sort()
+	default:
+		entry.Curve = o.sort()
 	}
 	if o.Class == cryptoki.CKO_PUBLIC_KEY {
 		if err := unparsable(o); err != nil {

@@ -396,7 +396,7 @@ func (v *Inventory) Unsupported() (pairs []UnsupportedPair) {
 			}
 		}
 		for _, o := range g.objects {
-			if kind, ok := publics[kinOf(o)]; ok && o.Class == cryptoki.CKO_PRIVATE_KEY && o.Err == nil && o.curve() == "" {
+			if kind, ok := publics[kinOf(o)]; ok && o.Class == cryptoki.CKO_PRIVATE_KEY && o.Err == nil && o.sort() == "" {
 				pairs = append(pairs, UnsupportedPair{ID: o.ID, Label: o.Label, Kind: kind})
 			}
 		}

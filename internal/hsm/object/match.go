@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // supported keeps the objects that are keys, or halves of keys, of a type in the table.
@@ -194,45 +193,44 @@ func (m *matching) matchShown(spec *Spec, privates, publics []*Object) (undecide
 	return undecided, slices.DeleteFunc(publics, func(public *Object) bool { return taken[public] })
 }
 
-// tally counts halves by the curve that they show. One that shows none may be on any.
+// tally counts halves by the curve or the parameter set that they show. One that shows none may be of any.
 type tally struct {
 	all int
-	on  map[string][]*Object
+	of  map[string][]*Object
 }
 
 func (t *tally) add(o *Object) {
-	if t.on == nil {
-		t.on = map[string][]*Object{}
+	if t.of == nil {
+		t.of = map[string][]*Object{}
 	}
 	t.all++
-	t.on[o.curve()] = append(t.on[o.curve()], o)
+	t.of[o.sort()] = append(t.of[o.sort()], o)
 }
 
 // fits says how many of the halves may belong to another one, and gives the only one.
 func (t *tally) fits(other *Object) (n int, only *Object) {
-	curve := other.curve()
-	n = len(t.on[curve]) + len(t.on[""])
-	if curve == "" {
+	sort := other.sort()
+	n = len(t.of[sort]) + len(t.of[""])
+	if sort == "" {
 		n = t.all
 	}
 	if n != 1 {
 		return n, nil
 	}
-	for at, halves := range t.on {
-		if len(halves) > 0 && (curve == "" || at == curve || at == "") {
+	for at, halves := range t.of {
+		if len(halves) > 0 && (sort == "" || at == sort || at == "") {
 			only = halves[0]
 		}
 	}
 	return n, only
 }
 
-// curve is what curve an object shows; "" for none that is known.
-func (o Object) curve() string {
-	if len(o.params) == 0 {
-		return ""
+// sort is what curve or parameter set an object shows; "" for none that is known.
+func (o Object) sort() string {
+	if spec := SpecOf(o.CKK); spec != nil && spec.sort != nil {
+		return spec.sort(o)
 	}
-	curve, _ := publickey.ParseECParams(o.params)
-	return curve
+	return ""
 }
 
 // Incomplete says that there is nothing, or a half without its other half.

@@ -49,9 +49,9 @@ type Object struct {
 	isTrue   Set // the flags among them that are true
 	modulus  []byte
 	exponent []byte
-	params   []byte
-	point    []byte
-	valueLen uint // bytes, of a secret key
+	params   []byte // CKA_EC_PARAMS, or CKA_PARAMETER_SET
+	point    []byte // CKA_EC_POINT, or CKA_VALUE of a public half
+	valueLen uint   // bytes, of a secret key
 	// checkValue is CKA_CHECK_VALUE of a secret key: the first bytes of something that the key encrypted. It may be
 	// empty.
 	checkValue []byte
@@ -91,6 +91,9 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 		if !o.shown.Has(cryptoki.CKA_ID) {
 			note(fmt.Errorf("the token did not give %s", cryptoki.CKA_ID))
 		}
+	}
+	if len(Further(a)) > 0 {
+		o.params, o.point = a[cryptoki.CKA_PARAMETER_SET], a[cryptoki.CKA_VALUE]
 	}
 	for _, t := range Flags {
 		v, ok, err := a.Bool(t)

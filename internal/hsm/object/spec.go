@@ -23,6 +23,8 @@ type KeyType string
 const (
 	RSA KeyType = "RSA"
 	EC  KeyType = "EC" // on any curve, Ed25519 among them: PKCS#11 has two values of CKA_KEY_TYPE for them
+	// MLDSA is ML-DSA of each parameter set.
+	MLDSA KeyType = "ML-DSA"
 	// Secret is a secret key; a Template's Kind says of which kind.
 	Secret KeyType = "secret"
 )
@@ -54,6 +56,11 @@ type Spec struct {
 	curves map[string]uint // by their JOSE names, with their size in bits; nil where the type has none
 	kind   string          // of a secret key: AES or Generic
 	usages Usage           // those that templates set explicitly
+	// further are attributes that only such objects have, by their class. See [Further].
+	further map[uint][]cryptoki.AttributeType
+	// sort names the curve or the parameter set that a half shows, "" for none that is known. nil where the type has
+	// none.
+	sort func(half Object) string
 	// template gives the attributes that say what key to make. They go into the public half's template, if there is
 	// one.
 	template func(Template, quirk.Differences) []cryptoki.Attribute
@@ -69,7 +76,8 @@ type Spec struct {
 	whole func(private Object) bool
 	// differs says in what the key differs from what was asked for.
 	differs func(Template, Key) []string
-	// size is the key's size in bits. The mechanism that makes the key has bounds for it.
+	// size is the key's size in bits. The mechanism that makes the key has bounds for it. nil where what tokens mean by
+	// those bounds is not known.
 	size func(Template) uint
 	// leastMost is the lowest upper bound that can be in bits. Some tokens give bytes; their numbers are lower.
 	leastMost uint
@@ -174,6 +182,7 @@ var specs = []Spec{
 		May:    Sign,
 		Proofs: by(Sign, cryptoki.CKM_EDDSA),
 	}),
+	mlDSA,
 	secret(Spec{
 		Title: "AES", CKK: cryptoki.CKK_AES, Mechanism: cryptoki.CKM_AES_KEY_GEN, kind: AES,
 		May:       Encrypt | Decrypt | Wrap | Unwrap | Sign | Verify,
@@ -231,6 +240,13 @@ func onCurves(spec Spec) Spec {
 		}
 		params, _ := write(t.Curve) // the row has the curve
 		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
+	}
+	spec.sort = func(half Object) string {
+		if len(half.params) == 0 {
+			return ""
+		}
+		curve, _ := publickey.ParseECParams(half.params)
+		return curve
 	}
 	spec.parse = func(o Object) (crypto.PublicKey, error) {
 		key, curve, err := publickey.ParseEC(o.params, o.point)
@@ -345,6 +361,9 @@ func (s *Spec) read(public Object) (key crypto.PublicKey, fingerprint string, er
 // Offered compares a key's size with the bounds of the mechanism that makes it. Bounds are hints: it ignores those
 // that cannot be in bits, and some tokens round up to whole bytes. Errors: *MechanismError.
 func (s *Spec) Offered(t Template, info cryptoki.MechanismInfo) error {
+	if s.size == nil {
+		return nil
+	}
 	bits, least, most := s.size(t), info.MinKeySize, info.MaxKeySize
 	if s.bytes && most < s.leastMost {
 		least, most = 8*least, 8*most

@@ -16,6 +16,7 @@ type Template struct {
 	ModulusBits    int    // RSA only
 	PublicExponent int64  // RSA only
 	Curve          string // EC only: one of publickey.Curves()
+	ParameterSet   string // ML-DSA only: one of publickey.ParameterSets()
 	Kind           string // secret keys only: AES or Generic
 	Bits           int    // secret keys only
 	Usage          Usage

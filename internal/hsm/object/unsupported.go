@@ -24,6 +24,13 @@ func (o Object) unsupported() string {
 	if len(o.params) == 0 {
 		return ""
 	}
+	if o.CKK == cryptoki.CKK_ML_DSA {
+		set := o.parameterSet()
+		if _, err := publickey.ParseParameterSet(set); err != nil && set != 0 {
+			return fmt.Sprintf("%s with the parameter set %d", typeName(o.CKK), set)
+		}
+		return ""
+	}
 	_, _, err := publickey.ParseEC(o.params, nil)
 	if other, ok := errors.AsType[*publickey.UnsupportedCurveError](err); ok {
 		return fmt.Sprintf("%s on the curve %s", typeName(o.CKK), other.Curve)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,11 @@ func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptok
 	for try := 1; ; try++ {
 		var o object.Object
 		attributes, err := s.GetAttributeValue(ctx, handle, object.Read(r.Differences))
+		if further := object.Further(attributes); err == nil && len(further) > 0 {
+			var more cryptoki.Attributes
+			more, err = s.GetAttributeValue(ctx, handle, further)
+			maps.Copy(attributes, more)
+		}
 		if long, ok := errors.AsType[*cryptoki.LongError](err); ok {
 			return object.DecodeLong(handle, attributes, r.Differences, long), nil
 		}

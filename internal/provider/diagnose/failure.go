@@ -43,7 +43,8 @@ type Kind struct {
 
 // ResourceOf is the resource of each type of key.
 var ResourceOf = map[object.KeyType]string{
-	object.RSA: "hsm_rsa_keypair", object.EC: "hsm_ec_keypair", object.Secret: "hsm_secret_key",
+	object.RSA: "hsm_rsa_keypair", object.EC: "hsm_ec_keypair", object.MLDSA: "hsm_ml_dsa_keypair",
+	object.Secret: "hsm_secret_key",
 }
 
 // Doing is such as "Create Key Pair" or "List Key Pairs".

@@ -171,7 +171,8 @@ var remedies = []remedy{
 	{is: is(object.ErrNotFound), name: "Not On The Token", next: nextNotFound},
 	{is: unsupported, name: "Kind Of Key Not Supported", next: say("nothing is wrong with the key, but this provider does not " +
 		"manage keys of its kind. Leave it to the tool that made it, or make a new key of a kind that the provider knows: " +
-		"RSA, or a key on " + strings.Join(publickey.Curves(), ", ") + ".")},
+		"RSA, " + strings.Join(publickey.ParameterSets(), ", ") + ", or a key on " +
+		strings.Join(publickey.Curves(), ", ") + ".")},
 	{is: as[*UnprotectedError], name: "Key Not Protected By The PIN", next: nextUnprotected},
 	{is: as[*hsm.DisprovedError], name: "Halves Of Different Keys", next: nextDisproved},
 	{is: as[*hsm.UnprovenError], name: "Halves Not Proven To Be One Pair", next: nextUnproven},
