@@ -16,6 +16,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // TestEveryMake is the life of a key as every make of token allows it, with each function that generates, changes
@@ -29,6 +30,12 @@ func TestEveryMake(t *testing.T) {
 			life(t, object.Template{Type: object.EC, Curve: curve, Usage: object.Sign})
 		})
 	}
+	for _, set := range publickey.ParameterSets() {
+		t.Run(set, func(t *testing.T) {
+			hsmtest.Needs(t, hsmtest.MLDSA)
+			life(t, object.Template{Type: object.MLDSA, ParameterSet: set, Usage: object.Sign})
+		})
+	}
 	for name, tmpl := range hsmtest.InOrder(map[string]object.Template{
 		"AES":  {Type: object.Secret, Kind: object.AES, Bits: 256, Usage: everySecretUsage},
 		"HMAC": {Type: object.Secret, Kind: object.Generic, Bits: 256, Usage: object.Sign | object.Verify},
@@ -40,11 +47,12 @@ func TestEveryMake(t *testing.T) {
 	}
 }
 
-func life(t *testing.T, tmpl object.Template) {
+// life is that of a key on a token around whose calls the hooks stand, in those that fail.
+func life(t *testing.T, tmpl object.Template, hooks ...hsm.Hook) {
 	ctx := context.Background()
 	k := hsmtest.New(t)
 	faults := &hsmtest.Faults{}
-	token := openWith(t, k, k.PIN, faults)
+	token := openHooked(t, k, append(hooks, faults.Hook)...)
 	tmpl.ID, tmpl.Label = []byte("life"), "life"
 	objects, generation := 2, "C_GenerateKeyPair"
 	if tmpl.Type == object.Secret {

@@ -30,7 +30,18 @@ func config(k *hsmtest.Token, pin string, faults *hsmtest.Faults) hsm.Config {
 // openWith opens a token with another PIN, and sees it closed.
 func openWith(t *testing.T, k *hsmtest.Token, pin string, faults *hsmtest.Faults) *hsm.Token {
 	t.Helper()
-	token, err := hsm.Open(context.Background(), config(k, pin, faults))
+	return openConfig(t, config(k, pin, faults))
+}
+
+// openHooked opens a token with hooks around its calls, the last one outermost, and sees it closed.
+func openHooked(t *testing.T, k *hsmtest.Token, hooks ...hsm.Hook) *hsm.Token {
+	t.Helper()
+	return openConfig(t, k.Config(hooks...))
+}
+
+func openConfig(t *testing.T, c hsm.Config) *hsm.Token {
+	t.Helper()
+	token, err := hsm.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ const (
 	Secp256k1   Ability = "keys on secp256k1 (CKM_EC_KEY_PAIR_GEN)"
 	ECDH        Ability = "agreement on secrets (CKM_ECDH1_DERIVE)"
 	Ed25519     Ability = "keys on Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN)"
+	MLDSA       Ability = "keys of ML-DSA (CKM_ML_DSA_KEY_PAIR_GEN)"
 )
 
 // Curves are those of EC keys, by their JOSE names, with what a token must have for keys on them.
@@ -58,17 +59,17 @@ type Make struct {
 // Makes are the makes that tests run on. "make test-tokens" runs them all; the guide "Tokens this provider is
 // tested on" shows this table, and a test holds it to that.
 var Makes = []Make{
-	{Name: "softhsm", Version: "SoftHSM 2.6.1"},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519}},
+	{Name: "softhsm", Version: "SoftHSM 2.6.1", Lacks: []Ability{MLDSA}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519, MLDSA}},
 	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
 		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, CheckValues, P224, P256, P384,
-		P521, Secp256k1, Ed25519,
+		P521, Secp256k1, Ed25519, MLDSA,
 	}},
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
-		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519,
+		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519, MLDSA,
 	}},
 	{Name: "nss", Version: "NSS's softoken 3.87", Lacks: []Ability{
-		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
+		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519, MLDSA,
 	}},
 }
 
