@@ -39,6 +39,13 @@ func TestEveryMake(t *testing.T) {
 			})
 		})
 	}
+	t.Run("ML-DSA", func(t *testing.T) {
+		t.Parallel()
+		hsmtest.Needs(t, hsmtest.MLDSA) // TestMLDSAKeyPair plays it over SoftHSM
+		everyMake(t, mlDSA, pairIs(mlDSA, "parameter_set", knownvalue.StringExact("ML-DSA-65")), func(label string) string {
+			return mlDSAPair("ML-DSA-65", label) + jwks("k", "uris = ["+mlDSA+".uri]")
+		})
+	})
 	for _, c := range []struct{ kind, usage string }{
 		{"aes", `["encrypt", "decrypt", "wrap", "unwrap"]`},
 		{"generic", `["sign", "verify"]`},

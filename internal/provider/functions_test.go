@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider"
 )
@@ -98,7 +99,12 @@ func openssl(t *testing.T, args ...string) string {
 
 // served is the provider as its binary serves it.
 func served() (tfprotov6.ProviderServer, error) {
-	return provider.NewServer(provider.New("test", provider.WithHooks(hsmtest.KeepApart)))(), nil
+	return servedWith()
+}
+
+// servedWith is served, with more hooks around the calls into a module.
+func servedWith(hooks ...hsm.Hook) (tfprotov6.ProviderServer, error) {
+	return provider.NewServer(provider.New("test", provider.WithHooks(append(hooks, hsmtest.KeepApart)...)))(), nil
 }
 
 // call calls a function of the provider as Terraform does, and with the zero value as OpenTofu does with null.

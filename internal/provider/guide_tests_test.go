@@ -55,6 +55,10 @@ func TestTheMocksOfTheGuideTests(t *testing.T) {
 		  label = "k"
 		  curve = "P-256"
 		}
+		resource "hsm_ml_dsa_keypair" "k" {
+		  label         = "k"
+		  parameter_set = "ML-DSA-44"
+		}
 		resource "hsm_secret_key" "k" {
 		  label = "k"
 		  type  = "aes"
@@ -64,7 +68,7 @@ func TestTheMocksOfTheGuideTests(t *testing.T) {
 		data "hsm_public_key" "k" { uri = hsm_ec_keypair.k.uri }
 		data "hsm_jwks" "all" { uris = [hsm_ec_keypair.k.uri, hsm_secret_key.k.uri] }
 		locals {
-		  pairs = { rsa = hsm_rsa_keypair.id_token, ec = hsm_ec_keypair.k, public = data.hsm_public_key.k }
+		  pairs = { rsa = hsm_rsa_keypair.id_token, ec = hsm_ec_keypair.k, ml_dsa = hsm_ml_dsa_keypair.k, public = data.hsm_public_key.k }
 		}
 	`)
 	test := `

@@ -127,7 +127,8 @@ func TestACertificateForMLDSAIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spki := append(der, make([]byte, 1312+22-len(der))...)
+	spki := make([]byte, 22+1312)
+	copy(spki, der)
 	want, err := ParseSPKI(spki)
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,6 @@
-# What the token and the keys of a mocked provider look like: real public keys, "mock-rsa" and "mock-ec", whose private
-# halves are gone. Every key of one resource looks the same. What the configuration itself says stays as it says.
+# What the token and the keys of a mocked provider look like: real public keys, "mock-rsa", "mock-ec" and "mock-ml-dsa",
+# whose private halves are gone. Every key of one resource looks the same. What the configuration itself says stays as it
+# says.
 
 mock_resource "hsm_rsa_keypair" {
   defaults = {
@@ -48,6 +49,58 @@ mock_resource "hsm_ec_keypair" {
     EOT
     public_key_openssh            = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMjML/va6r5DhAULDQrmYAwFF34eTPNq5dFLC6UMr4+S/iGc7qeUO8VEkfhmoskBtMHDWmKPFarG2x/55B0Wpnc="
     public_key_fingerprint_sha256 = "2b158171c4ae8e990add8e400f619ae17cbd97e58a70cf9204ccd53c3e0efb05"
+    usage                         = ["sign"]
+    deletion_policy               = "prevent"
+    token_serial                  = "6d6f636b"
+    extractable                   = false
+    local                         = true
+    private                       = true
+    sensitive                     = true
+    always_sensitive              = true
+    never_extractable             = true
+  }
+}
+
+mock_resource "hsm_ml_dsa_keypair" {
+  defaults = {
+    key_id                        = "6d6f636b2d6d6c2d647361"
+    kid                           = "mock-ml-dsa"
+    uri                           = "pkcs11:token=mock;id=%6D%6F%63%6B%2D%6D%6C%2D%64%73%61"
+    jwk                           = "{\"use\":\"sig\",\"kty\":\"AKP\",\"kid\":\"mock-ml-dsa\",\"alg\":\"ML-DSA-44\",\"pub\":\"7iuBpHiqxaez7pXXPa22lKsQBZHVTVpZgFiDRowU8tN1C1iLjb4M23qYrJMoBhpTzzY90aFPGbEyZQnBz747kHsYSO9ll1PHocPcWKgCE9r1u5K7rU95xwWkYHnrCm6OIDRY1KU91mESySW88_LWjEaIWrRiRW2Y7M1JQKruUR4xY7R5j9SBNy71UTXfocQMaRBj42Pzyu2qEFz5-K1VSTFdYCF16loRvjRor1ZIaeL4JMiFH06Hy0CeW3NVwgfhMrywivYC96M4DivftgVMjTmDmfPwCb1kxeZkD1JJ-h4QUi209NA1xKuBjdPRYoaTclE5pldEz75bx1rTwxBbWAG1PdTh418Yb8i0bQNW0LpZMZ1YQhGe5PZPfNSssiCMhmOfy6LRXdRAkBhPzkWY9scmsFS-TkEZioDFhCjMySba6UcFXi-9ThWpOCpjK93iKlc_DCEUyOS-r4zSRA3tRZvJ4UDTmUgRvBNAEbPPPjl0ulBEScvQobpfGhJ9dUcPrktVYhJjptA50IZNaogH_DWv2zxQjOnWVzdGwbGP5qFIg36QtZzsUlOs6jx3SwblqRx9XHSnwFCBsTBZUl28iiAkz5_jN7dakvQoSeI9GSjwlFO_9JAE4zmPCzljIBW8U3dvsSvuK0bFt7JKwNqGWLHjcCzyS_djwP46nprM5ua-Cc93czklOecHYhTLmVZeRL6lPOmLlBlyevAs420jDBnM0twARZgVEKvLTocAcobhxAosYcPlOmCO8_eGCJB0L04zxqwZH6Vm-61O8EZW9BbECXEimCu1kb1k3xwlXURiKeD0evK-TelnVReuR8oyKYtyA-EGk2Pb7-JZZsa1YHvOAijJha0vfXV_8AY4ZpyAEZ_dpi-Top-CKAGLFL2MWC65PP_laIyoOhcT070uupQ3iukCso2T2Q_Tw1sNw1qS1_V9wcxjJd3bFLtkVh05ycmOg4h-fn2r6DUPTmqFXK9utnvgU9JLEx0NirW70odlB-D5Tvx9xmVyvzbjzsVT9qyGgP-gf-U9vZZtJkSUgGfFdnZiu3AQGQTBIpbYwGjSaNDFlhkqeSirQmwkoU5VKy_u9xBY7gPrWCnEuAU5WEH3rkKW6lWS_KQaoopXfEaZbMAsxp8F_o-VWt1pKUHBglfcbc9mYcrlkGJD2vGKg24TIgyQ5MrxE7HVb3SS2SXCorFdUXA7fJcUz9Z5bUb94nqiwl2jz4EcFFYQ2XyvqSAzZjGoA2XHKmZ-yQX7dhX_-TxibE24TGGGyb_GI2Efy-iJCbQ_5_kngziCaQxz23zuq8-xZY2bM2sKteb9bL4fMB0fQi6SCyrpc3kDgN4p6CvNOXZeGY7JN1WpOoP6pupjUPgFR7FSSV9mg5W6llCzqRQLX3vdeXgbfnr0Ilttxz1mI8aaTvtyEBDNmFIoIEEV3ZhZnSTPC7AfvhCg_alxgfx_XTfZWvDBsX7o_XkfWEE7-Fdmc3XKX3IWQYgQtrO2rck_fGHRnJp80DhkoxBD0H5qFMVuqBrYNr00rNT_OK_Dhm0SoKY_K1D1RISmkFp3PGvuBiWNu3Ee3FBHPO6knXBXbaUDN_GfhX2kkHUQNrw-P8gGH7uXd-0Pj7L_njgSRlksrdop_AI92qR99CbPvNdeHZXYiu8O-xAK_47suTydVfEBsYwfThk7Ii7jwvB8QnQ_EWh2cSd9HzrmaSStd_slE5Pgstt3ssYjv79VOynqDQWgZcp_FmvQgtQq9w\"}"
+    public_key_pem                = <<-EOT
+      -----BEGIN PUBLIC KEY-----
+      MIIFMjALBglghkgBZQMEAxEDggUhAO4rgaR4qsWns+6V1z2ttpSrEAWR1U1aWYBY
+      g0aMFPLTdQtYi42+DNt6mKyTKAYaU882PdGhTxmxMmUJwc++O5B7GEjvZZdTx6HD
+      3FioAhPa9buSu61PeccFpGB56wpujiA0WNSlPdZhEsklvPPy1oxGiFq0YkVtmOzN
+      SUCq7lEeMWO0eY/UgTcu9VE136HEDGkQY+Nj88rtqhBc+fitVUkxXWAhdepaEb40
+      aK9WSGni+CTIhR9Oh8tAnltzVcIH4TK8sIr2AvejOA4r37YFTI05g5nz8Am9ZMXm
+      ZA9SSfoeEFIttPTQNcSrgY3T0WKGk3JROaZXRM++W8da08MQW1gBtT3U4eNfGG/I
+      tG0DVtC6WTGdWEIRnuT2T3zUrLIgjIZjn8ui0V3UQJAYT85FmPbHJrBUvk5BGYqA
+      xYQozMkm2ulHBV4vvU4VqTgqYyvd4ipXPwwhFMjkvq+M0kQN7UWbyeFA05lIEbwT
+      QBGzzz45dLpQREnL0KG6XxoSfXVHD65LVWISY6bQOdCGTWqIB/w1r9s8UIzp1lc3
+      RsGxj+ahSIN+kLWc7FJTrOo8d0sG5akcfVx0p8BQgbEwWVJdvIogJM+f4ze3WpL0
+      KEniPRko8JRTv/SQBOM5jws5YyAVvFN3b7Er7itGxbeySsDahlix43As8kv3Y8D+
+      Op6azObmvgnPd3M5JTnnB2IUy5lWXkS+pTzpi5QZcnrwLONtIwwZzNLcAEWYFRCr
+      y06HAHKG4cQKLGHD5TpgjvP3hgiQdC9OM8asGR+lZvutTvBGVvQWxAlxIpgrtZG9
+      ZN8cJV1EYing9Hryvk3pZ1UXrkfKMimLcgPhBpNj2+/iWWbGtWB7zgIoyYWtL311
+      f/AGOGacgBGf3aYvk6KfgigBixS9jFguuTz/5WiMqDoXE9O9LrqUN4rpArKNk9kP
+      08NbDcNaktf1fcHMYyXd2xS7ZFYdOcnJjoOIfn59q+g1D05qhVyvbrZ74FPSSxMd
+      DYq1u9KHZQfg+U78fcZlcr82487FU/ashoD/oH/lPb2WbSZElIBnxXZ2YrtwEBkE
+      wSKW2MBo0mjQxZYZKnkoq0JsJKFOVSsv7vcQWO4D61gpxLgFOVhB965ClupVkvyk
+      GqKKV3xGmWzALMafBf6PlVrdaSlBwYJX3G3PZmHK5ZBiQ9rxioNuEyIMkOTK8ROx
+      1W90ktklwqKxXVFwO3yXFM/WeW1G/eJ6osJdo8+BHBRWENl8r6kgM2YxqANlxypm
+      fskF+3YV//k8YmxNuExhhsm/xiNhH8voiQm0P+f5J4M4gmkMc9t87qvPsWWNmzNr
+      CrXm/Wy+HzAdH0Iukgsq6XN5A4DeKegrzTl2XhmOyTdVqTqD+qbqY1D4BUexUklf
+      ZoOVupZQs6kUC1973Xl4G3569CJbbcc9ZiPGmk77chAQzZhSKCBBFd2YWZ0kzwuw
+      H74QoP2pcYH8f1032VrwwbF+6P15H1hBO/hXZnN1yl9yFkGIELaztq3JP3xh0Zya
+      fNA4ZKMQQ9B+ahTFbqga2Da9NKzU/zivw4ZtEqCmPytQ9USEppBadzxr7gYljbtx
+      HtxQRzzupJ1wV22lAzfxn4V9pJB1EDa8Pj/IBh+7l3ftD4+y/544EkZZLK3aKfwC
+      PdqkffQmz7zXXh2V2IrvDvsQCv+O7Lk8nVXxAbGMH04ZOyIu48LwfEJ0PxFodnEn
+      fR865mkkrXf7JROT4LLbd7LGI7+/VTsp6g0FoGXKfxZr0ILUKvc=
+      -----END PUBLIC KEY-----
+    EOT
+    public_key_openssh            = null
+    public_key_fingerprint_sha256 = "5356fdc316b878b037a7afe25db108e84b802b6318dfcfdad3d9414b881563ca"
     usage                         = ["sign"]
     deletion_policy               = "prevent"
     token_serial                  = "6d6f636b"
@@ -139,6 +192,7 @@ mock_data "hsm_public_key" {
     uri                            = "pkcs11:token=mock;id=%6D%6F%63%6B%2D%65%63"
     type                           = "EC"
     curve                          = "P-256"
+    parameter_set                  = null
     bits                           = null
     has_private_key                = true
     usage                          = ["sign"]
