@@ -43,7 +43,7 @@ const (
 	Secp256k1   Ability = "keys on secp256k1 (CKM_EC_KEY_PAIR_GEN)"
 	ECDH        Ability = "agreement on secrets (CKM_ECDH1_DERIVE)"
 	Ed25519     Ability = "keys on Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN)"
-	MLDSA       Ability = "keys of ML-DSA (CKM_ML_DSA_KEY_PAIR_GEN)"
+	MLDSA       Ability = "ML-DSA keys (CKM_ML_DSA_KEY_PAIR_GEN)"
 )
 
 // Curves are those of EC keys, by their JOSE names, with what a token must have for keys on them.
