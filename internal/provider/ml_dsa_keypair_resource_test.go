@@ -79,8 +79,8 @@ func TestMLDSAKeyPair(t *testing.T) {
 		}
 		return hsmtest.PlayMLDSA(ctx, c, next)
 	}}
-	shown := func(profile string) string {
-		return jwks("k", "uris = ["+mlDSA+".uri]", profile) + publicKey("k", "uri = "+mlDSA+".uri") +
+	shown := func(more string) string {
+		return jwks("k", "uris = ["+mlDSA+".uri]", more) + publicKey("k", "uri = "+mlDSA+".uri") +
 			"data \"hsm_keys\" \"k\" {\n  type = \"ML-DSA\"\n  depends_on = [" + mlDSA + "]\n}\n"
 	}
 	at := tfjsonpath.New("keys").AtSliceIndex
@@ -112,20 +112,22 @@ func TestMLDSAKeyPair(t *testing.T) {
 			}},
 		}
 	}
-	config := func(set, label, profile string) string { return b.config(mlDSAPair(set, label), shown(profile)) }
+	config := func(set, label, more string) string { return b.config(mlDSAPair(set, label), shown(more)) }
+	// The alg by parameter set takes precedence over the one by kty, which does not fit.
+	const algorithms = `algorithms = { AKP = "RS256", ML-DSA-44 = "ML-DSA-44", ML-DSA-87 = "ML-DSA-87" }`
 	does := func(action plancheck.ResourceActionType) resource.ConfigPlanChecks {
 		return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction(mlDSA, action)}}
 	}
 	b.test(
 		refused(b, fails("Unable to Plan Key Pair: Not Offered By The Token", "does not make ML-DSA key pairs"),
 			mlDSAPair("ML-DSA-44", "old")),
-		turn{TestStep: resource.TestStep{PreConfig: func() { plays.Store(true) }, Config: config("ML-DSA-44", "old", ""),
+		turn{TestStep: resource.TestStep{PreConfig: func() { plays.Store(true) }, Config: config("ML-DSA-44", "old", algorithms),
 			ConfigStateChecks: sees("ML-DSA-44", "old")}},
-		turn{TestStep: resource.TestStep{Config: config("ML-DSA-44", "new", ""), ConfigStateChecks: sees("ML-DSA-44", "new"),
+		turn{TestStep: resource.TestStep{Config: config("ML-DSA-44", "new", algorithms), ConfigStateChecks: sees("ML-DSA-44", "new"),
 			ConfigPlanChecks: does(plancheck.ResourceActionUpdate)}},
-		turn{TestStep: resource.TestStep{Config: config("ML-DSA-87", "new", ""), ConfigStateChecks: sees("ML-DSA-87", "new"),
+		turn{TestStep: resource.TestStep{Config: config("ML-DSA-87", "new", algorithms), ConfigStateChecks: sees("ML-DSA-87", "new"),
 			ConfigPlanChecks: does(plancheck.ResourceActionReplace)}, says: []remark{underOldID}},
-		turn{TestStep: resource.TestStep{Config: config("ML-DSA-87", "new", ""), ResourceName: mlDSA, ImportState: true,
+		turn{TestStep: resource.TestStep{Config: config("ML-DSA-87", "new", algorithms), ResourceName: mlDSA, ImportState: true,
 			ImportStateId: "6b31", ImportStateVerify: true, ImportStateVerifyIdentifierAttribute: "key_id",
 			ImportStateVerifyIgnore: []string{"deletion_policy"}}},
 		turn{TestStep: resource.TestStep{Config: config("ML-DSA-87", "new", `profile = "hydra"`)},
