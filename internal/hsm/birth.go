@@ -26,7 +26,7 @@ type birth struct {
 
 // beget has the token make the key. It looks at the key in the same session, where the new handles are certain. If
 // anything is not as it should be, the caller goes on.
-func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
+func (g *generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 	public, private := g.template.Attributes(g.spec, g.differences)
 	if b.failure = g.generating.Acquire(ctx, weight); b.failure != nil {
 		return b
@@ -40,7 +40,7 @@ func (g generation) beget(ctx, settle context.Context, weight int64) (b birth) {
 	}
 	defer release()
 	err := g.pool.Use(ctx, func(s *cryptoki.Session) error {
-		mechanism := cryptoki.Mechanism{Type: g.spec.Mechanism}
+		mechanism := cryptoki.Mechanism{Type: g.mechanism}
 		var err error
 		if g.spec.Alone() {
 			var key cryptoki.Object
@@ -73,7 +73,7 @@ const readBackTries = 3
 
 // inspect looks at the new objects, and proves the key, in the session that made them. What still makes no sense at the
 // last look is destroyed there, since in another session the handles may mean other people's objects.
-func (g generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth) (err error) {
+func (g *generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth) (err error) {
 	for range readBackTries {
 		if err = g.look(ctx, s, b); len(b.ours) > 0 || session.Ended(err) || !session.Repeatable(ctx, err) {
 			return err
@@ -92,10 +92,10 @@ func (g generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth) 
 // look reads the new objects and proves the key. If others may have chosen the same ID, it searches for the ID, so
 // that one search shows both the new objects and those beside them. If ours stays empty, the error says why. Another
 // error says that the session may not be usable any more.
-func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
+func (g *generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
 	var ours, others []object.Object
 	raced := false
-	if g.chosen && !s.Lost() { // a session in which a call failed is good for reading by handles, and no more
+	if g.chosen && !g.assigned() && !s.Lost() { // a session in which a call failed is good for reading by handles, and no more
 		g.processLock.Stir(ctx)
 		found, err := g.reader.FindIn(ctx, s, g.template.ID)
 		if err != nil {
@@ -111,7 +111,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 		}
 	}
 	b.ours = ours
-	key, problems := g.template.Read(g.spec, ours)
+	key, problems := g.template.Read(g.spec, g.differences, ours)
 	if len(problems) > 0 || raced || s.Lost() {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (g generation) look(ctx context.Context, s *cryptoki.Session, b *birth) err
 
 // readNew reads the objects of new handles. They have the new ID: a handle behind which another object shows itself is
 // no handle of ours, and an object without an ID may be anybody's.
-func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object) (
+func (g *generation) readNew(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object) (
 	objects []object.Object, err error,
 ) {
 	for _, handle := range handles {
@@ -151,7 +151,7 @@ func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []
 		case g.hasLostID(o):
 			lost := fmt.Errorf("it has lost its %s", cryptoki.CKA_ID)
 			err = &object.MalformedError{Object: o.Name(), Handle: handle, Err: lost}
-		case !bytes.Equal(o.ID, g.template.ID):
+		case !g.named(o, objects):
 			err = s.Abandon(&strangerError{o.Name()})
 		}
 		if err != nil {
@@ -162,10 +162,23 @@ func (g generation) readNew(ctx context.Context, s *cryptoki.Session, handles []
 	return objects, nil
 }
 
+// named says that an object behind a new handle has the new key's ID. Of one that the token chooses, the private half
+// comes first: that has the new label, was not there before, and shows the ID of the other one.
+func (g *generation) named(o object.Object, before []object.Object) bool {
+	switch {
+	case !g.assigned():
+		return bytes.Equal(o.ID, g.template.ID)
+	case len(before) > 0:
+		return bytes.Equal(o.ID, before[0].ID)
+	}
+	return len(o.ID) > 0 && o.Class == g.spec.Classes[0] && g.spec.Makes(o.CKK) && o.Label == g.template.Label &&
+		!slices.ContainsFunc(g.before, func(b object.Object) bool { return bytes.Equal(b.ID, o.ID) })
+}
+
 // hasLostID says that a new object is torn: it is what was asked for, but has no ID. That is good in the session that
 // made it alone.
-func (g generation) hasLostID(o object.Object) bool {
-	return g.differences.Torn && len(o.ID) == 0 && o.CKK == g.spec.CKK && o.Label == g.template.Label &&
+func (g *generation) hasLostID(o object.Object) bool {
+	return g.differences.Torn && len(o.ID) == 0 && g.spec.Makes(o.CKK) && o.Label == g.template.Label &&
 		slices.Contains(g.spec.Classes, o.Class) && o.Is(cryptoki.CKA_LOCAL)
 }
 
@@ -179,7 +192,7 @@ func (e *strangerError) Error() string {
 // clear destroys the new objects in the session that made them, because of what the last look showed. If that was a
 // failure to read them, another session may have more luck, and nothing is destroyed. left says that something may be
 // left that no search for the ID finds.
-func (g generation) clear(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object, shown error,
+func (g *generation) clear(ctx context.Context, s *cryptoki.Session, handles []cryptoki.Object, shown error,
 ) (left error) {
 	if err := g.care.ClearTorn(ctx, s, handles, g.template.ID); err != nil {
 		return err
@@ -201,7 +214,7 @@ func (g generation) clear(ctx context.Context, s *cryptoki.Session, handles []cr
 }
 
 // split separates the new objects, by their handles, from others.
-func (g generation) split(found []object.Object, handles []cryptoki.Object) (ours, others []object.Object) {
+func (g *generation) split(found []object.Object, handles []cryptoki.Object) (ours, others []object.Object) {
 	for _, o := range found {
 		if slices.Contains(handles, o.Handle) {
 			ours = append(ours, o)

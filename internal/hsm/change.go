@@ -14,8 +14,8 @@ import (
 
 // Change changes the key that ref means in place. Where the second half of a pair cannot be changed, it puts the first
 // one back, and the certificates that have moved with them. Errors are *OperationError, which say what the token holds
-// now. They wrap what Key fails with where the key is not found, *object.DifferentKeyError, *object.ExistsError where
-// the new ID is taken, or the token's failure.
+// now. They wrap *object.RefusedError where the make does not do it, what Key fails with where the key is not found,
+// *object.DifferentKeyError, *object.ExistsError where the new ID is taken, or the token's failure.
 func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (object.Key, error) {
 	failed := func(err error, holds Holding, label string) (object.Key, error) {
 		return object.Key{}, &OperationError{Operation: "change", ID: ref.ID, Label: label, Err: err, Holds: holds}
@@ -49,7 +49,10 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 			return failed(err, HoldsUntouched, key.Label)
 		}
 	}
-	want := c.Wanted(spec, t.differences)
+	if err := c.Refused(key, t.differences); err != nil {
+		return failed(err, HoldsUntouched, key.Label)
+	}
+	want := c.Without(key, t.differences).Wanted(spec, t.differences)
 	if want.HeldBy(key) {
 		t.snapshot.wrote(key.Objects(), key.Objects()) // another process may have changed it
 		return key, nil
@@ -268,7 +271,7 @@ func (m *mutation) set(ctx context.Context, key object.Key, want object.Wanted) 
 		missing, wanted []cryptoki.Attribute
 	}{{key.Private, reversible, want.Private}, {key.Public, nil, want.Public}, {key.Private, final, want.Private}}
 	if key.Public != nil {
-		steps[1].missing = key.Public.Lacking(want.Public)
+		steps[1].missing = key.Public.Lacking(want.Written())
 	}
 	for _, step := range steps {
 		if len(step.missing) == 0 {

@@ -24,7 +24,7 @@ const (
 	racePoll = 50 * time.Millisecond
 )
 
-func (g generation) contend(ctx context.Context, made []object.Object) error {
+func (g *generation) contend(ctx context.Context, made []object.Object) error {
 	id := g.template.ID
 	mine := "" // without a fingerprint, everyone gives way
 	for _, o := range made {
@@ -48,7 +48,7 @@ func (g generation) contend(ctx context.Context, made []object.Object) error {
 				return o.Err
 			}
 			rivals = append(rivals, o)
-			giveWay = giveWay || o.CKK != g.spec.CKK || !slices.Contains(g.spec.Classes, o.Class) || g.yields(mine, o)
+			giveWay = giveWay || !g.spec.Makes(o.CKK) || !slices.Contains(g.spec.Classes, o.Class) || g.yields(mine, o)
 		}
 		if len(rivals) == 0 {
 			return g.hidden(id) // nothing was, where the ID was found free
@@ -67,7 +67,7 @@ func (g generation) contend(ctx context.Context, made []object.Object) error {
 }
 
 // yields says that a key with the fingerprint mine gives way to a rival of the same type.
-func (g generation) yields(mine string, rival object.Object) bool {
+func (g *generation) yields(mine string, rival object.Object) bool {
 	theirs := g.spec.Fingerprint(rival)
 	if g.spec.Alone() {
 		return mine == "" || theirs == "" || theirs > mine

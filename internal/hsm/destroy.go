@@ -17,11 +17,15 @@ import (
 // Destroy destroys the key that ref means, of a pair the private half first, and then looks again. A key that is
 // already gone is no failure, and neither is half a pair if nothing else is left of it. left are the other key objects
 // that still have the ID; they belong to somebody else. Errors are *OperationError, which say what the token holds
-// now. They wrap *object.AmbiguousError, *object.DifferentKeyError where the key with the ID is not the one that ref
-// means, *UnreadableError where what is gone may only be hidden, or another failure.
+// now. They wrap *object.RefusedError where the make destroys no key, *object.AmbiguousError, *object.DifferentKeyError
+// where the key with the ID is not the one that ref means, *UnreadableError where what is gone may only be hidden,
+// *StaysError, or another failure.
 func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name, err error) {
 	failed := func(err error, holds Holding, label string) ([]object.Name, error) {
 		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
+	}
+	if err := t.AllowsDestruction(); err != nil {
+		return failed(err, HoldsUntouched, "")
 	}
 	unlock, err := t.locks.Lock(ctx, ref.ID)
 	if err != nil {
@@ -83,6 +87,22 @@ func (t *Token) meant(ctx context.Context, key object.Key, ref object.Ref) error
 		_, err = t.Prove(ctx, key)
 	}
 	return err
+}
+
+// StaysError says that the token keeps the public half of a pair without its private half, and destroys no such half.
+type StaysError struct{ Half object.Name }
+
+func (e *StaysError) Error() string {
+	return fmt.Sprintf("the private half is destroyed, and the token keeps the %s: it destroys public halves only together "+
+		"with their private ones", e.Half)
+}
+
+// destructible are those of the objects that a call can destroy: where a pair is one object, its public half goes with the
+// private one.
+func (t *Token) destructible(objects []object.Object) []object.Object {
+	return slices.DeleteFunc(slices.Clone(objects), func(o object.Object) bool {
+		return t.differences.OnePair && o.Class == cryptoki.CKO_PUBLIC_KEY
+	})
 }
 
 // victims are the objects to destroy: those of the key that ref means, or what is left of a pair. Then key is nil.
@@ -178,6 +198,9 @@ func (t *Token) wipeIn(ctx context.Context, s *cryptoki.Session, classes []uint,
 			if err != nil {
 				return &unreadError{err}
 			}
+			if len(t.destructible([]object.Object{o})) == 0 {
+				continue
+			}
 			if !bytes.Equal(o.ID, id) {
 				return &object.MalformedError{Object: o.Name(), Err: fmt.Errorf("the token was asked for objects with "+
 					"%s %s, and gave one with another", cryptoki.CKA_ID, object.FormatID(id))}
@@ -272,7 +295,7 @@ func (t *Token) destroy(
 	var gone error                          // what the token said of an invalid handle
 	for range 2 {
 		r.cause, gone = nil, nil
-		for _, o := range r.objects {
+		for _, o := range t.destructible(r.objects) {
 			done, err := t.destroyObject(ctx, o, origin, key)
 			if done {
 				destroyed[o.Handle] = true
@@ -318,6 +341,8 @@ func (t *Token) destroy(
 	}
 	switch {
 	case r.cause != nil || len(r.objects) == 0:
+	case len(t.destructible(r.objects)) == 0:
+		r.cause = &StaysError{r.objects[0].Name()}
 	case gone != nil:
 		r.cause = fmt.Errorf("the token still shows the objects, but says that their handles are invalid: %w", gone)
 	default:

@@ -243,6 +243,8 @@ type RingState struct {
 	// Others are pairs that nobody tells from the ring's: under the label of the current one, or of an ID of the
 	// ring's.
 	Others []object.Key
+
+	anyUsage bool // the token does not obey usages
 }
 
 // Empty says that nothing of the ring is there.
@@ -252,7 +254,8 @@ func (s RingState) Empty() bool { return len(s.Pairs)+len(s.Halves) == 0 }
 func (s RingState) PlacesIn(r Ring) map[int]Place {
 	places := map[int]Place{}
 	for generation, key := range s.Pairs {
-		off := key.Label != key.PublicLabel || r.misused(key.Usage) || r.misused(key.PublicUsage)
+		off := key.Label != key.PublicLabel || !s.anyUsage &&
+			(r.misused(key.Usage) || r.misused(key.PublicUsage))
 		if r.retired(key.Label) {
 			off = key.Label != key.PublicLabel && (r.published(key.PublicLabel) || r.retired(key.PublicLabel))
 		}
@@ -289,7 +292,8 @@ func (t *Token) Ring(ctx context.Context, r Ring) (RingState, error) {
 	if err != nil {
 		return RingState{}, err
 	}
-	state := RingState{Pairs: map[int]object.Key{}, Halves: map[int]object.Name{}}
+	_, anyUsage := t.FixedUsage(r.Template)
+	state := RingState{Pairs: map[int]object.Key{}, Halves: map[int]object.Name{}, anyUsage: anyUsage}
 	keys, _ := inventory.Keys() // what is broken is loose
 	doubtful, found := map[int]bool{}, map[int][]object.Key{}
 	for _, key := range keys {
@@ -476,7 +480,7 @@ func (t *Token) take(ctx context.Context, r Ring, turn Turn, pair object.Key) er
 	case Relabel:
 	}
 	change := object.Change{Label: &turn.To, Usage: &r.Template.Usage}
-	if turn.To == r.Retired {
+	if _, fixed := t.FixedUsage(r.Template); fixed || turn.To == r.Retired {
 		change.Usage = nil
 	}
 	_, err := t.Change(ctx, ref, change)

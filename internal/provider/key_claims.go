@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func (r *keyResource) raise(
 	switch cause := hsm.CauseOf(err); {
 	case err == nil:
 		return raised, nil
-	case cause != hsm.CauseUnchangeable && cause != hsm.CauseUnsupported:
+	case cause != hsm.CauseUnchangeable && cause != hsm.CauseUnsupported && !refusedByMake(err):
 		return key, err
 	}
 	resp.Diagnostics.AddWarning("Key Value Stays Readable", fmt.Sprintf(
@@ -152,14 +153,30 @@ func (r *keyResource) raise(
 	return key, nil
 }
 
-// forbidden refuses, in a plan, what the key's own attributes forbid; see look. at is the attribute whose change is
-// planned, none where the key is to be destroyed.
-func (r *keyResource) forbidden(ctx context.Context, state keyModel, at path.Path, diags *diag.Diagnostics) {
+// refusedByMake says that the token's make does not do something.
+func refusedByMake(err error) bool {
+	_, refused := errors.AsType[*object.RefusedError](err)
+	return refused
+}
+
+// forbidden refuses, in a plan, what the token's make does not do, or the key's own attributes forbid; see look. at is
+// an attribute whose change is planned, none where the key is to be destroyed.
+func (r *keyResource) forbidden(
+	ctx context.Context, state keyModel, change object.Change, at path.Path, diags *diag.Diagnostics,
+) {
 	destroys := at.Equal(path.Empty())
 	r.look(ctx, state, diags, func(ctx context.Context, token *hsm.Token) error {
+		if err := token.AllowsDestruction(); destroys && err != nil {
+			diags.Append(r.failure(diagnose.Plan, state, token, err))
+			return nil
+		}
 		key, err := token.Key(ctx, r.kind.ref(state))
 		if err != nil {
 			return err
+		}
+		if err := token.AllowsChange(key, change); err != nil {
+			diags.Append(r.failure(diagnose.Plan, state, token, err))
+			return nil
 		}
 		summary, attribute, way := "Key Cannot Be Changed", "CKA_MODIFIABLE", "take the change back in the configuration."
 		if destroys {

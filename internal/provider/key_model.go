@@ -104,6 +104,7 @@ type keyAttributes struct {
 	KeyID          types.String   `tfsdk:"key_id"`
 	Usage          types.Set      `tfsdk:"usage"`
 	Extractable    types.Bool     `tfsdk:"extractable"`
+	Algorithm      types.String   `tfsdk:"algorithm"`
 	DeletionPolicy types.String   `tfsdk:"deletion_policy"`
 	Timeouts       timeouts.Value `tfsdk:"timeouts"`
 
@@ -188,6 +189,14 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 			Computed:      true,
 			PlanModifiers: []planmodifier.Bool{notExtractable{}},
 		},
+		"algorithm": schema.StringAttribute{
+			MarkdownDescription: "What the key is for, by the name that the token's vendor has for it. Only for tokens whose " +
+				"keys have one algorithm for ever, such as those of Google Cloud KMS: elsewhere it is an error of the plan. " +
+				"Where it is left out, it follows from the key's type, size and usage; if several fit, it is the first of them, " +
+				"and the plan says so. A change replaces the key. A key that is there, or was imported, keeps the algorithm " +
+				"that it has when this is added or left out.",
+			Optional: true,
+		},
 		"deletion_policy": deletionPolicyAttribute(),
 		"timeouts":        timeoutsOf(ctx, keyTimes),
 
@@ -271,11 +280,12 @@ func quotedWords(u object.Usage) string { return "`" + strings.Join(u.Words(), "
 // template is what the plan asks the token to make. ok is false where part of it is not known yet.
 func (k keyKind) template(ctx context.Context, m keyModel) (tmpl object.Template, ok bool) {
 	a := m.common()
-	if a.Label.IsUnknown() || a.Usage.IsUnknown() || a.Extractable.IsUnknown() || !m.known() {
+	if a.Label.IsUnknown() || a.Usage.IsUnknown() || a.Extractable.IsUnknown() || a.Algorithm.IsUnknown() || !m.known() {
 		return object.Template{}, false
 	}
 	tmpl = object.Template{
 		Type: k.keyType, ID: a.id(), Label: a.Label.ValueString(), Usage: a.usage(ctx), Extractable: a.Extractable.ValueBool(),
+		Algorithm: a.Algorithm.ValueString(),
 	}
 	m.fill(&tmpl)
 	return tmpl, true
@@ -340,7 +350,7 @@ func (k keyKind) read(m keyModel, key object.Key, token hsm.TokenInfo) error {
 }
 
 // leftOut are the usages on the token that no such key can have, and that no configuration may therefore say. Other
-// tools set them. Signing with recovery is none of them, see halvesAgree.
+// tools set them. Signing with recovery is none of them, see usagesAgree.
 func leftOut(key object.Key) object.Usage { return key.Usage &^ (key.MayUse() | object.SignRecover) }
 
 // attributesOf are the model's attributes, each to be read or set.

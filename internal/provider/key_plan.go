@@ -62,13 +62,15 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 			resp.Diagnostics.Append(r.client.want(object.FormatID(id), own)...)
 		}
 		if !resp.Diagnostics.HasError() {
-			r.planNew(ctx, own, plan, resp)
+			r.planNew(ctx, own, config, plan, resp)
 		}
 	default:
 		if paths := replaced(plan, state); len(paths) > 0 {
 			r.planReplacement(ctx, config, plan, state, paths, resp)
 			return
 		}
+		r.asKept(ctx, config, plan, state, resp)
+		r.algorithm(ctx, plan, state, &resp.Diagnostics)
 		r.planUpdate(ctx, req, own, plan, state, resp)
 	}
 }
@@ -97,6 +99,10 @@ func replaced(plan, state keyModel) []path.Path {
 	if !was.ValueBool() && (is.IsUnknown() || is.ValueBool()) && !was.Equal(is) {
 		paths = append(paths, path.Root("extractable"))
 	}
+	from, to := state.common().Algorithm, plan.common().Algorithm
+	if !from.IsNull() && !to.IsNull() && !from.Equal(to) {
+		paths = append(paths, path.Root("algorithm"))
+	}
 	return paths
 }
 
@@ -122,9 +128,9 @@ func (r *keyResource) planReplacement(ctx context.Context, config, plan, state k
 			resp.Diagnostics.Append(r.oldID(keyName(state.common()), "is to be destroyed, and the new key in its place gets"))
 		}
 		r.warnOfCertificates(ctx, state, &resp.Diagnostics)
-		r.forbidden(ctx, state, path.Empty(), &resp.Diagnostics)
+		r.forbidden(ctx, state, object.Change{}, path.Empty(), &resp.Diagnostics)
 	}
-	r.check(ctx, claim{}, plan, &resp.Diagnostics)
+	r.check(ctx, claim{}, config, plan, &resp.Diagnostics)
 	resp.RequiresReplace = append(resp.RequiresReplace, paths...)
 }
 
@@ -242,7 +248,7 @@ func (r *keyResource) planUpdate(ctx context.Context, req resource.ModifyPlanReq
 			at = path.Root(attribute.name)
 		}
 	}
-	r.forbidden(ctx, state, at, &resp.Diagnostics)
+	r.forbidden(ctx, state, changeOf(ctx, p, s), at, &resp.Diagnostics)
 	p.forgetUntold() // of a state of before these attributes, the update says them
 	if rises {       // unknown, since some tokens do not take it
 		p.Sensitive = types.BoolUnknown()
@@ -348,7 +354,7 @@ func (r *keyResource) planEnd(ctx context.Context, state keyModel, diags *diag.D
 		diags.Append(stays(state.common(), "Terraform says that it is destroyed. But"))
 	case policyDelete:
 		r.warnOfCertificates(ctx, state, diags)
-		r.forbidden(ctx, state, path.Empty(), diags)
+		r.forbidden(ctx, state, object.Change{}, path.Empty(), diags)
 	}
 }
 

@@ -150,7 +150,7 @@ func TestAPlanThatDoesNotSeeTheObjectsGoesOn(t *testing.T) {
 	resp := resource.ModifyPlanResponse{Plan: tfsdk.Plan{
 		Schema: s.Schema, Raw: tftypes.NewValue(s.Schema.Type().TerraformType(t.Context()), nil),
 	}}
-	r.planNew(t.Context(), claim{}, m, &resp)
+	r.planNew(t.Context(), claim{}, m, m, &resp)
 	if len(resp.Diagnostics) != 1 || resp.Diagnostics.WarningsCount() != 1 {
 		t.Fatalf("it says %v", resp.Diagnostics)
 	}

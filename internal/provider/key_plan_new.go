@@ -17,13 +17,17 @@ import (
 )
 
 // check compares a new key with what the token offers. A token that cannot be reached fails the plan; see unreached.
-func (r *keyResource) check(ctx context.Context, own claim, plan keyModel, diags *diag.Diagnostics) *hsm.Token {
-	return r.offers(ctx, own, plan, func() (object.Template, bool) { return r.kind.template(ctx, plan) }, diags)
+// What the token decides and the configuration does not say, the plan then has.
+func (r *keyResource) check(ctx context.Context, own claim, config, plan keyModel, diags *diag.Diagnostics) *hsm.Token {
+	return r.offers(ctx, own, plan, func(token *hsm.Token) (object.Template, bool) {
+		r.asMade(token, config, plan)
+		return r.kind.template(ctx, plan)
+	}, diags)
 }
 
 // offers is check with the template of the key, which is not ok as long as part of it is not known.
 func (r *keyResource) offers(ctx context.Context, own claim, plan labelled,
-	template func() (tmpl object.Template, ok bool), diags *diag.Diagnostics,
+	template func(*hsm.Token) (tmpl object.Template, ok bool), diags *diag.Diagnostics,
 ) (token *hsm.Token) {
 	if r.client == nil {
 		return nil
@@ -36,11 +40,12 @@ func (r *keyResource) offers(ctx context.Context, own claim, plan labelled,
 			r.unreached(own, err, diags)
 			return
 		}
-		if tmpl, ok := template(); ok {
+		if tmpl, ok := template(opened); ok {
 			if err := opened.Check(ctx, tmpl); err != nil {
 				diags.Append(r.failure(diagnose.Plan, plan, opened, err))
 				return
 			}
+			r.tellAlgorithm(opened, tmpl, plan, diags)
 		}
 		token = opened
 	})
@@ -110,11 +115,19 @@ func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *di
 
 // planNew warns where the token already has what the configuration asks for: a run that was killed right after it
 // made a key leaves one that no state knows.
-func (r *keyResource) planNew(ctx context.Context, own claim, plan keyModel, resp *resource.ModifyPlanResponse) {
-	token := r.check(ctx, own, plan, &resp.Diagnostics)
+func (r *keyResource) planNew(ctx context.Context, own claim, config, plan keyModel, resp *resource.ModifyPlanResponse) {
+	chosen := plan.common().id() != nil
+	token := r.check(ctx, own, config, plan, &resp.Diagnostics)
 	if token == nil {
 		return
 	}
+	if id := plan.common().id(); id != nil && !chosen { // it follows from the label
+		if resp.Diagnostics.Append(r.client.want(object.FormatID(id), own)...); resp.Diagnostics.HasError() {
+			return
+		}
+		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("key_id"), plan.common().KeyID)...)
+	}
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("usage"), plan.common().Usage)...)
 	// Terraform hands nothing of a new key's plan to its apply. But it compares what the plan says with what the
 	// provider plans at the start of the apply. So an apply that meets another token than the plan did makes nothing.
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("token_serial"), serialOf(token.Info()))...)

@@ -132,9 +132,11 @@ func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, re
 				resp.Diagnostics.Append(r.oldID(old, "was destroyed, and the new key in its place has"))
 			}
 			r.client.noteManaged(object.FormatID(key.ID))
+			planned := copyOf(m)
 			if err := r.kind.read(m, key, token.Info()); err != nil {
 				return err
 			}
+			keepPlanned(m, planned)
 			identify(ctx, resp.Identity, &resp.Diagnostics, token.Info(), key.ID)
 			resp.Diagnostics.Append(mark(ctx, resp.Private)...)
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
@@ -155,12 +157,17 @@ type note struct {
 	leftOut object.Usage
 }
 
-// noteOf is the note of a key. It is empty where no apply may write anything.
-func noteOf(key object.Key) note {
+// noteOf is the note of a key. It has nothing that no apply can write.
+func noteOf(key object.Key, token *hsm.Token) (n note) {
 	if fixed(key) {
 		return note{}
 	}
-	return note{!halvesAgree(key), leftOut(key)}
+	label, usage := token.Changeable(key)
+	n.halves = label && key.Label != key.PublicLabel || usage && !usagesAgree(key)
+	if usage {
+		n.leftOut = leftOut(key)
+	}
+	return n
 }
 
 func (n note) keep(ctx context.Context, private privateState) diag.Diagnostics {
@@ -216,8 +223,8 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		}
 		warnOfStrays(key, &resp.Diagnostics)
 		resp.Diagnostics.Append(noteFixed(ctx, key, !key.Is(r.kind.ref(m)), resp.Private)...)
-		warnOfUnwritten(key, &resp.Diagnostics)
-		resp.Diagnostics.Append(noteOf(key).keep(ctx, resp.Private)...)
+		warnOfUnwritten(key, token, &resp.Diagnostics)
+		resp.Diagnostics.Append(noteOf(key, token).keep(ctx, resp.Private)...)
 		before := copyOf(m)
 		if err := r.kind.read(m, key, token.Info()); err != nil {
 			return err
@@ -235,7 +242,7 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 }
 
 // warnOfUnwritten says what an apply is to write, although the state shows no difference from the configuration.
-func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
+func warnOfUnwritten(key object.Key, token *hsm.Token, diags *diag.Diagnostics) {
 	const no = "The key must not be changed (CKA_MODIFIABLE is false), so that no apply can mend that. Leave it, or " +
 		"let a new key take its place: see the guide \"Replace and rotate\"."
 	mended := "terraform apply writes both halves as the configuration says."
@@ -243,7 +250,15 @@ func warnOfUnwritten(key object.Key, diags *diag.Diagnostics) {
 	if fixed(key) {
 		mended, taken = no, no
 	}
-	if !halvesAgree(key) {
+	label, usage := token.Changeable(key)
+	if !usage { // usages are the token's own affair
+		key.Usage &= key.MayUse()
+		key.PublicUsage = key.Usage
+	}
+	if !label && !fixed(key) {
+		mended = "The token does not let this be changed, so that no apply can mend it."
+	}
+	if key.Label != key.PublicLabel || !usagesAgree(key) {
 		diags.AddWarning("The Two Halves Of A Key Pair Differ", fmt.Sprintf(
 			"The two halves of the key %s differ: the private half has the usage %s, and the public half is "+
 				"labelled %q and marked for the counterparts of %s. A public half that was written anew is like that. "+

@@ -188,7 +188,7 @@ func (m *keyRingModel) template() object.Template {
 	if curve := m.Curve.ValueString(); curve != "" {
 		tmpl = object.Template{Type: object.EC, Curve: curve}
 	}
-	tmpl.Usage, tmpl.Extractable = object.Sign, m.Extractable.ValueBool()
+	tmpl.Usage, tmpl.Extractable, tmpl.AnyUsage = object.Sign, m.Extractable.ValueBool(), true
 	return tmpl
 }
 

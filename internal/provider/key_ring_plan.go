@@ -44,7 +44,7 @@ func (r *keyRingResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		}
 	}
 	if plan == nil {
-		r.planEnd(state, &resp.Diagnostics)
+		r.planEnd(ctx, state, &resp.Diagnostics)
 		return
 	}
 	plan.complete(config, state)
@@ -77,8 +77,11 @@ func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRin
 		return
 	}
 	own := claim{mark: mark, resource: keyRingType, label: plan.Label.ValueString()}
-	token := r.keys.offers(ctx, own, plan, func() (object.Template, bool) { return plan.template(), plan.known() },
-		diags)
+	token := r.keys.offers(ctx, own, plan, func(*hsm.Token) (object.Template, bool) {
+		tmpl := plan.template()
+		tmpl.Label = plan.Label.ValueString()
+		return tmpl, plan.known()
+	}, diags)
 	if diags.HasError() {
 		return
 	}
@@ -93,6 +96,12 @@ func (r *keyRingResource) planNew(ctx context.Context, mark string, plan *keyRin
 		return
 	}
 	plan.TokenSerial = serialOf(token.Info())
+	if plan.known() {
+		if err := token.AllowsRing(plan.ring(ctx, nil)); err != nil {
+			diags.Append(r.keys.failure(diagnose.Plan, plan, token, err))
+			return
+		}
+	}
 	if plan.known() && !replaces { // else pairs that are there are those of the ring that is replaced
 		r.lookForPairs(ctx, plan, diags)
 	}
@@ -189,6 +198,12 @@ func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanR
 	if diags.Append(r.allowed(plan, state, ring, note, known)...); diags.HasError() {
 		return
 	}
+	if len(ring.Turns(note.Places)) > 0 || plan.labels() != state.labels() {
+		r.allowedByMake(ctx, plan, diags, func(token *hsm.Token) error { return token.AllowsRing(ring) })
+		if diags.HasError() {
+			return
+		}
+	}
 	own := claim{mark: mark, resource: keyRingType, label: plan.Label.ValueString()}
 	for _, turn := range ring.Turns(note.Places) {
 		if turn.Do == hsm.Make {
@@ -212,6 +227,17 @@ func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanR
 			r.client().view.relabel(was.Fingerprint.ValueString(), label.ValueString())
 		}
 	}
+}
+
+// allowedByMake tells what the token's make does not do of what is planned.
+func (r *keyRingResource) allowedByMake(ctx context.Context, m *keyRingModel, diags *diag.Diagnostics,
+	allows func(*hsm.Token) error) {
+	r.keys.look(ctx, m, diags, func(_ context.Context, token *hsm.Token) error {
+		if err := allows(token); err != nil {
+			diags.Append(r.keys.failure(diagnose.Plan, m, token, err))
+		}
+		return nil
+	})
 }
 
 // allowed refuses steps that would stop verifiers, and pairs that would be made a second time. note is what the token
@@ -350,13 +376,14 @@ func lost(plan *keyRingModel, ring hsm.Ring, generation int) diag.Diagnostic {
 }
 
 // planEnd refuses the end of a ring that deletion_policy protects.
-func (r *keyRingResource) planEnd(state *keyRingModel, diags *diag.Diagnostics) {
+func (r *keyRingResource) planEnd(ctx context.Context, state *keyRingModel, diags *diag.Diagnostics) {
 	switch state.DeletionPolicy.ValueString() {
 	case policyAbandon:
 		diags.AddWarning("Key Stays On The Token", fmt.Sprintf("The key ring %s leaves the state. Terraform says "+
 			"that it is destroyed. But its deletion_policy is \"abandon\": its pairs stay on the token, and whoever "+
 			"has the PIN can go on using them.", state.name()))
 	case policyDelete:
+		r.allowedByMake(ctx, state, diags, (*hsm.Token).AllowsDestruction)
 	default:
 		diags.Append(ringPrevented(state, "would destroy"))
 	}

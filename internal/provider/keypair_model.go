@@ -88,9 +88,9 @@ func (a *keyPairAttributes) forget(c consequences) {
 
 func (a *keyPairAttributes) excess() []excess { return nil }
 
-// halvesAgree says that the public half has the label and the usages that the private half has, as far as configurations
-// have words for them. Tokens give signing with recovery to what other tools make, and an import of that must not leave
+// usagesAgree says that the public half has the usages that the private half has, as far as configurations have words
+// for them. Tokens give signing with recovery to what other tools make, and an import of that must not leave
 // something to do: the next change of the key takes it away.
-func halvesAgree(pair object.Key) bool {
-	return pair.Label == pair.PublicLabel && pair.Usage&^object.SignRecover == pair.PublicUsage&^object.SignRecover
+func usagesAgree(pair object.Key) bool {
+	return pair.Usage&^object.SignRecover == pair.PublicUsage&^object.SignRecover
 }

@@ -216,10 +216,10 @@ func TestATokenThatANewKeyDoesNotReach(t *testing.T) {
 			r := newRSAKeyPairResource()
 			r.client = newClient(c.configuration)
 			var diags diag.Diagnostics
-			r.check(t.Context(), claim{}, r.kind.newModel(), &diags)
+			r.check(t.Context(), claim{}, r.kind.newModel(), r.kind.newModel(), &diags)
 			// A warning is told once. An error is told of each key, or the plan of the second one would go on without it.
 			var again diag.Diagnostics
-			r.check(t.Context(), claim{}, r.kind.newModel(), &again)
+			r.check(t.Context(), claim{}, r.kind.newModel(), r.kind.newModel(), &again)
 			if again.HasError() != diags.HasError() || len(again) > 1 || len(again) == 1 && len(again[0].Detail()) > 150 {
 				t.Errorf("the second key says %v", again)
 			}

@@ -137,6 +137,14 @@ func ECParamsOID(curve string) (params []byte, ok bool) {
 	return c.oid(), true
 }
 
+// ECParamsGNU is ECParamsOID by the older OID of Ed25519, which GnuPG gave it.
+func ECParamsGNU(curve string) (params []byte, ok bool) {
+	if c := curveNamed(curve); c != nil && c.name == Ed25519 {
+		return mustMarshal(c.oids[1], ""), true
+	}
+	return ECParamsOID(curve)
+}
+
 // ParseECParams gives the curve that CKA_EC_PARAMS names, by its JOSE name. It reads what [ParseEC] reads.
 func ParseECParams(params []byte) (curve string, err error) {
 	c, err := parseParams(params)

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
@@ -19,17 +20,30 @@ type Change struct {
 }
 
 // Wanted are attributes that a key should have: those of the private half and, in a pair, those of the public half.
-type Wanted struct{ Private, Public []cryptoki.Attribute }
+type Wanted struct {
+	Private, Public []cryptoki.Attribute
 
-// Wanted are the attributes that the change asks for.
+	follows bool // the public half gets its ID and label from the private one
+}
+
+// Written are the attributes that are written to the public half.
+func (w Wanted) Written() []cryptoki.Attribute {
+	if !w.follows {
+		return w.Public
+	}
+	return slices.DeleteFunc(slices.Clone(w.Public), func(a cryptoki.Attribute) bool { return !isFlag(a.Type) })
+}
+
+// Wanted are the attributes that the change asks for. A label that is the ID changes with that.
 func (c Change) Wanted(spec *Spec, d quirk.Differences) (w Wanted) {
+	w.follows = d.Follows
 	both := func(a cryptoki.Attribute) {
 		w.Private, w.Public = append(w.Private, a), append(w.Public, a)
 	}
 	if c.ID != nil {
 		both(cryptoki.Bytes(cryptoki.CKA_ID, c.ID))
 	}
-	if c.Label != nil {
+	if c.Label != nil && !d.LabelIsID {
 		both(cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(*c.Label)))
 	}
 	if c.Usage != nil {
@@ -55,7 +69,7 @@ func (w Wanted) HeldBy(key Key) bool {
 
 // Of gives the values that the key has now, to put them back later.
 func (w Wanted) Of(key Key) (own Wanted) {
-	own.Private = key.Private.as(w.Private)
+	own.Private, own.follows = key.Private.as(w.Private), w.follows
 	if key.Public != nil {
 		own.Public = key.Public.as(w.Public)
 	}

@@ -40,11 +40,14 @@ type Spec struct {
 	Name  KeyType
 	Title string // in messages
 	CKK   uint   // CKA_KEY_TYPE
+	// Also are other values of CKA_KEY_TYPE that such keys have where others made them, or where the make wants it.
+	Also []uint
 	// Classes are the CKA_CLASS values of the objects that make a whole key: the one with the secret, then the public
 	// half, if there is one.
 	Classes   []uint
-	Mechanism cryptoki.MechanismType
-	May       Usage // what such a key can be made for
+	Mechanism cryptoki.MechanismType   // that makes such a key
+	otherwise []cryptoki.MechanismType // that make it where the token does not offer the Mechanism
+	May       Usage                    // what such a key can be made for
 	// Proofs show that the halves belong together, or that a secret key decrypts what it encrypts. The first one that
 	// the key's usage and mechanisms allow, and that the token offers, is made.
 	Proofs []Proof
@@ -135,7 +138,8 @@ const (
 var specs = []Spec{
 	{
 		Name: RSA, Title: "RSA", CKK: cryptoki.CKK_RSA, Classes: halfClasses, Mechanism: cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
-		May: Sign | Decrypt | Unwrap, usages: ofPairs,
+		otherwise: []cryptoki.MechanismType{cryptoki.CKM_RSA_X9_31_KEY_PAIR_GEN},
+		May:       Sign | Decrypt | Unwrap, usages: ofPairs,
 		template: func(t Template, _ quirk.Differences) []cryptoki.Attribute {
 			return []cryptoki.Attribute{
 				cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, uint(t.ModulusBits)),
@@ -197,6 +201,8 @@ var specs = []Spec{
 	}),
 	secret(Spec{
 		Title: "generic", CKK: cryptoki.CKK_GENERIC_SECRET, Mechanism: cryptoki.CKM_GENERIC_SECRET_KEY_GEN, kind: Generic,
+		Also: []uint{cryptoki.CKK_SHA256_HMAC, cryptoki.CKK_SHA384_HMAC, cryptoki.CKK_SHA512_HMAC, cryptoki.CKK_SHA224_HMAC,
+			cryptoki.CKK_SHA_1_HMAC, cryptoki.CKK_MD5_HMAC},
 		May:       Sign | Verify,
 		leastMost: 1024,
 		sizes: func(t Template) error {
@@ -217,8 +223,19 @@ func secret(spec Spec) Spec {
 	spec.Name, spec.Classes = Secret, []uint{cryptoki.CKO_SECRET_KEY}
 	spec.usages, spec.Disproved = every|Encrypt|Verify|Wrap,
 		"it does not decrypt what it has encrypted, or does not verify what it has signed"
-	spec.template = func(t Template, _ quirk.Differences) []cryptoki.Attribute {
-		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8)}
+	spec.template = func(t Template, d quirk.Differences) (attributes []cryptoki.Attribute) {
+		h := quirk.HMAC{}
+		if t.Kind == Generic && d.HMAC != nil {
+			h = *d.HMAC
+		}
+		if h.KeyType != 0 {
+			attributes = append(attributes, cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_SECRET_KEY),
+				cryptoki.ULong(cryptoki.CKA_KEY_TYPE, h.KeyType))
+		}
+		if !h.NoLength {
+			attributes = append(attributes, cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(t.Bits)/8))
+		}
+		return attributes
 	}
 	spec.differs = func(t Template, key Key) []string {
 		if key.Bits != 0 && key.Bits != t.Bits { // 0: the token does not tell
@@ -235,8 +252,12 @@ func onCurves(spec Spec) Spec {
 	spec.Name, spec.Classes, spec.usages, spec.leastMost, spec.Disproved = EC, halfClasses, ofPairs, 112, strangers
 	spec.template = func(t Template, d quirk.Differences) []cryptoki.Attribute {
 		write := publickey.ECParams
-		if d.Ed25519 == quirk.EdwardsOID {
+		switch d.Ed25519 {
+		case quirk.EdwardsPrintable:
+		case quirk.EdwardsOID:
 			write = publickey.ECParamsOID
+		case quirk.EdwardsGNU:
+			write = publickey.ECParamsGNU
 		}
 		params, _ := write(t.Curve) // the row has the curve
 		return []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, params)}
@@ -293,6 +314,18 @@ func onCurves(spec Spec) Spec {
 
 // Alone says that a key of the type is one object: a secret key.
 func (s *Spec) Alone() bool { return len(s.Classes) == 1 }
+
+// Mechanisms make keys of the type on tokens of a make, in the order of choice.
+func (s *Spec) Mechanisms(d quirk.Differences) []cryptoki.MechanismType {
+	usual := s.Mechanism
+	if s.kind == Generic && d.HMAC != nil && d.HMAC.Mechanism != 0 {
+		usual = d.HMAC.Mechanism
+	}
+	if instead := d.Generating[usual]; len(instead) > 0 {
+		return instead
+	}
+	return append([]cryptoki.MechanismType{usual}, s.otherwise...)
+}
 
 // Noun is such as "RSA key pairs".
 func (s *Spec) Noun() string {
@@ -387,10 +420,13 @@ func (s *Spec) Permits(usage Usage) error {
 
 func unfit(format string, args ...any) error { return &UnfitError{fmt.Sprintf(format, args...)} }
 
+// Makes says that a key of the type may have that CKA_KEY_TYPE.
+func (s *Spec) Makes(ckk uint) bool { return s.CKK == ckk || slices.Contains(s.Also, ckk) }
+
 // SpecOf gives the row of a CKA_KEY_TYPE, nil where there is none.
 func SpecOf(ckk uint) *Spec {
 	for i := range specs {
-		if specs[i].CKK == ckk {
+		if specs[i].Makes(ckk) {
 			return &specs[i]
 		}
 	}

@@ -86,6 +86,16 @@ func (u Usage) String() string {
 	return strings.Join(u.Words(), ", ")
 }
 
+// isUsage says that a flag is one of usage.
+func isUsage(flag cryptoki.AttributeType) bool {
+	for _, row := range usages {
+		if row.private == flag || row.public == flag {
+			return true
+		}
+	}
+	return false
+}
+
 // privateAttributes writes each usage that the key type has, true or false. Tokens' defaults differ, and Hydra
 // publishes a signing key that may also decrypt as an encryption key.
 func (u Usage) privateAttributes(of Usage) []cryptoki.Attribute {

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -125,10 +126,19 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if strings.Contains(text, ".NAME") && !strings.Contains(text, whatNAMEIs) {
 		text += "\n\n" + whatNAMEIs
 	}
-	if remedy.attribute != "" && f.Kind != nil && (remedy.attribute != "key_id" || f.Kind.Type != "") {
-		return diag.NewAttributeErrorDiagnostic(path.Root(remedy.attribute), f.Summary(), text)
+	attribute := remedy.attribute
+	if refused, ok := errors.AsType[*object.RefusedError](f.Err); ok {
+		attribute = refused.Attribute
+	}
+	if attribute != "" && f.Kind != nil && (f.Kind.Type != "" || slices.Contains(ringAttributes, attribute)) {
+		return diag.NewAttributeErrorDiagnostic(path.Root(attribute), f.Summary(), text)
 	}
 	return diag.NewErrorDiagnostic(f.Summary(), text)
+}
+
+// ringAttributes are those at which a diagnostic may point that is about a ring.
+var ringAttributes = []string{
+	"label", "standby_label", "retired_label", "key_id_prefix", "retired", "curve", "extractable", "deletion_policy",
 }
 
 // Summary is that of the Diagnostic, such as "Unable to Create Key Pair: PIN Locked".

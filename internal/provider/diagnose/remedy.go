@@ -194,8 +194,20 @@ var remedies = []remedy{
 	{is: is(object.ErrUnfit), name: "Size Or Usage Does Not Fit", next: say("correct the size or the usage in the " +
 		"configuration, or wherever its value comes from, then run Terraform again. It is not this token alone: no token " +
 		"makes or keeps such a key.")},
+	{is: as[*object.RefusedError], name: "Not Done By This Make", next: func(f Failure) string {
+		e, _ := errors.AsType[*object.RefusedError](f.Err)
+		return e.Way
+	}},
 	{is: is(object.ErrMechanism), name: "Not Offered By The Token", next: say("choose what the token offers, or use " +
 		"another token.")},
+	{is: as[*hsm.LastingError], name: "Name Perhaps Taken For Good", next: func(f Failure) string {
+		e, _ := errors.AsType[*hsm.LastingError](f.Err)
+		return "if a key that is destroyed by now had this " + e.Attribute + ", choose another one. Otherwise look in the " +
+			"token's own log for this time."
+	}},
+	{is: as[*hsm.StaysError], name: "Public Half Stays", next: say("nobody can sign or decrypt with what is left. Take " +
+		"it away with the tools of the token's maker, if you can. Then, or if it is to stay, take the key out of the " +
+		"state: terraform state rm with the resource's address. A new key needs another key_id.")},
 	{is: cause(hsm.CauseCurve), name: "Not Offered By The Token", next: say("choose a curve that the token offers, or " +
 		"use another token.")},
 	{is: is(hsm.ErrReadOnly), name: "Token Is Read-Only", next: say("the token or its slot is write-protected. Have it " +
