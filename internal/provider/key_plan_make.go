@@ -25,8 +25,11 @@ func (r *keyResource) asMade(token *hsm.Token, config, plan keyModel) {
 	if usage, fixed := r.fixedUsage(token, plan); fixed && c.Usage.IsNull() && r.kind.usage != nil {
 		p.Usage = usageSet(usage)
 	}
-	if id := r.idOf(token, p); id != nil && c.KeyID.IsNull() {
-		p.KeyID = types.StringValue(object.FormatID(id))
+	if c.KeyID.IsNull() { // and not as the key has it whose place the new one takes
+		p.KeyID = types.StringUnknown()
+		if id := r.idOf(token, p); id != nil {
+			p.KeyID = types.StringValue(object.FormatID(id))
+		}
 	}
 }
 
