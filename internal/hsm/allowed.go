@@ -49,8 +49,8 @@ func (t *Token) AllowsDestruction() error {
 		return nil
 	}
 	return &object.RefusedError{Attribute: "deletion_policy", Problem: "the token does not destroy keys", Way: "set " +
-		"deletion_policy = \"abandon\" and run terraform apply, then destroy the resource: the key stays on the token. " +
-		"Or leave it \"prevent\" and keep the resource. " + way}
+		"deletion_policy = \"abandon\" and run terraform apply, then destroy or replace the resource, which leaves the key " +
+		"on the token. With \"prevent\" the resource stays too. " + way}
 }
 
 // AllowsRing is a *object.RefusedError where the make lets no such ring turn.

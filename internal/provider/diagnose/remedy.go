@@ -226,9 +226,15 @@ var remedies = []remedy{
 	{is: is(context.Canceled), name: "Interrupted", next: say(
 		"run terraform plan, which compares the token with the state.")},
 	{is: is(context.DeadlineExceeded), name: "Timed Out", next: nextNoAnswer},
-	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: say("look in the documentation or the " +
-		"configuration of the token and its PKCS#11 module (a policy, a FIPS mode) for the attributes named above: it did " +
-		"something else than it was told. What does not match was not kept.")},
+	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: func(f Failure) string {
+		if f.Doing == Update {
+			return "take the change back in the configuration: the token says that it changes this, and does not. If its " +
+				"maker has a tool for it, make the change with that, and run terraform plan."
+		}
+		return "look in the documentation or the " +
+			"configuration of the token and its PKCS#11 module (a policy, a FIPS mode) for the attributes named above: it did " +
+			"something else than it was told. What does not match was not kept."
+	}},
 }
 
 func unsupported(err error) bool {
