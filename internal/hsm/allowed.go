@@ -20,8 +20,15 @@ func (t *Token) FixedUsage(tmpl object.Template) (usage object.Usage, fixed bool
 	return tmpl.FixedUsage(t.differences)
 }
 
-// ChoosesIDs says that the token chooses the ID of each new key itself.
-func (t *Token) ChoosesIDs() bool { return t.differences.IDs.Assigned }
+// AllowsLabel is a *object.RefusedError where the token takes each label once, and these objects have it.
+func (t *Token) AllowsLabel(label string, have []object.Object) error {
+	if len(have) == 0 || !t.differences.Labels.Unique {
+		return nil
+	}
+	return &object.RefusedError{Attribute: "label", Problem: fmt.Sprintf("the token has the label %q already, and takes "+
+		"no label twice: %s", label, object.List(object.Names(have))), Way: "choose another label. Or import the key that " +
+		"is there, if it is the one that you want."}
+}
 
 // IDOf is the ID of a key of that label, where the label decides that; else it is nil.
 func (t *Token) IDOf(label string) []byte {
@@ -179,16 +186,6 @@ func (t *Token) labelled(ctx context.Context, label string) (objects []object.Ob
 		return session.LoggedIn(ctx, s, t.info)
 	})
 	return objects, err
-}
-
-// labelFree is a *object.RefusedError where the token has keys of the label, and takes each label once.
-func (g *generation) labelFree(objects []object.Object) error {
-	if len(objects) == 0 {
-		return nil
-	}
-	return &object.RefusedError{Attribute: "label", Problem: fmt.Sprintf("the token has the label %q already, and takes "+
-		"no label twice: %s", g.template.Label, object.List(object.Names(objects))), Way: "choose another label. Or " +
-		"import the key that is there, if it is the one that you want."}
 }
 
 // KnowsAlgorithm is a *object.RefusedError where the make has no such algorithm for the key.

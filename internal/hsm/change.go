@@ -52,6 +52,15 @@ func (t *Token) Change(ctx context.Context, ref object.Ref, c object.Change) (ob
 	if err := c.Refused(key, t.differences); err != nil {
 		return failed(err, HoldsUntouched, key.Label)
 	}
+	if t.differences.Labels.Unique && c.Label != nil && *c.Label != key.Label {
+		have, err := t.labelled(ctx, *c.Label)
+		if err == nil {
+			err = t.AllowsLabel(*c.Label, have)
+		}
+		if err != nil {
+			return failed(err, HoldsUntouched, key.Label)
+		}
+	}
 	want := c.Without(key, t.differences).Wanted(spec, t.differences)
 	if want.HeldBy(key) {
 		t.snapshot.wrote(key.Objects(), key.Objects()) // another process may have changed it

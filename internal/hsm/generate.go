@@ -200,8 +200,8 @@ func (g *generation) turn(ctx context.Context, lock []byte) (leave func(), err e
 	}
 	if g.assigned() || g.differences.Labels.Unique {
 		g.before, err = g.labelled(ctx, g.template.Label)
-		if err == nil && g.differences.Labels.Unique {
-			err = g.labelFree(g.before)
+		if err == nil {
+			err = g.AllowsLabel(g.template.Label, g.before)
 		}
 		if err != nil {
 			return leave, err

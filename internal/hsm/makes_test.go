@@ -361,7 +361,11 @@ func TestALabelThatTheTokenTakesOnce(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		tmpl.Label = "another"
-		generate(t, token, tmpl)
+		other, label := generate(t, token, tmpl), "label"
+		_, err = token.Change(t.Context(), object.Ref{ID: other.ID}, object.Change{Label: &label})
+		if refused, ok := errors.AsType[*object.RefusedError](err); !ok || refused.Attribute != "label" {
+			t.Errorf("%s: given the label: %v", name, err)
+		}
 	}
 }
 

@@ -146,6 +146,14 @@ func (r *keyResource) planNew(ctx context.Context, own claim, config, plan keyMo
 			r.unlisted(own, token, err, &resp.Diagnostics)
 			return
 		}
+		var have []object.Object
+		for _, key := range found.keys {
+			have = append(have, key.Objects()...)
+		}
+		if err := token.AllowsLabel(a.Label.ValueString(), have); a.id() == nil && own.mark == "" && err != nil {
+			resp.Diagnostics.Append(r.failure(diagnose.Plan, plan, token, err))
+			return
+		}
 		if !found.empty() {
 			resp.Diagnostics.Append(unmanagedWarning(r.kind, a, found, token.Command))
 		}

@@ -33,7 +33,7 @@ var (
 		},
 	})
 	cloudMake = hsmtest.Differ(quirk.Differences{
-		IDs: quirk.Names{Assigned: true},
+		IDs: quirk.Names{Assigned: true}, Labels: quirk.Names{Unique: true},
 		Algorithms: &quirk.Algorithms{Attribute: 0x80000101, Known: []quirk.Algorithm{
 			{Name: "EC_A", Number: 1, Type: "EC", Curve: "P-256", Usage: "sign"},
 			{Name: "EC_B", Number: 2, Type: "EC", Curve: "P-256", Usage: "sign"},
@@ -123,7 +123,10 @@ func TestAKeyWhoseIDAndAlgorithmAreTheTokens(t *testing.T) {
 		return []statecheck.StateCheck{statecheck.ExpectKnownValue("hsm_ec_keypair.k", tfjsonpath.New("key_id"),
 			knownvalue.StringExact(fmt.Sprintf("%x", id)))}
 	}
+	b.Tool(t, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "there", "--id", "01")
 	b.test(
+		turn{TestStep: resource.TestStep{PlanOnly: true, Config: b.config(ecPair(`label = "there"`, `algorithm = "EC_A"`))},
+			says: []remark{fails(unmade, "takes no label twice").pointing("label")}},
 		turn{TestStep: resource.TestStep{Config: of(), ConfigStateChecks: at("version/1"),
 			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 				plancheck.ExpectUnknownValue("hsm_ec_keypair.k", tfjsonpath.New("key_id"))}},

@@ -110,6 +110,10 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 			o.shown.remove(row.public)
 		}
 	}
+	if d.NoLogin {
+		o.shown.remove(cryptoki.CKA_PRIVATE)
+		o.isTrue.remove(cryptoki.CKA_PRIVATE)
+	}
 	if o.Err != nil {
 		o.Err = &MalformedError{Object: o.Name(), Handle: handle, Err: o.Err}
 	}

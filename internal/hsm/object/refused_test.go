@@ -296,15 +296,19 @@ func TestANewKeyIsHeldToWhatItsTemplateWrites(t *testing.T) {
 		{"a session object", kmsOnly, has{cryptoki.CKA_TOKEN: no}, nil, "session object"},
 		{"no word of the token", kmsOnly, has{cryptoki.CKA_TOKEN: nil}, nil, ""},
 		{"no word of the token, which was asked", quirk.Differences{}, has{cryptoki.CKA_TOKEN: nil}, nil, "session object"},
+		{"a token that nobody logs in to", quirk.Differences{NoLogin: true}, has{cryptoki.CKA_PRIVATE: no}, nil, ""},
 		{"made elsewhere, it says", quirk.Differences{}, has{cryptoki.CKA_LOCAL: no}, nil, ""},
 	} {
 		tmpl := rsaTemplate
 		if c.d.IDs.Assigned {
 			tmpl.ID = nil
 		}
-		_, problems := tmpl.Read(mustSpec(t, tmpl), c.d, rsaKey(t, c.d, c.private, c.public))
+		key, problems := tmpl.Read(mustSpec(t, tmpl), c.d, rsaKey(t, c.d, c.private, c.public))
 		if text := strings.Join(problems, "; "); (c.problem == "") != (text == "") || !strings.Contains(text, c.problem) {
 			t.Errorf("%s: %q", c.name, text)
+		}
+		if c.d.NoLogin && key.Unprotected() {
+			t.Errorf("%s: the key passes for unprotected", c.name)
 		}
 	}
 }

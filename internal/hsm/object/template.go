@@ -157,7 +157,8 @@ func (t Template) demanded(spec *Spec, d quirk.Differences, half *Object, writte
 ) {
 	_, unheeded := spec.fixedUsage(d)
 	for _, a := range written {
-		if isFlag(a.Type) && a.Type != cryptoki.CKA_TOKEN && (!unheeded || !isUsage(a.Type)) {
+		meaningless := d.NoLogin && a.Type == cryptoki.CKA_PRIVATE || unheeded && isUsage(a.Type)
+		if isFlag(a.Type) && a.Type != cryptoki.CKA_TOKEN && !meaningless {
 			flags = append(flags, a)
 		}
 	}
