@@ -153,8 +153,8 @@ func (g *generation) assigned() bool { return g.differences.IDs.Assigned }
 // errNamesakes says that nothing tells the new key from others.
 var errNamesakes = errors.New("other keys had the label before, so that nothing tells which one is new")
 
-// seek finds the objects of the new key: by its ID, or by its label as long as only the token knows the ID. Only a label
-// that no key had before tells the new one.
+// seek finds the objects of the new key: by its ID, or by its label as long as only the token knows the ID. Only a
+// label that no key had before tells the new one.
 func (g *generation) seek(ctx context.Context) ([]object.Object, error) {
 	if !g.assigned() || g.template.ID != nil {
 		return g.find(ctx, g.template.ID)

@@ -95,7 +95,8 @@ func (g *generation) inspect(ctx context.Context, s *cryptoki.Session, b *birth)
 func (g *generation) look(ctx context.Context, s *cryptoki.Session, b *birth) error {
 	var ours, others []object.Object
 	raced := false
-	if g.chosen && !g.assigned() && !s.Lost() { // a session in which a call failed is good for reading by handles, and no more
+	// A session in which a call failed is good for reading by handles, and no more.
+	if g.chosen && !g.assigned() && !s.Lost() {
 		g.processLock.Stir(ctx)
 		found, err := g.reader.FindIn(ctx, s, g.template.ID)
 		if err != nil {

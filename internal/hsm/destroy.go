@@ -93,12 +93,12 @@ func (t *Token) meant(ctx context.Context, key object.Key, ref object.Ref) error
 type StaysError struct{ Half object.Name }
 
 func (e *StaysError) Error() string {
-	return fmt.Sprintf("the private half is destroyed, and the token keeps the %s: it destroys public halves only together "+
-		"with their private ones", e.Half)
+	return fmt.Sprintf("the private half is destroyed, and the token keeps the %s: it destroys public halves only "+
+		"together with their private ones", e.Half)
 }
 
-// destructible are those of the objects that a call can destroy: where a pair is one object, its public half goes with the
-// private one.
+// destructible are those of the objects that a call can destroy: where a pair is one object, its public half goes with
+// the private one.
 func (t *Token) destructible(objects []object.Object) []object.Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o object.Object) bool {
 		return t.differences.OnePair && o.Class == cryptoki.CKO_PUBLIC_KEY

@@ -20,14 +20,16 @@ const everyone = math.MaxInt64
 // Generate makes a key in the token, reads it back, compares it with the template, and proves by an operation that it
 // is one key: that the halves of a pair belong together, or that a secret key decrypts what it encrypts. It destroys a
 // key that does not pass. Errors: *object.UnfitError, or an *OperationError that says what the token holds now. That
-// wraps *object.RefusedError where the make does not make such a key, *object.ExistsError where a key object already has
-// the ID, *object.MechanismError, *LastingError, or another failure.
+// wraps *object.RefusedError where the make does not make such a key, *object.ExistsError where a key object already
+// has the ID, *object.MechanismError, *LastingError, or another failure.
 func (t *Token) Generate(ctx context.Context, tmpl object.Template) (object.Key, error) {
 	spec, err := tmpl.Spec()
 	if err != nil {
 		return object.Key{}, err
 	}
-	g := &generation{Token: t, spec: spec, differences: t.differences, template: t.fitted(tmpl), chosen: len(tmpl.ID) > 0}
+	g := &generation{
+		Token: t, spec: spec, differences: t.differences, template: t.fitted(tmpl), chosen: len(tmpl.ID) > 0,
+	}
 	if !g.chosen {
 		g.template.ID = nil
 	}
@@ -152,8 +154,8 @@ func (g *generation) run(ctx context.Context) (object.Key, Holding, error) {
 	}
 }
 
-// begin takes the turn of an operation that makes a key, and finds out under which name: an ID that nobody has or, where
-// the token chooses that, what has the label already.
+// begin takes the turn of an operation that makes a key, and finds out under which name: an ID that nobody has or,
+// where the token chooses that, what has the label already.
 func (g *generation) begin(ctx context.Context) (leave func(), err error) {
 	if g.differences.LabelIsID && g.template.ID == nil {
 		g.template.ID, g.chosen = []byte(g.template.Label), true
@@ -356,6 +358,8 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 		return nil, g.wipe(ctx, g.spec, g.template.ID)
 	case g.isOurs(objects):
 		return objects, HoldsKey
+	case half() && g.assigned():
+		return nil, HoldsUnknown // somebody may be making a key of that label
 	case half() && objects[0].Label == g.template.Label && g.spec.Makes(objects[0].CKK):
 		return nil, g.discard(ctx, objects, nil, nil)
 	}
@@ -383,7 +387,8 @@ func (g *generation) readBack(ctx context.Context, b birth) ([]object.Object, Ho
 	}
 	// Objects that may be there although no search shows them must not be made again.
 	_, stranger := errors.AsType[*strangerError](b.trouble)
-	unseen := len(found) == 0 && (stranger || g.assigned() || g.differences.Late || g.differences.Torn && cryptoki.InvalidHandle(b.trouble))
+	unseen := len(found) == 0 && (stranger || g.assigned() || g.differences.Late ||
+		g.differences.Torn && cryptoki.InvalidHandle(b.trouble))
 	holds := HoldsNothing
 	if !g.chosen {
 		holds = g.wipe(ctx, g.spec, g.template.ID)

@@ -31,7 +31,8 @@ var (
 	makeHMAC = hsmtest.Differ(quirk.Differences{HMAC: &quirk.HMAC{
 		Mechanism: vendorMechanism, KeyType: cryptoki.CKK_SHA256_HMAC, NoLength: true}})
 	makeAssigned    = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Assigned: true}})
-	makeAssignedOne = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Assigned: true}, Labels: quirk.Names{Unique: true}})
+	makeAssignedOne = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Assigned: true},
+		Labels: quirk.Names{Unique: true}})
 	makeUniqueLabel = hsmtest.Differ(quirk.Differences{Labels: quirk.Names{Unique: true}})
 	makeShortIDs    = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Least: 1, Most: 1, Alphabet: `[\x01-\x03]`}})
 	makeNoIDs       = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Most: 1, Alphabet: "x[^x]"}})
@@ -63,7 +64,8 @@ func played(t *testing.T, d cryptoki.Hook, play ...cryptoki.Hook) (*hsmtest.Toke
 
 // mechanisms has a token offer other mechanisms than it has: each in the place of one that it has, and those of its own
 // that are named in no place.
-func mechanisms(instead map[cryptoki.MechanismType]cryptoki.MechanismType, gone ...cryptoki.MechanismType) cryptoki.Hook {
+func mechanisms(instead map[cryptoki.MechanismType]cryptoki.MechanismType,
+	gone ...cryptoki.MechanismType) cryptoki.Hook {
 	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		of, ok := instead[c.Mechanism]
 		switch {
@@ -255,7 +257,8 @@ func TestAnIDThatTheTokenChooses(t *testing.T) {
 		if want := fmt.Sprintf("version/%d", i+1); string(key.ID) != want || key.Label != "label" {
 			t.Errorf("%s has the ID %q, not %q", name, key.ID, want)
 		}
-		if found, err := token.Key(ctx, object.Ref{Type: tmpl.Type, ID: key.ID}); err != nil || describe(found) != describe(key) {
+		if found, err := token.Key(ctx, object.Ref{Type: tmpl.Type,
+			ID: key.ID}); err != nil || describe(found) != describe(key) {
 			t.Errorf("%s is %v, %v", name, found, err)
 		}
 	}
@@ -285,6 +288,8 @@ func TestAKeyOfTheTokensIDWhoseSessionIsLost(t *testing.T) {
 			hsm.HoldsKey, 2},
 		{"the generation fails once", false, []hsmtest.Fault{{Function: "C_GenerateKeyPair", Nth: 1, Code: failed}},
 			hsm.HoldsKey, 2},
+		{"half of a pair comes up", false, []hsmtest.Fault{{Function: "C_GenerateKeyPair", Nth: 1, Do: half}},
+			hsm.HoldsUnknown, 1},
 		{"the generation fails", false, []hsmtest.Fault{{Function: "C_GenerateKeyPair", Code: failed}}, hsm.HoldsNothing, 0},
 		{"the answer is lost beside another key", true,
 			[]hsmtest.Fault{{Function: "C_GenerateKeyPair", Nth: 1, Code: failed, After: true}}, hsm.HoldsUnknown, 4},
@@ -325,12 +330,22 @@ func TestAKeyOfTheTokensIDWhoseSessionIsLost(t *testing.T) {
 
 // unseen lets no look in the session that made a pair see it.
 func unseen(faults *hsmtest.Faults) hsmtest.Fault {
-	return hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+	return hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1, Do: func(_ context.Context, _ *cryptoki.Call,
+		next func() error) error {
 		for n := range 3 {
 			faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Nth: n + 1, Code: cryptoki.CKR_DEVICE_ERROR})
 		}
 		return next()
 	}}
+}
+
+// half makes a pair, of which only the public half stays, and fails.
+func half(ctx context.Context, c *cryptoki.Call, next func() error) error {
+	err := next()
+	if pair, ok := c.Result.(*cryptoki.Pair); ok && err == nil {
+		err = c.Behind().DestroyObject(ctx, pair.Private)
+	}
+	return errors.Join(&cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_DEVICE_ERROR}, err)
 }
 
 func badSignature(_ context.Context, c *cryptoki.Call, next func() error) error {

@@ -115,7 +115,8 @@ func (r *keyResource) unlisted(own claim, token *hsm.Token, err error, diags *di
 
 // planNew warns where the token already has what the configuration asks for: a run that was killed right after it
 // made a key leaves one that no state knows.
-func (r *keyResource) planNew(ctx context.Context, own claim, config, plan keyModel, resp *resource.ModifyPlanResponse) {
+func (r *keyResource) planNew(ctx context.Context, own claim, config, plan keyModel,
+	resp *resource.ModifyPlanResponse) {
 	chosen := plan.common().id() != nil
 	token := r.check(ctx, own, config, plan, &resp.Diagnostics)
 	if token == nil {

@@ -174,8 +174,8 @@ func (c Change) beyond(key Key, about func(quirk.Ask) bool) Change {
 	return c
 }
 
-// Changeable says whether the label and the usage of a public half can be written to be those of the private one, as far
-// as that is known.
+// Changeable says whether the label and the usage of a public half can be written to be those of the private one, as
+// far as that is known.
 func (k Key) Changeable(d quirk.Differences) (label, usage bool) {
 	_, noLabel := d.Refuses[quirk.ChangeLabel]
 	_, noUsage := d.Refuses[quirk.ChangeUsage]

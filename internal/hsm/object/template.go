@@ -21,8 +21,8 @@ type Template struct {
 	Bits           int    // secret keys only
 	Usage          Usage
 	Extractable    bool
-	// Algorithm is the name of one of the make's own, on tokens that want to know what a key is for; "": the first one that
-	// fits.
+	// Algorithm is the name of one of the make's own, on tokens that want to know what a key is for; "": the first one
+	// that fits.
 	Algorithm string
 	// AnyUsage: where the token does not obey usages, the key is taken with the one that it has, if Usage is in it.
 	AnyUsage bool
