@@ -116,13 +116,11 @@ func (g *generation) look(ctx context.Context, s *cryptoki.Session, b *birth) er
 	if len(problems) > 0 || raced || s.Lost() {
 		return nil
 	}
-	result, refusal, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
-		return prove(ctx, s, key)
-	})
+	result, refusal, err := proveBy(key, g.differences, func(prove prover) error { return prove(ctx, s, key) })
 	if err == nil && result == object.Undecided && refusal != nil {
 		err = refusal // which another session may not give
 	}
-	if err = judge(key, result, refusal, err); err != nil {
+	if err = judge(key, result, err); err != nil {
 		return err
 	}
 	if computes(key) {

@@ -11,41 +11,68 @@ import (
 	"crypto/sha1"     //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
 	_ "crypto/sha256" // for the proofs' hashes
 	_ "crypto/sha512" // likewise
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
-// proofBy makes the proof by each mechanism: that the halves of a pair belong together, or that a secret key decrypts what
-// it encrypts or verifies what it signs.
-var proofBy = map[cryptoki.MechanismType]func(context.Context, *cryptoki.Session, object.Key) error{
-	cryptoki.CKM_RSA_PKCS:            proveRSASignature(crypto.SHA256, false, plain(cryptoki.CKM_RSA_PKCS)),
-	cryptoki.CKM_SHA256_RSA_PKCS:     proveRSASignature(crypto.SHA256, true, plain(cryptoki.CKM_SHA256_RSA_PKCS)),
-	cryptoki.CKM_SHA384_RSA_PKCS:     proveRSASignature(crypto.SHA384, true, plain(cryptoki.CKM_SHA384_RSA_PKCS)),
-	cryptoki.CKM_SHA512_RSA_PKCS:     proveRSASignature(crypto.SHA512, true, plain(cryptoki.CKM_SHA512_RSA_PKCS)),
-	cryptoki.CKM_RSA_PKCS_PSS:        provePSS(crypto.SHA256, false, cryptoki.CKM_RSA_PKCS_PSS),
-	cryptoki.CKM_SHA256_RSA_PKCS_PSS: provePSS(crypto.SHA256, true, cryptoki.CKM_SHA256_RSA_PKCS_PSS),
-	cryptoki.CKM_SHA384_RSA_PKCS_PSS: provePSS(crypto.SHA384, true, cryptoki.CKM_SHA384_RSA_PKCS_PSS),
-	cryptoki.CKM_SHA512_RSA_PKCS_PSS: provePSS(crypto.SHA512, true, cryptoki.CKM_SHA512_RSA_PKCS_PSS),
-	cryptoki.CKM_RSA_PKCS_OAEP:       proveRSADecryption,
-	cryptoki.CKM_ECDSA:               proveECDSA(crypto.SHA256, false, cryptoki.CKM_ECDSA),
-	cryptoki.CKM_ECDSA_SHA256:        proveECDSA(crypto.SHA256, true, cryptoki.CKM_ECDSA_SHA256),
-	cryptoki.CKM_ECDSA_SHA384:        proveECDSA(crypto.SHA384, true, cryptoki.CKM_ECDSA_SHA384),
-	cryptoki.CKM_ECDSA_SHA512:        proveECDSA(crypto.SHA512, true, cryptoki.CKM_ECDSA_SHA512),
-	cryptoki.CKM_EDDSA:               proveEdDSA,
-	cryptoki.CKM_ML_DSA:              proveMLDSA,
-	cryptoki.CKM_ECDH1_DERIVE:        proveAgreement,
-	cryptoki.CKM_AES_ECB:             proveCipher,
-	cryptoki.CKM_AES_CMAC:            proveMAC(cryptoki.CKM_AES_CMAC),
-	cryptoki.CKM_SHA256_HMAC:         proveMAC(cryptoki.CKM_SHA256_HMAC),
-	cryptoki.CKM_SHA_1_HMAC:          proveMAC(cryptoki.CKM_SHA_1_HMAC),
+// prover makes one proof in a session.
+type prover func(context.Context, *cryptoki.Session, object.Key) error
+
+// proofBy makes the proofs by each mechanism: that the halves of a pair belong together, or that a secret key decrypts
+// what it encrypts or verifies what it signs. Where a token takes the mechanism and refuses what it is given, the next
+// proof in the list gives it something else.
+var proofBy = map[cryptoki.MechanismType][]prover{
+	cryptoki.CKM_RSA_PKCS: {
+		proveRSASignature(crypto.SHA256, false, cryptoki.CKM_RSA_PKCS), proveRSASignature(crypto.SHA384, false, cryptoki.CKM_RSA_PKCS),
+		proveRSASignature(crypto.SHA512, false, cryptoki.CKM_RSA_PKCS),
+	},
+	cryptoki.CKM_SHA256_RSA_PKCS: {proveRSASignature(crypto.SHA256, true, cryptoki.CKM_SHA256_RSA_PKCS)},
+	cryptoki.CKM_SHA384_RSA_PKCS: {proveRSASignature(crypto.SHA384, true, cryptoki.CKM_SHA384_RSA_PKCS)},
+	cryptoki.CKM_SHA512_RSA_PKCS: {proveRSASignature(crypto.SHA512, true, cryptoki.CKM_SHA512_RSA_PKCS)},
+	cryptoki.CKM_RSA_PKCS_PSS: {
+		provePSS(crypto.SHA256, false, cryptoki.CKM_RSA_PKCS_PSS), provePSS(crypto.SHA384, false, cryptoki.CKM_RSA_PKCS_PSS),
+		provePSS(crypto.SHA512, false, cryptoki.CKM_RSA_PKCS_PSS),
+	},
+	cryptoki.CKM_SHA256_RSA_PKCS_PSS: {provePSS(crypto.SHA256, true, cryptoki.CKM_SHA256_RSA_PKCS_PSS)},
+	cryptoki.CKM_SHA384_RSA_PKCS_PSS: {provePSS(crypto.SHA384, true, cryptoki.CKM_SHA384_RSA_PKCS_PSS)},
+	cryptoki.CKM_SHA512_RSA_PKCS_PSS: {provePSS(crypto.SHA512, true, cryptoki.CKM_SHA512_RSA_PKCS_PSS)},
+	cryptoki.CKM_RSA_PKCS_OAEP:       {proveRSADecryption},
+	cryptoki.CKM_ECDSA: {
+		proveECDSA(crypto.SHA256, false, cryptoki.CKM_ECDSA), proveECDSA(crypto.SHA384, false, cryptoki.CKM_ECDSA),
+		proveECDSA(crypto.SHA512, false, cryptoki.CKM_ECDSA),
+	},
+	cryptoki.CKM_ECDSA_SHA256: {proveECDSA(crypto.SHA256, true, cryptoki.CKM_ECDSA_SHA256)},
+	cryptoki.CKM_ECDSA_SHA384: {proveECDSA(crypto.SHA384, true, cryptoki.CKM_ECDSA_SHA384)},
+	cryptoki.CKM_ECDSA_SHA512: {proveECDSA(crypto.SHA512, true, cryptoki.CKM_ECDSA_SHA512)},
+	cryptoki.CKM_EDDSA:        {proveEdDSA(cryptoki.CKM_EDDSA)},
+	cryptoki.CKM_ECDH1_DERIVE: {proveAgreement(rawPoint), proveAgreement(pointInDER)},
+	cryptoki.CKM_ML_DSA:       {proveMLDSA},
+	cryptoki.CKM_AES_ECB:      {proveCipher},
+	cryptoki.CKM_AES_CMAC:     {proveMAC(cryptoki.CKM_AES_CMAC)},
+	cryptoki.CKM_SHA256_HMAC:  {proveMAC(cryptoki.CKM_SHA256_HMAC)},
+	cryptoki.CKM_SHA_1_HMAC:   {proveMAC(cryptoki.CKM_SHA_1_HMAC)},
 }
 
-func plain(m cryptoki.MechanismType) cryptoki.Mechanism { return cryptoki.Mechanism{Type: m} }
+// proofsOf are the proofs by a mechanism, on a token with these differences, and the mechanism that they use.
+func proofsOf(m cryptoki.MechanismType, d quirk.Differences) (cryptoki.MechanismType, []prover) {
+	switch {
+	case m == cryptoki.CKM_EDDSA && d.EdDSA != 0:
+		return d.EdDSA, []prover{proveEdDSA(d.EdDSA)}
+	case m == cryptoki.CKM_ECDH1_DERIVE && d.NoSessionObjects:
+		return m, nil // the secret that is agreed on is a session object
+	case m == cryptoki.CKM_ECDH1_DERIVE && d.PointInDER:
+		return m, []prover{proveAgreement(pointInDER)}
+	}
+	return m, proofBy[m]
+}
 
 // proofText is what proofs sign: a fixed text of this provider, with the key's ID. Somebody could later pass off a
 // signature over random bytes as a signature over something else.
@@ -63,29 +90,24 @@ var errDisproved = errors.New("the test of the key has failed")
 const unproven = "nothing can prove that the two halves belong together: the private half shows nothing of its key, " +
 	"and the token offers no operation that its usage allows"
 
-// judge says what the proof of a new key means. The key is good where the operation shows that the halves belong
-// together. Where the token offers no operation, it is good if the private half shows that it belongs to the public
-// one. A private half need not show the exponent for that: the new key was compared with the one that was asked for. A
-// secret key has no halves: where its usage allows no operation, or the token offers none, it is what its attributes
-// say. Errors: *VerifyError, or the given failure.
-func judge(key object.Key, result object.Verdict, refusal, err error) error {
+// judge says what the proof of a new key means. A key that is disproved is not kept. Where the token offers no
+// operation that proves it, what the token shows decides: the key was compared with the one that was asked for, its
+// halves came from one call, and it is good unless they show that they are of different keys. Whoever publishes it has
+// it proven all the same. Errors: *VerifyError, or the given failure.
+func judge(key object.Key, result object.Verdict, err error) error {
 	switch {
 	case err != nil || result == object.Same:
 		return err
-	case result == object.Different:
+	case result == object.Different || key.Belong() == object.Different:
 		return &VerifyError{Problems: []string{key.Spec().Disproved}}
-	case key.Belong() == object.Same:
-		return nil
-	case refusal != nil:
-		return &VerifyError{Problems: []string{fmt.Sprintf("%s (%v)", unproven, refusal)}}
 	}
-	return &VerifyError{Problems: []string{unproven}}
+	return nil
 }
 
 // operate makes the first proof that the key's usage allows and the token offers. The result is Undecided where there
 // is none; refusal is then what the token said to those that it refused.
 func (t *Token) operate(ctx context.Context, key object.Key) (result object.Verdict, refusal, err error) {
-	return proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
+	return proveBy(key, t.differences, func(prove prover) error {
 		return t.ask(ctx, key, func(s *cryptoki.Session) error { return prove(ctx, s, key) })
 	})
 }
@@ -108,32 +130,61 @@ func (t *Token) ask(ctx context.Context, key object.Key, do func(*cryptoki.Sessi
 }
 
 // proveBy is operate, but do runs each proof.
-func proveBy(key object.Key, do func(prove func(context.Context, *cryptoki.Session, object.Key) error) error) (result object.Verdict, refusal, err error) {
+func proveBy(key object.Key, d quirk.Differences, do func(prover) error) (result object.Verdict, refusal, err error) {
 	for _, p := range key.Spec().Proofs {
-		if !key.Usage.Has(p.Usage) || !key.Allows(p.Mechanism) {
+		mechanism, proofs := proofsOf(p.Mechanism, d)
+		if !key.Usage.Has(p.Usage) || !key.Allows(mechanism) {
 			continue
 		}
-		err := do(proofBy[p.Mechanism])
-		switch {
-		case err == nil:
-			return object.Same, nil, nil
-		case errors.Is(err, errDisproved):
-			return object.Different, nil, nil
-		case !notOffered(err):
-			return object.Undecided, nil, err
+		for _, prove := range proofs {
+			err := do(prove)
+			switch {
+			case err == nil:
+				return object.Same, nil, nil
+			case errors.Is(err, errDisproved):
+				return object.Different, nil, nil
+			case errors.Is(err, errUnfit):
+				continue
+			case !unavailable(err):
+				return object.Undecided, nil, err
+			}
+			refusal = errors.Join(refusal, err) // this token lacks the mechanism, or a part of it
+			if isAny(err, noneAtAll) {
+				break
+			}
 		}
-		refusal = errors.Join(refusal, err) // this token lacks the mechanism, or a part of it
 	}
 	return object.Undecided, refusal, nil
+}
+
+// errUnfit: the proof is not for a key of this size.
+var errUnfit = errors.New("the proof does not fit the key")
+
+// noneAtAll are the answers that are about the mechanism itself, whatever it is given.
+var noneAtAll = []error{
+	cryptoki.CKR_MECHANISM_INVALID, cryptoki.CKR_KEY_FUNCTION_NOT_PERMITTED, cryptoki.CKR_KEY_TYPE_INCONSISTENT,
+	cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_USER_NOT_LOGGED_IN,
+}
+
+// unavailable says that the token does not make a proof, and that nothing is wrong with it or with the session: it
+// says so, or it cannot do with what it was given, or it has a code of its own. That proves nothing, and disproves
+// nothing.
+func unavailable(err error) bool {
+	e, answered := errors.AsType[*cryptoki.Error](err)
+	return notOffered(err) || answered && (e.Code.OfVendor() || slices.Contains(unfitting, e.Code))
+}
+
+// unfitting are the answers to an operation of which the token cannot make what it is asked for.
+var unfitting = []cryptoki.RV{
+	cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_DATA_INVALID, cryptoki.CKR_DATA_LEN_RANGE, cryptoki.CKR_FUNCTION_FAILED,
+	cryptoki.CKR_FUNCTION_REJECTED, cryptoki.CKR_GENERAL_ERROR,
 }
 
 // recognises says that the key's private half, or the secret key, is what the handle means in this session, because an
 // operation shows it: a proof, or the check value.
 func (t *Token) recognises(ctx context.Context, s *cryptoki.Session, key object.Key) bool {
 	if key.PublicKey != nil {
-		result, _, err := proveBy(key, func(prove func(context.Context, *cryptoki.Session, object.Key) error) error {
-			return prove(ctx, s, key)
-		})
+		result, _, err := proveBy(key, t.differences, func(prove prover) error { return prove(ctx, s, key) })
 		return err == nil && result == object.Same
 	}
 	if key.Fingerprint() == "" || !mayCompute(key) {
@@ -206,35 +257,49 @@ func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err err
 	return result == object.Same, err
 }
 
-// sha256Prefix is the DER of DigestInfo before a SHA-256 digest (RFC 8017, 9.2).
-var sha256Prefix = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
+// digestInfo is the DER of DigestInfo before a digest (RFC 8017, 9.2).
+var digestInfo = map[crypto.Hash][]byte{
+	crypto.SHA256: {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20},
+	crypto.SHA384: {0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30},
+	crypto.SHA512: {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40},
+}
 
 // proveRSASignature verifies what the private half signs (RSASSA-PKCS1-v1_5). hashes says that the mechanism hashes by
-// itself; the other one is for SHA-256 alone.
-func proveRSASignature(h crypto.Hash, hashes bool, m cryptoki.Mechanism) func(context.Context, *cryptoki.Session, object.Key) error {
-	return proveSigned(h, m, func(text, digest []byte) []byte {
+// itself.
+func proveRSASignature(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
+	return proveSigned(h, cryptoki.Mechanism{Type: m}, func(text, digest []byte) []byte {
 		if hashes {
 			return text
 		}
-		return append(bytes.Clone(sha256Prefix), digest...)
+		return append(bytes.Clone(digestInfo[h]), digest...)
 	}, func(pair object.Key, digest, signature []byte) bool {
 		return rsa.VerifyPKCS1v15(pair.PublicKey.(*rsa.PublicKey), h, digest, signature) == nil
 	})
 }
 
 // provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash).
-func provePSS(h crypto.Hash, hashes bool, m cryptoki.MechanismType) func(context.Context, *cryptoki.Session, object.Key) error {
+func provePSS(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
 	return proveSigned(h, cryptoki.PSS(m, h), either(hashes), func(pair object.Key, digest, signature []byte) bool {
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return rsa.VerifyPSS(pair.PublicKey.(*rsa.PublicKey), h, digest, signature, options) == nil
 	})
 }
 
-// proveECDSA verifies what the private half signs (ECDSA, with the same hash on every curve).
-func proveECDSA(h crypto.Hash, hashes bool, m cryptoki.MechanismType) func(context.Context, *cryptoki.Session, object.Key) error {
-	return proveSigned(h, plain(m), either(hashes), func(pair object.Key, digest, signature []byte) bool {
-		return publickey.VerifyDigest(pair.PublicKey, digest, signature)
+// curveHashes are the hashes that fit the larger curves. Some tokens sign nothing else by them.
+var curveHashes = map[string]crypto.Hash{publickey.P384: crypto.SHA384, publickey.P521: crypto.SHA512}
+
+// proveECDSA verifies what the private half signs (ECDSA). A token may give the signature as PKCS#11 has it, or in DER.
+// Where the mechanism does not hash by itself, SHA-256 is for every curve, and another hash for the curve that it fits.
+func proveECDSA(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
+	prove := proveSigned(h, cryptoki.Mechanism{Type: m}, either(hashes), func(pair object.Key, digest, signature []byte) bool {
+		return publickey.VerifyDigest(pair.PublicKey, digest, signature) || publickey.VerifyDigestDER(pair.PublicKey, digest, signature)
 	})
+	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+		if !hashes && h != crypto.SHA256 && curveHashes[publickey.Curve(pair.PublicKey)] != h {
+			return errUnfit
+		}
+		return prove(ctx, s, pair)
+	}
 }
 
 // either is what a mechanism signs: the text where it hashes by itself, else the digest.
@@ -250,7 +315,7 @@ func either(hashes bool) func(text, digest []byte) []byte {
 // proveSigned has the private half sign a text, and verifies the signature here.
 func proveSigned(
 	h crypto.Hash, m cryptoki.Mechanism, input func(text, digest []byte) []byte, good func(pair object.Key, digest, signature []byte) bool,
-) func(context.Context, *cryptoki.Session, object.Key) error {
+) prover {
 	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 		text := proofText(pair)
 		hash := h.New()
@@ -287,26 +352,42 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Ke
 }
 
 // proveEdDSA verifies what the private half signs (plain Ed25519, with neither a context nor a digest before it).
-func proveEdDSA(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-	mechanism := cryptoki.Mechanism{Type: cryptoki.CKM_EDDSA, OutputLength: ed25519.SignatureSize}
-	signature, err := s.Sign(ctx, mechanism, pair.Private.Handle, proofText(pair))
-	if err != nil {
-		return err
+func proveEdDSA(m cryptoki.MechanismType) prover {
+	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+		mechanism := cryptoki.Mechanism{Type: m, OutputLength: ed25519.SignatureSize}
+		signature, err := s.Sign(ctx, mechanism, pair.Private.Handle, proofText(pair))
+		if err != nil {
+			return err
+		}
+		if !publickey.Verify(pair.PublicKey, proofText(pair), signature) {
+			return errDisproved
+		}
+		return nil
 	}
-	if !publickey.Verify(pair.PublicKey, proofText(pair), signature) {
-		return errDisproved
-	}
-	return nil
+}
+
+// The forms in which a token may want the other side's point.
+func rawPoint(point []byte) []byte { return point }
+
+func pointInDER(point []byte) []byte {
+	der, _ := asn1.Marshal(point) // bytes always make an OCTET STRING
+	return der
 }
 
 // proveAgreement has the token agree on a secret with a key pair that is made here (ECDH), and reads the secret. The
 // secret protects nothing. It is a session object, which dies with the session at the latest.
-func proveAgreement(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+func proveAgreement(form func(point []byte) []byte) prover {
+	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+		return agree(ctx, s, pair, form)
+	}
+}
+
+func agree(ctx context.Context, s *cryptoki.Session, pair object.Key, form func(point []byte) []byte) error {
 	point, secret, err := publickey.Agree(pair.PublicKey)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisproved, err)
 	}
-	derived, err := s.DeriveKey(ctx, cryptoki.ECDH1(point), pair.Private.Handle, []cryptoki.Attribute{
+	derived, err := s.DeriveKey(ctx, cryptoki.ECDH1(form(point)), pair.Private.Handle, []cryptoki.Attribute{
 		cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_SECRET_KEY), cryptoki.ULong(cryptoki.CKA_KEY_TYPE, cryptoki.CKK_GENERIC_SECRET),
 		cryptoki.Bool(cryptoki.CKA_TOKEN, false), cryptoki.Bytes(cryptoki.CKA_ID, pair.ID), cryptoki.ULong(cryptoki.CKA_VALUE_LEN, uint(len(secret))),
 		cryptoki.Bool(cryptoki.CKA_SENSITIVE, false), cryptoki.Bool(cryptoki.CKA_EXTRACTABLE, true),
@@ -352,7 +433,7 @@ func proveCipher(ctx context.Context, s *cryptoki.Session, key object.Key) error
 }
 
 // proveMAC has the key verify what it has signed.
-func proveMAC(mechanism cryptoki.MechanismType) func(context.Context, *cryptoki.Session, object.Key) error {
+func proveMAC(mechanism cryptoki.MechanismType) prover {
 	return func(ctx context.Context, s *cryptoki.Session, key object.Key) error {
 		mac, err := s.Sign(ctx, cryptoki.Mechanism{Type: mechanism}, key.Private.Handle, proofText(key))
 		if err != nil {

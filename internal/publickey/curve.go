@@ -275,6 +275,9 @@ func (c *curve) unwrap(der []byte) (point []byte, ok bool) {
 	if c.name == Ed25519 && in.PeekASN1Tag(cbasn1.BIT_STRING) {
 		return point, in.ReadASN1BitStringAsBytes(&point) && in.Empty()
 	}
+	if size := 1 + 2*c.size; size > 127 && len(der) == 2+size && der[0] == 4 && der[1] == byte(size) {
+		return der[2:], true // some tokens write the length of such a point as if it were a short one
+	}
 	var octets cryptobyte.String
 	return octets, in.ReadASN1(&octets, cbasn1.OCTET_STRING) && in.Empty()
 }

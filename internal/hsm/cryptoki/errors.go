@@ -28,11 +28,14 @@ const (
 	CKR_ATTRIBUTE_TYPE_INVALID       RV = pkcs11.CKR_ATTRIBUTE_TYPE_INVALID
 	CKR_ATTRIBUTE_VALUE_INVALID      RV = pkcs11.CKR_ATTRIBUTE_VALUE_INVALID
 	CKR_CURVE_NOT_SUPPORTED          RV = pkcs11.CKR_CURVE_NOT_SUPPORTED
+	CKR_DATA_INVALID                 RV = pkcs11.CKR_DATA_INVALID
+	CKR_DATA_LEN_RANGE               RV = pkcs11.CKR_DATA_LEN_RANGE
 	CKR_DEVICE_ERROR                 RV = pkcs11.CKR_DEVICE_ERROR
 	CKR_DEVICE_MEMORY                RV = pkcs11.CKR_DEVICE_MEMORY
 	CKR_DEVICE_REMOVED               RV = pkcs11.CKR_DEVICE_REMOVED
 	CKR_DOMAIN_PARAMS_INVALID        RV = pkcs11.CKR_DOMAIN_PARAMS_INVALID
 	CKR_FUNCTION_NOT_SUPPORTED       RV = pkcs11.CKR_FUNCTION_NOT_SUPPORTED
+	CKR_FUNCTION_REJECTED            RV = pkcs11.CKR_FUNCTION_REJECTED
 	CKR_KEY_FUNCTION_NOT_PERMITTED   RV = pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED
 	CKR_KEY_HANDLE_INVALID           RV = pkcs11.CKR_KEY_HANDLE_INVALID
 	CKR_KEY_SIZE_RANGE               RV = pkcs11.CKR_KEY_SIZE_RANGE
@@ -69,6 +72,9 @@ const (
 
 // newer are the names that the binding's table lacks.
 var newer = map[RV]string{CKR_ACTION_PROHIBITED: "CKR_ACTION_PROHIBITED", CKR_CURVE_NOT_SUPPORTED: "CKR_CURVE_NOT_SUPPORTED"}
+
+// OfVendor says that the code is a make's own, which PKCS#11 gives no meaning.
+func (rv RV) OfVendor() bool { return rv >= pkcs11.CKR_VENDOR_DEFINED }
 
 // Error returns the code's name and number: "CKR_DEVICE_ERROR (0x30)".
 func (rv RV) Error() string {

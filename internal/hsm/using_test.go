@@ -1,0 +1,211 @@
+package hsm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+)
+
+var madeUp atomic.Int64
+
+// madeUpMake gives a make with these differences a row for as long as the test runs, and the hook that makes a SoftHSM
+// token pass for one of it.
+func madeUpMake(t *testing.T, d quirk.Differences) cryptoki.Hook {
+	t.Helper()
+	model := fmt.Sprintf("made up %d", madeUp.Add(1))
+	before := quirk.Makes
+	quirk.Makes = append(slices.Clone(before), quirk.Make{Name: model, Marks: []quirk.Mark{{Model: model}}, Differences: d})
+	t.Cleanup(func() { quirk.Makes = before })
+	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if answer, ok := c.Result.(*cryptoki.TokenInfo); ok {
+			answer.Model = model
+		}
+		return err
+	}
+}
+
+// openMadeUp opens a token that passes for one of a make with these differences. The first hook is the innermost.
+func openMadeUp(t *testing.T, k *hsmtest.Token, d quirk.Differences, hooks ...cryptoki.Hook) *hsm.Token {
+	t.Helper()
+	token, err := hsm.Open(t.Context(), k.Config(append(hooks, madeUpMake(t, d))...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = token.Close() })
+	return token
+}
+
+// refuses is a hook by which calls of a function fail with a code where it says so.
+func refuses(function string, code cryptoki.RV, when func(*cryptoki.Call) bool) cryptoki.Hook {
+	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		if c.Function == function && when(c) {
+			return &cryptoki.Error{Function: function, Code: code}
+		}
+		return next()
+	}
+}
+
+// signsInDER gives ECDSA signatures as X9.62 has them.
+func signsInDER(_ context.Context, c *cryptoki.Call, next func() error) error {
+	err := next()
+	if signature, ok := c.Result.(*[]byte); ok && c.Function == "C_Sign" && err == nil {
+		half := len(*signature) / 2
+		*signature, _ = asn1.Marshal(struct{ R, S *big.Int }{
+			new(big.Int).SetBytes((*signature)[:half]), new(big.Int).SetBytes((*signature)[half:]),
+		})
+	}
+	return err
+}
+
+// pointsInDER takes the point of an agreement in DER alone.
+func pointsInDER(_ context.Context, c *cryptoki.Call, next func() error) error {
+	if c.Function == "C_DeriveKey" {
+		var point []byte
+		if rest, err := asn1.Unmarshal(c.Point, &point); err != nil || len(rest) > 0 {
+			return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_MECHANISM_PARAM_INVALID}
+		}
+		c.Point = point
+	}
+	return next()
+}
+
+// hidesModulus has private halves show nothing of their keys.
+func hidesModulus(_ context.Context, c *cryptoki.Call, next func() error) error {
+	err := next()
+	if r, ok := c.Result.(*cryptoki.Reading); ok {
+		if class, _, _ := r.Attributes.ULong(cryptoki.CKA_CLASS); class == cryptoki.CKO_PRIVATE_KEY {
+			delete(r.Attributes, cryptoki.CKA_MODULUS)
+		}
+	}
+	return err
+}
+
+// TestProofsFitTheToken has tokens that make a proof in their own way alone. Their pairs are kept, and published.
+func TestProofsFitTheToken(t *testing.T) {
+	onSoftHSM(t)
+	const vendorEdDSA cryptoki.MechanismType = 0x8001001C
+	digestOf := func(length int) cryptoki.Hook {
+		return refuses("C_Sign", cryptoki.CKR_DATA_LEN_RANGE, func(c *cryptoki.Call) bool { return len(c.Data) != length })
+	}
+	none := func(mechanisms ...cryptoki.MechanismType) cryptoki.Hook {
+		return refuses("C_SignInit", cryptoki.CKR_MECHANISM_INVALID, func(c *cryptoki.Call) bool {
+			return slices.Contains(mechanisms, c.Mechanism)
+		})
+	}
+	raw := refuses("C_DeriveKey", cryptoki.CKR_ARGUMENTS_BAD, func(c *cryptoki.Call) bool { return c.Point[0] != 4 || len(c.Point) != 65 })
+	derived := func(count *int) cryptoki.Hook {
+		return refuses("C_DeriveKey", cryptoki.CKR_GENERAL_ERROR, func(*cryptoki.Call) bool { *count++; return true })
+	}
+	var derivations int
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		curve    string // "" for RSA
+		usage    object.Usage
+		d        quirk.Differences
+		hooks    []cryptoki.Hook
+		unproven bool
+	}{
+		"SHA-384 alone on P-384":        {publickey.P384, object.Sign, quirk.Differences{}, []cryptoki.Hook{digestOf(48)}, false},
+		"SHA-512 alone on P-521":        {publickey.P521, object.Sign, quirk.Differences{}, []cryptoki.Hook{digestOf(64)}, false},
+		"no digest of any length":       {publickey.P384, object.Sign, quirk.Differences{}, []cryptoki.Hook{digestOf(1)}, true},
+		"signatures in DER":             {publickey.P256, object.Sign, quirk.Differences{}, []cryptoki.Hook{signsInDER}, false},
+		"signatures in DER on P-521":    {publickey.P521, object.Sign, quirk.Differences{}, []cryptoki.Hook{signsInDER}, false},
+		"DigestInfo of SHA-512 alone":   {"", object.Sign, quirk.Differences{}, []cryptoki.Hook{digestOf(19 + 64)}, false},
+		"hashing mechanisms alone":      {"", object.Sign, quirk.Differences{}, []cryptoki.Hook{none(cryptoki.CKM_RSA_PKCS)}, false},
+		"PSS alone":                     {"", object.Sign, quirk.Differences{}, []cryptoki.Hook{none(cryptoki.CKM_RSA_PKCS, cryptoki.CKM_SHA256_RSA_PKCS)}, false},
+		"points in DER, without a row":  {publickey.P256, object.Derive, quirk.Differences{}, []cryptoki.Hook{pointsInDER}, false},
+		"points in DER, by the row":     {publickey.P256, object.Derive, quirk.Differences{PointInDER: true}, []cryptoki.Hook{pointsInDER}, false},
+		"raw points, against the row":   {publickey.P256, object.Derive, quirk.Differences{PointInDER: true}, []cryptoki.Hook{raw}, true},
+		"no session objects":            {publickey.P256, object.Derive, quirk.Differences{NoSessionObjects: true}, []cryptoki.Hook{derived(&derivations)}, true},
+		"no session objects, but signs": {publickey.P256, object.Derive | object.Sign, quirk.Differences{NoSessionObjects: true}, nil, false},
+		"a vendor's code":               {publickey.P256, object.Derive, quirk.Differences{}, []cryptoki.Hook{refuses("C_DeriveKey", 0x8000005F, func(*cryptoki.Call) bool { return true })}, true},
+		"EdDSA by a vendor's mechanism": {publickey.Ed25519, object.Sign, quirk.Differences{EdDSA: vendorEdDSA}, []cryptoki.Hook{
+			func(_ context.Context, c *cryptoki.Call, next func() error) error {
+				switch {
+				case c.Function == "C_SignInit" && c.Mechanism == cryptoki.CKM_EDDSA:
+					return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_MECHANISM_INVALID}
+				case c.Function == "C_SignInit" && c.Mechanism == vendorEdDSA:
+					c.Mechanism = cryptoki.CKM_EDDSA
+				}
+				return next()
+			},
+		}, false},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			token := openMadeUp(t, k, c.d, append(c.hooks, hidesModulus)...)
+			tmpl := object.Template{Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, ID: []byte("a"), Label: "l", Usage: c.usage}
+			if c.curve != "" {
+				tmpl = onCurve(c.curve, "a", "l")
+				tmpl.Usage = c.usage
+			}
+			key := generate(t, token, tmpl)
+			proven, err := token.Prove(t.Context(), key)
+			if err != nil || proven == c.unproven {
+				t.Errorf("proven: %v, %v", proven, err)
+			}
+			err = published(t.Context(), token)
+			if _, unproven := errors.AsType[*hsm.UnprovenError](err); unproven != c.unproven || err != nil && !unproven {
+				t.Errorf("published: %v", err)
+			}
+			// What cannot be proven is changed and destroyed all the same: it is the key that is meant, as far as the token shows.
+			label := "other"
+			if _, err := token.Change(t.Context(), object.Ref{Type: key.Type, ID: key.ID}, object.Change{Label: &label}); err != nil {
+				t.Errorf("changed: %v", err)
+			}
+			if _, err := token.Destroy(t.Context(), object.Ref{Type: key.Type, ID: key.ID, Fingerprint: key.Fingerprint()}); err != nil {
+				t.Errorf("destroyed: %v", err)
+			}
+		})
+	}
+	if derivations > 0 {
+		t.Errorf("%d derivations on a token that makes no session objects", derivations)
+	}
+}
+
+// TestASignatureOfNoFormDisproves has a stranger write over the public half of a pair that signs in DER.
+func TestASignatureOfNoFormDisproves(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	s := hsmtest.NewStranger(t, k)
+	token := openMadeUp(t, k, quirk.Differences{}, signsInDER)
+	generate(t, token, onCurve(publickey.P256, "x", "web"))
+	s.SwapsPublicHalf(t, hsmtest.StrangerP256, "web", "78")
+	err := published(t.Context(), openMadeUp(t, k, quirk.Differences{}, signsInDER))
+	if _, disproved := errors.AsType[*hsm.DisprovedError](err); !disproved {
+		t.Error(err)
+	}
+}
+
+// TestAPointOfAWrongLengthIsRead has a token write the length of a point on P-521 as tpm2-pkcs11 1.9 does.
+func TestAPointOfAWrongLengthIsRead(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	wrong := func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if r, ok := c.Result.(*cryptoki.Reading); ok {
+			if rest, long := bytes.CutPrefix(r.Attributes[cryptoki.CKA_EC_POINT], []byte{4, 0x81, 0x85}); long {
+				r.Attributes[cryptoki.CKA_EC_POINT] = append([]byte{4, 0x85}, rest...)
+			}
+		}
+		return err
+	}
+	token := openMadeUp(t, k, quirk.Differences{}, wrong)
+	made := generate(t, token, onCurve(publickey.P521, "x", "web"))
+	if read, err := open(t, k).Key(t.Context(), object.Ref{ID: made.ID}); err != nil || read.Fingerprint() != made.Fingerprint() {
+		t.Errorf("%v: %v, not %v", err, read.Fingerprint(), made.Fingerprint())
+	}
+}
