@@ -24,7 +24,7 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 			return err
 		}
 		for _, handle := range handles {
-			c, err := readCertificate(ctx, s, handle)
+			c, err := t.readCertificate(ctx, s, handle)
 			if err != nil {
 				return err
 			}
@@ -41,8 +41,8 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 }
 
 // readCertificate reads a certificate in a session. What is none by now has no ID.
-func readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Certificate, error) {
-	attributes, err := s.GetAttributeValue(ctx, handle, object.CertificateAttributes)
+func (t *Token) readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Certificate, error) {
+	attributes, err := t.reader.Attributes(ctx, s, handle, object.CertificateAttributes)
 	if err != nil {
 		return object.Certificate{}, err
 	}
@@ -130,7 +130,7 @@ func (c *certificates) shift(ctx, settle context.Context, from, to []byte, keep 
 func (c *certificates) set(ctx context.Context, all []object.Certificate, id []byte) error {
 	for _, one := range all {
 		err := c.token.pool.Use(ctx, func(s *cryptoki.Session) error {
-			now, err := readCertificate(ctx, s, one.Handle)
+			now, err := c.token.readCertificate(ctx, s, one.Handle)
 			if err == nil && (!bytes.Equal(now.ID, one.ID) || !now.Is(one)) { // after a new login, another object
 				err = s.Abandon(&cryptoki.Error{
 					Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID,

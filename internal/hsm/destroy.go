@@ -46,6 +46,9 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		doomed, key, err := victims(objects, ref, t.fingerprinter(ctx))
 		if err == nil && key == nil { // nothing more of it was found
 			err = t.hidden(ref.ID)
+			if err == nil && len(doomed) == 0 {
+				err = t.Unseen(ref.ID)
+			}
 		}
 		if err == nil && key != nil {
 			err = t.meant(ctx, *key, ref)

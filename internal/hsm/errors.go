@@ -218,6 +218,18 @@ func (e *UnreadableError) Error() string {
 		e.Objects, what)
 }
 
+// UnseenError says that the token does not show a key, and that this does not prove that the key is gone.
+type UnseenError struct{ ID []byte } // nil where no one key is meant
+
+func (e *UnseenError) Error() string {
+	what := "the keys"
+	if e.ID != nil {
+		what = "a key with the ID " + object.FormatID(e.ID)
+	}
+	return "the token does not show " + what + " now. It shows only after a while what other programs and other machines make " +
+		"and destroy, so this does not prove that nothing is there"
+}
+
 // Holding says what a failed operation left on the token.
 type Holding int
 

@@ -29,13 +29,26 @@ func (t *Token) hidden(id []byte) error {
 }
 
 // absent is the error of a search that found no key of an ID, or not all of it. It is an *UnreadableError where what
-// was not found may be hidden.
+// was not found may be hidden, and an *UnseenError where it may not be shown yet.
 func (t *Token) absent(id []byte, err error) error {
 	match, names := errors.AsType[*object.MatchError](err)
-	if names && len(match.Found) == 0 || errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrHalfPair) {
-		return cmp.Or(t.hidden(id), err)
+	nothing := names && len(match.Found) == 0 || errors.Is(err, object.ErrNotFound)
+	if nothing || errors.Is(err, object.ErrHalfPair) {
+		err = cmp.Or(t.hidden(id), err)
+	}
+	if nothing {
+		err = cmp.Or(t.Unseen(id), err)
 	}
 	return err
+}
+
+// Unseen is an *UnseenError where absence is no proof of destruction, since the token does not show at once what others
+// do. It is nil on most tokens.
+func (t *Token) Unseen(id []byte) error {
+	if t.differences.Late {
+		return &UnseenError{ID: id}
+	}
+	return nil
 }
 
 // find searches the token for the key objects of an ID.
@@ -48,7 +61,7 @@ func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
 
 // Key finds a key by its ID. Errors: object.ErrNotFound where the token has nothing of that ID and type (a search
 // while logged in has proven it), *object.HalfPairError, *UnreadableError instead of these two where the token has
-// what this user may not read, *object.AmbiguousError, *object.MalformedError, those of Prove for a key that somebody
+// what this user may not read, *UnseenError where absence proves nothing, *object.AmbiguousError, *object.MalformedError, those of Prove for a key that somebody
 // contests, or the token's failure.
 func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 	inventory, err := t.snapshot.lookup(ctx, ref.ID)

@@ -15,6 +15,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
@@ -207,5 +208,99 @@ func TestAPointOfAWrongLengthIsRead(t *testing.T) {
 	made := generate(t, token, onCurve(publickey.P521, "x", "web"))
 	if read, err := open(t, k).Key(t.Context(), object.Ref{ID: made.ID}); err != nil || read.Fingerprint() != made.Fingerprint() {
 		t.Errorf("%v: %v, not %v", err, read.Fingerprint(), made.Fingerprint())
+	}
+}
+
+// failsTogether fails to read many attributes of an object where that lacks some of them, and counts the calls.
+func failsTogether(calls *atomic.Int64) cryptoki.Hook {
+	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		if c.Function != "C_GetAttributeValue" {
+			return next()
+		}
+		calls.Add(1)
+		if len(c.Types) > 1 {
+			return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_FUNCTION_FAILED}
+		}
+		if slices.Contains(c.Types, cryptoki.CKA_COPYABLE) { // which it fails to read even alone
+			return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_FUNCTION_FAILED}
+		}
+		return next()
+	}
+}
+
+// TestAttributesAreReadOneByOne has a token that fails to read many attributes in one call.
+func TestAttributesAreReadOneByOne(t *testing.T) {
+	onSoftHSM(t)
+	for name, d := range hsmtest.InOrder(map[string]quirk.Differences{"with a row": {OneByOne: true}, "without a row": {}}) {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			var calls atomic.Int64
+			token := openMadeUp(t, k, d, failsTogether(&calls))
+			made := generate(t, token, onCurve(publickey.P256, "a", "l"))
+			for i := range 20 {
+				generate(t, open(t, k), onCurve(publickey.P256, fmt.Sprintf("other %d", i), "l"))
+			}
+			label := "new"
+			changed, err := token.Change(t.Context(), object.Ref{Type: object.EC, ID: made.ID}, object.Change{Label: &label})
+			if err != nil || changed.Label != label || changed.Fingerprint() != made.Fingerprint() {
+				t.Errorf("changed: %v, %v", changed, err)
+			}
+			calls.Store(0)
+			inventory, err := openMadeUp(t, k, d, failsTogether(&calls)).Inventory(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if keys, broken := inventory.Keys(); len(keys) != 21 || len(broken) > 0 {
+				t.Errorf("%d keys, broken: %v", len(keys), broken)
+			}
+			// Each of 42 objects costs a call for each attribute, and one more for what fails, and no more for the rest.
+			if each := int64(len(object.Attributes)); calls.Load() > 42*(each+1)+20 {
+				t.Errorf("%d calls", calls.Load())
+			}
+			if _, err := token.Destroy(t.Context(), object.Ref{Type: object.EC, ID: made.ID}); err != nil {
+				t.Errorf("destroyed: %v", err)
+			}
+		})
+	}
+}
+
+// TestATokenThatFailsToReadAnythingIsNoSuch fails each reading: then no attribute is asked for alone but the first.
+func TestATokenThatFailsToReadAnythingIsNoSuch(t *testing.T) {
+	k := hsmtest.New(t)
+	generate(t, open(t, k), onCurve(publickey.P256, "a", "l"))
+	faults := &hsmtest.Faults{}
+	token := openWith(t, k, k.PIN, faults)
+	faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Code: cryptoki.CKR_FUNCTION_FAILED})
+	_, err := token.Key(t.Context(), object.Ref{ID: []byte("a")})
+	if !errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) || faults.Count("C_GetAttributeValue") > 8 {
+		t.Errorf("%v after %d calls", err, faults.Count("C_GetAttributeValue"))
+	}
+	faults.Clear()
+	if _, err := token.Key(t.Context(), object.Ref{ID: []byte("a")}); err != nil || faults.Count("C_GetAttributeValue") != 2 {
+		t.Errorf("afterwards: %v, %d calls", err, faults.Count("C_GetAttributeValue"))
+	}
+}
+
+// TestAbsenceProvesNothingWhereOthersAreSeenLate asks a token for what it does not show.
+func TestAbsenceProvesNothingWhereOthersAreSeenLate(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	token := openMadeUp(t, k, quirk.Differences{Late: true})
+	ref := object.Ref{Type: object.EC, ID: []byte("a")}
+	unseen := func(what string, err error) {
+		t.Helper()
+		if _, is := errors.AsType[*hsm.UnseenError](err); !is || errors.Is(err, object.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := token.Key(t.Context(), ref)
+	unseen("a key", err)
+	_, err = token.PublicKey(t.Context(), pkcs11uri.URI{ID: ref.ID})
+	unseen("a public key", err)
+	_, err = token.Destroy(t.Context(), ref)
+	unseen("a destruction", err)
+	generate(t, token, onCurve(publickey.P256, "a", "l"))
+	if _, err := token.Destroy(t.Context(), ref); err != nil {
+		t.Errorf("what this process destroys is gone: %v", err)
 	}
 }

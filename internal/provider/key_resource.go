@@ -204,6 +204,10 @@ func (r *keyResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		if errors.Is(err, object.ErrNotFound) {
 			return r.gone(ctx, m, token, resp, err)
 		}
+		if unseen, ok := errors.AsType[*hsm.UnseenError](err); ok {
+			resp.Diagnostics.Append(keptUnseen("key "+keyName(a), unseen))
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,10 @@ import (
 // gone decides what happens to the state of a ring of which the token holds nothing.
 func (r *keyRingResource) gone(ctx context.Context, m *keyRingModel, token *hsm.Token, ring hsm.Ring,
 	known map[int]ringKey, resp *resource.ReadResponse) error {
+	if unseen, ok := errors.AsType[*hsm.UnseenError](token.Unseen(nil)); ok {
+		resp.Diagnostics.Append(keptUnseen("key ring "+m.name(), unseen))
+		return nil
+	}
 	for _, generation := range slices.Sorted(maps.Keys(known)) {
 		if err := r.moved(ctx, token, ring, generation, known[generation]); err != nil {
 			return err

@@ -139,5 +139,9 @@ func (s *Session) run(ctx context.Context, function string, object Object, f fun
 	return s.check(run(ctx, s.module, &Call{Function: function, Session: s.handle, Object: object}, f))
 }
 
+// Unharmed takes it back that the session is lost, for who has seen it answer after that. One in which a call hangs stays
+// lost.
+func (s *Session) Unharmed() { s.lost.Store(s.hangs.Load()) }
+
 // Abandon marks the session as lost for a reason that no call gave, and gives the reason back.
 func (s *Session) Abandon(reason error) error { return s.check(reason) }

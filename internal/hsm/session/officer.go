@@ -252,6 +252,9 @@ func shownIn(ctx context.Context, s *cryptoki.Session, d quirk.Differences) (nam
 	reader := Reader{Differences: d}
 	for _, handle := range handles {
 		o, err := reader.Object(ctx, s, handle)
+		if errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) {
+			o, err = reader.Object(ctx, s, handle) // which then asks for one attribute after the other
+		}
 		switch {
 		case cryptoki.InvalidHandle(err): // gone by now
 		case err != nil:

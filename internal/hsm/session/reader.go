@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// Reader finds objects on a token, and reads them.
+// Reader finds objects on a token, and reads them. It is not to be copied.
 type Reader struct {
 	Pool        *Pool
 	Differences quirk.Differences
@@ -29,6 +30,9 @@ type Reader struct {
 	Searched func(took time.Duration, reads int, reading time.Duration)
 	// Progress is called for each object that ReadAll has read. It may be nil.
 	Progress func()
+
+	alone    atomic.Bool  // the token refuses to read many attributes: each is asked for alone from then on
+	refusals atomic.Int64 // how often it has failed to read many since it last read them
 }
 
 // Read runs f, which changes nothing on the token. Where the module fails or its answer makes no sense, it runs f once
@@ -45,10 +49,10 @@ func (r *Reader) Read(ctx context.Context, f func(*cryptoki.Session) error) erro
 func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Object, error) {
 	for try := 1; ; try++ {
 		var o object.Object
-		attributes, err := s.GetAttributeValue(ctx, handle, object.Read(r.Differences))
+		attributes, err := r.Attributes(ctx, s, handle, object.Read(r.Differences))
 		if further := object.Further(attributes); err == nil && len(further) > 0 {
 			var more cryptoki.Attributes
-			more, err = s.GetAttributeValue(ctx, handle, further)
+			more, err = r.Attributes(ctx, s, handle, further)
 			maps.Copy(attributes, more)
 		}
 		if long, ok := errors.AsType[*cryptoki.LongError](err); ok {
@@ -61,6 +65,70 @@ func (r *Reader) Object(ctx context.Context, s *cryptoki.Session, handle cryptok
 			return o, err
 		}
 	}
+}
+
+// Attributes reads attributes of an object in one call; the first one is the class, which every object has. Some tokens
+// answer CKR_FUNCTION_FAILED where an object lacks some of them. There each attribute is asked for alone, once the token
+// is known for it, or has failed twice: the second time, a fresh session has asked.
+func (r *Reader) Attributes(
+	ctx context.Context, s *cryptoki.Session, handle cryptoki.Object, types []cryptoki.AttributeType,
+) (read cryptoki.Attributes, err error) {
+	if !s.Lost() {
+		// What fails so leaves the session as good as it was, if another call then reads the object in it.
+		defer func() {
+			if err == nil {
+				s.Unharmed()
+			}
+		}()
+	}
+	if r.alone.Load() {
+		return oneByOne(ctx, s, handle, types)
+	}
+	all, err := s.GetAttributeValue(ctx, handle, types)
+	if !errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) {
+		if err == nil {
+			r.refusals.Store(0)
+		}
+		return all, err
+	}
+	if r.refusals.Add(1) < 2 && !r.Differences.OneByOne {
+		return nil, err
+	}
+	each, failed := oneByOne(ctx, s, handle, types)
+	if failed != nil {
+		return nil, err
+	}
+	r.alone.Store(true)
+	return each, nil
+}
+
+// oneByOne asks for each attribute alone. One that the token fails to read twice is one that it does not show. If
+// that is the first one, the token fails in another way.
+func oneByOne(
+	ctx context.Context, s *cryptoki.Session, handle cryptoki.Object, types []cryptoki.AttributeType,
+) (cryptoki.Attributes, error) {
+	read := cryptoki.Attributes{}
+	var long *cryptoki.LongError
+	for i, t := range types {
+		one, err := s.GetAttributeValue(ctx, handle, []cryptoki.AttributeType{t})
+		if errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) && i > 0 {
+			one, err = s.GetAttributeValue(ctx, handle, []cryptoki.AttributeType{t})
+			if errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) {
+				continue
+			}
+		}
+		if e, ok := errors.AsType[*cryptoki.LongError](err); ok {
+			long, err = cmp.Or(long, e), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(read, one)
+	}
+	if long != nil {
+		return read, long
+	}
+	return read, nil
 }
 
 // Confirm reads the object of a handle in a session that is about to act on it, and makes sure that it still is the
