@@ -125,6 +125,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		library: c.Library, module: module, info: info, choice: toolChoice(info, all), differences: quirk.Of(about, info),
 		generating: semaphore.NewWeighted(everyone),
 	}
+	module.Pace(t.differences.Busy)
 	t.pool = session.New(module, info, c.PIN, cmp.Or(c.MaxSessions, DefaultMaxSessions), t.differences)
 	t.reader = &session.Reader{Pool: t.pool, Differences: t.differences}
 	if t.differences.Torn {

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -302,5 +304,82 @@ func TestAbsenceProvesNothingWhereOthersAreSeenLate(t *testing.T) {
 	generate(t, token, onCurve(publickey.P256, "a", "l"))
 	if _, err := token.Destroy(t.Context(), ref); err != nil {
 		t.Errorf("what this process destroys is gone: %v", err)
+	}
+}
+
+// busyAtFirst has each function answer with a code the first two times that it is called.
+func busyAtFirst(code cryptoki.RV, spared ...string) cryptoki.Hook {
+	var mu sync.Mutex
+	tries := map[string]int{}
+	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		mu.Lock()
+		tries[c.Function]++
+		n := tries[c.Function]
+		mu.Unlock()
+		if n <= 2 && !slices.Contains(spared, c.Function) {
+			return &cryptoki.Error{Function: c.Function, Code: code}
+		}
+		return next()
+	}
+}
+
+// TestABusyTokenIsAskedAgain has every function of a token ask for patience.
+func TestABusyTokenIsAskedAgain(t *testing.T) {
+	onSoftHSM(t)
+	const slower cryptoki.RV = 0x80000042
+	writes := []string{
+		"C_GenerateKeyPair", "C_DestroyObject", "C_SetAttributeValue", "C_Login", "C_DeriveKey", "C_Initialize", "C_GetInfo",
+		"C_GetSlotList", "C_GetTokenInfo", "C_GetMechanismInfo", "C_CloseSession",
+	}
+	k := hsmtest.New(t)
+	faults := &hsmtest.Faults{}
+	quick := quirk.Differences{Busy: map[string][]cryptoki.RV{"": {slower}}}
+	token := openMadeUp(t, k, quick, busyAtFirst(slower, writes...), faults.Hook)
+	key := generate(t, token, onCurve(publickey.P256, "a", "l"))
+	if err := published(t.Context(), token); err != nil {
+		t.Errorf("published: %v", err)
+	}
+	if faults.Count("C_SignInit") < 3 || faults.Count("C_Sign") < 3 {
+		t.Errorf("no patience: %v", faults.Calls())
+	}
+	if _, err := token.Destroy(t.Context(), object.Ref{Type: object.EC, ID: key.ID}); err != nil {
+		t.Errorf("destroyed: %v", err)
+	}
+}
+
+// TestPatienceEnds asks for patience until the context ends, and by functions and codes that are not in the row.
+func TestPatienceEnds(t *testing.T) {
+	onSoftHSM(t)
+	const slower cryptoki.RV = 0x80000042
+	always := func(*cryptoki.Call) bool { return true }
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		busy     map[string][]cryptoki.RV
+		function string
+		code     cryptoki.RV
+		again    bool
+	}{
+		"a search":                         {map[string][]cryptoki.RV{"": {slower}}, "C_FindObjects", slower, true},
+		"a function of the row":            {map[string][]cryptoki.RV{"C_GenerateKeyPair": {slower}}, "C_GenerateKeyPair", slower, true},
+		"another code":                     {map[string][]cryptoki.RV{"": {slower}}, "C_FindObjects", cryptoki.CKR_DEVICE_ERROR, false},
+		"what makes objects":               {map[string][]cryptoki.RV{"": {slower}}, "C_GenerateKeyPair", slower, false},
+		"a login, whose tries are counted": {map[string][]cryptoki.RV{"": {slower}}, "C_Login", slower, false},
+		"no row":                           {nil, "C_FindObjects", slower, false},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			k.Spoil()
+			faults := &hsmtest.Faults{}
+			token := openMadeUp(t, k, quirk.Differences{Busy: c.busy}, refuses(c.function, c.code, always), faults.Hook)
+			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+			defer cancel()
+			_, err := token.Generate(ctx, onCurve(publickey.P256, "a", "l"))
+			busy, is := errors.AsType[*cryptoki.BusyError](err)
+			if is != c.again || err == nil || !errors.Is(err, c.code) || is && busy.For < 200*time.Millisecond {
+				t.Errorf("%v", err)
+			}
+			if n := faults.Count(c.function); c.again != (n > 3) {
+				t.Errorf("%d calls", n)
+			}
+		})
 	}
 }

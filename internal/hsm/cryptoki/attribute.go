@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 
@@ -271,7 +272,9 @@ func (s *Session) getAttributeValue(ctx context.Context, object Object, requests
 		types[i] = AttributeType(request.Type)
 	}
 	call := &Call{Function: "C_GetAttributeValue", Session: s.handle, Object: object, Types: types}
+	given := requests
 	reading, err := invoke(ctx, s.module, call, func() (Reading, error) {
+		requests := slices.Clone(given) // each try has buffers of its own
 		err := s.module.ck.GetAttributeValue(s.handle, uint(object), requests)
 		var code ck.CodeError
 		if err != nil && !errors.As(err, &code) {

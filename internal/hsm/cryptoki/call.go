@@ -3,6 +3,7 @@ package cryptoki
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -60,9 +61,23 @@ func (c *Call) NotCalled(ctx context.Context) error {
 	return fmt.Errorf("cryptoki: %s was not called: %w", c.Function, context.Cause(ctx))
 }
 
-// invoke makes one call through the module's hooks, in a goroutine of its own, and waits for it until the context
-// ends. Every call into a module goes through it.
+// invoke makes one call, and makes it again where the token asks for patience. What goes on with an operation is made
+// again by who has begun it.
 func invoke[T any](ctx context.Context, m *Module, c *Call, f func() (T, error)) (T, error) {
+	if len(m.busy) == 0 || slices.Contains(continuing, c.Function) {
+		return once(ctx, m, c, f)
+	}
+	user, mechanism, template, public, point := c.User, c.Mechanism, c.Template, c.Public, c.Point
+	return patiently(ctx, m.busy, func() (T, error) {
+		c.User, c.Mechanism, c.Template, c.Public, c.Point = user, mechanism, template, public, point // hooks may exchange them
+		c.progress.Store(calling)
+		return once(ctx, m, c, f)
+	})
+}
+
+// once makes one call through the module's hooks, in a goroutine of its own, and waits for it until the context
+// ends. Every call into a module goes through it.
+func once[T any](ctx context.Context, m *Module, c *Call, f func() (T, error)) (T, error) {
 	var zero T
 	if ctx.Err() != nil {
 		return zero, c.NotCalled(ctx)

@@ -18,6 +18,7 @@ import (
 type Module struct {
 	*library
 	hooks  []Hook
+	busy   Busy
 	closed bool // guarded by the registry
 }
 

@@ -22,6 +22,11 @@ const batch = 4096
 // FindObjects gives the handles of all objects that have the template's attributes, of all objects for an
 // empty template. It makes the three calls of a search, and ends the search on every path.
 func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Object, error) {
+	return patiently(ctx, s.module.busy, func() ([]Object, error) { return s.findObjects(ctx, template) })
+}
+
+func (s *Session) findObjects(ctx context.Context, template []Attribute) ([]Object, error) {
+	lost := s.Lost()
 	call := &Call{Function: "C_FindObjectsInit", Session: s.handle, Template: template}
 	err := run(ctx, s.module, call, func() error {
 		return s.module.ck.FindObjectsInit(s.handle, tableTemplate(call.Template))
@@ -30,12 +35,15 @@ func (s *Session) FindObjects(ctx context.Context, template []Attribute) ([]Obje
 		return nil, err
 	}
 	objects, err := s.collectObjects(ctx)
-	if s.Lost() {
+	if s.Lost() && !s.module.busy.asksForPatience(err) {
 		return nil, err
 	}
 	final := s.operation(s.run(ctx, "C_FindObjectsFinal", 0, func() error { return s.module.ck.FindObjectsFinal(s.handle) }))
-	if err == nil {
+	switch {
+	case err == nil:
 		err = final
+	case final == nil && !lost && s.module.busy.asksForPatience(err):
+		s.Unharmed() // the search has ended, and may be made anew
 	}
 	return objects, err
 }
@@ -166,6 +174,20 @@ func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, templ
 
 // transform makes the two calls of a one-part operation.
 func (s *Session) transform(
+	ctx context.Context, function string, m Mechanism, key Object, data []byte, init func(*Call) error,
+	do func(*Call) ([]byte, error),
+) ([]byte, error) {
+	lost := s.Lost()
+	return patiently(ctx, s.module.busy, func() ([]byte, error) {
+		out, err := s.transformOnce(ctx, function, m, key, data, init, do)
+		if !lost && s.module.busy.asksForPatience(err) {
+			s.Unharmed() // the operation has ended with its failure (PKCS#11 v2.40, 5.2), and may be made anew
+		}
+		return out, err
+	})
+}
+
+func (s *Session) transformOnce(
 	ctx context.Context, function string, m Mechanism, key Object, data []byte, init func(*Call) error,
 	do func(*Call) ([]byte, error),
 ) ([]byte, error) {
