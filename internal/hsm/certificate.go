@@ -35,7 +35,7 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 			}
 			found = append(found, c)
 		}
-		return session.LoggedIn(ctx, s, t.info) // a token hides private certificates from who is not logged in
+		return t.pool.LoggedIn(ctx, s) // a token hides private certificates from who is not logged in
 	})
 	return found, err
 }

@@ -47,7 +47,7 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		if err == nil && key == nil { // nothing more of it was found
 			err = t.hidden(ref.ID)
 			if err == nil && len(doomed) == 0 {
-				err = t.Unseen(ref.ID)
+				err = t.Unseen(ctx, ref.ID)
 			}
 		}
 		if err == nil && key != nil {
@@ -164,7 +164,7 @@ func (t *Token) wipe(ctx context.Context, spec *object.Spec, id []byte) Holding 
 			if slices.Contains(left, spec.Classes[0]) {
 				return nil
 			}
-			return session.LoggedIn(ctx, s, t.info)
+			return t.pool.LoggedIn(ctx, s)
 		})
 		switch {
 		case err != nil:

@@ -55,6 +55,9 @@ var (
 // IsPINError says that a failure is about the PIN or its state on the token, so that another try may lock the token.
 func IsPINError(err error) bool { return session.IsPINError(err) }
 
+// PINFormError says that the PIN does not have the form that the token's make wants.
+type PINFormError = session.PINFormError
+
 // LibraryError says which module could not be loaded, and the loader's reason.
 type LibraryError struct {
 	Path string // "" where none was given
@@ -219,12 +222,19 @@ func (e *UnreadableError) Error() string {
 }
 
 // UnseenError says that the token does not show a key, and that this does not prove that the key is gone.
-type UnseenError struct{ ID []byte } // nil where no one key is meant
+type UnseenError struct {
+	ID      []byte // nil where no one key is meant
+	Officer bool   // the security officer is logged in, and sees no private object; else what others do is seen late
+}
 
 func (e *UnseenError) Error() string {
 	what := "the keys"
 	if e.ID != nil {
 		what = "a key with the ID " + object.FormatID(e.ID)
+	}
+	if e.Officer {
+		return "the token does not show " + what + " to its security officer, who is logged in (user_type is so), and no other " +
+			"private object either. Many tokens show these to their user alone, so this does not prove that nothing is there"
 	}
 	return "the token does not show " + what + " now. It shows only after a while what other programs and other machines make " +
 		"and destroy, so this does not prove that nothing is there"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -30,25 +31,35 @@ func (t *Token) hidden(id []byte) error {
 
 // absent is the error of a search that found no key of an ID, or not all of it. It is an *UnreadableError where what
 // was not found may be hidden, and an *UnseenError where it may not be shown yet.
-func (t *Token) absent(id []byte, err error) error {
+func (t *Token) absent(ctx context.Context, id []byte, err error) error {
 	match, names := errors.AsType[*object.MatchError](err)
 	nothing := names && len(match.Found) == 0 || errors.Is(err, object.ErrNotFound)
 	if nothing || errors.Is(err, object.ErrHalfPair) {
 		err = cmp.Or(t.hidden(id), err)
 	}
 	if nothing {
-		err = cmp.Or(t.Unseen(id), err)
+		err = cmp.Or(t.Unseen(ctx, id), err)
 	}
 	return err
 }
 
 // Unseen is an *UnseenError where absence is no proof of destruction, since the token does not show at once what others
-// do. It is nil on most tokens.
-func (t *Token) Unseen(id []byte) error {
+// do, or shows its security officer, who is logged in, no private object at all. It is nil on most tokens.
+func (t *Token) Unseen(ctx context.Context, id []byte) error {
 	if t.differences.Late {
 		return &UnseenError{ID: id}
 	}
-	return nil
+	if t.pool.User() != cryptoki.CKU_SO {
+		return nil
+	}
+	inventory, err := t.snapshot.all(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(inventory.All(), func(o object.Object) bool { return o.Is(cryptoki.CKA_PRIVATE) }) {
+		return nil
+	}
+	return &UnseenError{ID: id, Officer: true}
 }
 
 // find searches the token for the key objects of an ID.
@@ -95,7 +106,7 @@ func (t *Token) search(ctx context.Context, ref object.Ref) (object.Key, error) 
 		return object.Key{}, err
 	}
 	key, err := object.Choose(objects, ref, t.fingerprinter(ctx))
-	err = t.absent(ref.ID, err)
+	err = t.absent(ctx, ref.ID, err)
 	if half, ok := errors.AsType[*object.HalfPairError](err); ok {
 		half.Other = t.otherHalf(ctx, object.OfType(objects, ref.Type))
 		if inventory, err := t.snapshot.all(ctx); err == nil { // it only helps the message
@@ -218,7 +229,7 @@ func (t *Token) matchPublicKey(ctx context.Context, want pkcs11uri.URI) (object.
 		return object.PublicKey{}, err
 	}
 	key, err := object.MatchPublicKey(objects, named, nil)
-	err = t.absent(want.ID, err)
+	err = t.absent(ctx, want.ID, err)
 	if errors.Is(err, object.ErrNoMatch) {
 		inventory, failure := t.snapshot.all(ctx) // it only helps the message, so its failure does not matter
 		if failure == nil {

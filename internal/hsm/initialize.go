@@ -263,7 +263,7 @@ func begun(ctx context.Context, module *cryptoki.Module, setup Setup, named []To
 
 // everythingOn names what the user of a token sees on it.
 func everythingOn(ctx context.Context, c Config, pin PIN, info TokenInfo) ([]object.Name, error) {
-	c.Selector, c.PIN = Selector{Label: &info.Label, Slot: &info.Slot}, pin
+	c.Selector, c.PIN, c.User = Selector{Label: &info.Label, Slot: &info.Slot}, pin, nil
 	token, err := Open(ctx, c)
 	if err != nil {
 		return nil, err

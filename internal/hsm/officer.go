@@ -128,6 +128,14 @@ type officerWork struct {
 	lock   *softhsm.ProcessLock // nil where the make needs none
 }
 
+// usersPIN is the PIN of the token's normal user: the Config's may be another one's.
+func (w *officerWork) usersPIN() PIN {
+	if w.config.normalUser() {
+		return w.config.PIN
+	}
+	return PIN{}
+}
+
 // begin finds the token, and gives its module open.
 func (w *officerWork) begin(ctx context.Context) (module *cryptoki.Module, d quirk.Differences, err error) {
 	if w.token, err = FindToken(ctx, w.config, w.ref); err != nil {
@@ -210,7 +218,7 @@ func (w *officerWork) taken(ctx context.Context, pin PIN) error {
 		return nil // the token would ask on its keypad once more
 	}
 	c := w.config
-	c.Selector, c.PIN = Selector{Label: &w.token.Label, Slot: &w.token.Slot}, pin
+	c.Selector, c.PIN, c.User = Selector{Label: &w.token.Label, Slot: &w.token.Slot}, pin, nil
 	token, err := Open(ctx, c)
 	if err != nil {
 		return err
@@ -296,7 +304,7 @@ func Erase(ctx context.Context, c Config, ref TokenRef, officer PIN, force bool)
 				return err
 			}
 			if !force { // nobody of this process makes a key from here on
-				shown, err := o.Seen(ctx, w.config.PIN)
+				shown, err := o.Seen(ctx, w.usersPIN())
 				if hidden := w.lock.Unreadable(); err == nil && hidden > 0 {
 					err = &UnreadableError{Objects: hidden}
 				}
@@ -334,7 +342,7 @@ func (w *officerWork) erased(ctx context.Context, m *cryptoki.Module, d quirk.Di
 	}
 	left, err := session.Shown(ctx, m, now, d)
 	if err == nil && len(left) == 0 && now.PINInitialised() {
-		left, _ = everythingOn(ctx, w.config, w.config.PIN, now)
+		left, _ = everythingOn(ctx, w.config, w.usersPIN(), now)
 	}
 	if len(left) > 0 {
 		err = fmt.Errorf("the token says that it was initialised (C_InitToken), and still holds objects (%d)",

@@ -27,6 +27,15 @@ type PIN = session.PIN
 // NewPIN keeps a PIN as it is, leading zeros and all. "" is no PIN.
 func NewPIN(s string) PIN { return session.NewPIN(s) }
 
+// User is who logs in to a token.
+type User = cryptoki.User
+
+// ParseUser reads who logs in: user, so or context, or a vendor's number, decimal or with 0x.
+func ParseUser(s string) (User, error) { return cryptoki.ParseUser(s) }
+
+// normalUser says that the Config logs in as the token's normal user.
+func (c Config) normalUser() bool { return c.User == nil || c.User.Normal() }
+
 // TokenInfo describes a token.
 type TokenInfo = cryptoki.TokenInfo
 
@@ -47,7 +56,8 @@ type Config struct {
 	Library           string          // path of the PKCS#11 module
 	LibraryParameters string          // for modules that want a text in C_Initialize, "" for none
 	Selector          Selector        // which token
-	PIN               PIN             // of the normal user
+	PIN               PIN             // of that user
+	User              *User           // who logs in; nil: the normal user
 	MaxSessions       int             // 0: DefaultMaxSessions; never more than the token reports
 	Hooks             []cryptoki.Hook // stand around each call into the module
 }
@@ -125,8 +135,15 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		library: c.Library, module: module, info: info, choice: toolChoice(info, all), differences: quirk.Of(about, info),
 		generating: semaphore.NewWeighted(everyone),
 	}
+	if err := session.FormOf(c.PIN, t.differences); err != nil {
+		return nil, errors.Join(err, module.Close())
+	}
 	module.Pace(t.differences.Busy)
-	t.pool = session.New(module, info, c.PIN, cmp.Or(c.MaxSessions, DefaultMaxSessions), t.differences)
+	user := cryptoki.CKU_USER
+	if c.User != nil {
+		user = *c.User
+	}
+	t.pool = session.New(module, info, user, c.PIN, cmp.Or(c.MaxSessions, DefaultMaxSessions), t.differences)
 	t.reader = &session.Reader{Pool: t.pool, Differences: t.differences}
 	if t.differences.Torn {
 		gate.Store(softhsm.GateOf(info))

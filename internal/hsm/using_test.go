@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -381,5 +382,156 @@ func TestPatienceEnds(t *testing.T) {
 				t.Errorf("%d calls", n)
 			}
 		})
+	}
+}
+
+// logins notes who logs in, with or without a PIN, and what else ends logins.
+type logins struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (l *logins) hook(_ context.Context, c *cryptoki.Call, next func() error) error {
+	err := next()
+	if slices.Contains([]string{"C_Login", "C_Logout", "C_CloseAllSessions"}, c.Function) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.seen = append(l.seen, fmt.Sprintf("%s %d %v", c.Function, c.User, err == nil))
+	}
+	return err
+}
+
+// TestWhoLogsIn logs in as the user that the configuration names.
+func TestWhoLogsIn(t *testing.T) {
+	onSoftHSM(t)
+	so, vendor := hsm.User(cryptoki.CKU_SO), hsm.User(0x83)
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		user *hsm.User
+		d    quirk.Differences
+		pin  func(*hsmtest.Token) string
+		seen []string
+		want error
+	}{
+		"the normal user":             {nil, quirk.Differences{}, nil, []string{"C_Login 1 true"}, object.ErrNotFound},
+		"the security officer":        {&so, quirk.Differences{}, func(k *hsmtest.Token) string { return k.SOPIN }, []string{"C_Login 0 true"}, nil},
+		"the security officer, wrong": {&so, quirk.Differences{}, func(*hsmtest.Token) string { return "wrong" }, []string{"C_Login 0 false"}, hsm.ErrPINIncorrect},
+		"a user of a vendor's":        {&vendor, quirk.Differences{}, nil, []string{"C_Login 131 true"}, object.ErrNotFound},
+		"nobody":                      {nil, quirk.Differences{NoLogin: true}, nil, nil, object.ErrNotFound},
+		"a PIN of the form":           {nil, quirk.Differences{PIN: &quirk.PINForm{Expression: ".+", Says: "Any."}}, nil, []string{"C_Login 1 true"}, object.ErrNotFound},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			k := hsmtest.New(t)
+			k.Spoil()
+			l := &logins{}
+			standIn := func(_ context.Context, c *cryptoki.Call, next func() error) error {
+				if c.Function == "C_Login" && c.User == vendor {
+					c.User = cryptoki.CKU_USER
+					defer func() { c.User = vendor }()
+				}
+				return next()
+			}
+			config := k.Config(standIn, l.hook, madeUpMake(t, c.d))
+			config.User = c.user
+			if c.pin != nil {
+				config.PIN = hsm.NewPIN(c.pin(k))
+			}
+			token, err := hsm.Open(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = token.Close() })
+			for range 2 {
+				_, err = token.Key(t.Context(), object.Ref{Type: object.EC, ID: []byte("none")})
+				unseen, late := errors.AsType[*hsm.UnseenError](err)
+				if c.want != nil && !errors.Is(err, c.want) || c.want == nil && (!late || !unseen.Officer) {
+					t.Errorf("%v", err)
+				}
+			}
+			if !slices.Equal(l.seen, c.seen) {
+				t.Errorf("%v, not %v", l.seen, c.seen)
+			}
+		})
+	}
+}
+
+// TestNoLoginLeavesPrivacyUnknown has a token without a login show keys that are not private.
+func TestNoLoginLeavesPrivacyUnknown(t *testing.T) {
+	for login, d := range map[bool]quirk.Differences{true: {}, false: {NoLogin: true}} {
+		o := object.Decode(1, cryptoki.Attributes{
+			cryptoki.CKA_CLASS: cryptoki.ULong(0, cryptoki.CKO_PRIVATE_KEY).Value, cryptoki.CKA_PRIVATE: {0},
+		}, d)
+		if o.Claims().Unprotected() != login {
+			t.Errorf("login %v: unprotected %v", login, o.Claims().Unprotected())
+		}
+	}
+}
+
+// TestAPINOfAnotherFormIsNotSent opens a token whose make wants PINs of a form.
+func TestAPINOfAnotherFormIsNotSent(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	l := &logins{}
+	form := &quirk.PINForm{Expression: "[a-z]+:.+", Says: "It is USER:PASSWORD."}
+	_, err := hsm.Open(t.Context(), k.Config(l.hook, madeUpMake(t, quirk.Differences{PIN: form})))
+	if _, is := errors.AsType[*hsm.PINFormError](err); !is || !strings.Contains(err.Error(), form.Says) || strings.Contains(err.Error(), k.PIN) || len(l.seen) > 0 {
+		t.Errorf("%v, %v", err, l.seen)
+	}
+}
+
+// TestASharedLoginIsLeftAlone sets a PIN on a token whose login all programs share.
+func TestASharedLoginIsLeftAlone(t *testing.T) {
+	onSoftHSM(t)
+	for _, shared := range []bool{true, false} {
+		k := hsmtest.New(t)
+		k.Spoil()
+		l := &logins{}
+		config := k.Config(l.hook, madeUpMake(t, quirk.Differences{SharedLogin: shared}))
+		ref := hsm.TokenRef{Label: k.Label}
+		if err := hsm.SetUserPIN(t.Context(), config, ref, hsm.NewPIN(k.SOPIN), hsm.NewPIN("another")); err != nil {
+			t.Fatal(err)
+		}
+		ends := len(slices.DeleteFunc(l.seen, func(s string) bool { return strings.HasPrefix(s, "C_Login") }))
+		if shared != (ends == 0) {
+			t.Errorf("shared %v: %v", shared, l.seen)
+		}
+	}
+}
+
+// TestAKeypadThatIsNone has a token whose flags say that it asks for the PIN, and that takes one all the same.
+func TestAKeypadThatIsNone(t *testing.T) {
+	onSoftHSM(t)
+	keypad := func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if info, ok := c.Result.(*cryptoki.TokenInfo); ok {
+			info.Flags |= cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH
+		}
+		return err
+	}
+	for _, pin := range []string{"", "right", "wrong"} {
+		k := hsmtest.New(t)
+		k.Spoil()
+		l := &logins{}
+		config := k.Config(keypad, l.hook)
+		want := []string{"C_Login 1 false", "C_Login 1 true"}
+		switch pin {
+		case "":
+			config.PIN, want = hsm.PIN{}, want[:1]
+		case "wrong":
+			config.PIN, want = hsm.NewPIN(pin), []string{"C_Login 1 false", "C_Login 1 false"}
+		}
+		token, err := hsm.Open(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = token.Inventory(t.Context())
+		if (err == nil) != (pin == "right") || pin != "" && !slices.Equal(l.seen, want) {
+			t.Errorf("%q: %v, %v", pin, err, l.seen)
+		}
+		if pin == "wrong" {
+			if _, err = token.Inventory(t.Context()); !errors.Is(err, hsm.ErrPINIncorrect) || len(l.seen) != 2 {
+				t.Errorf("it is sent again: %v, %v", err, l.seen)
+			}
+		}
+		_ = token.Close()
 	}
 }

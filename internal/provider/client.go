@@ -43,7 +43,7 @@ func newClient(c configuration) *client {
 // Of failures only that is remembered that not one token matches, where every slot answered. Package hsm remembers what
 // must not be tried twice: a refused PIN.
 func (c *client) token(ctx context.Context) (*hsm.Token, error) {
-	err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "max_sessions")
+	err := c.needs("library", "library_parameters", "token_label", "token_serial", "slot", "pin", "user_type", "max_sessions")
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,12 @@ func (c *client) cautions(token *hsm.Token) (warnings diag.Diagnostics) {
 			"or see to it that all of them find the lock. The guide \"When something goes wrong\" says where it is.")
 	}
 	return warnings
+}
+
+// normalUser says that the provider logs in as the token's normal user.
+func (c *client) normalUser() bool {
+	user := c.configuration.token.User
+	return user == nil || user.Normal()
 }
 
 // waitsForPIN says that the token gets the provider's own PIN in this run, so that nothing on it can be read before.

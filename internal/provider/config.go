@@ -13,7 +13,8 @@ import (
 )
 
 // The environment variables that fill in what the provider block leaves out. They are Hydra's own, so that one
-// environment configures both, but HSM_LIBRARY_PARAMETERS, HSM_TOKEN_SERIAL and HSM_PIN_FILE are this provider's.
+// environment configures both, but HSM_LIBRARY_PARAMETERS, HSM_TOKEN_SERIAL, HSM_PIN_FILE and
+// HSM_USER_TYPE are this provider's.
 const (
 	envEnabled           = "HSM_ENABLED"
 	envLibrary           = "HSM_LIBRARY"
@@ -23,6 +24,7 @@ const (
 	envSlot              = "HSM_SLOT"
 	envPIN               = "HSM_PIN"
 	envPINFile           = "HSM_PIN_FILE"
+	envUserType          = "HSM_USER_TYPE"
 	envOfficerPIN        = "HSM_SO_PIN"
 	envOfficerPINFile    = "HSM_SO_PIN_FILE"
 )
@@ -35,6 +37,7 @@ type providerModel struct {
 	TokenSerial       types.String `tfsdk:"token_serial"`
 	Slot              types.String `tfsdk:"slot"`
 	PIN               types.String `tfsdk:"pin"`
+	UserType          types.String `tfsdk:"user_type"`
 	MaxSessions       types.Int64  `tfsdk:"max_sessions"`
 }
 
@@ -76,6 +79,7 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 	serial := r.setting("token_serial", model.TokenSerial, envTokenSerial)
 	slot := r.setting("slot", model.Slot, envSlot)
 	pin := r.pin(model.PIN, userPIN)
+	user := r.setting("user_type", model.UserType, envUserType)
 
 	// Hydra's rule for its own variables. What the configuration gives always counts.
 	if label.fromEnv && slot.fromEnv {
@@ -97,9 +101,12 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 		c.selected = append(c.selected, fmt.Sprintf("slot ID %s (from %s)", slot.value, slot.origin))
 	}
 	c.token.PIN, c.pinFrom = hsm.NewPIN(pin.value), pin.origin
+	if user.given && user.value != "" {
+		c.token.User = r.user(user)
+	}
 	c.token.MaxSessions = int(model.MaxSessions.ValueInt64())
 
-	for _, s := range []setting{library, parameters, label, serial, slot, pin} {
+	for _, s := range []setting{library, parameters, label, serial, slot, pin, user} {
 		if s.unknown {
 			c.unknown = append(c.unknown, s.origin)
 		}
@@ -167,6 +174,21 @@ func (r *resolver) slot(s setting) *uint {
 		return nil
 	}
 	r.diags.AddAttributeError(path.Root("slot"), "Invalid Slot ID", detail)
+	return nil
+}
+
+func (r *resolver) user(s setting) *hsm.User {
+	user, err := hsm.ParseUser(s.value)
+	if err == nil {
+		return &user
+	}
+	detail := s.origin + " must be user, so or context, or the number that the token's maker gives a user of its own: decimal, " +
+		"or hexadecimal with 0x in front."
+	if s.fromEnv {
+		r.diags.AddError("Invalid User Type", detail)
+		return nil
+	}
+	r.diags.AddAttributeError(path.Root("user_type"), "Invalid User Type", detail)
 	return nil
 }
 

@@ -19,7 +19,7 @@ import (
 // gone decides what happens to the state of a ring of which the token holds nothing.
 func (r *keyRingResource) gone(ctx context.Context, m *keyRingModel, token *hsm.Token, ring hsm.Ring,
 	known map[int]ringKey, resp *resource.ReadResponse) error {
-	if unseen, ok := errors.AsType[*hsm.UnseenError](token.Unseen(nil)); ok {
+	if unseen, ok := errors.AsType[*hsm.UnseenError](token.Unseen(ctx, nil)); ok {
 		resp.Diagnostics.Append(keptUnseen("key ring "+m.name(), unseen))
 		return nil
 	}

@@ -221,6 +221,9 @@ func (c *client) officerPIN(ctx context.Context, attribute types.String) (foundP
 // userPIN is the PIN of the attribute pin_wo, or else the provider's own.
 func (c *client) userPIN(attribute types.String) (hsm.PIN, diag.Diagnostics) {
 	if attribute.IsNull() {
+		if !c.normalUser() {
+			return hsm.PIN{}, nil // the provider's own PIN is another one's
+		}
 		return c.configuration.token.PIN, nil
 	}
 	var r resolver

@@ -126,6 +126,13 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Sensitive:  true,
 				Validators: []validator.String{notEmpty{envPIN}},
 			},
+			"user_type": schema.StringAttribute{
+				MarkdownDescription: "Who logs in with the `pin`: `user`, the default; `so`, the security officer, who makes and " +
+					"destroys keys on some makes; `context`; or the number of a user that the token's maker has added, decimal or " +
+					"hexadecimal (`0x83`). Defaults to `HSM_USER_TYPE`.",
+				Optional:   true,
+				Validators: []validator.String{notEmpty{envUserType}, userType},
+			},
 			"max_sessions": schema.Int64Attribute{
 				MarkdownDescription: "How many PKCS#11 sessions may be open at a time. Defaults to 8. The provider never opens " +
 					"more than the token allows.",

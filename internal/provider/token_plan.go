@@ -220,7 +220,7 @@ func (r *tokenResource) warnOfOwnPIN(config tokenResourceModel, setup hsm.Setup,
 	own := r.client.configuration.token.PIN
 	selector := r.client.configuration.token.Selector
 	mine := selector.Label == nil || *selector.Label == setup.Label
-	if !mine || own.IsZero() || config.PIN.IsNull() || config.PIN.IsUnknown() || own.Equal(setup.PIN) {
+	if !mine || !r.client.normalUser() || own.IsZero() || config.PIN.IsNull() || config.PIN.IsUnknown() || own.Equal(setup.PIN) {
 		return
 	}
 	diags.AddWarning("The Provider Needs The New PIN", fmt.Sprintf(
@@ -344,7 +344,7 @@ func (r *tokenResource) planUpdate(
 	// Until the apply, nobody can log in with the PIN that the provider has.
 	provided := r.client.configuration.token
 	early := setup.PIN.Equal(provided.PIN) || !state.UserPINInitialized.ValueBool()
-	if work.user && early && state.selectedBy(provided.Selector) {
+	if work.user && early && r.client.normalUser() && state.selectedBy(provided.Selector) {
 		r.client.pinToCome.Store(true)
 	}
 }

@@ -62,6 +62,10 @@ var (
 		is: "a slot ID, decimal or hexadecimal with 0x in front", title: "Invalid Slot ID", emptyToo: true,
 		parse: func(s string) error { _, err := hsm.ParseSlot(s); return err },
 	}
+	userType = parsed{
+		is: "user, so or context, or a number, decimal or hexadecimal with 0x in front", title: "Invalid User Type", emptyToo: true,
+		parse: func(s string) error { _, err := hsm.ParseUser(s); return err },
+	}
 	keyID = parsed{
 		is: "the hexadecimal digits of CKA_ID, two for each byte, 1 to 255 bytes", title: "Invalid Key ID",
 		parse: func(s string) error { _, err := object.ParseID(s); return err },

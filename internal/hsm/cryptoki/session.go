@@ -3,6 +3,7 @@ package cryptoki
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/miekg/pkcs11"
@@ -18,6 +19,8 @@ type Session struct {
 
 // States of a session (CK_SESSION_INFO).
 const (
+	CKS_RO_PUBLIC_SESSION uint = pkcs11.CKS_RO_PUBLIC_SESSION
+	CKS_RW_PUBLIC_SESSION uint = pkcs11.CKS_RW_PUBLIC_SESSION
 	CKS_RO_USER_FUNCTIONS uint = pkcs11.CKS_RO_USER_FUNCTIONS
 	CKS_RW_USER_FUNCTIONS uint = pkcs11.CKS_RW_USER_FUNCTIONS
 	CKS_RW_SO_FUNCTIONS   uint = pkcs11.CKS_RW_SO_FUNCTIONS
@@ -70,9 +73,25 @@ type User uint
 
 // The users of a token.
 const (
-	CKU_SO   User = pkcs11.CKU_SO // the security officer
-	CKU_USER User = pkcs11.CKU_USER
+	CKU_SO               User = pkcs11.CKU_SO // the security officer
+	CKU_USER             User = pkcs11.CKU_USER
+	CKU_CONTEXT_SPECIFIC User = pkcs11.CKU_CONTEXT_SPECIFIC
 )
+
+// Normal says that it is the token's normal user.
+func (u User) Normal() bool { return u == CKU_USER }
+
+// ParseUser reads who logs in: user, so or context, or a vendor's number, decimal or hexadecimal with 0x in front.
+func ParseUser(s string) (User, error) {
+	if user, ok := map[string]User{"user": CKU_USER, "so": CKU_SO, "context": CKU_CONTEXT_SPECIFIC}[s]; ok {
+		return user, nil
+	}
+	number, err := ParseSlot(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is neither user, so or context, nor a number: decimal, or hexadecimal with 0x in front", s)
+	}
+	return User(number), nil
+}
 
 // Login logs the process into the session's token. A nil PIN leaves the asking to the token
 // (CKF_PROTECTED_AUTHENTICATION_PATH), here and in all functions that take one.

@@ -110,7 +110,7 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 			o.shown.remove(row.public)
 		}
 	}
-	if d.NoLogin {
+	if d.NoLogin { // where nobody logs in, it says nothing of who may use the key
 		o.shown.remove(cryptoki.CKA_PRIVATE)
 		o.isTrue.remove(cryptoki.CKA_PRIVATE)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
 // login is the process's login to one token. A login belongs to the process and the token, not to a session. So all
@@ -22,13 +24,21 @@ type login struct {
 
 	users  *semaphore.Weighted // who uses a session takes one of everyone; the security officer takes all
 	rounds atomic.Int64        // how often the security officer has worked: older sessions are closed
-	set    atomic.Pointer[PIN] // the user PIN that this process has set, in place of every other one; nil for none
+	// set are the PINs that this process has set, in place of every other one, by user; nil for none
+	set struct{ user, officer atomic.Pointer[PIN] }
 
 	sessions map[*cryptoki.Session]bool // open, and not lost
 	parked   *cryptoki.Session          // the last session, kept open because the login ends with it
 
-	accepted *[sha256.Size]byte // the PIN that the token took
+	accepted *acceptance // the last login
+	takesPIN bool        // the token takes a PIN, although its flags say that it asks on a keypad
 	failures map[cryptoki.User]failures
+}
+
+// acceptance is a PIN that the token took, with whose it is.
+type acceptance struct {
+	user   cryptoki.User
+	digest [sha256.Size]byte
 }
 
 // failures are the failed logins of one user, by PIN.
@@ -60,6 +70,9 @@ type credential struct {
 	module *cryptoki.Module
 	token  cryptoki.TokenInfo // as it was when it was opened
 	pin    PIN
+	user   cryptoki.User // who logs in
+	alone  bool          // it is the security officer at work, beside whoever else logs in
+	make   quirk.Differences
 }
 
 func loginKey(m *cryptoki.Module, info cryptoki.TokenInfo) string {
@@ -75,7 +88,7 @@ func Renumbered(m *cryptoki.Module, was, is cryptoki.TokenInfo) {
 	}
 }
 
-func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
+func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, user cryptoki.User, pin PIN, d quirk.Differences) credential {
 	key := loginKey(m, info)
 	logins.Lock()
 	defer logins.Unlock()
@@ -84,12 +97,12 @@ func loginOf(m *cryptoki.Module, info cryptoki.TokenInfo, pin PIN) credential {
 		l = &login{
 			turn: make(chan struct{}, 1), users: semaphore.NewWeighted(everyone),
 			sessions: map[*cryptoki.Session]bool{},
-			failures: map[cryptoki.User]failures{cryptoki.CKU_USER: {}, cryptoki.CKU_SO: {}},
+			failures: map[cryptoki.User]failures{},
 		}
 		l.turn <- struct{}{}
 		logins.of[key] = l
 	}
-	return credential{login: l, module: m, token: info, pin: pin}
+	return credential{login: l, module: m, token: info, pin: pin, user: user, make: d}
 }
 
 // open opens a session and logs it in. The process opens and closes one session of a token at a time: the login ends
@@ -187,13 +200,13 @@ func (c credential) giveTurn() { c.turn <- struct{}{} }
 
 // valid says that a session which was opened earlier is still open and logged in.
 func (c credential) valid(ctx context.Context, s *cryptoki.Session) bool {
-	return LoggedIn(ctx, s, c.token) == nil && !s.Lost()
+	return c.loggedIn(ctx, s) == nil && !s.Lost()
 }
 
-// LoggedIn is an error where the session has lost its login: then what it did not find may still be there.
-func LoggedIn(ctx context.Context, s *cryptoki.Session, token cryptoki.TokenInfo) error {
-	in, err := isLoggedIn(ctx, s)
-	if err == nil && !in && token.Has(cryptoki.CKF_LOGIN_REQUIRED) {
+// loggedIn is an error where the session has lost its login: then what it did not find may still be there.
+func (c credential) loggedIn(ctx context.Context, s *cryptoki.Session) error {
+	in, err := c.isLoggedIn(ctx, s)
+	if err == nil && !in && c.needed(c.token) {
 		return s.Abandon(&cryptoki.Error{Function: "C_GetSessionInfo", Code: cryptoki.CKR_USER_NOT_LOGGED_IN})
 	}
 	return err
@@ -201,19 +214,19 @@ func LoggedIn(ctx context.Context, s *cryptoki.Session, token cryptoki.TokenInfo
 
 // ensure logs the session in, or says why it cannot. The caller has the turn.
 func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
-	if set := c.set.Load(); set != nil {
+	if set := c.setOf(c.user).Load(); set != nil {
 		c.pin = *set // every other one is wrong by now
 	}
 	digest := c.pin.digest()
-	if err := c.final(cryptoki.CKU_USER, digest); err != nil {
+	if err := c.final(c.user, digest); err != nil {
 		return err
 	}
-	in, err := isLoggedIn(ctx, s)
+	in, err := c.isLoggedIn(ctx, s)
 	if err != nil {
 		return err
 	}
 	if in {
-		if c.accepted != nil && *c.accepted != digest {
+		if c.accepted != nil && *c.accepted != (acceptance{c.user, digest}) {
 			return fmt.Errorf("%w: this process is already logged in to the token with another PIN, so this PIN "+
 				"cannot be checked", ErrPINIncorrect)
 		}
@@ -224,17 +237,55 @@ func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
 		return err
 	}
 	pin, err := c.admissible(info)
-	if err != nil || !info.Has(cryptoki.CKF_LOGIN_REQUIRED) {
+	if err != nil || !c.needed(info) {
 		return err
 	}
-	err = s.Login(ctx, cryptoki.CKU_USER, pin)
+	start := time.Now()
+	err = s.Login(ctx, c.user, pin)
+	if pin == nil && !c.pin.IsZero() && isAny(err, noKeypad) && time.Since(start) < time.Second {
+		// Nobody can have typed anything: the token has no keypad, whatever its flags say. It gets the PIN once.
+		c.takesPIN = true
+		if info, err = c.same(ctx); err != nil {
+			return err
+		}
+		if pin, err = c.admissible(info); err != nil {
+			return err
+		}
+		err = s.Login(ctx, c.user, pin)
+		if err == nil {
+			s.Unharmed()
+		}
+	}
 	if err == nil || errors.Is(err, cryptoki.CKR_USER_ALREADY_LOGGED_IN) {
-		c.accepted = &digest
+		c.accepted = &acceptance{c.user, digest}
 		c.sessions = map[*cryptoki.Session]bool{s: true} // older sessions are gone: while one is open, the login lasts
-		delete(c.failures[cryptoki.CKU_USER], digest)
+		delete(c.failures[c.user], digest)
 		return nil
 	}
-	return c.remember(cryptoki.CKU_USER, digest, err, info)
+	return c.remember(c.user, digest, err, info)
+}
+
+// noKeypad are the answers to a login without a PIN by which a token says that it wants one.
+var noKeypad = []error{cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_PIN_INCORRECT, cryptoki.CKR_PIN_INVALID}
+
+func isAny(err error, codes []error) bool {
+	return slices.ContainsFunc(codes, func(code error) bool { return errors.Is(err, code) })
+}
+
+// setOf is where the PIN is that this process has set for a user. Nobody sets one for users of a vendor's.
+func (l *login) setOf(user cryptoki.User) *atomic.Pointer[PIN] {
+	switch user {
+	case cryptoki.CKU_USER:
+		return &l.set.user
+	case cryptoki.CKU_SO:
+		return &l.set.officer
+	}
+	return new(atomic.Pointer[PIN])
+}
+
+// needed says that a token wants a login.
+func (c credential) needed(info cryptoki.TokenInfo) bool {
+	return info.Has(cryptoki.CKF_LOGIN_REQUIRED) && !c.make.NoLogin
 }
 
 // same asks for the state of the token, which is to be the one that was opened.
@@ -251,29 +302,42 @@ func (c credential) same(ctx context.Context) (cryptoki.TokenInfo, error) {
 
 // admissible checks the token's flags before a PIN is sent, and gives the PIN to send.
 func (c credential) admissible(info cryptoki.TokenInfo) ([]byte, error) {
-	for _, row := range []struct {
-		flag uint
-		err  error
-	}{
-		{cryptoki.CKF_USER_PIN_LOCKED, ErrPINLocked},
-		{cryptoki.CKF_USER_PIN_FINAL_TRY, ErrPINFinalTry},
-		{cryptoki.CKF_USER_PIN_TO_BE_CHANGED, ErrPINExpired},
-	} {
+	if c.make.NoLogin {
+		return nil, nil
+	}
+	for _, row := range pinFlags[c.user] {
 		if info.Has(row.flag) {
 			return nil, row.err
 		}
 	}
 	switch {
-	case !info.Has(cryptoki.CKF_LOGIN_REQUIRED):
+	case !c.needed(info):
 		return nil, nil
-	case !info.Has(cryptoki.CKF_USER_PIN_INITIALIZED):
+	case c.user == cryptoki.CKU_USER && !info.Has(cryptoki.CKF_USER_PIN_INITIALIZED):
 		return nil, ErrPINNotSet
-	case info.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH):
+	case info.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) && !c.takesPIN:
 		return nil, nil // the token asks on a keypad of its own
 	case c.pin.IsZero():
 		return nil, ErrNoPIN
 	}
 	return c.pin.reveal(), nil
+}
+
+// pinFlags are the flags by which a token says that a user's PIN is not to be sent. It has none for a vendor's users.
+var pinFlags = map[cryptoki.User][]struct {
+	flag uint
+	err  error
+}{
+	cryptoki.CKU_USER: {
+		{cryptoki.CKF_USER_PIN_LOCKED, ErrPINLocked},
+		{cryptoki.CKF_USER_PIN_FINAL_TRY, ErrPINFinalTry},
+		{cryptoki.CKF_USER_PIN_TO_BE_CHANGED, ErrPINExpired},
+	},
+	cryptoki.CKU_SO: {
+		{cryptoki.CKF_SO_PIN_LOCKED, ErrPINLocked},
+		{cryptoki.CKF_SO_PIN_FINAL_TRY, ErrPINFinalTry},
+		{cryptoki.CKF_SO_PIN_TO_BE_CHANGED, ErrPINExpired},
+	},
 }
 
 // final is the error of a PIN that is not sent again, nil for any other.
@@ -294,25 +358,43 @@ func (c credential) remember(user cryptoki.User, digest [sha256.Size]byte, err e
 	f.count++
 	var hang *cryptoki.HangError
 	f.final = f.count >= maxLoginFailures || errors.As(err, &hang)
-	if user == cryptoki.CKU_USER && c.accepted != nil && *c.accepted == digest {
+	if c.accepted != nil && *c.accepted == (acceptance{user, digest}) {
 		f.count, f.final = 0, false
 	}
-	about := pinErrors[user]
+	about, known := pinErrors[user]
+	if !known || !c.alone { // whoever it is, the PIN is the one that is given for all but the officer's work
+		low := about.low
+		about = pinErrors[cryptoki.CKU_USER]
+		about.low = low
+	}
 	for code, sentinel := range about.of {
 		if errors.Is(err, code) {
 			f.final, f.err = true, fmt.Errorf("%w: %w", sentinel, err)
-			if errors.Is(sentinel, about.incorrect) && info.Has(about.low) {
+			if errors.Is(sentinel, about.incorrect) && about.low != 0 && info.Has(about.low) {
 				const few = "wrong PINs have been tried before: few tries are left before the token locks"
 				f.err = fmt.Errorf("%w ("+few+")", f.err)
 			}
+			if errors.Is(sentinel, about.incorrect) && c.make.SharedLogin {
+				f.err = fmt.Errorf("%w. All programs of this machine share one login to this token. While one of them is "+
+					"logged in, the token takes any PIN: so this PIN was never checked before, even if it seemed to work", f.err)
+			}
 		}
+	}
+	if c.failures[user] == nil {
+		c.failures[user] = failures{}
 	}
 	c.failures[user][digest] = f
 	return f.err
 }
 
-// isLoggedIn asks for the session's state.
-func isLoggedIn(ctx context.Context, s *cryptoki.Session) (bool, error) {
+// isLoggedIn asks for the session's state. A vendor's users may have states of their own.
+func (c credential) isLoggedIn(ctx context.Context, s *cryptoki.Session) (bool, error) {
 	state, err := s.GetSessionInfo(ctx)
-	return state == cryptoki.CKS_RW_USER_FUNCTIONS || state == cryptoki.CKS_RO_USER_FUNCTIONS, err
+	switch c.user {
+	case cryptoki.CKU_USER:
+		return state == cryptoki.CKS_RW_USER_FUNCTIONS || state == cryptoki.CKS_RO_USER_FUNCTIONS, err
+	case cryptoki.CKU_SO:
+		return state == cryptoki.CKS_RW_SO_FUNCTIONS, err
+	}
+	return state != cryptoki.CKS_RW_PUBLIC_SESSION && state != cryptoki.CKS_RO_PUBLIC_SESSION, err
 }

@@ -21,8 +21,10 @@ type Officer struct {
 
 // NewOfficer gives the security officer of a token. It calls nothing.
 func NewOfficer(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, d quirk.Differences) *Officer {
+	c := loginOf(m, token, cryptoki.CKU_SO, pin, d)
+	c.alone = true
 	return &Officer{
-		credential: loginOf(m, token, pin), differences: d,
+		credential: c, differences: d,
 		factory: d.FactoryOfficerPIN != "" && token.Has(cryptoki.CKF_SO_PIN_TO_BE_CHANGED),
 	}
 }
@@ -40,17 +42,23 @@ func (o *Officer) Alone(ctx context.Context, do func() error) error {
 	defer o.giveTurn()
 	o.rounds.Add(1)
 	o.parked = nil
-	clear(o.sessions)
 	if err := o.closeAll(ctx); err != nil {
 		return err
 	}
+	clear(o.sessions)
 	return do()
 }
 
 // closeAll closes every session of this process on the token. Nothing depends on its success: what comes next fails
 // where a session is left. Its only error is that of a context that has ended.
 func (o *Officer) closeAll(ctx context.Context) error {
-	_ = o.module.CloseAllSessions(ctx, o.token.Slot)
+	if o.make.SharedLogin { // the sessions of other programs may count as ours
+		for s := range o.sessions {
+			o.closeInTurn(ctx, s)
+		}
+	} else {
+		_ = o.module.CloseAllSessions(ctx, o.token.Slot)
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("closing the sessions on the token: %w", context.Cause(ctx))
 	}
@@ -92,7 +100,9 @@ func (o *Officer) LoggedIn(ctx context.Context, do func(*cryptoki.Session) error
 func (o *Officer) leave(ctx context.Context, s *cryptoki.Session) {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
-	_ = s.Logout(ending)
+	if !o.make.SharedLogin {
+		_ = s.Logout(ending)
+	}
 	o.closeInTurn(ctx, s)
 }
 
@@ -111,7 +121,7 @@ func (o *Officer) Seen(ctx context.Context, user PIN) ([]object.Name, error) {
 		return nil, err
 	}
 	defer o.leave(ctx, s)
-	c := credential{login: o.login, module: o.module, token: o.token, pin: user}
+	c := credential{login: o.login, module: o.module, token: o.token, pin: user, user: cryptoki.CKU_USER, make: o.make}
 	if err := c.ensure(ctx, s); err != nil && !errors.Is(err, ErrPINNotSet) {
 		return nil, err
 	}
@@ -129,7 +139,7 @@ func (o *Officer) Erase(ctx context.Context, about func()) error {
 		return o.module.InitToken(ctx, o.token.Slot, pin, o.token.Label)
 	})
 	if err == nil {
-		o.set.Store(nil)
+		o.set.user.Store(nil)
 		o.forgetUser()
 	}
 	return err
@@ -137,7 +147,9 @@ func (o *Officer) Erase(ctx context.Context, about func()) error {
 
 // forgetUser forgets which PINs of the user the token took and refused. The caller has the turn.
 func (o *Officer) forgetUser() {
-	o.accepted = nil
+	if o.accepted != nil && o.accepted.user == cryptoki.CKU_USER {
+		o.accepted = nil
+	}
 	clear(o.failures[cryptoki.CKU_USER])
 }
 
@@ -168,10 +180,13 @@ func (o *Officer) SetPIN(ctx context.Context, s *cryptoki.Session, pin PIN) erro
 	if pin.IsZero() && !o.token.Has(cryptoki.CKF_PROTECTED_AUTHENTICATION_PATH) {
 		return ErrNoPIN
 	}
+	if err := FormOf(pin, o.make); err != nil {
+		return fmt.Errorf("%w: %w", ErrPINUnfit, err)
+	}
 	if err := s.InitPIN(ctx, pin.bytes()); err != nil {
 		return unfit(err)
 	}
-	o.set.Store(&pin)
+	o.set.user.Store(&pin)
 	o.forgetUser()
 	return nil
 }
@@ -184,6 +199,7 @@ func (o *Officer) ChangeOwnPIN(ctx context.Context, s *cryptoki.Session, pin PIN
 	if err := s.SetPIN(ctx, o.sent(), pin.bytes()); err != nil {
 		return unfit(err)
 	}
+	o.set.officer.Store(&pin)
 	delete(o.failures[cryptoki.CKU_SO], pin.digest()) // it was refused as long as it was not the PIN
 	return nil
 }
@@ -230,7 +246,7 @@ func (o *Officer) admissible(info cryptoki.TokenInfo) ([]byte, error) {
 // Shown names what a token shows to those who have no PIN, or to whoever is logged in already in this process.
 func Shown(ctx context.Context, m *cryptoki.Module, token cryptoki.TokenInfo, d quirk.Differences) ([]object.Name,
 	error) {
-	c := loginOf(m, token, PIN{})
+	c := loginOf(m, token, cryptoki.CKU_USER, PIN{}, d)
 	if err := c.takeTurn(ctx); err != nil {
 		return nil, err
 	}

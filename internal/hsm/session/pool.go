@@ -31,7 +31,9 @@ type pooled struct {
 
 // New gives the sessions on a token: at most max, and no more than the token allows. The first session that is used
 // logs in.
-func New(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, max int, d quirk.Differences) *Pool {
+func New(
+	m *cryptoki.Module, token cryptoki.TokenInfo, user cryptoki.User, pin PIN, max int, d quirk.Differences,
+) *Pool {
 	for _, limit := range []uint{token.MaxSessions, token.MaxRWSessions} {
 		if limit != 0 && limit != cryptoki.Unknown && limit < uint(max) {
 			max = int(limit)
@@ -40,12 +42,20 @@ func New(m *cryptoki.Module, token cryptoki.TokenInfo, pin PIN, max int, d quirk
 	if d.OneSession {
 		max = 1
 	}
-	p := &Pool{token: token, sessions: loginOf(m, token, pin), places: make(chan struct{}, max)}
+	p := &Pool{token: token, sessions: loginOf(m, token, user, pin, d), places: make(chan struct{}, max)}
 	for range max {
 		p.places <- struct{}{}
 	}
 	return p
 }
+
+// LoggedIn is an error where the session has lost its login: then what it did not find may still be there.
+func (p *Pool) LoggedIn(ctx context.Context, s *cryptoki.Session) error {
+	return p.sessions.loggedIn(ctx, s)
+}
+
+// User is who logs in.
+func (p *Pool) User() cryptoki.User { return p.sessions.user }
 
 // Token is the token as it was when it was opened.
 func (p *Pool) Token() cryptoki.TokenInfo { return p.token }

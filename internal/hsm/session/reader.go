@@ -267,7 +267,7 @@ func (r *Reader) searchIn(
 		objects = object.Distinct(objects)
 	}
 	if !secret && sure {
-		return objects, LoggedIn(ctx, s, r.Pool.token)
+		return objects, r.Pool.LoggedIn(ctx, s)
 	}
 	return objects, malformed
 }
@@ -278,7 +278,7 @@ func (r *Reader) List(ctx context.Context) (handles []cryptoki.Object, err error
 		if handles, err = s.FindObjects(ctx, nil); err != nil {
 			return err
 		}
-		return LoggedIn(ctx, s, r.Pool.token)
+		return r.Pool.LoggedIn(ctx, s)
 	})
 	return handles, err
 }

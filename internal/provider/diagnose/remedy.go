@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,6 +131,10 @@ var remedies = []remedy{
 
 	{is: is(hsm.ErrNoPIN), name: "No PIN", next: say("give the token's user PIN in the environment variable HSM_PIN, " +
 		"in a file that HSM_PIN_FILE names (its first line is the PIN), or in the provider's argument pin.")},
+	{is: as[*hsm.PINFormError], name: "PIN Of Another Form", next: func(f Failure) string {
+		return "correct the PIN (" + cmp.Or(f.Provider.PINFrom, "pin, HSM_PIN or HSM_PIN_FILE") + "). Nothing was sent to the " +
+			"token, which counts wrong PINs."
+	}},
 	{is: is(hsm.ErrPINLocked), name: "PIN Locked", next: func(f Failure) string {
 		return "the token accepts no PIN any more. The security officer must set a new one. " + byVersion +
 			f.command("--login-type", "so", "--init-pin")
