@@ -9,7 +9,6 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
 // What this make of token does, as far as it is known without asking the token: plans ask here.
@@ -183,7 +182,7 @@ func (t *Token) labelled(ctx context.Context, label string) (objects []object.Ob
 			}
 		}
 		slices.SortStableFunc(objects, object.PrivateFirst)
-		return session.LoggedIn(ctx, s, t.info)
+		return t.pool.LoggedIn(ctx, s)
 	})
 	return objects, err
 }

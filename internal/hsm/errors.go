@@ -8,6 +8,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
@@ -57,6 +58,24 @@ func IsPINError(err error) bool { return session.IsPINError(err) }
 
 // PINFormError says that the PIN does not have the form that the token's make wants.
 type PINFormError = session.PINFormError
+
+// NotHereError says that a make of token does not do what an hsm_token would have it do.
+type NotHereError struct {
+	Ask  quirk.Ask
+	Says string // the way that its vendor has for it: full sentences
+}
+
+func (e *NotHereError) Error() string {
+	return fmt.Sprintf("this make of token does not do this through PKCS#11 (%s)", e.Ask)
+}
+
+// refusal is a *NotHereError where the make refuses what is asked.
+func refusal(d quirk.Differences, ask quirk.Ask) error {
+	if says, refused := d.Refuses[ask]; refused {
+		return &NotHereError{Ask: ask, Says: says}
+	}
+	return nil
+}
 
 // LibraryError says which module could not be loaded, and the loader's reason.
 type LibraryError struct {

@@ -163,7 +163,7 @@ func initializingAlone(ctx context.Context, library string) (leave func(), err e
 }
 
 // SiteOf says which token Initialize would take. It logs in nowhere. Errors: *LabelTakenError, *InterruptedError,
-// *FixedLabelError, *NoBlankTokenError, ErrReadOnly, or those of Slots.
+// *FixedLabelError, *NoBlankTokenError, *NotHereError, ErrReadOnly, or those of Slots.
 func SiteOf(ctx context.Context, c Config, setup Setup) (Site, error) {
 	// A look while another operation of this process takes the token that is not initialised would see no such token.
 	leave, err := initializingAlone(ctx, c.Library)
@@ -216,14 +216,23 @@ func siteOf(ctx context.Context, module *cryptoki.Module, setup Setup) (Site, qu
 	}
 	if len(named) > 0 {
 		d := quirk.Of(about, named[0])
+		if err := refusal(d, quirk.MakeToken); err != nil {
+			return failed(err)
+		}
 		site, err := begun(ctx, module, setup, named, d)
 		return site, d, err
 	}
 	if len(none.Blank) == 0 {
+		if len(none.Tokens) > 0 { // such a make has no token that is not initialised
+			return failed(cmp.Or(refusal(quirk.Of(about, none.Tokens[0]), quirk.MakeToken), error(none)))
+		}
 		return failed(none)
 	}
 	blank := none.Blank[0]
 	d := quirk.Of(about, blank)
+	if err := refusal(d, quirk.MakeToken); err != nil {
+		return failed(err)
+	}
 	switch {
 	case len(none.Blank) > 1 && slices.ContainsFunc(none.Blank, func(t TokenInfo) bool {
 		return !quirk.Of(about,

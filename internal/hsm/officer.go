@@ -47,6 +47,9 @@ func (r TokenRef) find(ctx context.Context, c Config) (TokenInfo, error) {
 	if err != nil {
 		return TokenInfo{}, err
 	}
+	if !cryptoki.TellsTokens(r.Serial) {
+		r.Serial = ""
+	}
 	matches, all, skipped := r.matching(slots)
 	if len(matches) != 1 {
 		selector := Selector{Serial: &r.Serial}
@@ -97,6 +100,13 @@ const (
 
 // unknownTo is an error where a token's make knows no such deed.
 func (deed Deed) unknownTo(d quirk.Differences, token TokenInfo) error {
+	ask := quirk.SetPIN
+	if deed == Erasure {
+		ask = quirk.EraseToken
+	}
+	if err := refusal(d, ask); err != nil {
+		return err
+	}
 	switch {
 	case d.NoOfficer && (deed != NewUserPIN || token.PINInitialised()):
 		return ErrNoOfficer
@@ -107,7 +117,7 @@ func (deed Deed) unknownTo(d quirk.Differences, token TokenInfo) error {
 }
 
 // Allows finds the token that ref means, and looks whether its make knows the deed. It logs in nowhere. Errors: those
-// of FindToken, *BlankTokenError, ErrNoOfficer, or ErrNoErasure.
+// of FindToken, *BlankTokenError, *NotHereError, ErrNoOfficer, or ErrNoErasure.
 func Allows(ctx context.Context, c Config, ref TokenRef, deed Deed) (TokenInfo, error) {
 	w := &officerWork{config: c, ref: ref, deed: deed}
 	module, _, err := w.begin(ctx)

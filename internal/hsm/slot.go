@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
 // What is told of slots, tokens and mechanisms without a session, and so without a PIN.
@@ -67,6 +68,9 @@ type Description struct {
 	cryptoki.TokenInfo
 	Slot       cryptoki.SlotInfo
 	Mechanisms []Mechanism // by number
+	Module     cryptoki.Info
+	Make       string   // as the tables of makes have it; "" where they know nothing of the token
+	Differs    []string // what they say that it does differently: full sentences
 }
 
 // Mechanism is what a token says of one mechanism.
@@ -96,6 +100,10 @@ func Describe(ctx context.Context, c Config) (Description, error) {
 		return Description{}, err
 	}
 	d := Description{TokenInfo: info, Slot: slot}
+	if d.Module, err = twice(ctx, func() (cryptoki.Info, error) { return module.GetInfo(ctx) }); err != nil {
+		return Description{}, err
+	}
+	d.Make, d.Differs = quirk.Known(d.Module, info)
 	listed, err := twice(ctx, func() ([]cryptoki.MechanismType, error) { return module.GetMechanismList(ctx, info.Slot) })
 	if err != nil {
 		return Description{}, err

@@ -59,6 +59,7 @@ type Config struct {
 	PIN               PIN             // of that user
 	User              *User           // who logs in; nil: the normal user
 	MaxSessions       int             // 0: DefaultMaxSessions; never more than the token reports
+	Record            *Record         // keeps the last calls into the module; nil: nothing does
 	Hooks             []cryptoki.Hook // stand around each call into the module
 }
 
@@ -100,6 +101,8 @@ type Token struct {
 	info        cryptoki.TokenInfo
 	choice      []string // how pkcs11-tool finds the token
 	differences quirk.Differences
+	unknown     bool    // no table knows the token
+	record      *Record // nil where none is kept
 	pool        *session.Pool
 	reader      *session.Reader
 	snapshot    *snapshot
@@ -135,6 +138,8 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 		library: c.Library, module: module, info: info, choice: toolChoice(info, all), differences: quirk.Of(about, info),
 		generating: semaphore.NewWeighted(everyone),
 	}
+	make, _ := quirk.Known(about, info)
+	t.unknown, t.record = make == "", c.Record
 	if err := session.FormOf(c.PIN, t.differences); err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
@@ -221,7 +226,11 @@ func openModule(ctx context.Context, c Config) (*cryptoki.Module, error) {
 	if c.Library == "" {
 		return nil, &LibraryError{}
 	}
-	module, err := cryptoki.OpenWith(ctx, c.Library, c.LibraryParameters, c.Hooks...)
+	hooks := c.Hooks
+	if c.Record != nil {
+		hooks = append(slices.Clone(hooks), c.Record.hook)
+	}
+	module, err := cryptoki.OpenWith(ctx, c.Library, c.LibraryParameters, hooks...)
 	if errors.Is(err, cryptoki.ErrLoad) {
 		return nil, &LibraryError{Path: c.Library, Err: err}
 	}

@@ -535,3 +535,86 @@ func TestAKeypadThatIsNone(t *testing.T) {
 		_ = token.Close()
 	}
 }
+
+// TestAReportNamesNoSecret makes a key on a token of an unknown make, which refuses one template.
+func TestAReportNamesNoSecret(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	config := k.Config(as("Acme"), refuses("C_SetAttributeValue", 0x80000007, func(*cryptoki.Call) bool { return true }))
+	config.Record = &hsm.Record{}
+	token, err := hsm.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = token.Close() })
+	made := generate(t, token, onCurve(publickey.P256, "the secret ID", "the secret label"))
+	label := "another secret label"
+	_, err = token.Change(t.Context(), object.Ref{Type: object.EC, ID: made.ID}, object.Change{Label: &label})
+	const want = "C_SetAttributeValue (CKA_LABEL (20 bytes)): vendor or unknown code (0x80000007), "
+	if asked := token.AskedOf(err); !token.Unknown() || !strings.HasPrefix(asked, want) {
+		t.Errorf("unknown %v: %v: %s", token.Unknown(), err, asked)
+	}
+	text := fmt.Sprintln(config.Record.Calls())
+	for _, part := range []string{"CKM_EC_KEY_PAIR_GEN", "CKA_SIGN=true", "CKA_ID (13 bytes)", "user type 1"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is missing in %s", part, text)
+		}
+	}
+	for _, secret := range []string{"secret", k.PIN, object.FormatID(made.ID)} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q is in %s", secret, text)
+		}
+	}
+	if open(t, k).Unknown() {
+		t.Error("SoftHSM is unknown")
+	}
+	for range 300 {
+		_, _ = token.Key(t.Context(), object.Ref{ID: []byte("none")})
+	}
+	if n := len(config.Record.Calls()); n != 200 {
+		t.Errorf("%d calls are kept", n)
+	}
+}
+
+// TestWhatAMakeHasNoInitialisationFor asks a token of such a make for what its row refuses.
+func TestWhatAMakeHasNoInitialisationFor(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	d := quirk.Differences{Refuses: map[quirk.Ask]string{
+		quirk.MakeToken: "Make it elsewhere.", quirk.SetPIN: "Set it elsewhere.", quirk.EraseToken: "Erase it elsewhere.",
+	}}
+	config := k.Config(madeUpMake(t, d))
+	for deed, says := range map[hsm.Deed]string{
+		hsm.NewUserPIN: "Set it elsewhere.", hsm.NewOfficerPIN: "Set it elsewhere.", hsm.Erasure: "Erase it elsewhere.",
+	} {
+		_, err := hsm.Allows(t.Context(), config, hsm.TokenRef{Label: k.Label}, deed)
+		if e, is := errors.AsType[*hsm.NotHereError](err); !is || e.Says != says {
+			t.Errorf("deed %d: %v", deed, err)
+		}
+	}
+	for _, label := range []string{k.Label, "new"} {
+		_, err := hsm.SiteOf(t.Context(), config, hsm.Setup{Label: label})
+		if e, is := errors.AsType[*hsm.NotHereError](err); !is || e.Says != "Make it elsewhere." {
+			t.Errorf("a new token %q: %v", label, err)
+		}
+	}
+}
+
+// TestWhatTokensSayOfThemselvesIsShownForWhatItIs has a serial number of zeros, a model with zero bytes, and a check
+// value that is empty.
+func TestWhatTokensSayOfThemselvesIsShownForWhatItIs(t *testing.T) {
+	for serial, shown := range map[string]string{
+		"": "no serial number", "0000000000000000": "no serial number", "0100": `serial number "0100"`,
+	} {
+		info := cryptoki.TokenInfo{Label: "l", Serial: serial, Flags: cryptoki.CKF_TOKEN_INITIALIZED}
+		if !strings.Contains(info.String(), shown) || info.HasSerial() == (shown == "no serial number") {
+			t.Errorf("%q: %s", serial, info)
+		}
+	}
+	o := object.Decode(1, cryptoki.Attributes{
+		cryptoki.CKA_CLASS: cryptoki.ULong(0, cryptoki.CKO_SECRET_KEY).Value, cryptoki.CKA_CHECK_VALUE: {},
+	}, quirk.Differences{})
+	if o.Has(cryptoki.CKA_CHECK_VALUE) {
+		t.Error("an empty check value is one")
+	}
+}

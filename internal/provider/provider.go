@@ -159,6 +159,7 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 		return
 	}
 	config.token.Hooks = p.hooks
+	config.token.Record = &hsm.Record{}
 
 	c := newClient(config)
 	p.mu.Lock()
@@ -200,6 +201,7 @@ func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSourc
 		newJWKSDataSource,
 		newKeysDataSource,
 		newPublicKeyDataSource,
+		newReportDataSource,
 		newTokenDataSource,
 		newTokensDataSource,
 	}

@@ -127,6 +127,21 @@ func tokenModelOf(i hsm.TokenInfo) tokenModel {
 	return m
 }
 
+func mechanismAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"name": computedString("Name in the PKCS#11 specification, up to version 3.0, such as " +
+			"`CKM_RSA_PKCS_KEY_PAIR_GEN`. A vendor's own mechanism has its number in hexadecimal, such as `0x80000001`."),
+		"number": computedNumber("Number of the mechanism."),
+		"min_key_size": computedNumber("Smallest key, in bits or in bytes as the specification says for the mechanism; " +
+			"not all tokens keep to that. Null if the mechanism has no keys, or the token does not say."),
+		"max_key_size": computedNumber("Largest key, likewise. It is a hint: some tokens refuse sizes within these bounds."),
+		"flags": computedWords("What the mechanism can do, as the specification names it (`CK_MECHANISM_INFO`), without " +
+			"`CKF_` and in lower case: `hw`, `encrypt`, `decrypt`, `digest`, `sign`, `verify`, `generate`, " +
+			"`generate_key_pair`, `wrap`, `unwrap`, `derive`, ... Empty if the token lists the mechanism and says nothing " +
+			"more about it."),
+	}
+}
+
 func version(major, minor byte) types.String {
 	return types.StringValue(fmt.Sprintf("%d.%d", major, minor))
 }
@@ -141,18 +156,7 @@ func (d *tokenDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, 
 	attributes["mechanisms"] = schema.ListNestedAttribute{
 		MarkdownDescription: "The mechanisms that the token offers, ordered by number.",
 		Computed:            true,
-		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-			"name": computedString("Name in the PKCS#11 specification, up to version 3.0, such as " +
-				"`CKM_RSA_PKCS_KEY_PAIR_GEN`. A vendor's own mechanism has its number in hexadecimal, such as `0x80000001`."),
-			"number": computedNumber("Number of the mechanism."),
-			"min_key_size": computedNumber("Smallest key, in bits or in bytes as the specification says for the mechanism; " +
-				"not all tokens keep to that. Null if the mechanism has no keys, or the token does not say."),
-			"max_key_size": computedNumber("Largest key, likewise. It is a hint: some tokens refuse sizes within these bounds."),
-			"flags": computedWords("What the mechanism can do, as the specification names it (`CK_MECHANISM_INFO`), without " +
-				"`CKF_` and in lower case: `hw`, `encrypt`, `decrypt`, `digest`, `sign`, `verify`, `generate`, " +
-				"`generate_key_pair`, `wrap`, `unwrap`, `derive`, ... Empty if the token lists the mechanism and says nothing " +
-				"more about it."),
-		}},
+		NestedObject:        schema.NestedAttributeObject{Attributes: mechanismAttributes()},
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The token that the provider's configuration selects, and what it can do. Reading it needs " +
@@ -169,13 +173,18 @@ func (d *tokenDataSource) Read(ctx context.Context, _ datasource.ReadRequest, re
 		if err != nil {
 			return err
 		}
-		m := tokenDataModel{slotModel: slotModelOf(token.TokenInfo.Slot, token.Slot), tokenModel: tokenModelOf(token.TokenInfo), Mechanisms: []mechanismModel{}}
-		for _, mechanism := range token.Mechanisms {
-			m.Mechanisms = append(m.Mechanisms, mechanismModelOf(mechanism))
-		}
+		m := tokenDataModel{slotModel: slotModelOf(token.TokenInfo.Slot, token.Slot), tokenModel: tokenModelOf(token.TokenInfo), Mechanisms: mechanismModels(token.Mechanisms)}
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return nil
 	})
+}
+
+func mechanismModels(mechanisms []hsm.Mechanism) []mechanismModel {
+	models := []mechanismModel{}
+	for _, mechanism := range mechanisms {
+		models = append(models, mechanismModelOf(mechanism))
+	}
+	return models
 }
 
 func mechanismModelOf(mechanism hsm.Mechanism) mechanismModel {

@@ -59,7 +59,8 @@ func (r *tokenResource) allows(
 		return hsm.TokenInfo{}, false
 	}
 	token, err := hsm.Allows(ctx, r.client.configuration.token, state.ref(), deed)
-	if errors.Is(err, hsm.ErrNoOfficer) || errors.Is(err, hsm.ErrNoErasure) {
+	_, notHere := errors.AsType[*hsm.NotHereError](err)
+	if notHere || errors.Is(err, hsm.ErrNoOfficer) || errors.Is(err, hsm.ErrNoErasure) {
 		r.refuse(err, diags)
 	}
 	return token, err == nil

@@ -162,6 +162,20 @@ func ULong(t AttributeType, v uint) Attribute { return Attribute{t, ck.ULong(v)}
 // Bytes encodes a byte string, a text or a big integer.
 func Bytes(t AttributeType, v []byte) Attribute { return Attribute{t, v} }
 
+// Told is the attribute for reports: a flag or a number with its value, a curve with its DER, and of all else the length.
+func (a Attribute) Told() string {
+	about, known := attributes[a.Type]
+	switch {
+	case known && about.room == flag && len(a.Value) == flag:
+		return fmt.Sprintf("%s=%t", a.Type, a.Value[0] != 0)
+	case known && about.room == number && len(a.Value) == number:
+		return fmt.Sprintf("%s=0x%X", a.Type, ck.ULongOf(a.Value))
+	case a.Type == CKA_EC_PARAMS:
+		return fmt.Sprintf("%s=%x", a.Type, a.Value)
+	}
+	return fmt.Sprintf("%s (%d bytes)", a.Type, len(a.Value))
+}
+
 // Attributes are the attributes that an object shows. Those that it does not have or does not show are not in the map.
 type Attributes map[AttributeType][]byte
 

@@ -26,8 +26,18 @@ func (i TokenInfo) String() string {
 	if !i.Has(CKF_TOKEN_INITIALIZED) {
 		return fmt.Sprintf("slot %d (0x%x): not initialised", i.Slot, i.Slot)
 	}
-	return fmt.Sprintf("slot %d (0x%x): label %q, serial number %q, model %q, manufacturer %q", i.Slot, i.Slot, i.Label, i.Serial, i.Model, i.Manufacturer)
+	serial := "no serial number"
+	if TellsTokens(i.Serial) {
+		serial = fmt.Sprintf("serial number %q", i.Serial)
+	}
+	return fmt.Sprintf("slot %d (0x%x): label %q, %s, model %q, manufacturer %q", i.Slot, i.Slot, i.Label, serial, i.Model, i.Manufacturer)
 }
+
+// HasSerial says that the token has a serial number that tells it from others.
+func (i TokenInfo) HasSerial() bool { return TellsTokens(i.Serial) }
+
+// TellsTokens says that a serial number tells a token from others. Some makes give none, or all zeros.
+func TellsTokens(serial string) bool { return strings.Trim(serial, "0 \x00") != "" }
 
 // Identity tells a token from others. The module and the slot do not matter.
 func (i TokenInfo) Identity() string {

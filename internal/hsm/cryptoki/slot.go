@@ -117,6 +117,12 @@ func (m *Module) GetInfo(ctx context.Context) (Info, error) {
 // unpadded is a text without the zero bytes that some modules pad it with.
 func unpadded(text string) string { return strings.TrimRight(text, " \x00") }
 
+// cut is a text up to the zero byte by which some modules end it, as C does.
+func cut(text string) string {
+	text, _, _ = strings.Cut(text, "\x00")
+	return strings.TrimRight(text, " ")
+}
+
 // GetSlotList gives the IDs of the slots that hold a token, or of all.
 func (m *Module) GetSlotList(ctx context.Context, tokenPresent bool) ([]uint, error) {
 	return invoke(ctx, m, &Call{Function: "C_GetSlotList"}, func() ([]uint, error) { return m.ck.GetSlotList(tokenPresent) })
@@ -141,7 +147,7 @@ func (m *Module) GetTokenInfo(ctx context.Context, slot uint) (TokenInfo, error)
 	return invoke(ctx, m, &Call{Function: "C_GetTokenInfo"}, func() (TokenInfo, error) {
 		i, err := m.ck.GetTokenInfo(slot)
 		return TokenInfo{
-			Slot: slot, Label: i.Label, Serial: i.Serial, Model: i.Model, Manufacturer: i.Manufacturer, Flags: i.Flags,
+			Slot: slot, Label: i.Label, Serial: cut(i.Serial), Model: cut(i.Model), Manufacturer: cut(i.Manufacturer), Flags: i.Flags,
 			MaxSessions: i.MaxSessions, Sessions: i.Sessions, MaxRWSessions: i.MaxRWSessions, RWSessions: i.RWSessions,
 			MinPINLength: i.MinPINLength, MaxPINLength: i.MaxPINLength,
 			TotalPublicMemory: i.TotalPublicMemory, FreePublicMemory: i.FreePublicMemory,

@@ -84,6 +84,10 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 	o.Class = number(cryptoki.CKA_CLASS, true)
 	if o.Class == cryptoki.CKO_SECRET_KEY {
 		o.checkValue = a[cryptoki.CKA_CHECK_VALUE] // which some tokens have of other keys too
+		if len(o.checkValue) == 0 {                // there and empty is none
+			o.checkValue = nil
+			o.shown.remove(cryptoki.CKA_CHECK_VALUE)
+		}
 	}
 	o.valueLen = number(cryptoki.CKA_VALUE_LEN, false)
 	if o.Err != nil || o.IsKey() {

@@ -122,6 +122,9 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 			"it, give the new one there: the token has it already."
 	}
 	detail = append(detail, "What to do: "+next)
+	if told := f.report(); told != "" {
+		detail = append(detail, told)
+	}
 	text := strings.Join(detail, "\n\n")
 	if strings.Contains(text, ".NAME") && !strings.Contains(text, whatNAMEIs) {
 		text += "\n\n" + whatNAMEIs
@@ -139,6 +142,19 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 // ringAttributes are those at which a diagnostic may point that is about a ring.
 var ringAttributes = []string{
 	"label", "standby_label", "retired_label", "key_id_prefix", "retired", "curve", "extractable", "deletion_policy",
+}
+
+// report is what to report of a failed operation on a make of which this provider knows nothing, "" for all else.
+func (f Failure) report() string {
+	if f.Token == nil || !f.Token.Unknown() || !as[*hsm.OperationError](f.Err) {
+		return ""
+	}
+	asked := f.Token.AskedOf(f.Err)
+	if asked != "" {
+		asked = "The call that failed: " + asked + ". It has no PIN, ID or label.\n\n"
+	}
+	return asked + "This provider knows nothing of this make of HSM, and treats it as the PKCS#11 specification says: to have that " +
+		"mended, report this text with the text of the data source hsm_report."
 }
 
 // Summary is that of the Diagnostic, such as "Unable to Create Key Pair: PIN Locked".

@@ -91,6 +91,11 @@ var remedies = []remedy{
 	{is: as[*hsm.FixedLabelError], name: "Token Has Its Own Label", next: nextFixedLabel},
 	{is: as[*hsm.NoBlankTokenError], name: "No Token To Initialise", next: nextNoBlank},
 	{is: as[*hsm.ErasureError], name: "Token Not Empty", next: nextErasure},
+	{is: as[*hsm.NotHereError], name: "Not Done Through PKCS#11", next: func(f Failure) string {
+		e, _ := errors.AsType[*hsm.NotHereError](f.Err)
+		return "do it in the way that the token's maker has for it. " + e.Says + " Leave hsm_token out of the configuration, or do " +
+			"not change it here, and select the token in the provider block, " + byWhat
+	}},
 	{is: is(hsm.ErrNoOfficer), name: "No Security Officer", next: say("use the tools of the token's maker for this. " +
 		"With this make, the user changes the PIN, and nobody erases a token through PKCS#11.")},
 	{is: is(hsm.ErrNoErasure), name: "Token Cannot Be Erased", next: say("set deletion_policy = \"abandon\", run " +

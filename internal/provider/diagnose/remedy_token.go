@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -203,6 +202,10 @@ func nextLabelTaken(f Failure) string {
 		return "choose a label that no token has."
 	}
 	token, first := e.Tokens[0], ""
+	importID := token.Label
+	if token.HasSerial() {
+		importID = token.Serial
+	}
 	if e.Err != nil {
 		first = "if an apply that was interrupted has left the token, check the user's PIN (pin_wo, pin, HSM_PIN or " +
 			"HSM_PIN_FILE), log in once by hand with the right one, which resets the count of wrong ones, and run " +
@@ -211,7 +214,7 @@ func nextLabelTaken(f Failure) string {
 			"--list-objects") + "\n\nOtherwise, "
 	}
 	return first + "if it is the token that you mean, import it. It keeps its keys and PINs:\n\n  " +
-		hsm.Command("terraform", "import", "hsm_token.NAME", cmp.Or(token.Serial, token.Label)) +
+		hsm.Command("terraform", "import", "hsm_token.NAME", importID) +
 		"\n\nOr leave the hsm_token out: keys need none. If it is another one's token, choose another label. A token " +
 		"that is initialised is never initialised again."
 }
