@@ -600,7 +600,7 @@ func TestWhatAMakeHasNoInitialisationFor(t *testing.T) {
 	}
 }
 
-// TestWhatTokensSayOfThemselvesIsShownForWhatItIs has a serial number of zeros, a model with zero bytes, and a check
+// TestWhatTokensSayOfThemselvesIsShownForWhatItIs has a serial number of zeros, and a check
 // value that is empty.
 func TestWhatTokensSayOfThemselvesIsShownForWhatItIs(t *testing.T) {
 	for serial, shown := range map[string]string{
