@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,5 +157,14 @@ func TestEveryAttributeHasAPlace(t *testing.T) {
 	first.add(Attributes[0])
 	if rest := all.Without(first); rest.Len() != len(Attributes)-1 || rest.Has(Attributes[0]) || rest.With(first) != all {
 		t.Errorf("without %s there are %v", Attributes[0], rest)
+	}
+}
+
+// TestReadLeavesOutWhatSaysNothing: CKA_MODIFIABLE is read, unless the token's says nothing.
+func TestReadLeavesOutWhatSaysNothing(t *testing.T) {
+	for no, d := range map[bool]quirk.Differences{false: {}, true: {NoModifiable: true}} {
+		if slices.Contains(Read(d), cryptoki.CKA_MODIFIABLE) == no {
+			t.Errorf("%+v: it is read: %t", d, no)
+		}
 	}
 }

@@ -26,15 +26,26 @@ var Attributes = append([]cryptoki.AttributeType{
 
 // Read gives those of Attributes that are read from a token's objects.
 func Read(d quirk.Differences) []cryptoki.AttributeType {
-	if d.NoDates {
+	switch {
+	case d.NoDates:
 		return undated
+	case d.NoModifiable:
+		return unfixed
 	}
 	return Attributes
 }
 
-var undated = slices.DeleteFunc(slices.Clone(Attributes), func(t cryptoki.AttributeType) bool {
-	return t == cryptoki.CKA_START_DATE || t == cryptoki.CKA_END_DATE
-})
+// undated and unfixed are for tokens whose dates, or whose CKA_MODIFIABLE, say nothing.
+var (
+	undated = without(cryptoki.CKA_START_DATE, cryptoki.CKA_END_DATE)
+	unfixed = without(cryptoki.CKA_MODIFIABLE)
+)
+
+func without(unread ...cryptoki.AttributeType) []cryptoki.AttributeType {
+	return slices.DeleteFunc(slices.Clone(Attributes), func(t cryptoki.AttributeType) bool {
+		return slices.Contains(unread, t)
+	})
+}
 
 // Set is a set of Attributes.
 type Set [2]uint64

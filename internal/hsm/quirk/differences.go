@@ -43,6 +43,8 @@ type Differences struct {
 
 	// PublicPrivate is CKA_PRIVATE of a new public half.
 	PublicPrivate Written
+	// NoPublicDerive: CKA_DERIVE of a new public half is false, whatever the pair is for.
+	NoPublicDerive bool
 	// Omits are attributes that no template for a new key has, and that the key is not asked for afterwards.
 	Omits []cryptoki.AttributeType
 	// Only are the attributes that the templates for a new key may have. nil: all. The public half's template is then
@@ -79,6 +81,9 @@ type Differences struct {
 	// Usages are what keys of a type can be used for, whatever their template says, by the type's word ("RSA", "EC",
 	// "Edwards", "aes", "generic"): words of usages. nil: the template counts.
 	Usages map[string][]string
+
+	// NoModifiable: CKA_MODIFIABLE is not read. It is false of every key, and keys can be changed all the same.
+	NoModifiable bool
 
 	// Destruction
 

@@ -17,7 +17,8 @@ type Make struct {
 	Setup    Setup
 }
 
-// Mark is what a module and a token say of themselves: all that is set fits. A text fits what begins with it.
+// Mark is what a module and a token say of themselves: all that is set fits. A text fits what begins with it, in capital
+// letters or small ones.
 type Mark struct {
 	Module, Description string // manufacturer and description of the module (C_GetInfo)
 	Token, Model        string // manufacturer and model of the token (C_GetTokenInfo)
@@ -25,6 +26,7 @@ type Mark struct {
 
 // Evidence is how one difference is known.
 type Evidence struct {
+	Of     string // the field of Differences, or "Marks"
 	Seen   string // what the make does
 	Kind   Kind
 	Source string // the document, file or report
@@ -46,13 +48,17 @@ const (
 type Setup struct {
 	Library     string   // where the vendor puts the module
 	Environment []string // "NAME: what it is for"
-	PIN         string   // its form
+	UserType    string   // whom the provider logs in as, where not as the user
+	PIN         string   // its form; "" where it is the vendor's usual one
 	Selector    string   // how its token is best chosen, where not by its label
 	Notes       []string // full sentences
 }
 
-// Makes are the makes that no test can have, and that tests play.
-var Makes []Make
+// Makes are the makes that no test can have, and that tests play: a file each.
+var Makes = []Make{
+	luna, nShield, cloudHSM, yubiHSM, cloudKMS, utimaco, primus, netHSM, smartCardHSM, yubiKey, azure, fortanix, hpcs,
+	kryoptic,
+}
 
 // MakeOf gives the make of a token that is reached through a module; nil for one that has no row.
 func MakeOf(module cryptoki.Info, token cryptoki.TokenInfo) *Make {
@@ -69,7 +75,7 @@ func (m Mark) fits(module cryptoki.Info, token cryptoki.TokenInfo) bool {
 		{m.Module, module.Manufacturer}, {m.Description, module.Description},
 		{m.Token, token.Manufacturer}, {m.Model, token.Model},
 	} {
-		if !strings.HasPrefix(of[1], of[0]) {
+		if !strings.HasPrefix(strings.ToLower(of[1]), strings.ToLower(of[0])) {
 			return false
 		}
 	}
