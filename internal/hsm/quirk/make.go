@@ -48,7 +48,6 @@ const (
 type Setup struct {
 	Library     string   // where the vendor puts the module
 	Environment []string // "NAME: what it is for"
-	UserType    string   // whom the provider logs in as, where not as the user
 	PIN         string   // its form; "" where it is the vendor's usual one
 	Selector    string   // how its token is best chosen, where not by its label
 	Notes       []string // full sentences
