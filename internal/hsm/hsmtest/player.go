@@ -3,6 +3,8 @@ package hsmtest
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"hash/crc32"
 	"slices"
 	"sync"
 	"testing"
@@ -13,8 +15,8 @@ import (
 )
 
 // Player plays a make of HSM that no test can have: SoftHSM under it does the work. The player says that it is that
-// make, and refuses, ignores, renames, hides and delays what the make's documents say. It is written from those, and not
-// from what the provider does.
+// make, and refuses, ignores, renames, hides and delays what the make's documents say. It is written from those, and
+// not from what the provider does.
 type Player struct {
 	Make   string                    // of quirk.Makes
 	Module cryptoki.Info             // what C_GetInfo tells; the version stays
@@ -37,6 +39,7 @@ type part func(*Stage) cryptoki.Hook
 // Stage is a player at work on a token, as one process would see it. Its Hook stands before the module.
 type Stage struct {
 	token   *Token
+	slot    *uint // the token's; nil until somebody asked
 	hook    cryptoki.Hook
 	mu      sync.Mutex // one call at a time: SoftHSM does not keep its own threads apart
 	users   map[cryptoki.User]bool
@@ -58,7 +61,9 @@ func Play(t testing.TB, name string, k *Token) *Stage {
 // Again is another process that sees the same token.
 func (s *Stage) Again(t testing.TB, name string) *Stage {
 	t.Helper()
-	return playerOf(t, name).on(s.token)
+	again := playerOf(t, name).on(s.token)
+	again.slot = s.slot
+	return again
 }
 
 func playerOf(t testing.TB, name string) Player {
@@ -111,6 +116,8 @@ func (p Player) who() part {
 			answer.Manufacturer, answer.Description = p.Module.Manufacturer, p.Module.Description
 		case *cryptoki.TokenInfo:
 			if answer.Label == s.token.Label {
+				sum := crc32.ChecksumIEEE([]byte(p.Make)) // a process knows logins by it, and tokens are played on again
+				answer.Serial = fmt.Sprintf("%08x", sum)
 				p.Token(answer)
 			}
 		}
@@ -121,18 +128,24 @@ func (p Player) who() part {
 // number of their own.
 func (s *Stage) Config(t testing.TB) hsm.Config {
 	t.Helper()
-	c := s.token.Config(s.Hook)
-	slots, err := hsm.Slots(context.Background(), s.token.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, slot := range slots {
-		if slot.Token != nil && slot.Token.Label == s.token.Label {
-			c.Selector = hsm.Selector{Slot: &slot.ID}
+	if s.slot == nil {
+		slots, err := hsm.Slots(context.Background(), s.token.Config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, slot := range slots {
+			if slot.Token != nil && slot.Token.Label == s.token.Label {
+				s.slot = &slot.ID
+			}
 		}
 	}
+	c := s.token.Config(s.Hook)
+	c.Selector = hsm.Selector{Slot: s.slot}
 	return c
 }
+
+// WrongPIN is a PIN of the make's form that is not the token's, another one each time.
+func (s *Stage) WrongPIN() string { return s.token.PIN + RandomPIN() }
 
 // takePIN gives the token's user another PIN until the test ends.
 func (k *Token) takePIN(t testing.TB, pin string) {
