@@ -647,3 +647,25 @@ func TestPlayersPlayTheMakes(t *testing.T) {
 		}
 	}
 }
+
+// TestLivesSayWhatPlansSay: each make has its lives, and what a plan refuses, it refuses with a text of the row's.
+func TestLivesSayWhatPlansSay(t *testing.T) {
+	names := map[string]bool{}
+	for _, m := range quirk.Makes {
+		if names[m.Name] = true; Lives[m.Name] == nil {
+			t.Errorf("%s has no lives", m.Name)
+		}
+		for _, kind := range KeyKinds {
+			for _, step := range KeySteps {
+				if o := Life(m, kind, step); (o.How == Refused) != (o.Says != "") {
+					t.Errorf("%s: %s %s: %+v", m.Name, kind, step, o)
+				}
+			}
+		}
+	}
+	for name := range Lives {
+		if !names[name] {
+			t.Errorf("%s is no make", name)
+		}
+	}
+}

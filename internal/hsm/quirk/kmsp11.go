@@ -126,7 +126,7 @@ var cloudKMS = Make{
 			"GOOGLE_APPLICATION_CREDENTIALS: the credentials, where the machine has none of its own",
 		},
 		PIN:      "none",
-		Selector: "Give each key ring a label in the configuration file: the serial number is all zeros.",
+		Selector: "Give each key ring a label in the configuration file. The serial number is all zeros.",
 		Notes: []string{
 			"Set refresh_interval_secs, or a process sees only the keys that were there when it started, and its own.",
 			"Ory Hydra's key sets have dots in their names, which Cloud KMS does not take.",

@@ -44,7 +44,7 @@ var luna = Make{
 	Setup: Setup{
 		Library:     "/usr/safenet/lunaclient/lib/libCryptoki2_64.so",
 		Environment: []string{"ChrystokiConfigurationPath: the folder of Chrystoki.conf"},
-		PIN: "The crypto officer's password. The crypto user's needs user_type = \"0x80000001\", and makes " +
+		PIN: "the crypto officer's password. The crypto user's needs user_type = \"0x80000001\", and makes " +
 			"no keys.",
 		Notes: []string{
 			"Private keys can be extracted only from a partition of the type for key export.",

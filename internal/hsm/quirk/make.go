@@ -49,7 +49,8 @@ type Setup struct {
 	Library     string   // where the vendor puts the module
 	Environment []string // "NAME: what it is for"
 	PIN         string   // its form; "" where it is the vendor's usual one
-	Selector    string   // how its token is best chosen, where not by its label
+	Argument    string   // of the provider, that chooses the token; "": token_label
+	Selector    string   // what else there is to know of that choice: a full sentence
 	Notes       []string // full sentences
 }
 

@@ -94,8 +94,8 @@ var netHSM = Make{
 		Library:     "libnethsm_pkcs11.so, wherever you put it",
 		Environment: []string{"P11NETHSM_CONFIG_FILE: p11nethsm.conf"},
 		PIN:         "none, with the passphrases of the operator and the administrator in p11nethsm.conf",
-		Selector: "By the label that p11nethsm.conf gives the slot: without the administrator, the serial number " +
-			"is \"unknown\".",
+		Selector: "p11nethsm.conf gives the slot its label. Without the administrator, the serial number is " +
+			"unknown.",
 		Notes: []string{
 			"Making and destroying keys needs the administrator, proving and using them the operator. Put both into " +
 				"p11nethsm.conf: then no login is required.",

@@ -48,7 +48,7 @@ var nShield = Make{
 			"CKNFAST_LOADSHARING: 1 for softcards and for several modules",
 			"CKNFAST_OVERRIDE_SECURITY_ASSURANCES: only if an error names a security assurance",
 		},
-		PIN: "The passphrase of the softcard or of the card.",
+		PIN: "the passphrase of the softcard or of the card.",
 		Notes: []string{
 			"Choose a softcard or a card. The slot \"accelerator\" takes no login.",
 			"A card set that needs several cards must be preloaded: C_Login reads one card.",

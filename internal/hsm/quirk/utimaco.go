@@ -25,6 +25,6 @@ var utimaco = Make{
 	Setup: Setup{
 		Library:     "/opt/utimaco/lib/libcs_pkcs11_R3.so",
 		Environment: []string{"CS_PKCS11_R3_CFG: the configuration file, which names the device"},
-		PIN:         "The slot's user PIN. With user_type = \"0x83\": user,password.",
+		PIN:         "the slot's user PIN. With user_type = \"0x83\": user,password.",
 	},
 }

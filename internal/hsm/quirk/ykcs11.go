@@ -54,7 +54,8 @@ var yubiKey = Make{
 	Setup: Setup{
 		Library:  "/usr/lib/x86_64-linux-gnu/libykcs11.so.2",
 		PIN:      "the PIV PIN of 6 to 8 characters",
-		Selector: "By its serial number, or by its label, YubiKey PIV #SERIAL.",
+		Argument: "token_serial",
+		Selector: "The label is YubiKey PIV # and the serial number.",
 		Notes:    []string{"It is for reading, importing and publishing keys that ykman has made."},
 	},
 }

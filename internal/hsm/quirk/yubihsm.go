@@ -93,7 +93,8 @@ var yubiHSM = Make{
 		Library:     "/usr/lib/x86_64-linux-gnu/pkcs11/yubihsm_pkcs11.so",
 		Environment: []string{"YUBIHSM_PKCS11_CONF: the file that names the connector"},
 		PIN:         "four hexadecimal digits of the authentication key, then its password, such as 0001password",
-		Selector:    "Every token has the label YubiHSM, so choose it by its serial number.",
+		Argument:    "token_serial",
+		Selector:    "Every token has the label YubiHSM.",
 		Notes: []string{
 			"It holds 256 objects. An ID of another length than two bytes costs one more, such as the random ID " +
 				"that a key gets without key_id.",
