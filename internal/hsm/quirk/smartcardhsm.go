@@ -6,7 +6,7 @@ const (
 )
 
 var smartCardHSM = Make{
-	Name: "SmartCard-HSM", Versions: "OpenSC 0.26; Nitrokey HSM 2",
+	Name: "SmartCard-HSM", Versions: "OpenSC of August 2026, and so the Nitrokey HSM 2",
 	Marks: []Mark{{Module: "OpenSC", Token: "www.CardContact.de"}},
 	Differences: Differences{
 		NoKeys: []NoKey{
