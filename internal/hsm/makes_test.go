@@ -491,9 +491,12 @@ func follows(deaf bool) cryptoki.Hook {
 }
 
 func TestAPublicHalfThatFollows(t *testing.T) {
-	_, token, _ := played(t, makeFollows, follows(false))
+	_, token, faults := played(t, makeFollows, follows(false))
 	key, label := generate(t, token, small("i", "old")), "new"
 	changed, err := token.Change(t.Context(), object.Ref{ID: key.ID}, object.Change{Label: &label})
+	if n := faults.Count("C_SetAttributeValue"); n != 1 {
+		t.Errorf("%d calls have written", n)
+	}
 	if err != nil || changed.Label != label || changed.PublicLabel != label {
 		t.Errorf("%q, %q, %v", changed.Label, changed.PublicLabel, err)
 	}
