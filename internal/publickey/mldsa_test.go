@@ -103,7 +103,7 @@ func TestMLDSARefuses(t *testing.T) {
 		"no value": {func() (crypto.PublicKey, error) { return ParseMLDSA(1, nil) }, "CKA_VALUE is absent"},
 		"a byte too few": {func() (crypto.PublicKey, error) { return ParseMLDSA(1, value[1:]) },
 			"CKA_VALUE makes no key: an ML-DSA-44 public key has 1312 bytes, not 1311"},
-		"a byte too many": {func() (crypto.PublicKey, error) { return NewMLDSA(MLDSA44, append(value, 0)) },
+		"a byte too many": {func() (crypto.PublicKey, error) { return NewMLDSA(MLDSA44, make([]byte, 1313)) },
 			"an ML-DSA-44 public key has 1312 bytes, not 1313"},
 		"the length of another set": {func() (crypto.PublicKey, error) { return NewMLDSA(MLDSA65, value) },
 			"an ML-DSA-65 public key has 1952 bytes, not 1312"},

@@ -10,11 +10,11 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// mlDSA puts halves of an ML-DSA pair: of any number of a parameter set, with any value.
-func (s *shelf) mlDSA(id, label string, set []byte, value []byte, classes ...uint) *shelf {
+// mlDSA puts halves of an ML-DSA pair with the ID 1: of any number of a parameter set, with any value.
+func (s *shelf) mlDSA(label string, set, value []byte, classes ...uint) *shelf {
 	for _, class := range classes {
 		a := cryptoki.Attributes{
-			cryptoki.CKA_CLASS: ulong(class), cryptoki.CKA_KEY_TYPE: ulong(cryptoki.CKK_ML_DSA), cryptoki.CKA_ID: []byte(id),
+			cryptoki.CKA_CLASS: ulong(class), cryptoki.CKA_KEY_TYPE: ulong(cryptoki.CKK_ML_DSA), cryptoki.CKA_ID: []byte("1"),
 			cryptoki.CKA_LABEL: []byte(label),
 		}
 		if set != nil {
@@ -35,21 +35,21 @@ func TestHalvesOfMLDSAAreMatchedByTheirParameterSets(t *testing.T) {
 		keys string
 		what string // of all that is broken
 	}{
-		"a pair": {func(s *shelf) { s.mlDSA("1", "a", ulong(1), of44, both...) }, "[a/1]", ""},
+		"a pair": {func(s *shelf) { s.mlDSA("a", ulong(1), of44, both...) }, "[a/1]", ""},
 		"pairs of two sets under one ID": {func(s *shelf) {
-			s.mlDSA("1", "a", ulong(1), of44, both...).mlDSA("1", "b", ulong(2), of65, both...)
+			s.mlDSA("a", ulong(1), of44, both...).mlDSA("b", ulong(2), of65, both...)
 		}, "[a/1 b/1]", ""},
 		"pairs of one set under one ID": {func(s *shelf) {
-			s.mlDSA("1", "a", ulong(1), of44, both...).mlDSA("1", "b", ulong(1), bytes.Repeat([]byte{5}, 1312), both...)
+			s.mlDSA("a", ulong(1), of44, both...).mlDSA("b", ulong(1), bytes.Repeat([]byte{5}, 1312), both...)
 		}, "[]", "nothing shows which of their halves belong together"},
 		"a private half that shows no set": {func(s *shelf) {
-			s.mlDSA("1", "a", nil, nil, cryptoki.CKO_PRIVATE_KEY).mlDSA("1", "a", ulong(2), of65, cryptoki.CKO_PUBLIC_KEY)
+			s.mlDSA("a", nil, nil, cryptoki.CKO_PRIVATE_KEY).mlDSA("a", ulong(2), of65, cryptoki.CKO_PUBLIC_KEY)
 		}, "[a/1]", ""},
 		"a public half that shows no set": {func(s *shelf) {
-			s.mlDSA("1", "a", ulong(1), nil, cryptoki.CKO_PRIVATE_KEY).mlDSA("1", "a", nil, of44, cryptoki.CKO_PUBLIC_KEY)
+			s.mlDSA("a", ulong(1), nil, cryptoki.CKO_PRIVATE_KEY).mlDSA("a", nil, of44, cryptoki.CKO_PUBLIC_KEY)
 		}, "[]", "the token did not give CKA_PARAMETER_SET"},
-		"a public half without its value": {func(s *shelf) { s.mlDSA("1", "a", ulong(1), nil, both...) }, "[]", "CKA_VALUE is absent"},
-		"a set of no sound length": {func(s *shelf) { s.mlDSA("1", "a", []byte{1}, of44, both...) }, "[]",
+		"a public half without its value": {func(s *shelf) { s.mlDSA("a", ulong(1), nil, both...) }, "[]", "CKA_VALUE is absent"},
+		"a set of no sound length": {func(s *shelf) { s.mlDSA("a", []byte{1}, of44, both...) }, "[]",
 			"CKA_PARAMETER_SET is 0, which is not one of"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestHalvesOfMLDSAAreMatchedByTheirParameterSets(t *testing.T) {
 
 func TestAParameterSetThatIsNotKnownIsNotSupported(t *testing.T) {
 	s := &shelf{t: t}
-	s.mlDSA("1", "a", ulong(4), []byte{1}, both...)
+	s.mlDSA("a", ulong(4), []byte{1}, both...)
 	got := NewInventory(s.objects).Unsupported()
 	if len(got) != 1 || got[0].Kind != "ML-DSA with the parameter set 4" || got[0].Label != "a" {
 		t.Errorf("not supported: %v", got)
@@ -85,8 +85,8 @@ func TestAParameterSetThatIsNotKnownIsNotSupported(t *testing.T) {
 
 func TestTheValueTellsPublicHalvesApart(t *testing.T) {
 	s := &shelf{t: t}
-	s.mlDSA("1", "a", ulong(1), []byte{1}, cryptoki.CKO_PUBLIC_KEY).mlDSA("1", "a", ulong(1), []byte{2}, cryptoki.CKO_PUBLIC_KEY)
-	s.mlDSA("1", "a", ulong(2), nil, cryptoki.CKO_PRIVATE_KEY).mlDSA("1", "a", ulong(3), nil, cryptoki.CKO_PRIVATE_KEY)
+	s.mlDSA("a", ulong(1), []byte{1}, cryptoki.CKO_PUBLIC_KEY).mlDSA("a", ulong(1), []byte{2}, cryptoki.CKO_PUBLIC_KEY)
+	s.mlDSA("a", ulong(2), nil, cryptoki.CKO_PRIVATE_KEY).mlDSA("a", ulong(3), nil, cryptoki.CKO_PRIVATE_KEY)
 	for _, i := range []int{0, 2} {
 		if SameObject(s.objects[i], s.objects[i+1]) || !SameObject(s.objects[i], s.objects[i]) {
 			t.Errorf("objects %d and %d look the same", i, i+1)
