@@ -404,7 +404,7 @@ func (l *logins) hook(_ context.Context, c *cryptoki.Call, next func() error) er
 // TestWhoLogsIn logs in as the user that the configuration names.
 func TestWhoLogsIn(t *testing.T) {
 	onSoftHSM(t)
-	so, vendor := hsm.User(cryptoki.CKU_SO), hsm.User(0x83)
+	so, vendor := cryptoki.CKU_SO, hsm.User(0x83)
 	for name, c := range hsmtest.InOrder(map[string]struct {
 		user *hsm.User
 		d    quirk.Differences

@@ -120,7 +120,7 @@ func reportOf(about hsm.Description, calls []hsm.Asked) reportModel {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Module: %s, %s, version %s\n", about.Module.Manufacturer, about.Module.Description, m.Module.Version.ValueString())
 	fmt.Fprintf(&text, "Token: %s\n  firmware %s, hardware %s, flags %s\n", about.TokenInfo, token.FirmwareVersion.ValueString(),
-		token.HardwareVersion.ValueString(), strings.Join(about.TokenInfo.Words(), " "))
+		token.HardwareVersion.ValueString(), strings.Join(about.Words(), " "))
 	fmt.Fprintf(&text, "Known as: %s\n", m.Make.ValueString())
 	for _, seen := range about.Differs {
 		fmt.Fprintf(&text, "  - %s\n", seen)
