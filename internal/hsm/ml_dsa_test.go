@@ -29,7 +29,7 @@ func onlyPlayed(t *testing.T) {
 	}
 }
 
-func played(t *testing.T) *hsmtest.Token {
+func playedMLDSA(t *testing.T) *hsmtest.Token {
 	t.Helper()
 	onlyPlayed(t)
 	return hsmtest.New(t)
@@ -47,7 +47,7 @@ func TestTheLifeOfAnMLDSAPair(t *testing.T) {
 
 func TestAnMLDSAPairIsShownAsItIs(t *testing.T) {
 	ctx := context.Background()
-	k := played(t)
+	k := playedMLDSA(t)
 	token := openHooked(t, k, hsmtest.PlayMLDSA)
 	for _, set := range publickey.ParameterSets() {
 		made := generate(t, token, ofSet(set, set))
@@ -93,7 +93,7 @@ func TestATokenWithoutMLDSASaysSo(t *testing.T) {
 // TestWhatAnMLDSATemplateCannotBe includes what the bounds of the mechanism do not refuse: nobody knows what they count.
 func TestWhatAnMLDSATemplateCannotBe(t *testing.T) {
 	ctx := context.Background()
-	k := played(t)
+	k := playedMLDSA(t)
 	token := openHooked(t, k, hsmtest.PlayMLDSA, func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		err := next()
 		if info, ok := c.Result.(*cryptoki.MechanismInfo); ok {
@@ -151,7 +151,7 @@ func TestAnMLDSAPairThatIsAnotherIsNotKept(t *testing.T) {
 		}, "CKR_DEVICE_ERROR"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := played(t)
+			k := playedMLDSA(t)
 			_, err := openHooked(t, k, hsmtest.PlayMLDSA, c.lie).Generate(ctx, ofSet(publickey.MLDSA44, "a"))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
@@ -177,7 +177,7 @@ func exchangedValue(by func([]byte) []byte) hsm.Hook {
 // parameter sets without a signature.
 func TestAnMLDSAPairWithAnotherPublicHalfIsNotPublished(t *testing.T) {
 	ctx := context.Background()
-	k := played(t)
+	k := playedMLDSA(t)
 	generate(t, openHooked(t, k, hsmtest.PlayMLDSA), ofSet(publickey.MLDSA44, "a"))
 	token := openHooked(t, k, hsmtest.PlayMLDSA, exchangedValue(func(v []byte) []byte {
 		v = bytes.Clone(v)
@@ -204,7 +204,7 @@ func TestAnMLDSAPairWithAnotherPublicHalfIsNotPublished(t *testing.T) {
 // a secret, and no call may ask for it, whether the token would tell it or not.
 func TestOnlyTheValueOfAPublicKeyIsAskedFor(t *testing.T) {
 	ctx := context.Background()
-	k := played(t)
+	k := playedMLDSA(t)
 	var mu sync.Mutex
 	asked := map[cryptoki.Object]bool{}
 	token := openHooked(t, k, hsmtest.PlayMLDSA, func(_ context.Context, c *cryptoki.Call, next func() error) error {
