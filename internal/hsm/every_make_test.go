@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
@@ -203,11 +207,15 @@ type fromBlank struct {
 }
 
 var fromBlanks = map[string]fromBlank{
-	"softhsm":      {initTokens: 1},
-	"p11-kit":      {initTokens: 1},
-	"opencryptoki": {initTokens: 1, setPINs: 1, factory: "87654321", erase: hsm.ErrNoErasure},
-	"tpm2":         {initTokens: 1, erase: hsm.ErrNoErasure},
-	"nss":          {fixedLabel: true, pin: hsm.ErrNoOfficer, erase: hsm.ErrNoOfficer},
+	"softhsm":          {initTokens: 1},
+	"p11-kit":          {initTokens: 1},
+	"opencryptoki":     {initTokens: 1, setPINs: 1, factory: "87654321", erase: hsm.ErrNoErasure},
+	"tpm2":             {initTokens: 1, erase: hsm.ErrNoErasure},
+	"nss":              {fixedLabel: true, pin: hsm.ErrNoOfficer, erase: hsm.ErrNoOfficer},
+	"opencryptoki-new": {initTokens: 1, setPINs: 1, factory: "87654321", erase: hsm.ErrNoErasure},
+	"tpm2-new":         {initTokens: 1, erase: hsm.ErrNoErasure},
+	"nss-new":          {fixedLabel: true, pin: hsm.ErrNoOfficer, erase: hsm.ErrNoOfficer},
+	"pkcs11-proxy":     {initTokens: 1},
 }
 
 // newborn is a token to be, with all that asks for it.
@@ -328,6 +336,9 @@ func (b *newborn) used() {
 	b.holds(b.first)
 }
 
+// keyID is that of the key, as versions of pkcs11-tool print it.
+var keyID = regexp.MustCompile("6b:?31")
+
 // holds says that the key is there, for whoever opened the token before and for pkcs11-tool with a PIN.
 func (b *newborn) holds(pin string) {
 	b.t.Helper()
@@ -338,7 +349,7 @@ func (b *newborn) holds(pin string) {
 	tool := exec.Command("pkcs11-tool", "--module", cmp.Or(os.Getenv("HSMTEST_TOOL_LIBRARY"), b.config.Library),
 		"--token-label", b.setup.Label, "--login", "--pin", "env:HSMTEST_TOOL_PIN", "--list-objects", "--type", "privkey")
 	tool.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+pin)
-	if out, err := tool.CombinedOutput(); err != nil || !strings.Contains(string(out), "6b31") {
+	if out, err := tool.CombinedOutput(); err != nil || !keyID.Match(out) {
 		b.t.Errorf("pkcs11-tool sees no key: %v\n%s", err, out)
 	}
 }
@@ -403,5 +414,51 @@ func (b *newborn) erased() {
 	info, err := hsm.Initialize(ctx, b.config, b.setup)
 	if err != nil || info.Serial != b.ref.Serial || info.PINState() != "ok" || b.faults.Count("C_InitToken") != 0 {
 		b.t.Errorf("taken as a new one, the token is %+v, %v", info, err)
+	}
+}
+
+// TestEveryMakeDestroysManyKeysAtATime has keys destroyed by as many callers as Terraform has, each in a session where the
+// token can take that.
+func TestEveryMakeDestroysManyKeysAtATime(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	k := hsmtest.New(t)
+	c := k.Config()
+	c.MaxSessions = 8
+	token, err := hsm.Open(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = token.Close() })
+	tmpl, keys := ringTemplate(t), 50
+	tmpl.ID, tmpl.Label = nil, "many"
+	if tmpl.Type == object.RSA || !hsmtest.Has(t, hsmtest.ManyKeys) {
+		keys = 8
+	}
+	all := func(do func(i int) error) {
+		t.Helper()
+		var group errgroup.Group
+		group.SetLimit(10)
+		for i := range keys {
+			group.Go(func() error { return do(i) })
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := make([]object.Key, keys)
+	all(func(i int) (err error) {
+		made[i], err = token.Generate(ctx, tmpl)
+		return err
+	})
+	all(func(i int) error {
+		left, err := token.Destroy(ctx, object.Ref{Type: tmpl.Type, ID: made[i].ID, Fingerprint: made[i].Fingerprint()})
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("left %v", left)
+		}
+		return err
+	})
+	if left, err := open(t, k).Inventory(ctx); err != nil || len(left.All()) > 0 {
+		t.Errorf("the token holds %v, %v", left.All(), err)
 	}
 }

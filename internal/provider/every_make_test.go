@@ -99,9 +99,12 @@ func everyMake(t *testing.T, address string, is func(label string) []statecheck.
 
 // refusedFromBlank are the errors of what a make does not do with a token that it has made of a blank one.
 var refusedFromBlank = map[string]struct{ newPIN, erasure string }{
-	"opencryptoki": {erasure: "Token Cannot Be Erased"},
-	"tpm2":         {erasure: "Token Cannot Be Erased"},
-	"nss":          {newPIN: "No Security Officer", erasure: "No Security Officer"},
+	"opencryptoki":     {erasure: "Token Cannot Be Erased"},
+	"tpm2":             {erasure: "Token Cannot Be Erased"},
+	"nss":              {newPIN: "No Security Officer", erasure: "No Security Officer"},
+	"opencryptoki-new": {erasure: "Token Cannot Be Erased"},
+	"tpm2-new":         {erasure: "Token Cannot Be Erased"},
+	"nss-new":          {newPIN: "No Security Officer", erasure: "No Security Officer"},
 }
 
 // TestEveryMakeFromBlank is one configuration that makes a token of a blank one, a key on it and a JWKS, as every make allows

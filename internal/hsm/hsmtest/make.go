@@ -35,6 +35,7 @@ const (
 	SameID      Ability = "two keys with one ID (the new one silently replaces the old one)"
 	Local       Ability = "keys that are said to be made there (CKA_LOCAL)"
 	WrongMACs   Ability = "a wrong MAC that is called a wrong MAC (C_Verify)"
+	Reopening   Ability = "sessions after a process has initialised the module again (C_Finalize)"
 	OwnToken    Ability = "a token for each test, since a refused PIN is counted and remembered"
 	P224        Ability = "keys on P-224 (CKM_EC_KEY_PAIR_GEN)"
 	P256        Ability = "keys on P-256 (CKM_EC_KEY_PAIR_GEN)"
@@ -69,7 +70,21 @@ var Makes = []Make{
 		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519, MLDSA,
 	}},
 	{Name: "nss", Version: "NSS's softoken 3.87", Lacks: []Ability{
-		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519, MLDSA,
+		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
+		MLDSA,
+	}},
+	{Name: "opencryptoki-new", Version: "openCryptoki 3.27, soft token", Lacks: []Ability{
+		TwoTokens, OwnToken, SessionLoss,
+	}},
+	{Name: "tpm2-new", Version: "tpm2-pkcs11 1.9.1 on a simulated TPM", Lacks: []Ability{
+		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, Secp256k1,
+		Ed25519, MLDSA,
+	}},
+	{Name: "nss-new", Version: "NSS's softoken 3.132", Lacks: []Ability{
+		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1,
+	}},
+	{Name: "pkcs11-proxy", Version: "SoftHSM 2.6.1 behind pkcs11-proxy 0.4.1", Lacks: []Ability{
+		TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519, MLDSA, Reopening,
 	}},
 }
 
@@ -121,6 +136,8 @@ var shared = struct {
 	turn   chan struct{}
 	mu     sync.Mutex
 	holder string
+	open   sync.Once // the module, for as long as the process lasts
+	failed error
 }{turn: make(chan struct{}, 1)}
 
 func sharedToken(t testing.TB) *Token {
@@ -148,6 +165,12 @@ func sharedToken(t testing.TB) *Token {
 		Library: os.Getenv("HSMTEST_LIBRARY"), Parameters: os.Getenv("HSMTEST_LIBRARY_PARAMETERS"),
 		Label: os.Getenv("HSMTEST_TOKEN_LABEL"), PIN: os.Getenv("HSMTEST_PIN"), SOPIN: os.Getenv("HSMTEST_SO_PIN"),
 		toolLibrary: cmp.Or(os.Getenv("HSMTEST_TOOL_LIBRARY"), os.Getenv("HSMTEST_LIBRARY")),
+	}
+	if !Has(t, Reopening) {
+		shared.open.Do(func() { _, shared.failed = cryptoki.OpenWith(context.Background(), k.Library, k.Parameters) })
+		if shared.failed != nil {
+			t.Fatal(shared.failed)
+		}
 	}
 	if err := k.empty(); err != nil && !errors.Is(err, errInUse) {
 		t.Fatal(err)
