@@ -464,3 +464,42 @@ func TestEveryMakeDestroysManyKeysAtATime(t *testing.T) {
 		t.Errorf("the token holds %v, %v", left.All(), err)
 	}
 }
+
+// TestEveryMakeIsNotAskedForWhatItDoesNotMake has a table of keys that some make leaves behind unfit for use, or refuses
+// although it lists their mechanism. Before the token is asked for one, the plan and the operation refuse it.
+func TestEveryMakeIsNotAskedForWhatItDoesNotMake(t *testing.T) {
+	if hsmtest.Has(t, hsmtest.OneUsage) {
+		t.Skip("this make makes them all")
+	}
+	ctx := context.Background()
+	faults := &hsmtest.Faults{}
+	k := hsmtest.New(t)
+	token := openWith(t, k, k.PIN, faults)
+	rsa := object.Template{Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Label: "no"}
+	ec := object.Template{Type: object.EC, Curve: "P-256", Usage: object.Sign, Label: "no"}
+	for name, tmpl := range hsmtest.InOrder(map[string]func() object.Template{
+		"RSA that signs":             func() object.Template { tmpl := rsa; tmpl.Usage = object.Sign; return tmpl },
+		"RSA that signs and unwraps": func() object.Template { tmpl := rsa; tmpl.Usage = object.Sign | object.Unwrap; return tmpl },
+		"RSA that unwraps":           func() object.Template { tmpl := rsa; tmpl.Usage = object.Unwrap; return tmpl },
+		"RSA with the exponent 3": func() object.Template {
+			tmpl := rsa
+			tmpl.Usage, tmpl.PublicExponent = object.Sign|object.Decrypt, 3
+			return tmpl
+		},
+		"extractable":      func() object.Template { tmpl := ec; tmpl.Extractable = true; return tmpl },
+		"EC that derives":  func() object.Template { tmpl := ec; tmpl.Usage = object.Derive; return tmpl },
+		"EC on secp256k1":  func() object.Template { tmpl := ec; tmpl.Curve = "secp256k1"; return tmpl },
+		"AES":              func() object.Template { return kindNamed("AES").tmpl },
+		"a generic secret": func() object.Template { return kindNamed("HMAC").tmpl },
+	}) {
+		if err := token.Check(ctx, tmpl()); err == nil {
+			t.Errorf("%s: the plan does not refuse it", name)
+		}
+		if _, err := token.Generate(ctx, tmpl()); err == nil {
+			t.Errorf("%s: it is made", name)
+		}
+	}
+	if n := faults.Count("C_GenerateKeyPair") + faults.Count("C_GenerateKey"); n != 0 {
+		t.Errorf("the token was asked %d times", n)
+	}
+}

@@ -130,3 +130,18 @@ func TestEd25519ByOID(t *testing.T) {
 		}
 	}
 }
+
+// TestADestructionWaitsForALockedStore: another process writes to tpm2-pkcs11's store for a while.
+func TestADestructionWaitsForALockedStore(t *testing.T) {
+	onSoftHSM(t)
+	k, faults := hsmtest.New(t), &hsmtest.Faults{}
+	key := generate(t, open(t, k), onCurve(publickey.P256, "the ID", "label"))
+	token := openAs(t, k, "tpm2-software.github.io", faults.Hook)
+	for nth := range 4 {
+		faults.Inject(hsmtest.Fault{Function: "C_DestroyObject", Nth: nth + 1, Code: cryptoki.CKR_GENERAL_ERROR})
+	}
+	left, err := token.Destroy(context.Background(), object.Ref{Type: key.Type, ID: key.ID, Fingerprint: key.Fingerprint()})
+	if err != nil || len(left) > 0 || faults.Injected() != 4 {
+		t.Errorf("after %d refusals, left %v, %v", faults.Injected(), left, err)
+	}
+}

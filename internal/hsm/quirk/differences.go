@@ -214,5 +214,6 @@ type PINForm struct {
 type Files struct {
 	BySerial  bool   // by the serial number, in the folder that SoftHSM's configuration names
 	Parameter string // by this word of the library's parameters
+	Variable  string // the environment variable that the module takes its parameters from, where it is given none
 	Path      string // it is always the same one
 }

@@ -42,6 +42,41 @@ var Rows = []Row{
 		set:  func(d *Differences) { d.NoPublicUsage = true },
 	},
 	{
+		Make: "tpm2-pkcs11", Versions: "1.9, 1.9.1", Module: tpm2,
+		Seen: "An RSA key that may sign and not decrypt is made, and C_Sign answers CKR_GENERAL_ERROR. C_DestroyObject then " +
+			"answers CKR_FUNCTION_FAILED as long as the process lasts. Other keys are refused by CKR_GENERAL_ERROR, " +
+			"CKR_ATTRIBUTE_VALUE_INVALID, CKR_CURVE_NOT_SUPPORTED or CKR_FUNCTION_NOT_SUPPORTED, although the mechanisms are listed.",
+		Done: "They are refused in the plan.",
+		Test: "TestEveryMakeIsNotAskedForWhatItDoesNotMake",
+		set: func(d *Differences) {
+			const decrypts = "On this token an RSA key signs only if it may decrypt too: add decrypt to usage."
+			const stays = "This token makes no keys that can leave it: leave extractable out."
+			d.NoKeys = []NoKey{
+				{Type: "RSA", Exactly: []string{"sign"}, Attribute: "usage", Says: decrypts},
+				{Type: "RSA", Exactly: []string{"sign", "unwrap"}, Attribute: "usage", Says: decrypts},
+				{Type: "RSA", Exactly: []string{"unwrap"}, Attribute: "usage",
+					Says: "On this token an RSA key unwraps only if it may decrypt too: add decrypt to usage."},
+				{Type: "RSA", Exponent: true, Attribute: "public_exponent",
+					Says: "This token makes RSA keys with the public exponent 65537 alone: leave public_exponent out."},
+				{Extractable: true, Attribute: "extractable", Says: stays},
+				{Type: "EC", Exactly: []string{"derive"}, Attribute: "usage",
+					Says: "On this token a key on a curve derives only if it may sign too: add sign to usage."},
+				{Type: "EC", Curve: "secp256k1", Attribute: "curve",
+					Says: "This token makes keys on P-256, P-384 and P-521: take one of these curves."},
+				{Type: "aes", Says: "This token makes no secret keys, although it lists their mechanism: take another token for them."},
+			}
+		},
+	},
+	{
+		Make: "tpm2-pkcs11", Versions: "1.9.1", Module: tpm2,
+		Seen: "While another process writes to the store, C_DestroyObject answers CKR_GENERAL_ERROR (\"database is locked\").",
+		Done: "The object is destroyed a little later.",
+		Test: "TestADestructionWaitsForALockedStore",
+		set: func(d *Differences) {
+			d.Busy = map[string][]cryptoki.RV{"C_DestroyObject": {cryptoki.CKR_GENERAL_ERROR}}
+		},
+	},
+	{
 		Make: "openCryptoki", Versions: "3.8.1; not 3.23 and 3.27", Module: ibm, Before: cryptoki.Version{Major: 3, Minor: 23},
 		Seen: "C_DestroyObject crashes the process where another session destroys too.",
 		Done: "There is one session.",
@@ -183,9 +218,11 @@ var Rows = []Row{
 		Seen: "A new key silently replaces the old one of its kind that has the same CKA_ID: of two processes that both find " +
 			"an ID free, the second one's key takes the place of the first one's.",
 		Done: "One process of a machine writes at a time, and looks whether the ID is free when its turn has come. The lock " +
-			"lies in the database's folder, where the parameters name it.",
+			"lies in the database's folder, where the parameters name it, or NSS_LIB_PARAMS in their place.",
 		Test: "TestTwoProcessesMakeTheSameID",
-		set:  func(d *Differences) { d.OneWriter, d.Files = true, Files{Parameter: "configdir"} },
+		set: func(d *Differences) {
+			d.OneWriter, d.Files = true, Files{Parameter: "configdir", Variable: "NSS_LIB_PARAMS"}
+		},
 	},
 	{
 		Make: "NSS", Versions: "3.110, 3.132", Module: mozilla,

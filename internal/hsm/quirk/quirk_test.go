@@ -59,33 +59,55 @@ func TestEachRowSaysWhatItKnows(t *testing.T) {
 }
 
 func TestOf(t *testing.T) {
+	openCryptoki := Differences{
+		ShownTwice: true, OneWriter: true, Files: Files{Path: "/var/lock/opencryptoki"}, FactoryOfficerPIN: "87654321",
+		NoErasure: true, Kept: true, Ed25519: EdwardsOID,
+	}
+	oldOpenCryptoki := openCryptoki
+	oldOpenCryptoki.OneSession = true
 	for _, c := range []struct {
 		name          string
 		module, token string
+		version       cryptoki.Version
 		want          Differences
 	}{
-		{"a make that keeps to the specification", "Acme", "Acme", Differences{}},
-		{"no name is no make's", "", "", Differences{}},
-		{"openCryptoki, by its module", "IBM", "IBM", Differences{
-			OneSession: true, ShownTwice: true, OneWriter: true, Files: Files{Path: "/var/lock/opencryptoki"},
-			FactoryOfficerPIN: "87654321", NoErasure: true, Kept: true,
-		}},
-		{"tpm2-pkcs11, by its module", "tpm2-software.github.io", "IBM", Differences{NoPublicUsage: true, NoErasure: true}},
+		{"a make that keeps to the specification", "Acme", "Acme", cryptoki.Version{}, Differences{}},
+		{"no name is no make's", "", "", cryptoki.Version{}, Differences{}},
+		{"openCryptoki 3.8, by its module", "IBM", "IBM", cryptoki.Version{Major: 3, Minor: 8}, oldOpenCryptoki},
+		{"openCryptoki that tells no version", "IBM", "IBM", cryptoki.Version{}, oldOpenCryptoki},
+		{"openCryptoki 3.23", "IBM", "IBM", cryptoki.Version{Major: 3, Minor: 23}, openCryptoki},
+		{"openCryptoki 4.0", "IBM", "IBM", cryptoki.Version{Major: 4}, openCryptoki},
 		{
-			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation",
-			Differences{OneSession: true, OneWriter: true, Files: Files{Parameter: "configdir"}, Ed25519: EdwardsOID, NoOfficer: true},
+			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation", cryptoki.Version{Major: 3, Minor: 132},
+			Differences{
+				OneSession: true, OneWriter: true, Files: Files{Parameter: "configdir", Variable: "NSS_LIB_PARAMS"},
+				Ed25519: EdwardsOID, NoOfficer: true,
+			},
 		},
 		{
-			"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project",
+			"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project", cryptoki.Version{},
 			Differences{
 				Torn: true, OneWriter: true, Files: Files{BySerial: true}, Blanks: true, Crowded: true, NoDates: true, Unshown: true,
 				SpareToken: true,
 			},
 		},
 	} {
-		got := Of(cryptoki.Info{Manufacturer: c.module}, cryptoki.TokenInfo{Manufacturer: c.token})
+		module := cryptoki.Info{Manufacturer: c.module, Version: c.version}
+		got := Of(module, cryptoki.TokenInfo{Manufacturer: c.token})
 		if !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestATPMsKeysAreRefusedInThePlan(t *testing.T) {
+	d := Of(cryptoki.Info{Manufacturer: tpm2}, cryptoki.TokenInfo{Manufacturer: ibm})
+	if !d.NoPublicUsage || !d.NoErasure || d.OneSession || len(d.Busy["C_DestroyObject"]) != 1 {
+		t.Errorf("%+v", d)
+	}
+	for _, no := range d.NoKeys {
+		if !strings.HasPrefix(no.Says, "On this token") && !strings.HasPrefix(no.Says, "This token") {
+			t.Errorf("the plan says %q", no.Says)
 		}
 	}
 }

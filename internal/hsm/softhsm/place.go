@@ -42,6 +42,9 @@ func placeOf(token cryptoki.TokenInfo, parameters string, files quirk.Files) pla
 			p.name, p.token = lockName+".lock", true
 		}
 	case files.Parameter != "":
+		if parameters == "" && files.Variable != "" {
+			parameters = os.Getenv(files.Variable)
+		}
 		p.folder, p.why = namedFolder(parameters, files.Parameter)
 	default:
 		p.folder, p.why = realFolder(files.Path)

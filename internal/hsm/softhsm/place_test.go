@@ -39,9 +39,10 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 	}
 	const serial = "6d0cb2aa63ace19e"
 	ours := at("tokens", "08807cc6-2244-f1d5-6d0c-b2aa63ace19e")
-	softHSM, nss := quirk.Files{BySerial: true}, quirk.Files{Parameter: "configdir"}
+	softHSM, nss := quirk.Files{BySerial: true}, quirk.Files{Parameter: "configdir", Variable: "HSMTEST_PARAMETERS"}
 	for _, c := range []struct {
 		name, conf, home, serial, parameters string
+		variable                             string // parameters in the environment
 		files                                quirk.Files
 		folder, why                          string // one of them
 	}{
@@ -55,6 +56,9 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 		{name: "a folder of tokens that is gone", conf: at("gone.conf"), serial: serial, files: softHSM, why: "folder of the token's files"},
 		{name: "NSS's database", parameters: "configdir='sql:" + at("database") + "' flags=readWrite", files: nss, folder: at("database")},
 		{name: "NSS's database, bare", parameters: "flags=readWrite configdir=" + at("database"), files: nss, folder: at("database")},
+		{name: "NSS's database, by the environment", variable: "configdir=" + at("database"), files: nss, folder: at("database")},
+		{name: "NSS's database, where the environment has another", parameters: "configdir=" + at("database"), variable: "configdir=/",
+			files: nss, folder: at("database")},
 		{name: "NSS without parameters", files: nss, why: "have no configdir"},
 		{name: "a folder that is always the same", files: quirk.Files{Path: at("database")}, folder: at("database")},
 		{name: "nothing known", why: "nothing shows"},
@@ -65,6 +69,7 @@ func TestWhereTheLockOfATokenLies(t *testing.T) {
 				_ = os.Unsetenv("SOFTHSM2_CONF")
 			}
 			t.Setenv("HOME", c.home)
+			t.Setenv("HSMTEST_PARAMETERS", c.variable)
 			t.Setenv("XDG_CACHE_HOME", at("cache"))
 			p := placeOf(cryptoki.TokenInfo{Serial: c.serial}, c.parameters, c.files)
 			switch {
