@@ -489,6 +489,7 @@ func TestEveryMakeIsNotAskedForWhatItDoesNotMake(t *testing.T) {
 		"extractable":      func() object.Template { tmpl := ec; tmpl.Extractable = true; return tmpl },
 		"EC that derives":  func() object.Template { tmpl := ec; tmpl.Usage = object.Derive; return tmpl },
 		"EC on secp256k1":  func() object.Template { tmpl := ec; tmpl.Curve = "secp256k1"; return tmpl },
+		"EC on P-521":      func() object.Template { tmpl := ec; tmpl.Curve = "P-521"; return tmpl },
 		"AES":              func() object.Template { return kindNamed("AES").tmpl },
 		"a generic secret": func() object.Template { return kindNamed("HMAC").tmpl },
 	}) {

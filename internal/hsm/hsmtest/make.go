@@ -77,8 +77,8 @@ var Makes = []Make{
 		TwoTokens, OwnToken, SessionLoss,
 	}},
 	{Name: "tpm2-new", Version: "tpm2-pkcs11 1.9.1 on a simulated TPM", Lacks: []Ability{
-		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, Secp256k1,
-		Ed25519, MLDSA,
+		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521,
+		Secp256k1, Ed25519, MLDSA,
 	}},
 	{Name: "nss-new", Version: "NSS's softoken 3.132", Lacks: []Ability{
 		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1,

@@ -62,7 +62,9 @@ var Rows = []Row{
 				{Type: "EC", Exactly: []string{"derive"}, Attribute: "usage",
 					Says: "On this token a key on a curve derives only if it may sign too: add sign to usage."},
 				{Type: "EC", Curve: "secp256k1", Attribute: "curve",
-					Says: "This token makes keys on P-256, P-384 and P-521: take one of these curves."},
+					Says: "This token makes keys on P-256 and P-384: take one of these curves."},
+				{Type: "EC", Curve: "P-521", Attribute: "curve",
+					Says: "This token makes keys on P-521 and cannot sign with them, since it encodes their points wrongly: take P-256 or P-384."},
 				{Type: "aes", Says: "This token makes no secret keys, although it lists their mechanism: take another token for them."},
 			}
 		},
