@@ -64,7 +64,8 @@ var Rows = []Row{
 				{Type: "EC", Curve: "secp256k1", Attribute: "curve",
 					Says: "This token makes keys on P-256 and P-384: take one of these curves."},
 				{Type: "EC", Curve: "P-521", Attribute: "curve",
-					Says: "This token makes keys on P-521 and cannot sign with them, since it encodes their points wrongly: take P-256 or P-384."},
+					Says: "This token makes keys on P-521 and cannot sign with them, since it encodes their points wrongly: " +
+						"take P-256 or P-384."},
 				{Type: "aes", Says: "This token makes no secret keys, although it lists their mechanism: take another token for them."},
 			}
 		},
