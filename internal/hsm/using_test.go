@@ -368,7 +368,9 @@ func TestPatienceEnds(t *testing.T) {
 	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
-			k.Spoil()
+			if c.function == "C_Login" {
+				k.Spoil()
+			}
 			faults := &hsmtest.Faults{}
 			token := openMadeUp(t, k, quirk.Differences{Busy: c.busy}, refuses(c.function, c.code, always), faults.Hook)
 			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
@@ -421,7 +423,9 @@ func TestWhoLogsIn(t *testing.T) {
 	}) {
 		t.Run(name, func(t *testing.T) {
 			k := hsmtest.New(t)
-			k.Spoil()
+			if c.user != nil {
+				k.Spoil()
+			}
 			l := &logins{}
 			standIn := func(_ context.Context, c *cryptoki.Call, next func() error) error {
 				if c.Function == "C_Login" && c.User == vendor {
@@ -509,7 +513,6 @@ func TestAKeypadThatIsNone(t *testing.T) {
 	}
 	for _, pin := range []string{"", "right", "wrong"} {
 		k := hsmtest.New(t)
-		k.Spoil()
 		l := &logins{}
 		config := k.Config(keypad, l.hook)
 		want := []string{"C_Login 1 false", "C_Login 1 true"}
@@ -517,6 +520,7 @@ func TestAKeypadThatIsNone(t *testing.T) {
 		case "":
 			config.PIN, want = hsm.PIN{}, want[:1]
 		case "wrong":
+			k.Spoil()
 			config.PIN, want = hsm.NewPIN(pin), []string{"C_Login 1 false", "C_Login 1 false"}
 		}
 		token, err := hsm.Open(t.Context(), config)
