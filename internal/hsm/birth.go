@@ -120,7 +120,7 @@ func (g *generation) look(ctx context.Context, s *cryptoki.Session, b *birth) er
 	if err == nil && result == object.Undecided && refusal != nil {
 		err = refusal // which another session may not give
 	}
-	if err = judge(key, result, err); err != nil {
+	if err = judge(key, result, refusal, err, g.differences); err != nil {
 		return err
 	}
 	if computes(key) {

@@ -248,7 +248,7 @@ func TestASearchThatIgnoresTheIDDestroysNobodysKey(t *testing.T) {
 	precious := generate(t, honest, small("precious", "p"))
 	faults := &hsmtest.Faults{}
 	token := openWith(t, k, k.PIN, faults)
-	faults.Inject(hsmtest.Fault{Function: "C_Sign", Code: cryptoki.CKR_DEVICE_ERROR}) // so that the new pair is not kept
+	faults.Inject(hsmtest.Fault{Function: "C_Sign", Code: cryptoki.CKR_GENERAL_ERROR}) // so that the new pair is not kept
 	faults.Inject(hsmtest.Fault{Function: "C_FindObjects", Do: func(_ context.Context, c *cryptoki.Call, next func() error) error {
 		err := next()
 		if found := c.Result.(*[]cryptoki.Object); len(*found) > 0 {

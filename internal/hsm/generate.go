@@ -433,8 +433,8 @@ func (g *generation) accept(ctx context.Context, made []object.Object) (object.K
 
 // prove proves a new key by an operation, and gives it with its fingerprint.
 func (g *generation) prove(ctx context.Context, key object.Key) (object.Key, error) {
-	result, _, err := g.operate(ctx, key)
-	if err = judge(key, result, err); err != nil {
+	result, refusal, err := g.operate(ctx, key)
+	if err = judge(key, result, refusal, err, g.differences); err != nil {
 		return object.Key{}, err
 	}
 	return g.Fingerprinted(ctx, key)

@@ -15,7 +15,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -90,18 +89,27 @@ var errDisproved = errors.New("the test of the key has failed")
 const unproven = "nothing can prove that the two halves belong together: the private half shows nothing of its key, " +
 	"and the token offers no operation that its usage allows"
 
-// judge says what the proof of a new key means. A key that is disproved is not kept. Where the token offers no
-// operation that proves it, what the token shows decides: the key was compared with the one that was asked for, its
-// halves came from one call, and it is good unless they show that they are of different keys. Whoever publishes it has
-// it proven all the same. Errors: *VerifyError, or the given failure.
-func judge(key object.Key, result object.Verdict, err error) error {
+// judge says what the proof of a new key means. The key is good where the operation shows that the halves belong
+// together. Where the token offers no operation, it is good if the private half shows that it belongs to the public
+// one. A private half need not show the exponent for that: the new key was compared with the one that was asked for. A
+// secret key has no halves: where its usage allows no operation, or the token offers none, it is what its attributes
+// say. Where it is known of the make that nothing can prove such a pair (quirk.Differences.NoSessionObjects), the pair
+// is kept: its halves came from one call. Nobody publishes it without a proof. Errors: *VerifyError, or the given
+// failure.
+func judge(key object.Key, result object.Verdict, refusal, err error, d quirk.Differences) error {
 	switch {
 	case err != nil || result == object.Same:
 		return err
-	case result == object.Different || key.Belong() == object.Different:
+	case result == object.Different:
 		return &VerifyError{Problems: []string{key.Spec().Disproved}}
+	case key.Belong() == object.Same:
+		return nil
+	case refusal != nil:
+		return &VerifyError{Problems: []string{fmt.Sprintf("%s (%v)", unproven, refusal)}}
+	case d.NoSessionObjects && key.Usage.Has(object.Derive): // the one proof that there is was not even tried
+		return nil
 	}
-	return nil
+	return &VerifyError{Problems: []string{unproven}}
 }
 
 // operate makes the first proof that the key's usage allows and the token offers. The result is Undecided where there
@@ -166,19 +174,12 @@ var noneAtAll = []error{
 	cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_USER_NOT_LOGGED_IN,
 }
 
-// unavailable says that the token does not make a proof, and that nothing is wrong with it or with the session: it
-// says so, or it cannot do with what it was given, or it has a code of its own. That proves nothing, and disproves
-// nothing.
-func unavailable(err error) bool {
-	e, answered := errors.AsType[*cryptoki.Error](err)
-	return notOffered(err) || answered && (e.Code.OfVendor() || slices.Contains(unfitting, e.Code))
-}
+// unavailable says that the token does not make a proof: it says so, or it does not take what it was given. That proves
+// nothing, and disproves nothing. Every other failure may pass, and is one.
+func unavailable(err error) bool { return notOffered(err) || isAny(err, unfitting) }
 
-// unfitting are the answers to an operation of which the token cannot make what it is asked for.
-var unfitting = []cryptoki.RV{
-	cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_DATA_INVALID, cryptoki.CKR_DATA_LEN_RANGE, cryptoki.CKR_FUNCTION_FAILED,
-	cryptoki.CKR_FUNCTION_REJECTED, cryptoki.CKR_GENERAL_ERROR,
-}
+// unfitting are the answers to what a mechanism is given.
+var unfitting = []error{cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_DATA_INVALID, cryptoki.CKR_DATA_LEN_RANGE}
 
 // recognises says that the key's private half, or the secret key, is what the handle means in this session, because an
 // operation shows it: a proof, or the check value.

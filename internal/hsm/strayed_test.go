@@ -68,9 +68,9 @@ func TestAFailedProofLetsOtherCallsEnd(t *testing.T) {
 	}})
 	faults.Inject(hsmtest.Fault{Function: "C_Sign", Do: func(context.Context, *cryptoki.Call, func() error) error {
 		<-inside
-		return &cryptoki.Error{Function: "C_Sign", Code: cryptoki.CKR_DEVICE_ERROR}
+		return &cryptoki.Error{Function: "C_Sign", Code: cryptoki.CKR_GENERAL_ERROR}
 	}})
-	if err := token.Published(t.Context(), pairs); !errors.Is(err, cryptoki.CKR_DEVICE_ERROR) {
+	if err := token.Published(t.Context(), pairs); !errors.Is(err, cryptoki.CKR_GENERAL_ERROR) {
 		t.Errorf("got %v", err)
 	}
 }
