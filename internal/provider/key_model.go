@@ -191,7 +191,7 @@ func (k keyKind) schemaAttributes(ctx context.Context) map[string]schema.Attribu
 		},
 		"algorithm": schema.StringAttribute{
 			MarkdownDescription: "What the key is for, by the name that the token's vendor has for it. Only for tokens whose " +
-				"keys have one algorithm for ever, such as those of Google Cloud KMS: elsewhere it is an error of the plan. " +
+				"keys have one algorithm for ever, such as those of a cloud's key service: elsewhere it is an error of the plan. " +
 				"Where it is left out, it follows from the key's type, size and usage; if several fit, it is the first of them, " +
 				"and the plan says so. A change replaces the key. A key that is there, or was imported, keeps the algorithm " +
 				"that it has when this is added or left out.",

@@ -12,8 +12,8 @@ import (
 
 // mlDSA is the row of ML-DSA (PKCS#11 3.2). Both halves show their parameter set, and the public one its key, as
 // CKA_VALUE; a private half shows nothing of its key, so that a signature has to prove the pair. The bounds of the
-// mechanism that makes keys say nothing here: openCryptoki gives the lengths of public keys in bytes, and others may mean
-// something else.
+// mechanism that makes keys say nothing here: some give the lengths of public keys in bytes, and others may mean something
+// else.
 var mlDSA = Spec{
 	Name: MLDSA, Title: "ML-DSA", CKK: cryptoki.CKK_ML_DSA, Classes: halfClasses,
 	Mechanism: cryptoki.CKM_ML_DSA_KEY_PAIR_GEN,
