@@ -68,11 +68,13 @@ func (s *Stage) Again(t testing.TB, name string) *Stage {
 
 func playerOf(t testing.TB, name string) Player {
 	t.Helper()
-	i := slices.IndexFunc(Players, func(p Player) bool { return p.Make == name })
-	if i < 0 {
-		t.Fatalf("nobody plays %q", name)
+	for _, p := range append(slices.Clone(Players), NoRow) {
+		if p.Make == name {
+			return p
+		}
 	}
-	return Players[i]
+	t.Fatalf("nobody plays %q", name)
+	return Player{}
 }
 
 func (p Player) on(k *Token) *Stage {
@@ -476,35 +478,47 @@ func hidesDestroyed(tests ...when) part {
 	}
 }
 
-// late shows this process what was there when it first looked, and what it made itself.
+// late shows this process what was there when it first looked, and what it made itself. An object is known by its class
+// and ID: SoftHSM gives it another handle once no session is left.
 func late() part {
+	type name struct{ class, id string }
+	nameOf := func(ctx context.Context, c *cryptoki.Call, o cryptoki.Object) name {
+		types := []cryptoki.AttributeType{cryptoki.CKA_CLASS, cryptoki.CKA_ID}
+		shown, _ := c.Behind().GetAttributeValue(ctx, o, types) // what is gone has no name
+		return name{string(shown[cryptoki.CKA_CLASS]), string(shown[cryptoki.CKA_ID])}
+	}
 	return func(*Stage) cryptoki.Hook {
-		var known map[cryptoki.Object]bool
+		var known map[name]bool
 		return func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+			learn := func(objects ...cryptoki.Object) {
+				for _, o := range objects {
+					known[nameOf(ctx, c, o)] = true
+				}
+			}
 			if c.Function == "C_FindObjectsInit" && known == nil {
 				there, err := c.Behind().FindObjects(ctx, nil)
 				if err != nil {
 					return err
 				}
-				known = map[cryptoki.Object]bool{}
-				for _, o := range there {
-					known[o] = true
-				}
+				known = map[name]bool{}
+				learn(there...)
 			}
 			err := next()
+			if err != nil || known == nil {
+				return err
+			}
 			switch answer := c.Result.(type) {
 			case *cryptoki.Pair:
-				if known != nil {
-					known[answer.Public], known[answer.Private] = true, true
-				}
+				learn(answer.Public, answer.Private)
 			case *cryptoki.Object:
-				if known != nil {
-					known[*answer] = true
-				}
+				learn(*answer)
 			case *[]cryptoki.Object:
-				*answer = slices.DeleteFunc(*answer, func(o cryptoki.Object) bool { return !known[o] })
+				*answer = slices.DeleteFunc(*answer, func(o cryptoki.Object) bool { return !known[nameOf(ctx, c, o)] })
 			}
-			return err
+			if changes(ctx, nil, c) {
+				learn(c.Object)
+			}
+			return nil
 		}
 	}
 }

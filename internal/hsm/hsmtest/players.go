@@ -635,6 +635,38 @@ var Players = []Player{
 	},
 }
 
+// NoRow plays a make that has no row, and differs from others in what the provider finds out by itself.
+var NoRow = Player{
+	Make:   "a make without a row",
+	Module: cryptoki.Info{Manufacturer: "Acme", Description: "Acme PKCS#11"},
+	Token:  named("Acme", "One"),
+	Rules: []Rule{
+		{
+			"Ed25519 goes by its OID.",
+			quirk.Source, "RFC 8410",
+			edwards(edwardsOID),
+		},
+		{
+			"RSA pairs are made by CKM_RSA_X9_31_KEY_PAIR_GEN.",
+			quirk.Document, "PKCS#11 v3.0",
+			both(
+				refuse(cryptoki.CKR_MECHANISM_INVALID, anRSA),
+				before(asPKCS, either(makesPair, asksOfIt), by(x931)),
+			),
+		},
+		{
+			"C_DeriveKey wants the point in DER.",
+			quirk.Document, "PKCS#11 v2.20",
+			pointInDER(),
+		},
+		{
+			"C_GetAttributeValue for many attributes fails.",
+			quirk.Source, "pkcs11-tools, pkcs11_peekpoke.c",
+			bulk(8, cryptoki.CKR_FUNCTION_FAILED),
+		},
+	},
+}
+
 // asPKCS makes RSA pairs by the mechanism that SoftHSM has.
 func asPKCS(_ context.Context, _ *Stage, c *cryptoki.Call) {
 	c.Mechanism = cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN

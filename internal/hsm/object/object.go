@@ -114,6 +114,9 @@ func Decode(handle cryptoki.Object, a cryptoki.Attributes, d quirk.Differences) 
 			o.shown.remove(row.public)
 		}
 	}
+	if d.NoPublicDerive && o.Class == cryptoki.CKO_PUBLIC_KEY { // it is false of every one
+		o.shown.remove(cryptoki.CKA_DERIVE)
+	}
 	if d.NoLogin { // where nobody logs in, it says nothing of who may use the key
 		o.shown.remove(cryptoki.CKA_PRIVATE)
 		o.isTrue.remove(cryptoki.CKA_PRIVATE)
