@@ -45,7 +45,8 @@ var (
 	makeNoKeys   = hsmtest.Differ(quirk.Differences{NoKeys: []quirk.NoKey{{Type: "RSA", Attribute: "usage", Says: "No."}}})
 	makeNoChange = hsmtest.Differ(quirk.Differences{Refuses: map[quirk.Ask]string{
 		quirk.ChangeLabel: "Use the tool.", quirk.ChangeUsage: "Use the tool.", quirk.Destroy: "Use the tool."}})
-	makeLate = hsmtest.Differ(quirk.Differences{Late: true})
+	makeLate           = hsmtest.Differ(quirk.Differences{Late: true})
+	makeNoPublicDerive = hsmtest.Differ(quirk.Differences{NoPublicDerive: true})
 )
 
 // played opens a token as one of a made-up make. The hooks play what it does; they stand around the calls that the
@@ -709,6 +710,26 @@ func TestAPairThatIsOneObject(t *testing.T) {
 		if left := k.Tool(t, "--list-objects"); strings.Contains(left, "Key Object") {
 			t.Errorf("ID %q: it leaves\n%s", id, left)
 		}
+	}
+}
+
+// TestAPairDerivesWhoseDERIVEIsFalseInPublic: its halves are alike all the same, and it is published.
+func TestAPairDerivesWhoseDERIVEIsFalseInPublic(t *testing.T) {
+	_, token, _ := played(t, makeNoPublicDerive, func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		for _, a := range c.Public {
+			if a.Type == cryptoki.CKA_DERIVE && a.Value[0] != 0 {
+				return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_ATTRIBUTE_VALUE_INVALID}
+			}
+		}
+		return next()
+	})
+	key := generate(t, token, object.Template{
+		Type: object.EC, Curve: publickey.P256, Usage: object.Derive, ID: []byte("i"), Label: "l"})
+	if key.Usage != object.Derive || key.PublicUsage != key.Usage || key.Public.Has(cryptoki.CKA_DERIVE) {
+		t.Errorf("the private half may %s, the public one %s", key.Usage, key.PublicUsage)
+	}
+	if err := token.Published(t.Context(), []object.Key{key}); err != nil {
+		t.Error(err)
 	}
 }
 
