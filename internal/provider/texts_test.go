@@ -14,6 +14,13 @@ import (
 	"testing"
 )
 
+// diagnosing are the functions that make a diagnostic, with the place of its summary among their arguments.
+var diagnosing = map[string]int{
+	"AddError": 0, "AddWarning": 0, "AddAttributeError": 1, "AddAttributeWarning": 1,
+	"NewErrorDiagnostic": 0, "NewWarningDiagnostic": 0,
+	"NewAttributeErrorDiagnostic": 1, "NewAttributeWarningDiagnostic": 1,
+}
+
 // said is one text that a user may read, with … for each part that is not known before.
 type said struct {
 	where string // file and line

@@ -48,44 +48,59 @@ const (
 )
 
 // Curves are those of EC keys, by their JOSE names, with what a token must have for keys on them.
-var Curves = map[string][]Ability{"P-256": {P256}, "P-384": {P384}, "P-521": {P521}, "secp256k1": {Secp256k1}, "Ed25519": {Ed25519}}
+var Curves = map[string][]Ability{
+	"P-256": {P256}, "P-384": {P384}, "P-521": {P521}, "secp256k1": {Secp256k1}, "Ed25519": {Ed25519},
+}
 
 // Make is a make of token that tests run on, with what it lacks.
 type Make struct {
 	Name    string // as scripts/with-token has it
 	Version string
+	Library string // the module's file
+	Setup   string // what scripts/with-token sets beside it, as the guide "Your HSM" says it; "" for nothing
 	Lacks   []Ability
 }
 
-// Makes are the makes that tests run on. "make test-tokens" runs them all; the guide "Tokens this provider is
-// tested on" shows this table, and a test holds it to that.
+// Makes are the makes that tests run on. "make test-tokens" runs them all; the guide "Your HSM" shows this table.
 var Makes = []Make{
-	{Name: "softhsm", Version: "SoftHSM 2.6.1", Lacks: []Ability{MLDSA}},
-	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting", Lacks: []Ability{TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519, MLDSA}},
-	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token", Lacks: []Ability{
-		TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, CheckValues, P224, P256, P384,
-		P521, Secp256k1, Ed25519, MLDSA,
-	}},
-	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM", Lacks: []Ability{
-		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521, Secp256k1, Ed25519, MLDSA,
-	}},
-	{Name: "nss", Version: "NSS's softoken 3.87", Lacks: []Ability{
-		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
-		MLDSA,
-	}},
-	{Name: "opencryptoki-new", Version: "openCryptoki 3.27, soft token", Lacks: []Ability{
-		TwoTokens, OwnToken, SessionLoss,
-	}},
-	{Name: "tpm2-new", Version: "tpm2-pkcs11 1.9.1 on a simulated TPM", Lacks: []Ability{
-		TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521,
-		Secp256k1, Ed25519, MLDSA,
-	}},
-	{Name: "nss-new", Version: "NSS's softoken 3.132", Lacks: []Ability{
-		TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1,
-	}},
-	{Name: "pkcs11-proxy", Version: "SoftHSM 2.6.1 behind pkcs11-proxy 0.4.1", Lacks: []Ability{
-		TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519, MLDSA, Reopening,
-	}},
+	{Name: "softhsm", Version: "SoftHSM 2.6.1",
+		Library: "libsofthsm2.so", Setup: "`SOFTHSM2_CONF`", Lacks: []Ability{MLDSA}},
+	{Name: "p11-kit", Version: "SoftHSM 2.6.1 behind p11-kit 0.24.1's remoting",
+		Library: "p11-kit-client.so", Setup: "`P11_KIT_SERVER_ADDRESS`", Lacks: []Ability{
+			TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519, MLDSA,
+		}},
+	{Name: "opencryptoki", Version: "openCryptoki 3.8.1, soft token",
+		Library: "libopencryptoki.so", Lacks: []Ability{
+			TwoTokens, HashedRSA, Exponents, OtherEyes, TwoSessions, OwnToken, SessionLoss, CMAC, CheckValues, P224, P256, P384,
+			P521, Secp256k1, Ed25519, MLDSA,
+		}},
+	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM",
+		Library: "libtpm2_pkcs11.so", Setup: "`TPM2_PKCS11_STORE`, `TPM2_PKCS11_TCTI`", Lacks: []Ability{
+			TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521,
+			Secp256k1, Ed25519, MLDSA,
+		}},
+	{Name: "nss", Version: "NSS's softoken 3.87",
+		Library: "libsoftokn3.so", Setup: "`library_parameters`, see below", Lacks: []Ability{
+			TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1, Ed25519,
+			MLDSA,
+		}},
+	{Name: "opencryptoki-new", Version: "openCryptoki 3.27, soft token",
+		Library: "libopencryptoki.so", Lacks: []Ability{
+			TwoTokens, OwnToken, SessionLoss,
+		}},
+	{Name: "tpm2-new", Version: "tpm2-pkcs11 1.9.1 on a simulated TPM",
+		Library: "libtpm2_pkcs11.so", Setup: "`TPM2_PKCS11_STORE`, `TPM2_PKCS11_TCTI`", Lacks: []Ability{
+			TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521,
+			Secp256k1, Ed25519, MLDSA,
+		}},
+	{Name: "nss-new", Version: "NSS's softoken 3.132",
+		Library: "libsoftokn3.so", Setup: "`library_parameters`, see below", Lacks: []Ability{
+			TwoTokens, TwoSessions, OwnToken, SameID, Local, KeptIn, CMAC, WrongMACs, CheckValues, P224, Secp256k1,
+		}},
+	{Name: "pkcs11-proxy", Version: "SoftHSM 2.6.1 behind pkcs11-proxy 0.4.1",
+		Library: "libpkcs11-proxy.so", Setup: "`PKCS11_PROXY_SOCKET`", Lacks: []Ability{
+			TwoTokens, HashedRSA, OwnToken, SessionLoss, CMAC, ECDH, Ed25519, MLDSA, Reopening,
+		}},
 }
 
 // ThisMake is the make that the tests run on: HSMTEST_MAKE's, as scripts/with-token sets it, else SoftHSM.

@@ -115,8 +115,8 @@ func (u Usage) publicAttributes(of Usage, d quirk.Differences) []cryptoki.Attrib
 	var a []cryptoki.Attribute
 	for _, row := range usages {
 		if of.Has(row.usage) {
-			allowed := u.Has(row.usage) && !(d.NoPublicDerive && row.usage == Derive)
-			a = append(a, cryptoki.Bool(row.public, allowed))
+			never := d.NoPublicDerive && row.usage == Derive
+			a = append(a, cryptoki.Bool(row.public, u.Has(row.usage) && !never))
 		}
 	}
 	return a

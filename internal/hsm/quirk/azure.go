@@ -36,6 +36,8 @@ var azure = Make{
 				"otherwise.",
 			Document, "Azure Cloud HSM documentation",
 		},
+		{"Library", "The library lies there.", Document, "Azure Cloud HSM documentation, PKCS#11 guide"},
+		{"Commands", "azcloudhsm_mgmt_util makes users.", Document, "Azure Cloud HSM documentation"},
 	},
 	Setup: Setup{
 		Library: "/opt/azurecloudhsm/lib64/libazcloudhsm_pkcs11.so",

@@ -66,6 +66,12 @@ var cloudHSM = Make{
 		},
 		{"PIN", "The PIN is user:password.", Document, "AWS CloudHSM user guide, pkcs11-pin"},
 		{"", "Read-only sessions answer CKR_FUNCTION_FAILED.", Document, "AWS CloudHSM user guide, ki-pkcs11-sdk"},
+		{"Library", "The library lies there.", Report, "users' configurations"},
+		{
+			"Commands", "cloudhsm-cli has key set-attribute.",
+			Document, "AWS CloudHSM user guide, cloudhsm_cli-key-set-attribute",
+		},
+		{"Commands", "It has cluster activate and user create.", Guess, ""},
 	},
 	Setup: Setup{
 		Library:  "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so",

@@ -27,6 +27,7 @@ var fortanix = Make{
 			"", "It has RSA of 1024 to 8192 bits, EC, Ed25519, AES and HMAC of 112 to 8192 bits.",
 			Document, "Fortanix, \"Clients: PKCS#11 Library\"",
 		},
+		{"Library", "The library lies there.", Guess, ""},
 	},
 	Setup: Setup{
 		Library: "/opt/fortanix/pkcs11/fortanix_pkcs11.so",

@@ -31,9 +31,13 @@ var hpcs = Make{
 			Document, "IBM Cloud, hs-crypto pkcs11-api-ref",
 		},
 		{"EdDSA", "Ed25519 signs by CKM_IBM_ED25519_SHA512.", Document, "IBM Cloud, hs-crypto pkcs11-api-ref"},
+		{
+			"Library", "The file is pkcs11-grep11-PLATFORM.so.VERSION.",
+			Document, "IBM Cloud, hs-crypto best practices for PKCS#11 access",
+		},
 	},
 	Setup: Setup{
-		Library:     "/usr/local/lib/pkcs11-grep11.so",
+		Library:     "pkcs11-grep11-amd64.so, wherever you put it",
 		Environment: []string{"EP11CLIENT_CFG: the folder of grep11client.yaml, which names the endpoints"},
 		PIN:         "an API key of the normal user's service ID",
 		Notes: []string{

@@ -118,6 +118,7 @@ var cloudKMS = Make{
 			"", "A key signs with one scheme and hash. There is neither AES-ECB nor AES-CMAC.",
 			Source, "kmsp11, algorithm_details.cc",
 		},
+		{"Commands", "Key rings are made with gcloud kms keyrings create.", Document, "Google Cloud, gcloud reference"},
 	},
 	Setup: Setup{
 		Library: "libkmsp11.so, wherever you put it",

@@ -7,6 +7,7 @@ var kryoptic = Make{
 		{"Marks", "Module and token call the manufacturer Kryoptic Project.", Source, "kryoptic, defaults.rs"},
 		{"", "It keeps to the specification. EC points are raw by default.", Source, "kryoptic, config.rs"},
 		{"", "All that the provider does works.", Guess, ""},
+		{"Library", "The library lies there.", Report, "users' configurations on Fedora"},
 	},
 	Setup: Setup{
 		Library:     "/usr/lib64/pkcs11/libkryoptic_pkcs11.so",

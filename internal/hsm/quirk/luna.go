@@ -40,6 +40,8 @@ var luna = Make{
 			Source, "luna-kmu, p11.c (CKU_CRYPTO_USER)",
 		},
 		{"", "C_SetAttributeValue changes labels, IDs and usage flags.", Guess, ""},
+		{"Library", "The library lies there.", Report, "users' configurations, such as pkcs11js's"},
+		{"Commands", "lunacm makes partitions and their users.", Guess, ""},
 	},
 	Setup: Setup{
 		Library:     "/usr/safenet/lunaclient/lib/libCryptoki2_64.so",

@@ -26,7 +26,7 @@ type Mark struct {
 
 // Evidence is how one difference is known.
 type Evidence struct {
-	Of     string // the field of Differences, or "Marks"
+	Of     string // the field of Differences, "Marks", or of what Setup has: "Library", "Commands" of the vendor's
 	Seen   string // what the make does
 	Kind   Kind
 	Source string // the document, file or report

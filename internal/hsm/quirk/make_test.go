@@ -28,7 +28,12 @@ func TestEachMakeSaysHowItIsKnown(t *testing.T) {
 		if !known["Marks"] {
 			t.Errorf("%s: nothing says how it is recognised", m.Name)
 		}
+		if wherever := strings.Contains(m.Setup.Library, "wherever you put it"); !known["Library"] && !wherever {
+			t.Errorf("%s: nothing says how the library's path is known", m.Name)
+		}
 		delete(known, "Marks")
+		delete(known, "Library")
+		delete(known, "Commands")
 		delete(known, "")
 		differences := reflect.ValueOf(m.Differences)
 		for i := range differences.NumField() {

@@ -89,6 +89,7 @@ var netHSM = Make{
 				"C_DeriveKey.",
 			Source, "nethsm-pkcs11, backend/session.rs",
 		},
+		{"Commands", "nitropy nethsm has provision, add-user and factory-reset.", Guess, ""},
 	},
 	Setup: Setup{
 		Library:     "libnethsm_pkcs11.so, wherever you put it",

@@ -41,6 +41,7 @@ var nShield = Make{
 			Document, "nShield documentation 13.x",
 		},
 		{"", "C_SetAttributeValue changes labels, IDs and usage flags.", Guess, ""},
+		{"Library", "The library lies there.", Report, "users' configurations"},
 	},
 	Setup: Setup{
 		Library: "/opt/nfast/toolkits/pkcs11/libcknfast.so",

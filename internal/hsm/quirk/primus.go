@@ -31,6 +31,7 @@ var primus = Make{
 			Document, "Securosys documentation, pkcs",
 		},
 		{"", "C_SetAttributeValue changes labels, IDs and usage flags.", Guess, ""},
+		{"Library", "The library lies there.", Document, "Securosys documentation, pkcs"},
 	},
 	Setup: Setup{
 		Library: "/usr/local/primus/lib/libprimusP11.so",

@@ -45,6 +45,7 @@ var smartCardHSM = Make{
 			Source, "OpenSC, framework-pkcs15.c",
 		},
 		{"", "Private halves show no CKA_EC_POINT.", Source, "OpenSC, framework-pkcs15.c"},
+		{"Library", "The library lies there.", Report, "users' configurations on Debian"},
 	},
 	Setup: Setup{
 		Library:     "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",

@@ -21,6 +21,8 @@ var utimaco = Make{
 		{"", "CKU_CS_GENERIC, 0x83, logs in a user by name: user,password.", Source, "xipki, vendor-utimaco.json"},
 		{"", "RSA pairs are made, and used, by Krill.", Report, "krill issue 732"},
 		{"", "C_SetAttributeValue changes labels, IDs and usage flags.", Guess, ""},
+		{"Library", "The library lies there.", Report, "users' configurations; others have put it elsewhere"},
+		{"Commands", "p11tool2 has InitToken.", Source, "a set-up script for the vendor's simulator"},
 	},
 	Setup: Setup{
 		Library:     "/opt/utimaco/lib/libcs_pkcs11_R3.so",

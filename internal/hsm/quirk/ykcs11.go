@@ -50,6 +50,8 @@ var yubiKey = Make{
 			Source, "ykcs11.c",
 		},
 		{"", "There is no C_GenerateKey.", Source, "ykcs11.c"},
+		{"Library", "The library lies there.", Guess, ""},
+		{"Commands", "ykman piv has keys generate, keys delete, access change-pin and reset.", Document, "ykman, manual"},
 	},
 	Setup: Setup{
 		Library:  "/usr/lib/x86_64-linux-gnu/libykcs11.so.2",

@@ -27,7 +27,7 @@ var yubiHSM = Make{
 			ChangeSecrecy: "The YubiHSM never changes whether a key can be exported. Make another key.",
 			MakeToken:     "A YubiHSM is set up with yubihsm-setup or yubihsm-shell, not by PKCS#11.",
 			SetPIN:        "A YubiHSM gets its authentication keys with yubihsm-shell: put authkey.",
-			EraseToken:    "A YubiHSM is erased with yubihsm-shell: reset device.",
+			EraseToken:    "A YubiHSM is erased with yubihsm-shell: reset.",
 		},
 		NoModifiable: true,
 		OnePair:      true,
@@ -88,6 +88,9 @@ var yubiHSM = Make{
 			"", "A search for keys of the type CKK_EC_EDWARDS finds nothing.",
 			Source, "yubihsm_pkcs11.c, C_FindObjectsInit",
 		},
+		{"Library", "The library lies there.", Report, "users' configurations on Debian"},
+		{"Commands", "yubihsm-shell has put authkey.", Document, "yubihsm-shell, manual"},
+		{"Commands", "It has reset.", Guess, ""},
 	},
 	Setup: Setup{
 		Library:     "/usr/lib/x86_64-linux-gnu/pkcs11/yubihsm_pkcs11.so",

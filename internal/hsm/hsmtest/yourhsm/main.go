@@ -1,5 +1,6 @@
-// Command yourhsm writes the guide "Your HSM": the page that it is given, with what is known of each make in the place
-// of the line [marker]. All of that comes from quirk.Makes and from the lives that tests live (hsmtest.Lives).
+// Command yourhsm writes the guide "Your HSM": the page that it is given, with the makes that tests run on
+// (hsmtest.Makes) in the place of the line {{ run }}, and what is known of each make that they play in the place of
+// {{ played }}. That comes from quirk.Makes and from the lives that tests live (hsmtest.Lives).
 //
 //	go run ./internal/hsm/hsmtest/yourhsm templates/guides/your-hsm.md >page.md
 package main
@@ -16,26 +17,52 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-const marker = "{{ makes }}"
+// markers are lines of the page, with what stands in their place.
+var markers = map[string]func() string{"{{ run }}": run, "{{ played }}": played}
 
 func main() {
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "yourhsm: name the page")
 		os.Exit(2)
 	}
-	page, err := os.ReadFile(os.Args[1])
-	if err == nil && strings.Count(string(page), marker) != 1 {
-		err = fmt.Errorf("%s has not got the line %s once", os.Args[1], marker)
-	}
+	page, err := whole(os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "yourhsm:", err)
 		os.Exit(1)
 	}
-	fmt.Print(strings.Replace(string(page), marker, makes(), 1))
+	fmt.Print(page)
 }
 
-// makes is what is known of every make.
-func makes() string {
+// whole is the page of a file, with what stands in the place of its markers.
+func whole(file string) (string, error) {
+	bytes, err := os.ReadFile(file)
+	page := string(bytes)
+	for marker, text := range markers {
+		if err == nil && strings.Count(page, marker) != 1 {
+			err = fmt.Errorf("%s has not got the line %s once", file, marker)
+		}
+		page = strings.Replace(page, marker, text(), 1)
+	}
+	return page, err
+}
+
+// run is the table of the makes that tests run on.
+func run() string {
+	var b strings.Builder
+	b.WriteString("| make | library | what it needs besides | what it lacks |\n|---|---|---|---|\n")
+	for _, m := range hsmtest.Makes {
+		var lacks []string
+		for _, l := range m.Lacks {
+			lacks = append(lacks, string(l))
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", m.Version, m.Library, cmp.Or(m.Setup, "-"),
+			cmp.Or(strings.Join(lacks, "; "), "nothing"))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// played is what is known of every make that tests play.
+func played() string {
 	var b strings.Builder
 	b.WriteString("| make | what its row is known from | guesses in it |\n|---|---|---|\n")
 	for _, m := range quirk.Makes {
@@ -92,10 +119,12 @@ func sources(m quirk.Make) (kinds string, guesses int) {
 
 // write is the section of one make.
 func write(b *strings.Builder, m quirk.Make) {
-	fmt.Fprintf(b, "\n## %s\n\nWhat is said here is about %s.\n\n```terraform\nprovider \"hsm\" {\n", m.Name, m.Versions)
+	fmt.Fprintf(b, "\n### %s\n\nWhat is said here is about %s.\n\n```terraform\nprovider \"hsm\" {\n", m.Name, m.Versions)
 	argument := cmp.Or(m.Setup.Argument, "token_label")
 	library, comment, _ := strings.Cut(m.Setup.Library, ", ")
-	if comment != "" {
+	comments := slices.DeleteFunc([]string{comment, map[bool]string{true: "a guess"}[guessed(m, "Library")]},
+		func(s string) bool { return s == "" })
+	if comment = strings.Join(comments, ", "); comment != "" {
 		comment = " # " + comment
 	}
 	fmt.Fprintf(b, "  %-*s = %q%s\n", len(argument), "library", library, comment)
@@ -118,6 +147,9 @@ func write(b *strings.Builder, m quirk.Make) {
 		}
 		b.WriteString("\n")
 	}
+	if guessed(m, "Commands") {
+		b.WriteString("What is said here of the vendor's own commands is in part a guess.\n\n")
+	}
 	b.WriteString("How that is known:\n\n")
 	for _, e := range m.Evidence {
 		kind := map[quirk.Kind]string{quirk.Guess: "**a guess**"}[e.Kind]
@@ -125,6 +157,11 @@ func write(b *strings.Builder, m quirk.Make) {
 			func(s string) bool { return s == "" }), ": ")
 		fmt.Fprintf(b, "- %s (%s)\n", e.Seen, source)
 	}
+}
+
+// guessed says that a guess is part of what is known of it.
+func guessed(m quirk.Make, of string) bool {
+	return slices.ContainsFunc(m.Evidence, func(e quirk.Evidence) bool { return e.Of == of && e.Kind == quirk.Guess })
 }
 
 // refusals are the other texts with which plans refuse something of the make, in a fixed order.

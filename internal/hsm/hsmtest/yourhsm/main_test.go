@@ -1,20 +1,32 @@
 package main
 
 import (
-	"os"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// TestTheGuideHasAllThatIsKnown: each make has its section, with all that plans say and all that it is known from.
+// TestTheGuideHasAllThatIsKnown: each make has its row or section, with all that plans say and all that it is known
+// from.
 func TestTheGuideHasAllThatIsKnown(t *testing.T) {
-	page, err := os.ReadFile("../../../../templates/guides/your-hsm.md")
-	if err != nil || strings.Count(string(page), marker) != 1 {
-		t.Errorf("the page has no place for the makes: %v", err)
+	page, err := whole("../../../../templates/guides/your-hsm.md")
+	if err != nil || strings.Contains(page, "{{") {
+		t.Fatalf("the page has no place for the makes, or more: %v", err)
 	}
-	sections := strings.Split(makes(), "\n## ")[1:]
+	for _, m := range hsmtest.Makes {
+		var lacks []string
+		for _, l := range m.Lacks {
+			lacks = append(lacks, string(l))
+		}
+		if row := fmt.Sprintf("| %s | `%s` |", m.Version, m.Library); !strings.Contains(page, row) ||
+			!strings.Contains(page, "| "+strings.Join(lacks, "; ")+" |\n") {
+			t.Errorf("the guide lacks the row of %s", m.Version)
+		}
+	}
+	sections := strings.Split(page, "\n### ")[1:]
 	if len(sections) != len(quirk.Makes) {
 		t.Fatalf("%d sections are about %d makes", len(sections), len(quirk.Makes))
 	}
@@ -28,6 +40,10 @@ func TestTheGuideHasAllThatIsKnown(t *testing.T) {
 		}
 		for _, says := range m.Refuses {
 			wanted = append(wanted, says)
+		}
+		guess, command := guessed(m, "Library"), guessed(m, "Commands")
+		if strings.Contains(sections[i], "# a guess") != guess || strings.Contains(sections[i], "own commands") != command {
+			t.Errorf("the section of %s marks a path or a command as a guess that is none, or does not", m.Name)
 		}
 		for _, text := range wanted {
 			if !strings.Contains(sections[i], text) {
