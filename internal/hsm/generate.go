@@ -318,12 +318,15 @@ func (g *generation) attempt(ctx, settle context.Context, try int) (object.Key, 
 	return object.Key{}, holds, err
 }
 
-// aftermath deals with what a failed generation left: it adopts a whole key, and clears half a key away. If err is
-// nil, objects are those of a whole key that fits the template.
+// aftermath deals with what a failed generation left: it adopts a whole key, unless that is somebody else's, and clears
+// half a key away. If err is nil, objects are those of a whole key that fits the template.
 func (g *generation) aftermath(ctx context.Context, cause error) (objects []object.Object, holds Holding, err error) {
 	objects, holds = g.left(ctx, cause)
 	if holds == HoldsKey {
 		return objects, holds, nil
+	}
+	if holds == HoldsOther && len(objects) > 0 {
+		cause = errors.Join(g.faster(objects), cause)
 	}
 	if g.differences.Blanks && holds != HoldsUnknown {
 		g.care.Sweep(ctx, g.spec.Classes)
@@ -356,6 +359,8 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 		return nil, HoldsUnknown // somebody may be writing it
 	case malformed:
 		return nil, g.wipe(ctx, g.spec, g.template.ID)
+	case g.isOurs(objects) && g.chosen && g.sameNameRefused(cause):
+		return objects, HoldsOther
 	case g.isOurs(objects):
 		return objects, HoldsKey
 	case half() && g.assigned():
@@ -364,6 +369,25 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 		return nil, g.discard(ctx, objects, nil, nil)
 	}
 	return nil, HoldsOther
+}
+
+// sameNameRefused says that a refusal may mean that somebody else has taken the name since it was found free. Nothing was
+// made then, and a whole key of the name is theirs, however much it looks like the one that was asked for.
+func (g *generation) sameNameRefused(err error) bool {
+	unique := g.differences.IDs.Unique || g.differences.Labels.Unique
+	return cryptoki.Refused(err) || unique && errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD)
+}
+
+// faster is the error for the objects of somebody who took the name before.
+func (g *generation) faster(objects []object.Object) error {
+	if g.assigned() {
+		if err := g.AllowsLabel(g.template.Label, objects); err != nil {
+			return err
+		}
+	}
+	raced := object.Exists(objects[0].ID, objects)
+	raced.Raced = true
+	return raced
 }
 
 // isOurs says that the objects are exactly those of the key that was asked for.

@@ -2,6 +2,7 @@ package hsm_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ var (
 	makeAssigned    = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Assigned: true}})
 	makeAssignedOne = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Assigned: true},
 		Labels: quirk.Names{Unique: true}})
+	makeUniqueID    = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Unique: true}})
 	makeUniqueLabel = hsmtest.Differ(quirk.Differences{Labels: quirk.Names{Unique: true}})
 	makeShortIDs    = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Least: 1, Most: 1, Alphabet: `[\x01-\x03]`}})
 	makeNoIDs       = hsmtest.Differ(quirk.Differences{IDs: quirk.Names{Most: 1, Alphabet: "x[^x]"}})
@@ -749,5 +751,55 @@ func TestAFailedGenerationThatMayShowLater(t *testing.T) {
 		if failed == nil || failed.Holds != c.holds || faults.Count("C_GenerateKeyPair") != c.calls {
 			t.Errorf("%s: %d calls, %v", name, faults.Count("C_GenerateKeyPair"), err)
 		}
+	}
+}
+
+// TestWhatIsRefusedSinceAnotherWasFasterIsNotTaken: two look, both find the name free, and the token refuses the second
+// one's call. The key that it then finds is the first one's.
+func TestWhatIsRefusedSinceAnotherWasFasterIsNotTaken(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		d    cryptoki.Hook
+		id   string
+		code cryptoki.RV
+	}{
+		{"of the same ID", makeUniqueID, "i", cryptoki.CKR_ATTRIBUTE_VALUE_INVALID},
+		{"of the same ID, by another code", makeUniqueID, "i", cryptoki.CKR_ARGUMENTS_BAD},
+		{"of the same ID, where no row says that it is refused", makeDefault, "i", cryptoki.CKR_TEMPLATE_INCONSISTENT},
+		{"of the same label", makeAssignedOne, "", cryptoki.CKR_ARGUMENTS_BAD},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k, token, faults := played(t, c.d)
+			theirs := ""
+			faults.Inject(hsmtest.Fault{Function: "C_GenerateKeyPair", Nth: 1,
+				Do: func(ctx context.Context, call *cryptoki.Call, _ func() error) error {
+					// Another process makes the key that is asked for here.
+					behind, id := call.Behind(), cryptoki.Bytes(cryptoki.CKA_ID, []byte(cmp.Or(c.id, "version/1")))
+					with := func(template []cryptoki.Attribute) []cryptoki.Attribute {
+						return append(slices.DeleteFunc(slices.Clone(template),
+							func(a cryptoki.Attribute) bool { return a.Type == cryptoki.CKA_ID }), id)
+					}
+					pair, err := behind.GenerateKeyPair(ctx, cryptoki.Mechanism{Type: call.Mechanism},
+						with(call.Public), with(call.Template))
+					if err == nil {
+						theirs, err = fingerprintOf(ctx, behind, pair.Public)
+					}
+					return cmp.Or(err, error(&cryptoki.Error{Function: call.Function, Code: c.code}))
+				}})
+			tmpl := small(c.id, "label")
+			if c.id == "" {
+				tmpl.ID = nil
+			}
+			key, err := token.Generate(t.Context(), tmpl)
+			failed, _ := errors.AsType[*hsm.OperationError](err)
+			_, ofLabel := errors.AsType[*object.RefusedError](err)
+			if failed == nil || failed.Holds != hsm.HoldsOther || !ofLabel && !errors.Is(err, object.ErrExists) {
+				t.Errorf("it takes %q: %v", key.ID, err)
+			}
+			ref := object.Ref{ID: []byte(cmp.Or(c.id, "version/1")), Fingerprint: theirs}
+			if left, err := open(t, k).Key(t.Context(), ref); err != nil || left.Fingerprint() != theirs {
+				t.Errorf("of the other one's key: %v, %v", left, err)
+			}
+		})
 	}
 }
