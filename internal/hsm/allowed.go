@@ -66,6 +66,11 @@ func (t *Token) AllowsRing(r Ring) error {
 			"how a key ring turns", Way: "manage single key pairs, and rotate by new ones: the guide \"Replace and " +
 			"rotate\" shows the steps. " + way}
 	}
+	if t.differences.Labels.Unique {
+		return &object.RefusedError{Attribute: "label", Problem: "the token takes no label twice, and the pairs of a " +
+			"key ring share their labels", Way: "manage single key pairs, and rotate by new ones: the guide \"Replace " +
+			"and rotate\" shows the steps."}
+	}
 	if t.differences.IDs.Assigned {
 		return &object.RefusedError{Attribute: "key_id_prefix", Problem: "the token chooses the IDs of its keys itself, " +
 			"and a key ring's pairs have IDs of its own", Way: "manage single key pairs, and rotate by new ones: the " +

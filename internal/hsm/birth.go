@@ -202,7 +202,8 @@ func (g *generation) clear(ctx context.Context, s *cryptoki.Session, handles []c
 	}
 	for _, handle := range handles {
 		o, err := g.reader.Object(ctx, s, handle)
-		if err == nil && (bytes.Equal(o.ID, g.template.ID) || g.hasLostID(o)) {
+		ours := len(o.ID) > 0 && bytes.Equal(o.ID, g.template.ID) || g.hasLostID(o)
+		if err == nil && ours {
 			err = s.DestroyObject(ctx, handle)
 		}
 		if err != nil && !cryptoki.InvalidHandle(err) {

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -57,7 +58,7 @@ func (t *Token) Check(ctx context.Context, tmpl object.Template) error {
 }
 
 // mechanismFor is Check, and gives the mechanism that makes the key: of those that the make has for it, the first one
-// that the token offers.
+// that the token offers for a key of that size.
 func (t *Token) mechanismFor(ctx context.Context, tmpl object.Template) (cryptoki.MechanismType, error) {
 	tmpl = t.fitted(tmpl)
 	spec, err := tmpl.Spec()
@@ -70,8 +71,8 @@ func (t *Token) mechanismFor(ctx context.Context, tmpl object.Template) (cryptok
 	if err != nil {
 		return 0, err
 	}
-	all := spec.Mechanisms(t.differences)
-	for _, mechanism := range all {
+	var refusal error
+	for _, mechanism := range spec.Mechanisms(t.differences) {
 		answer, err := t.asked(ctx, mechanism)
 		switch {
 		case err != nil:
@@ -79,8 +80,15 @@ func (t *Token) mechanismFor(ctx context.Context, tmpl object.Template) (cryptok
 		case answer == nil: // the token does not say
 			return mechanism, nil
 		case answer.err == nil:
-			return mechanism, spec.Offered(tmpl, answer.info)
+			err := spec.Offered(tmpl, answer.info)
+			if err == nil {
+				return mechanism, nil
+			}
+			refusal = cmp.Or(refusal, err)
 		}
+	}
+	if refusal != nil {
+		return 0, refusal
 	}
 	return 0, &object.MechanismError{Wanted: spec.Noun(), Offers: "no generation of this type of key"}
 }
@@ -304,8 +312,11 @@ func (g *generation) attempt(ctx, settle context.Context, try int) (object.Key, 
 		return object.Key{}, holds, err
 	}
 	key, err := g.accept(settle, made)
-	if err == nil {
+	switch {
+	case err == nil:
 		return key, HoldsKey, nil
+	case b.failure != nil && g.assigned():
+		return object.Key{}, HoldsUnknown, err // it was found by its label alone, and may be somebody else's
 	}
 	var whole *object.Key
 	if read, problems := g.template.Read(g.spec, g.differences, made); len(problems) == 0 {

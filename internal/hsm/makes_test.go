@@ -301,6 +301,9 @@ func TestAKeyOfTheTokensIDWhoseSessionIsLost(t *testing.T) {
 		{"the looks fail beside another key", true, nil, hsm.HoldsUnknown, 4},
 		{"a bad key beside another one", true, []hsmtest.Fault{{Function: "C_Sign", Do: badSignature}}, hsm.HoldsNothing, 2},
 		{"a bad key", false, []hsmtest.Fault{{Function: "C_Sign", Do: badSignature}}, hsm.HoldsNothing, 0},
+		{"a bad key that may be another's", false, []hsmtest.Fault{
+			{Function: "C_GenerateKeyPair", Nth: 1, Code: failed, After: true}, {Function: "C_Sign", Do: badSignature}},
+			hsm.HoldsUnknown, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k, token, faults := played(t, makeAssigned, assigns())
@@ -328,6 +331,39 @@ func TestAKeyOfTheTokensIDWhoseSessionIsLost(t *testing.T) {
 				t.Errorf("there are %d objects, not %d", n, c.left)
 			}
 		})
+	}
+}
+
+// hides has objects show no such attribute.
+func hides(t cryptoki.AttributeType) func(context.Context, *cryptoki.Call, func() error) error {
+	return func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if answer, ok := c.Result.(*cryptoki.Reading); ok {
+			delete(answer.Attributes, t)
+		}
+		return err
+	}
+}
+
+// TestWhatShowsNoIDIsNotDestroyed: as long as only the token knows the new ID, an object without one may be anybody's.
+func TestWhatShowsNoIDIsNotDestroyed(t *testing.T) {
+	onSoftHSM(t)
+	k, faults := hsmtest.New(t), &hsmtest.Faults{}
+	sound := func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if answer, ok := c.Result.(*cryptoki.TokenInfo); ok {
+			answer.Manufacturer = "one that tears nothing"
+		}
+		return err
+	}
+	token := openMadeUp(t, k, quirk.Differences{IDs: quirk.Names{Assigned: true}}, assigns(), faults.Hook, sound)
+	faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Do: hides(cryptoki.CKA_ID)})
+	tmpl := small("", "label")
+	tmpl.ID = nil
+	_, err := token.Generate(t.Context(), tmpl)
+	failed, _ := errors.AsType[*hsm.OperationError](err)
+	if failed == nil || failed.Holds != hsm.HoldsUnknown || faults.Count("C_DestroyObject") > 0 {
+		t.Errorf("%v, after %d destructions", err, faults.Count("C_DestroyObject"))
 	}
 }
 
@@ -635,7 +671,7 @@ func TestRingsThatCannotTurnAreRefused(t *testing.T) {
 		at   string
 	}{
 		{makeDefault, destroys, ""}, {makeNoChange, ring, "label"}, {makeAssigned, ring, "key_id_prefix"},
-		{makeLabelIsID, ring, "label"}, {makeShortIDs, ring, "key_id_prefix"}, {makeNoKeys, ring, ""},
+		{makeLabelIsID, ring, "label"}, {makeUniqueLabel, ring, "label"}, {makeShortIDs, ring, "key_id_prefix"}, {makeNoKeys, ring, ""},
 	} {
 		_, token, _ := played(t, c.d)
 		err := token.AllowsRing(c.ring)
@@ -801,5 +837,29 @@ func TestWhatIsRefusedSinceAnotherWasFasterIsNotTaken(t *testing.T) {
 				t.Errorf("of the other one's key: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// TestAMechanismThatMakesNoSuchSizeIsPassedOver: the next one of the make's may.
+func TestAMechanismThatMakesNoSuchSizeIsPassedOver(t *testing.T) {
+	usual := cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN
+	asked := map[cryptoki.MechanismType]int{}
+	_, token, _ := played(t, makeVendorRSA, mechanisms(map[cryptoki.MechanismType]cryptoki.MechanismType{
+		vendorMechanism: usual, 0x80000141: usual}, usual),
+		func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			mechanism := c.Mechanism
+			if c.Function == "C_GenerateKeyPair" {
+				asked[mechanism]++
+			}
+			err := next()
+			if answer, ok := c.Result.(*cryptoki.MechanismInfo); ok && mechanism == 0x80000141 {
+				answer.MinKeySize, answer.MaxKeySize = 4096, 4096
+			}
+			return err
+		})
+	checked := token.Check(t.Context(), small("i", "l"))
+	_, err := token.Generate(t.Context(), small("i", "l"))
+	if checked != nil || err != nil || asked[vendorMechanism] != 1 || asked[0x80000141] != 0 {
+		t.Errorf("%v, %v, made by %v", checked, err, asked)
 	}
 }

@@ -305,6 +305,24 @@ func TestATokenThatFailsToReadAnythingIsNoSuch(t *testing.T) {
 	}
 }
 
+// TestALabelThatIsNotReadIsNoEmptyOne: a key ring would turn for it, and a key seem to be another one.
+func TestALabelThatIsNotReadIsNoEmptyOne(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	generate(t, open(t, k), onCurve(publickey.P256, "a", "l"))
+	fails := func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		if len(c.Types) > 1 || slices.Contains(c.Types, cryptoki.CKA_LABEL) {
+			return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_FUNCTION_FAILED}
+		}
+		return next()
+	}
+	for name, d := range hsmtest.InOrder(map[string]quirk.Differences{"with a row": {OneByOne: true}, "without a row": {}}) {
+		if key, err := openMadeUp(t, k, d, fails).Key(t.Context(), object.Ref{ID: []byte("a")}); err == nil {
+			t.Errorf("%s: it has the label %q", name, key.Label)
+		}
+	}
+}
+
 // TestAbsenceProvesNothingWhereOthersAreSeenLate asks a token for what it does not show.
 func TestAbsenceProvesNothingWhereOthersAreSeenLate(t *testing.T) {
 	onSoftHSM(t)

@@ -103,7 +103,7 @@ func (r *Reader) Attributes(
 }
 
 // oneByOne asks for each attribute alone. One that the token fails to read twice is one that it does not show. If
-// that is the first one, the token fails in another way.
+// that is the first one, or the label, which every key has, the token fails in another way.
 func oneByOne(
 	ctx context.Context, s *cryptoki.Session, handle cryptoki.Object, types []cryptoki.AttributeType,
 ) (cryptoki.Attributes, error) {
@@ -113,7 +113,7 @@ func oneByOne(
 		one, err := s.GetAttributeValue(ctx, handle, []cryptoki.AttributeType{t})
 		if errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) && i > 0 {
 			one, err = s.GetAttributeValue(ctx, handle, []cryptoki.AttributeType{t})
-			if errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) {
+			if errors.Is(err, cryptoki.CKR_FUNCTION_FAILED) && (t != cryptoki.CKA_LABEL || !isKey(read)) {
 				continue
 			}
 		}
@@ -129,6 +129,12 @@ func oneByOne(
 		return read, long
 	}
 	return read, nil
+}
+
+// isKey says that attributes are those of a key, or of half of one.
+func isKey(read cryptoki.Attributes) bool {
+	class, _, _ := read.ULong(cryptoki.CKA_CLASS)
+	return object.ClassNames[class] != ""
 }
 
 // Confirm reads the object of a handle in a session that is about to act on it, and makes sure that it still is the
