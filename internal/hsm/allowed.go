@@ -81,11 +81,11 @@ func (t *Token) AllowsRing(r Ring) error {
 			return &object.RefusedError{Attribute: "retired", Problem: refused.Problem, Way: "write retired = \"keep\"."}
 		}
 	}
-	for argument, label := range map[string]string{
-		"label": r.Current, "standby_label": r.Standby, "retired_label": r.Retired,
+	for _, row := range []struct{ argument, label string }{
+		{"label", r.Current}, {"standby_label", r.Standby}, {"retired_label", r.Retired},
 	} {
 		tmpl := t.fitted(r.Template)
-		tmpl.ID, tmpl.Label = r.ID(max(r.Generation, 1)), label
+		tmpl.ID, tmpl.Label = r.ID(max(r.Generation, 1)), row.label
 		spec, err := tmpl.Spec()
 		if err == nil {
 			err = tmpl.Refused(spec, t.differences)
@@ -96,7 +96,7 @@ func (t *Token) AllowsRing(r Ring) error {
 			case "key_id":
 				at = "key_id_prefix"
 			case "label":
-				at = argument
+				at = row.argument
 			case "curve", "extractable":
 			default: // what a ring has no argument for
 				at = ""

@@ -372,6 +372,8 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 		return nil, g.wipe(ctx, g.spec, g.template.ID)
 	case g.isOurs(objects) && g.chosen && g.sameNameRefused(cause):
 		return objects, HoldsOther
+	case g.isOurs(objects) && g.chosen && g.unique():
+		return nil, HoldsUnknown // ours, or that of who was faster: there are never two to be told apart
 	case g.isOurs(objects):
 		return objects, HoldsKey
 	case half() && g.assigned():
@@ -385,8 +387,15 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 // sameNameRefused says that a refusal may mean that somebody else has taken the name since it was found free. Nothing was
 // made then, and a whole key of the name is theirs, however much it looks like the one that was asked for.
 func (g *generation) sameNameRefused(err error) bool {
-	unique := g.differences.IDs.Unique || g.differences.Labels.Unique
-	return cryptoki.Refused(err) || unique && errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD)
+	return cryptoki.Refused(err) || g.unique() && errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD)
+}
+
+// unique says that the token takes a name once. The rivals of contend cannot be there.
+func (g *generation) unique() bool {
+	if g.assigned() {
+		return g.differences.Labels.Unique
+	}
+	return g.differences.IDs.Unique
 }
 
 // faster is the error for the objects of somebody who took the name before.

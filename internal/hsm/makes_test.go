@@ -798,11 +798,17 @@ func TestWhatIsRefusedSinceAnotherWasFasterIsNotTaken(t *testing.T) {
 		d    cryptoki.Hook
 		id   string
 		code cryptoki.RV
+
+		holds hsm.Holding
 	}{
-		{"of the same ID", makeUniqueID, "i", cryptoki.CKR_ATTRIBUTE_VALUE_INVALID},
-		{"of the same ID, by another code", makeUniqueID, "i", cryptoki.CKR_ARGUMENTS_BAD},
-		{"of the same ID, where no row says that it is refused", makeDefault, "i", cryptoki.CKR_TEMPLATE_INCONSISTENT},
-		{"of the same label", makeAssignedOne, "", cryptoki.CKR_ARGUMENTS_BAD},
+		{"of the same ID", makeUniqueID, "i", cryptoki.CKR_ATTRIBUTE_VALUE_INVALID, hsm.HoldsOther},
+		{"of the same ID, by another code", makeUniqueID, "i", cryptoki.CKR_ARGUMENTS_BAD, hsm.HoldsOther},
+		{"of the same ID, by a code that says nothing", makeUniqueID, "i", cryptoki.CKR_DEVICE_ERROR, hsm.HoldsUnknown},
+		{"of the same ID, where no row says that it is refused", makeDefault, "i", cryptoki.CKR_TEMPLATE_INCONSISTENT,
+			hsm.HoldsOther},
+		{"of the same label", makeAssignedOne, "", cryptoki.CKR_ARGUMENTS_BAD, hsm.HoldsOther},
+		{"of the same label, by a code that says nothing", makeAssignedOne, "", cryptoki.CKR_DEVICE_ERROR,
+			hsm.HoldsUnknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k, token, faults := played(t, c.d)
@@ -829,7 +835,8 @@ func TestWhatIsRefusedSinceAnotherWasFasterIsNotTaken(t *testing.T) {
 			key, err := token.Generate(t.Context(), tmpl)
 			failed, _ := errors.AsType[*hsm.OperationError](err)
 			_, ofLabel := errors.AsType[*object.RefusedError](err)
-			if failed == nil || failed.Holds != hsm.HoldsOther || !ofLabel && !errors.Is(err, object.ErrExists) {
+			told := c.holds == hsm.HoldsUnknown || ofLabel || errors.Is(err, object.ErrExists)
+			if failed == nil || failed.Holds != c.holds || !told {
 				t.Errorf("it takes %q: %v", key.ID, err)
 			}
 			ref := object.Ref{ID: []byte(cmp.Or(c.id, "version/1")), Fingerprint: theirs}
