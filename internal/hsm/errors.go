@@ -242,8 +242,8 @@ func (e *UnreadableError) Error() string {
 
 // UnseenError says that the token does not show a key, and that this does not prove that the key is gone.
 type UnseenError struct {
-	ID      []byte // nil where no one key is meant
-	Officer bool   // the security officer is logged in, and sees no private object; else what others do is seen late
+	ID   []byte // nil where no one key is meant
+	Role bool   // another than the normal user is logged in, and sees no private object; else what others do is seen late
 }
 
 func (e *UnseenError) Error() string {
@@ -251,9 +251,9 @@ func (e *UnseenError) Error() string {
 	if e.ID != nil {
 		what = "a key with the ID " + object.FormatID(e.ID)
 	}
-	if e.Officer {
-		return "the token does not show " + what + " to its security officer, who is logged in (user_type is so), and no other " +
-			"private object either. Many tokens show these to their user alone, so this does not prove that nothing is there"
+	if e.Role {
+		return "the token does not show " + what + " to who is logged in (user_type is not user), and no other private " +
+			"object either. Many tokens show these to their normal user alone, so this does not prove that nothing is there"
 	}
 	return "the token does not show " + what + " now. It shows only after a while what other programs and other machines make " +
 		"and destroy, so this does not prove that nothing is there"

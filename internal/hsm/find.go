@@ -44,12 +44,13 @@ func (t *Token) absent(ctx context.Context, id []byte, err error) error {
 }
 
 // Unseen is an *UnseenError where absence is no proof of destruction, since the token does not show at once what others
-// do, or shows its security officer, who is logged in, no private object at all. It is nil on most tokens.
+// do, or shows no private object at all to who is logged in and is not its normal user: the security officer, or a
+// user of a vendor's. It is nil on most tokens.
 func (t *Token) Unseen(ctx context.Context, id []byte) error {
 	if t.differences.Late {
 		return &UnseenError{ID: id}
 	}
-	if t.pool.User() != cryptoki.CKU_SO {
+	if t.pool.User().Normal() {
 		return nil
 	}
 	inventory, err := t.snapshot.all(ctx)
@@ -59,7 +60,7 @@ func (t *Token) Unseen(ctx context.Context, id []byte) error {
 	if slices.ContainsFunc(inventory.All(), func(o object.Object) bool { return o.Is(cryptoki.CKA_PRIVATE) }) {
 		return nil
 	}
-	return &UnseenError{ID: id, Officer: true}
+	return &UnseenError{ID: id, Role: true}
 }
 
 // find searches the token for the key objects of an ID.
