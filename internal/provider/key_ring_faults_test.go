@@ -16,6 +16,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
 // A ring is half made when its apply fails. It is never made beside what is there: an import takes that, and the next
@@ -412,3 +413,22 @@ func TestKeyRingOnATokenThatIsToCome(t *testing.T) {
 }
 
 func first[A, B any](a A, _ B) A { return a }
+
+var lateMake = hsmtest.Differ(quirk.Differences{Late: true})
+
+// A pair that the token may only not show yet is not made a second time, whatever the deletion_policy.
+func TestKeyRingWithAPairThatIsNotShownYet(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	r := newRing(nil)
+	w.goes(r)
+	w.bench.destroy(id("2"), "privkey", "pubkey") // as if another machine had made it just now
+	w.bench.hooks = append(w.bench.hooks, lateMake)
+	w.begins()
+	w.heard(w.refresh(r), warns("Not Shown By The Token", "generation 2 "))
+	w.heard(withoutRepeats(w.applies(nil, r)),
+		fails("Unable to Plan Key Ring: Not Shown By The Token", "does not prove that nothing is there"))
+	if left := w.bench.halves(); len(left) != 2 {
+		t.Errorf("the token holds %v", left)
+	}
+}

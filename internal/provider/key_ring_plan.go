@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -195,14 +196,16 @@ func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanR
 	known, ring := state.keys(ctx), plan.ring(ctx, state)
 	note := notedRing(ctx, req.Private, known)
 	note.renamed(ring, known)
-	if diags.Append(r.allowed(plan, state, ring, note, known)...); diags.HasError() {
-		return
-	}
 	if len(ring.Turns(note.Places)) > 0 || plan.labels() != state.labels() {
-		r.allowedByMake(ctx, plan, diags, func(token *hsm.Token) error { return token.AllowsRing(ring) })
+		r.allowedByMake(ctx, plan, diags, func(token *hsm.Token) error {
+			return cmp.Or(token.AllowsRing(ring), unseenPairs(ctx, token, ring, note))
+		})
 		if diags.HasError() {
 			return
 		}
+	}
+	if diags.Append(r.allowed(plan, state, ring, note, known)...); diags.HasError() {
+		return
 	}
 	own := claim{mark: mark, resource: keyRingType, label: plan.Label.ValueString()}
 	for _, turn := range ring.Turns(note.Places) {
@@ -227,6 +230,19 @@ func (r *keyRingResource) planTurn(ctx context.Context, req resource.ModifyPlanR
 			r.client().view.relabel(was.Fingerprint.ValueString(), label.ValueString())
 		}
 	}
+}
+
+// unseenPairs is an error where a pair that the ring had would be made once more, although its absence proves nothing.
+func unseenPairs(ctx context.Context, token *hsm.Token, ring hsm.Ring, note ringNote) error {
+	for _, turn := range ring.Turns(note.Places) {
+		if turn.Do != hsm.Make || turn.Generation > note.Highest {
+			continue
+		}
+		if err := token.Unseen(ctx, ring.ID(turn.Generation)); err != nil {
+			return &hsm.GenerationError{Generation: turn.Generation, Err: err}
+		}
+	}
+	return nil
 }
 
 // allowedByMake tells what the token's make does not do of what is planned.

@@ -237,6 +237,9 @@ func (r *keyRingResource) Update(ctx context.Context, req resource.UpdateRequest
 		if resp.Diagnostics.Append(refused...); refused.HasError() {
 			return nil
 		}
+		if err := unseenPairs(ctx, token, ring, note); err != nil {
+			return err
+		}
 		held, done, err := token.Turn(ctx, ring)
 		if err != nil {
 			r.keepWhatIsDone(ctx, token, &state, known, note, done, saved{resp.Private, resp.Identity, &resp.State},

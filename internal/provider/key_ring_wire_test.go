@@ -58,10 +58,10 @@ func (r *wired) says(argument string, value any) *wired {
 	return r
 }
 
-// begins starts a process, which the bench's faults reach.
+// begins starts a process, which the bench's hooks and faults reach.
 func (w ringWire) begins() {
 	w.t.Helper()
-	if said := w.start(w.bench.faults.Hook, hsmtest.KeepApart); len(said) > 0 {
+	if said := w.start(append(slices.Clone(w.bench.hooks), w.bench.faults.Hook, hsmtest.KeepApart)...); len(said) > 0 {
 		w.t.Fatal(said)
 	}
 }
