@@ -23,8 +23,8 @@ func (e *RefusedError) Error() string { return e.Problem }
 func (t Template) Refused(spec *Spec, d quirk.Differences) error {
 	for _, no := range d.NoKeys {
 		if t.isOf(no, spec) {
-			return &RefusedError{no.Attribute, sentences("the token does not make such a key", no.Says),
-				"ask for a key that the token makes, or use another token."}
+			return &RefusedError{no.Attribute, "the token does not make such a key",
+				sentences("ask for another key, or use another token", no.Says)}
 		}
 	}
 	if usage, fixed := t.FixedUsage(d); fixed && usage != t.Usage {
@@ -69,8 +69,7 @@ func (s *Spec) fixedUsage(d quirk.Differences) (usage Usage, fixed bool) {
 // nameRefused is a *RefusedError where no key of the token has this ID, nil for one that is not chosen, or this label.
 func nameRefused(d quirk.Differences, id []byte, label string) error {
 	if id != nil && d.IDs.Assigned {
-		return &RefusedError{"key_id", sentences("the token chooses the IDs of its keys itself", d.IDs.Says),
-			"leave key_id out."}
+		return &RefusedError{"key_id", "the token chooses the IDs of its keys itself", cmp.Or(d.IDs.Says, "leave key_id out.")}
 	}
 	if d.Labels.Assigned {
 		return &RefusedError{"label", sentences("the token chooses the labels of its keys itself", d.Labels.Says),

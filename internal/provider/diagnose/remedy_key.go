@@ -260,9 +260,10 @@ func nextHalfPair(f Failure) string {
 			"\n\nThen run terraform plan. No new key is made in the meantime."
 	}
 	if e.Missing == "private key" {
-		return "if terraform destroy was interrupted, or the module hung in it, finish it in one run, which destroys what " +
-			"is left of all such pairs:\n\n  terraform destroy -refresh=false\n\nIf only some pairs were to go, and are no " +
-			"longer configured, terraform apply -refresh=false does that. Otherwise " +
+		return "if terraform destroy was interrupted, or the module hung in it, finish it in one run. That destroys what is " +
+			"left of such pairs, and every whole key of this configuration, as terraform destroy does:\n\n" +
+			"  terraform destroy -refresh=false\n\nIf only some pairs were to go, and are no " +
+			"longer configured, terraform apply -refresh=false destroys those. If nobody destroyed anything, " +
 			"restore the private half from the token's backup, if there is one: without it, the key pair cannot sign " +
 			"or decrypt. If the key is lost, make Terraform forget it:\n\n  terraform state rm " + f.resourceType() +
 			".NAME\n\nThe next terraform apply makes a new key. " + f.Kind.AnotherID() + "Then the public half that is left may stay for as " +
@@ -404,7 +405,8 @@ func nextRing(f Failure) string {
 	case isHalf && half.Other != nil:
 		return nextHalfPair(f)
 	case isHalf:
-		return "if terraform destroy was interrupted, finish it: terraform destroy -refresh=false. Otherwise restore the " +
+		return "if terraform destroy was interrupted, finish it: terraform destroy -refresh=false destroys all that is " +
+			"configured. If nobody destroyed anything, restore the " +
 			"missing half from the token's backup, and run terraform plan. If it is lost, destroy the half that is left: " +
 			"then the pair counts as lost, and the plan says how to go on.\n\n  " + f.command("--delete-object", "--type", objectTypes[half.Present.Class], "--id",
 			object.FormatID(half.ID))
