@@ -111,6 +111,10 @@ var withMechanism = []string{"C_GenerateKeyPair", "C_GenerateKey", "C_GetMechani
 // Unknown says that the tables of makes know nothing of the token.
 func (t *Token) Unknown() bool { return t.unknown }
 
+// NeverRunOn is the token's make, where all that is known of it comes from documents, source code and reports: this provider
+// was never run on one. It is "" for all others.
+func (t *Token) NeverRunOn() string { return t.read }
+
 // AskedOf is the last call that ended as err says: what was asked, and what was answered. It is "" where err is of no
 // call that was recorded.
 func (t *Token) AskedOf(err error) string {

@@ -102,6 +102,7 @@ type Token struct {
 	choice      []string // how pkcs11-tool finds the token
 	differences quirk.Differences
 	unknown     bool    // no table knows the token
+	read        string  // the token's make, where it is known from what others write of it; else ""
 	record      *Record // nil where none is kept
 	pool        *session.Pool
 	reader      *session.Reader
@@ -140,6 +141,9 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	}
 	make, _ := quirk.Known(about, info)
 	t.unknown, t.record = make == "", c.Record
+	if m := quirk.MakeOf(about, info); m != nil {
+		t.read = m.Name
+	}
 	if err := session.FormOf(c.PIN, t.differences); err != nil {
 		return nil, errors.Join(err, module.Close())
 	}
@@ -309,8 +313,12 @@ func CloseAll() { cryptoki.CloseAll() }
 // Info describes the token as it was when it was opened.
 func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 
-// Command is a pkcs11-tool command line for this token, as [Command] writes it. It has no PIN: the tool asks for it.
+// Command is a pkcs11-tool command line for this token, as [Command] writes it. It has no PIN: the tool asks for it. It
+// logs in who the provider logs in, unless the arguments say who does.
 func (t *Token) Command(args ...string) string {
+	if t.pool.User() == cryptoki.CKU_SO && !slices.Contains(args, "--login-type") {
+		args = append([]string{"--login-type", "so", "--session-rw"}, args...) // the officer has no other sessions
+	}
 	return Command(slices.Concat([]string{"pkcs11-tool", "--module", t.library}, t.choice, []string{"--login"}, args)...)
 }
 

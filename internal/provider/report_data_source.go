@@ -54,7 +54,8 @@ func (d *reportDataSource) Schema(_ context.Context, _ datasource.SchemaRequest,
 			"its own and needs no PIN.\n\nNo PIN, key ID, label of a key or key material is in it, but their lengths. The label and " +
 			"the serial number of the token are: take them out of `text` if they are nobody's business.\n\n" +
 			"The calls are those of the process that reads this data source, before it does: `depends_on` with the address of a key " +
-			"has them be that key's.",
+			"has them be that key's. Each run is another process, so that the calls of one that failed are in no report: its error " +
+			"has the one that failed. An output with the calls changes in every run.",
 		Attributes: map[string]schema.Attribute{
 			"text": computedString("All of it as text, for a report."),
 			"module": schema.SingleNestedAttribute{

@@ -12,19 +12,21 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 )
 
-// TestAMakeThatNobodyKnowsIsReported has a token of an unknown make refuse a change of a label.
+// TestAMakeThatNobodyKnowsIsReported has a token of an unknown make refuse a change of a label, and one of a make that is
+// known from documents refuse a search.
 func TestAMakeThatNobodyKnowsIsReported(t *testing.T) {
 	b := newBench(t)
+	maker, refused := "Acme", "C_SetAttributeValue"
 	unknown := func(_ context.Context, c *cryptoki.Call, next func() error) error {
-		if c.Function == "C_SetAttributeValue" {
+		if c.Function == refused {
 			return &cryptoki.Error{Function: c.Function, Code: 0x80000007}
 		}
 		err := next()
 		switch answer := c.Result.(type) {
 		case *cryptoki.Info:
-			answer.Manufacturer = "Acme"
+			answer.Manufacturer = maker
 		case *cryptoki.TokenInfo:
-			answer.Manufacturer, answer.Model = "Acme", "Vault 3"
+			answer.Manufacturer, answer.Model = maker, "Vault 3"
 		}
 		return err
 	}
@@ -52,7 +54,18 @@ func TestAMakeThatNobodyKnowsIsReported(t *testing.T) {
 			Config: user + ecPair(line("label", "the-key")) + report, ConfigStateChecks: []statecheck.StateCheck{told},
 		}},
 		turn{
-			TestStep: resource.TestStep{Config: user + ecPair(line("label", "another"))},
+			TestStep: resource.TestStep{
+				PreConfig: func() { maker, refused = "nCipher Corp. Ltd", "C_FindObjectsInit" },
+				Config:    user + ecPair(line("label", "the-key")),
+			},
+			says: []remark{fails("Unable to Read Key Pair", "The call that failed: C_FindObjectsInit", "knows Entrust nShield from "+
+				"documents", "report this text with the text of the data source hsm_report")},
+		},
+		turn{
+			TestStep: resource.TestStep{
+				PreConfig: func() { maker, refused = "Acme", "C_SetAttributeValue" },
+				Config:    user + ecPair(line("label", "another")),
+			},
 			says: []remark{fails("Unable to Update Key Pair", "The call that failed: C_SetAttributeValue (CKA_LABEL (7 bytes))",
 				"report this text with the text of the data source hsm_report")},
 		},

@@ -79,6 +79,7 @@ type Provider struct {
 	Library  string              // path of the PKCS#11 module
 	Selected []string            // what selects the token, and where each came from: `label "web" (from token_label)`
 	PINFrom  string              // where the PIN came from: "HSM_PIN"; "" where there is none
+	User     string              // who logs in: `user_type = "so"`; "" where it is the normal user
 	Foreign  func(string) string // gives a text of others, or a note in its place where it has the PIN in it
 	First    func(string) bool   // says whether this run tells of something for the first time; nil: it always does
 }
@@ -144,17 +145,23 @@ var ringAttributes = []string{
 	"label", "standby_label", "retired_label", "key_id_prefix", "retired", "curve", "extractable", "deletion_policy",
 }
 
-// report is what to report of a failed operation on a make of which this provider knows nothing, "" for all else.
+// report is what to report of a token's answer on a make that this provider was never run on, "" for all else.
 func (f Failure) report() string {
-	if f.Token == nil || !f.Token.Unknown() || !as[*hsm.OperationError](f.Err) {
+	if f.Token == nil || !f.Token.Unknown() && f.Token.NeverRunOn() == "" || hsm.IsPINError(f.Err) {
 		return ""
 	}
 	asked := f.Token.AskedOf(f.Err)
+	if asked == "" && !as[*hsm.VerifyError](f.Err) && hsm.CauseOf(f.Err) != hsm.CauseTokenDoesNotAnswer {
+		return ""
+	}
 	if asked != "" {
 		asked = "The call that failed: " + asked + ". It has no PIN, ID or label.\n\n"
 	}
-	return asked + "This provider knows nothing of this make of HSM, and treats it as the PKCS#11 specification says: to have that " +
-		"mended, report this text with the text of the data source hsm_report."
+	known := "This provider knows nothing of this make of HSM, and treats it as the PKCS#11 specification says: to have that mended"
+	if name := f.Token.NeverRunOn(); name != "" {
+		known = "This provider knows " + name + " from documents, and was never run on one: if it should know better"
+	}
+	return asked + known + ", report this text with the text of the data source hsm_report."
 }
 
 // Summary is that of the Diagnostic, such as "Unable to Create Key Pair: PIN Locked".
