@@ -29,6 +29,7 @@ const (
 	CauseTooManySessions                 // the token has no session left
 	CauseTokenRemoved                    // the token is not there any more
 	CauseParameters                      // the module takes no such parameters, or wants some
+	CauseOtherUser                       // the token does this only for another user than the one who is logged in
 	CauseTokenDoesNotAnswer              // a call into the module did not return in time, and may still take effect
 )
 
@@ -42,6 +43,7 @@ var causeCodes = []struct {
 	{CauseUnsupported, []cryptoki.RV{cryptoki.CKR_FUNCTION_NOT_SUPPORTED}},
 	{CauseTokenFull, []cryptoki.RV{cryptoki.CKR_DEVICE_MEMORY}},
 	{CauseTooManySessions, []cryptoki.RV{cryptoki.CKR_SESSION_COUNT}},
+	{CauseOtherUser, []cryptoki.RV{cryptoki.CKR_USER_NOT_LOGGED_IN}},
 	{CauseTokenRemoved, []cryptoki.RV{cryptoki.CKR_TOKEN_NOT_PRESENT, cryptoki.CKR_DEVICE_REMOVED}},
 }
 

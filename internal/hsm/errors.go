@@ -27,6 +27,8 @@ var (
 	ErrPINExpired = session.ErrPINExpired
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = session.ErrPINNotSet
+	// ErrUserType: the token has no user of the type that is to log in, or not for a login of its own.
+	ErrUserType = session.ErrUserType
 	// ErrPINUnfit: the token does not take such a PIN as a new one.
 	ErrPINUnfit = session.ErrPINUnfit
 	// ErrNoOfficerPIN, ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry and ErrOfficerPINExpired are

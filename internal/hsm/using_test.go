@@ -445,7 +445,7 @@ func (l *logins) hook(_ context.Context, c *cryptoki.Call, next func() error) er
 // TestWhoLogsIn logs in as the user that the configuration names.
 func TestWhoLogsIn(t *testing.T) {
 	onSoftHSM(t)
-	so, vendor := cryptoki.CKU_SO, hsm.User(0x83)
+	so, vendor, absent, later := cryptoki.CKU_SO, hsm.User(0x83), hsm.User(0x84), cryptoki.CKU_CONTEXT_SPECIFIC
 	for name, c := range hsmtest.InOrder(map[string]struct {
 		user *hsm.User
 		d    quirk.Differences
@@ -457,6 +457,8 @@ func TestWhoLogsIn(t *testing.T) {
 		"the security officer":        {&so, quirk.Differences{}, func(k *hsmtest.Token) string { return k.SOPIN }, []string{"C_Login 0 true"}, nil},
 		"the security officer, wrong": {&so, quirk.Differences{}, func(*hsmtest.Token) string { return "wrong" }, []string{"C_Login 0 false"}, hsm.ErrPINIncorrect},
 		"a user of a vendor's":        {&vendor, quirk.Differences{}, nil, []string{"C_Login 131 true"}, nil},
+		"a user whom nobody knows":    {&absent, quirk.Differences{}, nil, []string{"C_Login 132 false"}, hsm.ErrUserType},
+		"one who only confirms":       {&later, quirk.Differences{}, nil, []string{"C_Login 2 false"}, hsm.ErrUserType},
 		"nobody":                      {nil, quirk.Differences{NoLogin: true}, nil, nil, object.ErrNotFound},
 		"a PIN of the form":           {nil, quirk.Differences{PIN: &quirk.PINForm{Expression: ".+", Says: "Any."}}, nil, []string{"C_Login 1 true"}, object.ErrNotFound},
 	}) {
@@ -608,8 +610,8 @@ func TestAReportNamesNoSecret(t *testing.T) {
 			t.Errorf("%q is in %s", secret, text)
 		}
 	}
-	if open(t, k).Unknown() {
-		t.Error("SoftHSM is unknown")
+	if token := open(t, k); token.Unknown() || token.NeverRunOn() != "" {
+		t.Error("SoftHSM is unknown, or was never run on")
 	}
 	for range 300 {
 		_, _ = token.Key(t.Context(), object.Ref{ID: []byte("none")})

@@ -183,7 +183,7 @@ func (c *client) forMessages() diagnose.Provider {
 		return diagnose.Provider{}
 	}
 	return diagnose.Provider{
-		Library: c.configuration.token.Library, Selected: c.selected, PINFrom: c.pinFrom, Foreign: c.foreign,
+		Library: c.configuration.token.Library, Selected: c.selected, PINFrom: c.pinFrom, User: c.user, Foreign: c.foreign,
 		First: c.view.first,
 	}
 }

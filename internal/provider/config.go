@@ -55,6 +55,7 @@ type configuration struct {
 	unknown  []string // attributes of the provider block whose value is not known yet
 	selected []string // what selects the token, and where each came from, for messages
 	pinFrom  string   // where the PIN came from, for messages: "pin", "HSM_PIN" or "HSM_PIN_FILE"
+	user     string   // who logs in, for messages: `user_type = "so"`; "" for the normal user
 }
 
 // setting is one value and where it came from.
@@ -103,6 +104,9 @@ func resolveConfiguration(model providerModel, env environment) (configuration, 
 	c.token.PIN, c.pinFrom = hsm.NewPIN(pin.value), pin.origin
 	if user.given && user.value != "" {
 		c.token.User = r.user(user)
+		if c.token.User != nil && !c.token.User.Normal() {
+			c.user = user.origin + " = " + strconv.Quote(user.value)
+		}
 	}
 	c.token.MaxSessions = int(model.MaxSessions.ValueInt64())
 

@@ -23,6 +23,8 @@ var (
 	ErrPINExpired = errors.New("the PIN has to be changed first")
 	// ErrPINNotSet: the token has no user PIN yet.
 	ErrPINNotSet = errors.New("the token has no user PIN yet")
+	// ErrUserType: the token has no user of the type that is to log in, or not for a login of its own.
+	ErrUserType = errors.New("the token takes no login of this user type")
 	// ErrPINUnfit: the token does not take such a PIN as a new one.
 	ErrPINUnfit = errors.New("the token does not take this new PIN")
 	// ErrNoOfficerPIN: the security officer is needed, and no PIN of one is given.
@@ -73,11 +75,12 @@ var pinErrors = map[cryptoki.User]struct {
 	}, ErrOfficerPINIncorrect, cryptoki.CKF_SO_PIN_COUNT_LOW},
 }
 
-// IsPINError says that a failure is about the PIN or its state on the token, so that another try may lock the token.
+// IsPINError says that a failure is about the PIN, its state on the token or whose it is, so that another try may lock the
+// token.
 func IsPINError(err error) bool {
 	for _, sentinel := range []error{
 		ErrPINIncorrect, ErrPINLocked, ErrPINFinalTry, ErrPINExpired, ErrPINNotSet,
-		ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry, ErrOfficerPINExpired,
+		ErrOfficerPINIncorrect, ErrOfficerPINLocked, ErrOfficerPINFinalTry, ErrOfficerPINExpired, ErrUserType,
 	} {
 		if errors.Is(err, sentinel) {
 			return true

@@ -272,6 +272,10 @@ func isAny(err error, codes []error) bool {
 	return slices.ContainsFunc(codes, func(code error) bool { return errors.Is(err, code) })
 }
 
+// wrongUser are the answers to a login as a user that the token does not have, or who only confirms what an operation of
+// another one has begun (CKU_CONTEXT_SPECIFIC).
+var wrongUser = []error{cryptoki.CKR_USER_TYPE_INVALID, cryptoki.CKR_OPERATION_NOT_INITIALIZED}
+
 // setOf is where the PIN is that this process has set for a user. Nobody sets one for users of a vendor's.
 func (l *login) setOf(user cryptoki.User) *atomic.Pointer[PIN] {
 	switch user {
@@ -379,6 +383,9 @@ func (c credential) remember(user cryptoki.User, digest [sha256.Size]byte, err e
 					"logged in, the token takes any PIN: so this PIN was never checked before, even if it seemed to work", f.err)
 			}
 		}
+	}
+	if user != cryptoki.CKU_USER && isAny(err, wrongUser) {
+		f.final, f.err = true, fmt.Errorf("%w: %w", ErrUserType, err)
 	}
 	if c.failures[user] == nil {
 		c.failures[user] = failures{}

@@ -140,7 +140,15 @@ var remedies = []remedy{
 		return "correct the PIN (" + cmp.Or(f.Provider.PINFrom, "pin, HSM_PIN or HSM_PIN_FILE") + "). Nothing was sent to the " +
 			"token, which counts wrong PINs."
 	}},
+	{is: is(hsm.ErrUserType), name: "User Type Refused", next: func(f Failure) string {
+		return "take out " + cmp.Or(f.Provider.User, "user_type or HSM_USER_TYPE") + ", so that the normal user logs in. Or give " +
+			"the number that the documentation of the token's maker has for the user whose PIN this is."
+	}},
 	{is: is(hsm.ErrPINLocked), name: "PIN Locked", next: func(f Failure) string {
+		if f.Provider.User != "" {
+			return "the token accepts no PIN of this user any more (" + f.Provider.User + "). The documentation of its maker says " +
+				"whether that can be undone, and whether it destroys the keys."
+		}
 		return "the token accepts no PIN any more. The security officer must set a new one. " + byVersion +
 			f.command("--login-type", "so", "--init-pin")
 	}},
@@ -231,6 +239,7 @@ var remedies = []remedy{
 	}},
 	{is: cause(hsm.CauseTooManySessions), name: "Too Many Sessions", next: say("the token has no session left. Lower " +
 		"max_sessions, or stop other programs that use the token, then run Terraform again.")},
+	{is: cause(hsm.CauseOtherUser), name: "Not For This User", next: nextOtherUser},
 	{is: cause(hsm.CauseTokenRemoved), name: "Token Removed", next: say("the token went away. Make it reachable again, " +
 		"then run terraform plan.")},
 	{is: cause(hsm.CauseTokenDoesNotAnswer), name: "Token Does Not Answer", next: nextNoAnswer},

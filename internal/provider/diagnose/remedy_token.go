@@ -191,9 +191,23 @@ func nextPINRefused(f Failure) string {
 	if f.Provider.PINFrom != "" {
 		from = "(from " + f.Provider.PINFrom + ")"
 	}
-	return "check the PIN " + from + ", and check that this is the right token.\n\n" +
+	whose := ""
+	if f.Provider.User != "" {
+		whose = ", which is taken for the PIN of another user than the normal one (" + f.Provider.User + ")"
+	}
+	return "check the PIN " + from + whose + ", and check that this is the right token.\n\n" +
 		"The PIN was sent once and is not sent again in this run. Each further run sends it once more, and a token locks " +
 		"after a few wrong PINs. The state is unchanged."
+}
+
+// nextOtherUser is for what the token refuses as if nobody were logged in.
+func nextOtherUser(f Failure) string {
+	if f.Provider.User != "" {
+		return "take out " + f.Provider.User + ", and give the normal user's PIN: on most tokens, no other user makes or uses " +
+			"keys."
+	}
+	return "run terraform plan again: the token may have ended the login. If it answers the same, it wants another user for this. " +
+		"The documentation of its maker says which one: give it in the provider's argument user_type, with that user's PIN."
 }
 
 func nextLabelTaken(f Failure) string {
