@@ -110,6 +110,9 @@ func (t *Token) AllowsRing(r Ring) error {
 // Changeable says whether an apply can write the label and the usage of a key's public half, as far as that is known.
 func (t *Token) Changeable(key object.Key) (label, usage bool) { return key.Changeable(t.differences) }
 
+// NamesHalves says that the token gives each half of a pair a label of its own, so that these differ with nothing wrong.
+func (t *Token) NamesHalves() bool { return t.differences.Labels.Assigned }
+
 // fitted gives a template that takes any usage the one that the token has for such keys.
 func (t *Token) fitted(tmpl object.Template) object.Template {
 	if usage, fixed := tmpl.FixedUsage(t.differences); fixed && tmpl.AnyUsage && usage.Has(tmpl.Usage) {

@@ -255,9 +255,12 @@ func warnOfUnwritten(key object.Key, token *hsm.Token, diags *diag.Diagnostics) 
 		mended, taken = no, no
 	}
 	label, usage := token.Changeable(key)
-	if !usage { // usages are the token's own affair
+	if !usage { // usages are the token's own affair, and so may labels be
 		key.Usage &= key.MayUse()
 		key.PublicUsage = key.Usage
+	}
+	if token.NamesHalves() {
+		key.PublicLabel = key.Label
 	}
 	if !label && !fixed(key) {
 		mended = "The token does not let this be changed, so that no apply can mend it."

@@ -40,6 +40,10 @@ var (
 		}},
 	})
 	namingMake = hsmtest.Differ(quirk.Differences{LabelIsID: true})
+	fixedMake  = hsmtest.Differ(quirk.Differences{
+		Labels:  quirk.Names{Assigned: true},
+		Refuses: map[quirk.Ask]string{quirk.ChangeLabel: "It never changes.", quirk.ChangeUsage: "It never changes."},
+	})
 )
 
 const unmade = "Unable to Plan Key Pair: Not Done By This Make"
@@ -158,4 +162,22 @@ func TestAKeyWhoseLabelIsItsID(t *testing.T) {
 		}, says: says}
 	}
 	b.test(of("web", "776562"), of("mail", "6d61696c", warns("Key ID Changes", "6d61696c").pointing("key_id")))
+}
+
+// TestHalvesWithLabelsOfTheTokensOwnDifferInNothing: a key that is imported from a token which names each half by itself is
+// told what to write, and no plan warns of halves that differ.
+func TestHalvesWithLabelsOfTheTokensOwnDifferInNothing(t *testing.T) {
+	b := newBench(t)
+	made := b.config(ecPair(line("label", "private"), line("key_id", "01")))
+	there := func(lines ...string) string { return b.config(ecPair(append(lines, line("key_id", "01"))...)) }
+	b.test(
+		turn{TestStep: resource.TestStep{Config: made}},
+		turn{TestStep: resource.TestStep{PreConfig: func() {
+			b.alter(publicHalf, "01", cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("public")))
+			b.hooks = append(b.hooks, fixedMake)
+		}, PlanOnly: true, Config: there(line("label", "mine"))}, says: []remark{
+			fails(unmade, `write label = "private", as the key has it. It never changes.`).pointing("label"),
+		}},
+		turn{TestStep: resource.TestStep{PlanOnly: true, Config: there(line("label", "private"))}},
+	)
 }

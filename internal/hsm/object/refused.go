@@ -108,16 +108,20 @@ func (c Change) Refused(key Key, d quirk.Differences) error {
 		asked            bool
 		ask              quirk.Ask
 		attribute, other string
+		has              string // as a configuration writes it; "" where none does
 	}{
-		{c.ID != nil, quirk.ChangeID, "key_id", "the ID of a key"},
-		{c.Label != nil && !follows, quirk.ChangeLabel, "label", "the label of a key"},
-		{c.Usage != nil, quirk.ChangeUsage, "usage", "what a key can be used for"},
-		{c.Extractable != nil, quirk.ChangeSecrecy, "extractable", "whether a key is extractable"},
-		{c.Sensitive != nil, quirk.ChangeSecrecy, "sensitive", "whether a key is sensitive"},
+		{c.ID != nil, quirk.ChangeID, "key_id", "the ID of a key", fmt.Sprintf("%q", FormatID(key.ID))},
+		{c.Label != nil && !follows, quirk.ChangeLabel, "label", "the label of a key", fmt.Sprintf("%q", key.Label)},
+		{c.Usage != nil, quirk.ChangeUsage, "usage", "what a key can be used for", quoted((key.Usage & key.MayUse()).Words())},
+		{c.Extractable != nil, quirk.ChangeSecrecy, "extractable", "whether a key is extractable", ""},
+		{c.Sensitive != nil, quirk.ChangeSecrecy, "sensitive", "whether a key is sensitive", ""},
 	} {
 		if way, refused := d.Refuses[row.ask]; row.asked && refused {
-			return &RefusedError{row.attribute, "the token does not change " + row.other,
-				sentences("take the change back in the configuration", way)}
+			back := "take the change back in the configuration"
+			if row.has != "" { // an import may have nothing to take back
+				back = "write " + row.attribute + " = " + row.has + ", as the key has it"
+			}
+			return &RefusedError{row.attribute, "the token does not change " + row.other, sentences(back, way)}
 		}
 	}
 	if usage, fixed := spec.fixedUsage(d); c.Usage != nil && fixed {

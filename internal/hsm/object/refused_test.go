@@ -344,10 +344,10 @@ func TestWhatAMakeRefusesOfChanges(t *testing.T) {
 		says   string
 	}{
 		{"nothing is known", Change{Label: &label, Usage: &usage, ID: []byte("x")}, quirk.Differences{}, "", ""},
-		{"a label", Change{Label: &label}, every, "label", "Use the vendor's tool."},
-		{"an ID", Change{ID: []byte("x")}, every, "key_id", "Use the vendor's tool."},
-		{"a usage", Change{Usage: &usage}, every, "usage", "Use the vendor's tool."},
-		{"extractable", Change{Extractable: &yes}, every, "extractable", "Use the vendor's tool."},
+		{"a label", Change{Label: &label}, every, "label", `write label = "` + same + `", as the key has it. Use the vendor's tool.`},
+		{"an ID", Change{ID: []byte("x")}, every, "key_id", `write key_id = "69", as the key has it. Use the vendor's tool.`},
+		{"a usage", Change{Usage: &usage}, every, "usage", `write usage = ` + quoted(now.Words()) + `, as the key has it. Use the vendor's tool.`},
+		{"extractable", Change{Extractable: &yes}, every, "extractable", "take the change back in the configuration. Use the vendor's tool."},
 		{"sensitive", Change{Sensitive: &no}, every, "sensitive", "Use the vendor's tool."},
 		{"what the key has already", Change{ID: []byte("i"), Label: &same, Usage: &now, Extractable: &no, Sensitive: &yes},
 			every, "", ""},
