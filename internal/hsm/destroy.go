@@ -19,7 +19,7 @@ import (
 // that still have the ID; they belong to somebody else. Errors are *OperationError, which say what the token holds
 // now. They wrap *object.RefusedError where the make destroys no key, *object.AmbiguousError, *object.DifferentKeyError
 // where the key with the ID is not the one that ref means, *UnreadableError where what is gone may only be hidden,
-// *StaysError, or another failure.
+// *UnseenError where what is gone may only not be shown, *StaysError, or another failure.
 func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name, err error) {
 	failed := func(err error, holds Holding, label string) ([]object.Name, error) {
 		return nil, &OperationError{Operation: "destroy", ID: ref.ID, Label: label, Err: err, Holds: holds}
@@ -46,8 +46,12 @@ func (t *Token) Destroy(ctx context.Context, ref object.Ref) (left []object.Name
 		doomed, key, err := victims(objects, ref, t.fingerprinter(ctx))
 		if err == nil && key == nil { // nothing more of it was found
 			err = t.hidden(ref.ID)
-			if err == nil && len(doomed) == 0 {
+			switch {
+			case err != nil:
+			case len(doomed) == 0:
 				err = t.Unseen(ctx, ref.ID)
+			case doomed[0].Class == cryptoki.CKO_PUBLIC_KEY:
+				err = t.unseenPrivate(ctx, ref.ID)
 			}
 		}
 		if err == nil && key != nil {

@@ -37,8 +37,12 @@ func (t *Token) absent(ctx context.Context, id []byte, err error) error {
 	if nothing || errors.Is(err, object.ErrHalfPair) {
 		err = cmp.Or(t.hidden(id), err)
 	}
-	if nothing {
+	half, _ := errors.AsType[*object.HalfPairError](err)
+	switch {
+	case nothing:
 		err = cmp.Or(t.Unseen(ctx, id), err)
+	case half != nil && half.Missing == object.ClassNames[cryptoki.CKO_PRIVATE_KEY]:
+		err = cmp.Or(t.unseenPrivate(ctx, id), err)
 	}
 	return err
 }
@@ -50,6 +54,12 @@ func (t *Token) Unseen(ctx context.Context, id []byte) error {
 	if t.differences.Late {
 		return &UnseenError{ID: id}
 	}
+	return t.unseenPrivate(ctx, id)
+}
+
+// unseenPrivate is an *UnseenError where another than the normal user is logged in, and is shown no private object at
+// all: then a public half alone does not show that its private half is gone.
+func (t *Token) unseenPrivate(ctx context.Context, id []byte) error {
 	if t.pool.User().Normal() {
 		return nil
 	}
@@ -73,8 +83,8 @@ func (t *Token) find(ctx context.Context, id []byte) ([]object.Object, error) {
 
 // Key finds a key by its ID. Errors: object.ErrNotFound where the token has nothing of that ID and type (a search
 // while logged in has proven it), *object.HalfPairError, *UnreadableError instead of these two where the token has
-// what this user may not read, *UnseenError where absence proves nothing, *object.AmbiguousError, *object.MalformedError, those of Prove for a key that somebody
-// contests, or the token's failure.
+// what this user may not read, *UnseenError where absence proves nothing, *object.AmbiguousError,
+// *object.MalformedError, those of Prove for a key that somebody contests, or the token's failure.
 func (t *Token) Key(ctx context.Context, ref object.Ref) (object.Key, error) {
 	inventory, err := t.snapshot.lookup(ctx, ref.ID)
 	if err != nil {

@@ -499,6 +499,41 @@ func TestWhoLogsIn(t *testing.T) {
 	}
 }
 
+// TestAnOfficerWhoSeesNoPrivateHalfDestroysNoPublicOne: what is left of a pair is destroyed only where its private half is
+// known to be gone, and the officer is not shown one.
+func TestAnOfficerWhoSeesNoPrivateHalfDestroysNoPublicOne(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	user, err := hsm.Open(t.Context(), k.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := generate(t, user, onCurve(publickey.P256, "k1", "web"))
+	if err := user.Close(); err != nil {
+		t.Fatal(err)
+	}
+	k.Spoil()
+	config, so := k.Config(), cryptoki.CKU_SO
+	config.User, config.PIN = &so, hsm.NewPIN(k.SOPIN)
+	officer, err := hsm.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = officer.Close() })
+	ref := object.Ref{Type: object.EC, ID: made.ID, Fingerprint: made.Fingerprint()}
+	_, readErr := officer.Key(t.Context(), ref)
+	_, destroyErr := officer.Destroy(t.Context(), ref)
+	for what, err := range map[string]error{"reading": readErr, "destroying": destroyErr} {
+		if unseen, ok := errors.AsType[*hsm.UnseenError](err); !ok || !unseen.Role {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	inventory, err := officer.Inventory(t.Context())
+	if err != nil || len(inventory.All()) != 1 {
+		t.Errorf("the officer sees %v after that, and not the public half: %v", inventory, err)
+	}
+}
+
 // TestNoLoginLeavesPrivacyUnknown has a token without a login show keys that are not private.
 func TestNoLoginLeavesPrivacyUnknown(t *testing.T) {
 	for login, d := range map[bool]quirk.Differences{true: {}, false: {NoLogin: true}} {

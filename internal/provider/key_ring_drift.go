@@ -61,6 +61,10 @@ func (r *keyRingResource) moved(ctx context.Context, token *hsm.Token, ring hsm.
 func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *keyRingModel, ring hsm.Ring,
 	held hsm.RingState, known map[int]ringKey, diags *diag.Diagnostics,
 ) {
+	unseen := func(generation int) *hsm.UnseenError {
+		e, _ := errors.AsType[*hsm.UnseenError](token.Unseen(ctx, ring.ID(generation)))
+		return e
+	}
 	for _, generation := range slices.Sorted(maps.Keys(known)) {
 		was := known[generation].Fingerprint.ValueString()
 		pair, there := held.Pairs[generation]
@@ -68,10 +72,11 @@ func (r *keyRingResource) warnOfDrift(ctx context.Context, token *hsm.Token, m *
 		switch {
 		case half: // its destruction was interrupted, and the plan shows that it goes
 			continue
-		case !there && token.Unseen(ctx, ring.ID(generation)) != nil:
-			diags.AddWarning("Not Shown By The Token", fmt.Sprintf("%s\n\nIt is generation %d of the key ring %s, which makes no "+
-				"such pair once more.\n\nWhat to do: %s", diagnose.Sentence(token.Unseen(ctx, ring.ID(generation)).Error()), generation,
-				m.name(), diagnose.AwaitUnseen))
+		case !there && unseen(generation) != nil:
+			e := unseen(generation)
+			diags.AddWarning("Not Shown By The Token", fmt.Sprintf("%s\n\nIt is generation %d of the key ring %s, which makes "+
+				"no such pair once more.\n\nWhat to do: %s", diagnose.Sentence(e.Error()), generation, m.name(),
+				diagnose.AwaitUnseen(e)))
 		case !there:
 			diags.AddWarning("Pair Of The Ring Not On The Token", fmt.Sprintf(
 				"Generation %d (key_id %s) of the key ring %s is gone: somebody has destroyed it on the token, or "+

@@ -182,7 +182,10 @@ var remedies = []remedy{
 	{is: ofRing, name: "Pair Of The Ring Not Usable", next: nextRing},
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say(whoReads)},
-	{is: as[*hsm.UnseenError], name: "Not Shown By The Token", attribute: "key_id", next: say(AwaitUnseen)},
+	{is: as[*hsm.UnseenError], name: "Not Shown By The Token", attribute: "key_id", next: func(f Failure) string {
+		e, _ := errors.AsType[*hsm.UnseenError](f.Err)
+		return AwaitUnseen(e)
+	}},
 	{is: is(object.ErrAmbiguous), name: "Several Keys With One ID", attribute: "key_id", next: nextAmbiguous},
 	{is: is(object.ErrHalfPair), name: "Half A Key Pair", next: nextHalfPair},
 	{is: as[*object.DifferentKeyError], name: "Another Key Behind The Same ID", next: nextDifferentKey},
@@ -257,10 +260,15 @@ var remedies = []remedy{
 	}},
 }
 
-// AwaitUnseen is for what a token does not show, or not yet.
-const AwaitUnseen = "wait until the token has taken in what others did (the documentation of its maker says how long that " +
-	"takes, or how to refresh it), then run terraform plan again. If you know that the key is destroyed, take it out of the " +
-	"state: terraform state rm with its address."
+// AwaitUnseen is what to do about what a token does not show, or not yet.
+func AwaitUnseen(e *hsm.UnseenError) string {
+	next := "wait until the token has taken in what others did (the documentation of its maker says how long that takes, or how " +
+		"to refresh it), then run terraform plan again."
+	if e.Role {
+		next = "take out user_type and HSM_USER_TYPE, so that the token's user logs in, and give that user's PIN."
+	}
+	return next + " If you know that the key is destroyed, take it out of the state: terraform state rm with its address."
+}
 
 func unsupported(err error) bool {
 	return as[*KindError](err) || as[*publickey.UnsupportedCurveError](err) || as[*publickey.UnsupportedRSAError](err)
