@@ -373,7 +373,7 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 	case g.isOurs(objects) && g.chosen && g.sameNameRefused(cause):
 		return objects, HoldsOther
 	case g.isOurs(objects) && g.chosen && g.unique():
-		return nil, HoldsUnknown // ours, or that of who was faster: there are never two to be told apart
+		return nil, HoldsUnknown // ours, or that of who was faster: there are not two to be told apart
 	case g.isOurs(objects):
 		return objects, HoldsKey
 	case half() && g.assigned():
@@ -384,10 +384,11 @@ func (g *generation) left(ctx context.Context, cause error) (objects []object.Ob
 	return nil, HoldsOther
 }
 
-// sameNameRefused says that a refusal may mean that somebody else has taken the name since it was found free. Nothing was
-// made then, and a whole key of the name is theirs, however much it looks like the one that was asked for.
+// sameNameRefused says that a token which takes a name once has refused it: somebody else has taken it since it was found
+// free. Nothing was made then, and a whole key of the name is theirs, however much it looks like the one that was asked
+// for.
 func (g *generation) sameNameRefused(err error) bool {
-	return cryptoki.Refused(err) || g.unique() && errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD)
+	return g.unique() && (cryptoki.Refused(err) || errors.Is(err, cryptoki.CKR_ARGUMENTS_BAD))
 }
 
 // unique says that the token takes a name once. The rivals of contend cannot be there.

@@ -804,8 +804,6 @@ func TestWhatIsRefusedSinceAnotherWasFasterIsNotTaken(t *testing.T) {
 		{"of the same ID", makeUniqueID, "i", cryptoki.CKR_ATTRIBUTE_VALUE_INVALID, hsm.HoldsOther},
 		{"of the same ID, by another code", makeUniqueID, "i", cryptoki.CKR_ARGUMENTS_BAD, hsm.HoldsOther},
 		{"of the same ID, by a code that says nothing", makeUniqueID, "i", cryptoki.CKR_DEVICE_ERROR, hsm.HoldsUnknown},
-		{"of the same ID, where no row says that it is refused", makeDefault, "i", cryptoki.CKR_TEMPLATE_INCONSISTENT,
-			hsm.HoldsOther},
 		{"of the same label", makeAssignedOne, "", cryptoki.CKR_ARGUMENTS_BAD, hsm.HoldsOther},
 		{"of the same label, by a code that says nothing", makeAssignedOne, "", cryptoki.CKR_DEVICE_ERROR,
 			hsm.HoldsUnknown},
