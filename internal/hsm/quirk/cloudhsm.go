@@ -68,10 +68,10 @@ var cloudHSM = Make{
 		{"", "Read-only sessions answer CKR_FUNCTION_FAILED.", Document, "AWS CloudHSM user guide, ki-pkcs11-sdk"},
 		{"Library", "The library lies there.", Report, "users' configurations"},
 		{
-			"Commands", "cloudhsm-cli has key set-attribute.",
-			Document, "AWS CloudHSM user guide, cloudhsm_cli-key-set-attribute",
+			"Commands", "cloudhsm-cli has key set-attribute and cluster activate.",
+			Document, "AWS CloudHSM user guide, cloudhsm_cli",
 		},
-		{"Commands", "It has cluster activate and user create.", Guess, ""},
+		{"Commands", "It has user create.", Guess, ""},
 	},
 	Setup: Setup{
 		Library:  "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so",
