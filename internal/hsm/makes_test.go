@@ -617,7 +617,7 @@ func TestWhatIsKnownIsNotAsked(t *testing.T) {
 		return err
 	}()} {
 		if refused, ok := errors.AsType[*object.RefusedError](err); !ok || refused.Attribute != "usage" ||
-			!strings.Contains(refused.Problem, "No.") {
+			!strings.Contains(refused.Way, "No.") {
 			t.Errorf("a key that the token does not make: %v", err)
 		}
 	}

@@ -100,6 +100,7 @@ type Token struct {
 	module      *cryptoki.Module
 	info        cryptoki.TokenInfo
 	choice      []string // how pkcs11-tool finds the token
+	officer     bool     // the security officer logs in
 	differences quirk.Differences
 	unknown     bool    // no table knows the token
 	read        string  // the token's make, where it is known from what others write of it; else ""
@@ -152,6 +153,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	if c.User != nil {
 		user = *c.User
 	}
+	t.officer = user == cryptoki.CKU_SO
 	t.pool = session.New(module, info, user, c.PIN, cmp.Or(c.MaxSessions, DefaultMaxSessions), t.differences)
 	t.reader = &session.Reader{Pool: t.pool, Differences: t.differences}
 	if t.differences.Torn {
@@ -316,7 +318,7 @@ func (t *Token) Info() cryptoki.TokenInfo { return t.info }
 // Command is a pkcs11-tool command line for this token, as [Command] writes it. It has no PIN: the tool asks for it. It
 // logs in who the provider logs in, unless the arguments say who does.
 func (t *Token) Command(args ...string) string {
-	if t.pool.User() == cryptoki.CKU_SO && !slices.Contains(args, "--login-type") {
+	if t.officer && !slices.Contains(args, "--login-type") {
 		args = append([]string{"--login-type", "so", "--session-rw"}, args...) // the officer has no other sessions
 	}
 	return Command(slices.Concat([]string{"pkcs11-tool", "--module", t.library}, t.choice, []string{"--login"}, args)...)
