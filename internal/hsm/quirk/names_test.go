@@ -14,6 +14,9 @@ var names = regexp.MustCompile(`(?i)softhsm|opencryptoki|tpm2|p11-kit|kryoptic|g
 	`entrust|ncipher|cloudhsm|\baws\b|amazon|yubi|ykcs11|kmsp11|google|utimaco|securosys|primus|nethsm|nitrokey|opensc|` +
 	`smartcard-hsm|azure|marvell|fortanix|ep11|\bNSS\b|mozilla`)
 
+// packages are those that are called so.
+var packages = regexp.MustCompile(`\bsofthsm\.|internal/hsm/softhsm"|github.com/google/`)
+
 // TestNoMakesNameStandsElsewhere: operations ask for differences. So the code names a make in this package, in softhsm
 // and in hsmtest, and nowhere else. The documentation and the tests name them.
 func TestNoMakesNameStandsElsewhere(t *testing.T) {
@@ -37,7 +40,7 @@ func TestNoMakesNameStandsElsewhere(t *testing.T) {
 		text, err := os.ReadFile(path)
 		looked++
 		for i, line := range strings.Split(string(text), "\n") {
-			line = regexp.MustCompile(`\bsofthsm\.|internal/hsm/softhsm"|github.com/google/`).ReplaceAllString(line, "") // packages
+			line = packages.ReplaceAllString(line, "")
 			if name := names.FindString(line); name != "" {
 				t.Errorf("%s:%d: %s", path, i+1, name)
 			}
