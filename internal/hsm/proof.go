@@ -278,12 +278,19 @@ func proveRSASignature(h crypto.Hash, hashes bool, m cryptoki.MechanismType) pro
 	})
 }
 
-// provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash).
+// provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash). A small modulus has no
+// room for a large hash and its salt (RFC 8017, 9.1.1).
 func provePSS(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
-	return proveSigned(h, cryptoki.PSS(m, h), either(hashes), func(pair object.Key, digest, signature []byte) bool {
+	prove := proveSigned(h, cryptoki.PSS(m, h), either(hashes), func(pair object.Key, digest, signature []byte) bool {
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return rsa.VerifyPSS(pair.PublicKey.(*rsa.PublicKey), h, digest, signature, options) == nil
 	})
+	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+		if room := (pair.PublicKey.(*rsa.PublicKey).N.BitLen() + 6) / 8; room < 2*h.Size()+2 {
+			return errUnfit
+		}
+		return prove(ctx, s, pair)
+	}
 }
 
 // curveHashes are the hashes that fit the larger curves. Some tokens sign nothing else by them.
