@@ -278,15 +278,16 @@ func proveRSASignature(h crypto.Hash, hashes bool, m cryptoki.MechanismType) pro
 	})
 }
 
-// provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash). A small modulus has no
-// room for a large hash and its salt (RFC 8017, 9.1.1).
+// provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash). Where the mechanism does
+// not hash by itself, another hash follows a refusal, and a small modulus may have no room for it and its salt
+// (RFC 8017, 9.1.1).
 func provePSS(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
 	prove := proveSigned(h, cryptoki.PSS(m, h), either(hashes), func(pair object.Key, digest, signature []byte) bool {
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return rsa.VerifyPSS(pair.PublicKey.(*rsa.PublicKey), h, digest, signature, options) == nil
 	})
 	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-		if room := (pair.PublicKey.(*rsa.PublicKey).N.BitLen() + 6) / 8; room < 2*h.Size()+2 {
+		if room := (pair.PublicKey.(*rsa.PublicKey).N.BitLen() + 6) / 8; !hashes && room < 2*h.Size()+2 {
 			return errUnfit
 		}
 		return prove(ctx, s, pair)

@@ -290,6 +290,7 @@ func TestAttributesAreReadOneByOne(t *testing.T) {
 
 // TestATokenThatFailsToReadAnythingIsNoSuch fails each reading: then no attribute is asked for alone but the first.
 func TestATokenThatFailsToReadAnythingIsNoSuch(t *testing.T) {
+	hsmtest.NeedsCurves(t, publickey.P256)
 	k := hsmtest.New(t)
 	generate(t, open(t, k), onCurve(publickey.P256, "a", "l"))
 	faults := &hsmtest.Faults{}
