@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -24,9 +25,12 @@ func (t *Token) AllowsLabel(label string, have []object.Object) error {
 	if len(have) == 0 || !t.differences.Labels.Unique {
 		return nil
 	}
-	return &object.RefusedError{Attribute: "label", Problem: fmt.Sprintf("the token has the label %q already, and takes "+
-		"no label twice: %s", label, object.List(object.Names(have))), Way: "choose another label. Or import the key that " +
-		"is there, if it is the one that you want."}
+	return &object.RefusedError{
+		Attribute: "label",
+		Problem: fmt.Sprintf("the token has the label %q already, and takes no label twice: %s", label,
+			object.List(object.Names(have))),
+		Way: "choose another label. Or import the key that is there, if it is the one that you want.",
+	}
 }
 
 // IDOf is the ID of a key of that label, where the label decides that; else it is nil.
@@ -55,30 +59,29 @@ func (t *Token) AllowsDestruction() error {
 		return nil
 	}
 	return &object.RefusedError{Attribute: "deletion_policy", Problem: "the token does not destroy keys", Way: "set " +
-		"deletion_policy = \"abandon\" and run terraform apply, then destroy or replace the resource, which leaves the key " +
-		"on the token. With \"prevent\" the resource stays too. " + way}
+		"deletion_policy = \"abandon\" and run terraform apply, then destroy or replace the resource, which leaves the " +
+		"key on the token. With \"prevent\" the resource stays too. " + way}
 }
 
 // AllowsRing is a *object.RefusedError where the make lets no such ring turn.
 func (t *Token) AllowsRing(r Ring) error {
-	if way, refused := t.differences.Refuses[quirk.ChangeLabel]; refused || t.differences.LabelIsID {
-		return &object.RefusedError{Attribute: "label", Problem: "the token does not change the label of a key, which is " +
-			"how a key ring turns", Way: "manage single key pairs, and rotate by new ones: the guide \"Replace and " +
-			"rotate\" shows the steps. " + way}
+	noRing := func(attribute, problem, way string) error {
+		return &object.RefusedError{Attribute: attribute, Problem: problem, Way: strings.TrimSpace("manage single key " +
+			"pairs, and rotate by new ones: the guide \"Replace and rotate\" shows the steps. " + way)}
 	}
-	if t.differences.Labels.Unique {
-		return &object.RefusedError{Attribute: "label", Problem: "the token takes no label twice, and the pairs of a " +
-			"key ring share their labels", Way: "manage single key pairs, and rotate by new ones: the guide \"Replace " +
-			"and rotate\" shows the steps."}
-	}
-	if t.differences.IDs.Assigned {
-		return &object.RefusedError{Attribute: "key_id_prefix", Problem: "the token chooses the IDs of its keys itself, " +
-			"and a key ring's pairs have IDs of its own", Way: "manage single key pairs, and rotate by new ones: the " +
-			"guide \"Replace and rotate\" shows the steps."}
+	way, refused := t.differences.Refuses[quirk.ChangeLabel]
+	switch {
+	case refused || t.differences.LabelIsID:
+		return noRing("label", "the token does not change the label of a key, which is how a key ring turns", way)
+	case t.differences.Labels.Unique:
+		return noRing("label", "the token takes no label twice, and the pairs of a key ring share their labels", "")
+	case t.differences.IDs.Assigned:
+		return noRing("key_id_prefix", "the token chooses the IDs of its keys itself, and a key ring's pairs have IDs of "+
+			"its own", "")
 	}
 	if r.Destroy {
 		if refused, ok := errors.AsType[*object.RefusedError](t.AllowsDestruction()); ok {
-			return &object.RefusedError{Attribute: "retired", Problem: refused.Problem, Way: "write retired = \"keep\"."}
+			return &object.RefusedError{Attribute: "retired", Problem: refused.Problem, Way: `write retired = "keep".`}
 		}
 	}
 	for _, row := range []struct{ argument, label string }{

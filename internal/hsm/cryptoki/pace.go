@@ -34,7 +34,8 @@ func (b Busy) asksForPatience(err error) bool {
 	if !ok || len(b) == 0 {
 		return false
 	}
-	return slices.Contains(b[e.Function], e.Code) || slices.Contains(harmless, e.Function) && slices.Contains(b[""], e.Code)
+	return slices.Contains(b[e.Function], e.Code) ||
+		slices.Contains(harmless, e.Function) && slices.Contains(b[""], e.Code)
 }
 
 // BusyError says that a token has asked for patience until there was no more time.
