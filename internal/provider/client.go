@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -19,6 +20,7 @@ import (
 type client struct {
 	configuration
 
+	now     func() time.Time
 	opening chan struct{} // whoever opens the token fills it; a channel, so that waiting for it ends with the context
 	opened  *hsm.Token
 	earlier []*hsm.Token // those of before
@@ -36,7 +38,7 @@ type client struct {
 }
 
 func newClient(c configuration) *client {
-	return &client{configuration: c, opening: make(chan struct{}, 1)}
+	return &client{configuration: c, now: time.Now, opening: make(chan struct{}, 1)}
 }
 
 // token opens the token at the first call, and gives the same one from then on. One caller opens it, the others wait.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
@@ -34,6 +35,7 @@ var (
 type hsmProvider struct {
 	version string
 	hooks   []hsm.Hook
+	now     func() time.Time
 
 	mu      sync.Mutex
 	clients []*client
@@ -51,7 +53,7 @@ func WithHooks(hooks ...hsm.Hook) Option {
 // error, which gives its tokens back. After serving, hsm.CloseAll does that for the whole process.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
-		p := &hsmProvider{version: version}
+		p := &hsmProvider{version: version, now: time.Now}
 		if tracesCalls() {
 			p.hooks = append(p.hooks, traceCalls)
 		}
@@ -162,6 +164,7 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	config.token.Record = &hsm.Record{}
 
 	c := newClient(config)
+	c.now = p.now
 	p.mu.Lock()
 	p.clients = append(p.clients, c)
 	p.mu.Unlock()
