@@ -45,25 +45,34 @@ func ReadPEM(text string) (Info, error) {
 		}
 		return Info{}, errors.New("the PEM block must be PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE")
 	}
-	block, rest := pem.Decode([]byte(text))
-	switch {
-	case block == nil:
-		return Info{}, errors.New("the PEM block cannot be read: its base64 is damaged, or its END line is missing " +
-			"or another block's")
-	case len(rest) > 0:
-		return Info{}, errors.New("the text holds more than the PEM block; leave the rest out")
+	der, err := decodeBlock(text)
+	if err != nil {
+		return Info{}, err
 	}
-	info, err := parse(block.Bytes)
+	info, err := parse(der)
 	if err == nil {
 		return info, nil
 	}
 	for _, other := range pemBlocks {
-		if _, otherErr := other.parse(block.Bytes); otherErr == nil {
+		if _, otherErr := other.parse(der); otherErr == nil {
 			return Info{}, fmt.Errorf("the PEM block is named %s, but holds what belongs in a block %s", label,
 				other.label)
 		}
 	}
 	return Info{}, err
+}
+
+// decodeBlock is what is in the one PEM block of a text.
+func decodeBlock(text string) ([]byte, error) {
+	block, rest := pem.Decode([]byte(text))
+	switch {
+	case block == nil:
+		return nil, errors.New("the PEM block cannot be read: its base64 is damaged, or its END line is missing " +
+			"or another block's")
+	case len(rest) > 0:
+		return nil, errors.New("the text holds more than the PEM block; leave the rest out")
+	}
+	return block.Bytes, nil
 }
 
 const begin = "-----BEGIN "
@@ -123,18 +132,28 @@ func tidy(text string) string {
 
 // refuseUnread is an error for a text that is not one PEM block, or is a private key.
 func refuseUnread(text string) error {
-	switch blocks := strings.Count(text, begin); {
+	switch {
 	case strings.Contains(text, "OPENSSH PRIVATE KEY"):
 		return errors.New("the text holds a private key; only its public half belongs here. " + convertSSH)
 	case strings.Contains(text, "PRIVATE KEY") && strings.Contains(text, "ENCRYPTED"):
 		return errors.New("the text holds an encrypted private key; only its public half belongs here, which " +
 			"`openssl pkey -in FILE -pubout` writes")
-	case strings.Contains(text, "PRIVATE KEY"), strings.HasPrefix(text, "PuTTY-User-Key-File"):
+	case isPrivate(text):
 		return errors.New("the text holds a private key; only its public half belongs here, which `openssl pkey -in " +
 			"FILE -pubout` writes")
+	}
+	return refuseShape(text, "give the one whose key is meant, of a chain usually the first", guess)
+}
+
+func isPrivate(text string) bool {
+	return strings.Contains(text, "PRIVATE KEY") || strings.HasPrefix(text, "PuTTY-User-Key-File")
+}
+
+// refuseShape is an error for a text that is not one PEM block.
+func refuseShape(text, several string, guess func(text string) string) error {
+	switch blocks := strings.Count(text, begin); {
 	case blocks > 1:
-		return errors.New("the text holds more than one PEM block; give the one whose key is meant, of a chain " +
-			"usually the first")
+		return errors.New("the text holds more than one PEM block; " + several)
 	case blocks == 0:
 		return errors.New(guess(text))
 	case !strings.HasPrefix(text, begin):
@@ -171,12 +190,17 @@ func guess(text string) string {
 	if fileName.MatchString(text) {
 		return none + "; if it is the name of a file, give the file's text, as in file(\"key.pem\")"
 	}
-	binary := func(r rune) bool { return r < '\t' || r == '\ufffd' }
-	if strings.HasPrefix(text, "0") && strings.ContainsFunc(text, binary) { // 0x30, a SEQUENCE
+	if looksLikeDER(text) {
 		return none + "; it looks like DER, of which `openssl pkey -pubin -inform DER -in FILE` or `openssl x509 -in " +
 			"FILE` makes PEM"
 	}
 	return none
+}
+
+// looksLikeDER says that a text is rather bytes that begin with 0x30, a SEQUENCE.
+func looksLikeDER(text string) bool {
+	binary := func(r rune) bool { return r < '\t' || r == '\ufffd' }
+	return strings.HasPrefix(text, "0") && strings.ContainsFunc(text, binary)
 }
 
 // parseCertificate reads the SubjectPublicKeyInfo of a certificate (RFC 5280, 4.1), and of what stands before it only

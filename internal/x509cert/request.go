@@ -1,0 +1,162 @@
+package x509cert
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+)
+
+// Create makes the request, which the signer signs, in DER. Errors: *ProblemError, or the signer's.
+func (r Request) Create(signer crypto.Signer) (der []byte, err error) {
+	if problems := r.Check(signer.Public()); len(problems) > 0 {
+		return nil, &ProblemError{problems}
+	}
+	template, err := r.template(signer.Public())
+	if err != nil {
+		return nil, err
+	}
+	der, err = x509.CreateCertificateRequest(rand.Reader, template, signer)
+	if err != nil {
+		return nil, err
+	}
+	return der, verifyRequest(der, template, signer.Public())
+}
+
+func (r Request) template(pub crypto.PublicKey) (*x509.CertificateRequest, error) {
+	subject, err := r.Subject.der()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.CertificateRequest{
+		RawSubject: subject, SignatureAlgorithm: algorithmOf(r.SignatureAlgorithm, pub),
+	}
+	if !r.Names.empty() {
+		names, err := r.Names.extension(r.Subject.empty())
+		if err != nil {
+			return nil, err
+		}
+		template.ExtraExtensions = append(template.ExtraExtensions, names)
+	}
+	uses, err := useExtensions(r.AllowedUses, r.IsCA)
+	if err != nil {
+		return nil, err
+	}
+	template.ExtraExtensions = append(template.ExtraExtensions, uses...)
+	return template, nil
+}
+
+// useExtensions are the extensions that a request asks for its uses with.
+func useExtensions(allowed []string, isCA bool) ([]pkix.Extension, error) {
+	var extensions []pkix.Extension
+	add := func(id asn1.ObjectIdentifier, critical bool, content any) error {
+		value, err := asn1.Marshal(content)
+		extensions = append(extensions, pkix.Extension{Id: id, Critical: critical, Value: value})
+		return err
+	}
+	key, extended := usages(allowed)
+	var err error
+	if key != 0 {
+		err = add(oidKeyUsage, true, keyUsageBits(key))
+	}
+	if len(extended) > 0 {
+		oids := make([]asn1.ObjectIdentifier, len(extended))
+		for i, usage := range extended {
+			oids[i] = extendedOID(usage)
+		}
+		err = errors.Join(err, add(oidExtKeyUsage, false, oids))
+	}
+	if isCA {
+		err = errors.Join(err, add(oidBasicConstraints, true, struct{ IsCA bool }{true}))
+	}
+	return extensions, err
+}
+
+// keyUsageBits is a key usage as a named bit list: the first is the highest bit, and zeros at the end are left out
+// (X.690, 11.2.2).
+func keyUsageBits(key x509.KeyUsage) asn1.BitString {
+	octets := []byte{bits.Reverse8(byte(key)), bits.Reverse8(byte(key >> 8))}                                //nolint:gosec // nine bits
+	return asn1.BitString{Bytes: octets[:(bits.Len16(uint16(key))+7)/8], BitLength: bits.Len16(uint16(key))} //nolint:gosec // the same
+}
+
+// RequestNames are the subject of a request, in DER, and its alternative names, for a certificate of it. A name in a form
+// that no profile can have is an error: a certificate that leaves it out is not what was asked for.
+func RequestNames(request *x509.CertificateRequest) (subject []byte, names Names, err error) {
+	if value := extension(request.Extensions, oidSubjectAltName); value != nil {
+		if names, err = readNames(value); err != nil {
+			return nil, Names{}, err
+		}
+	}
+	return request.RawSubject, names, nil
+}
+
+// RequestUses are the uses that a request asks for, in the words of Uses, and whether it asks for a CA. A use that has no
+// word is an error.
+func RequestUses(request *x509.CertificateRequest) (allowed []string, isCA bool, err error) {
+	var key x509.KeyUsage
+	if value := extension(request.Extensions, oidKeyUsage); value != nil {
+		var list asn1.BitString
+		if rest, err := asn1.Unmarshal(value, &list); err != nil || len(rest) > 0 {
+			return nil, false, errors.New("the key usage that the request asks for cannot be read")
+		}
+		for i := range 9 {
+			key |= x509.KeyUsage(list.At(i) << i)
+		}
+	}
+	var extended []x509.ExtKeyUsage
+	if value := extension(request.Extensions, oidExtKeyUsage); value != nil {
+		var oids []asn1.ObjectIdentifier
+		if rest, err := asn1.Unmarshal(value, &oids); err != nil || len(rest) > 0 {
+			return nil, false, errors.New("the extended key usage that the request asks for cannot be read")
+		}
+		for _, oid := range oids {
+			i := slices.IndexFunc(extendedUses, func(use extendedUse) bool { return use.oid.Equal(oid) })
+			if i < 0 {
+				return nil, false, fmt.Errorf("the request asks for the extended key usage %s, which has no word in "+
+					"allowed_uses", oid)
+			}
+			extended = append(extended, extendedUses[i].usage)
+		}
+	}
+	if value := extension(request.Extensions, oidBasicConstraints); value != nil {
+		var constraints struct {
+			IsCA          bool `asn1:"optional"`
+			MaxPathLength int  `asn1:"optional,default:-1"`
+		}
+		if rest, err := asn1.Unmarshal(value, &constraints); err != nil || len(rest) > 0 {
+			return nil, false, errors.New("the basic constraints that the request asks for cannot be read")
+		}
+		isCA = constraints.IsCA
+	}
+	return words(key, extended), isCA, nil
+}
+
+// extension is the value of an extension, nil where there is none.
+func extension(extensions []pkix.Extension, id asn1.ObjectIdentifier) []byte {
+	for _, e := range extensions {
+		if e.Id.Equal(id) {
+			return e.Value
+		}
+	}
+	return nil
+}
+
+// verifyRequest says what of a request is not what was asked for.
+func verifyRequest(der []byte, template *x509.CertificateRequest, pub crypto.PublicKey) error {
+	request, err := parseRequest(der)
+	if err != nil {
+		return fmt.Errorf("x509cert: the request that was made: %w", err)
+	}
+	return differences("request", []difference{
+		{"subject", bytes.Equal(request.RawSubject, template.RawSubject)},
+		{"key", equal(request.PublicKey, pub)},
+		{"signature algorithm", request.SignatureAlgorithm == template.SignatureAlgorithm},
+		{"requested extensions", slices.EqualFunc(request.Extensions, template.ExtraExtensions, sameExtension)},
+	})
+}
