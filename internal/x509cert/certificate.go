@@ -21,7 +21,11 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 			return nil, err
 		}
 	}
-	if problems := append(p.Rehearse(pub, issuer), checkSigner(signer, pub, issuer)...); len(problems) > 0 {
+	problems := append(p.Rehearse(pub, issuer), checkSigner(signer, pub, issuer)...)
+	if p.NotBefore.IsZero() || p.NotAfter.IsZero() {
+		problems = append(problems, Problem{"validity_period_hours", -1, "A certificate needs a start and an end. Give both."})
+	}
+	if len(problems) > 0 {
 		return nil, &ProblemError{problems}
 	}
 	template, parent, err := p.templates(pub, issuer)
@@ -32,7 +36,10 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 	if err != nil {
 		return nil, err
 	}
-	return der, verifyCertificate(der, template, parent)
+	if err := verifyCertificate(der, template, parent); err != nil {
+		return nil, err
+	}
+	return der, nil
 }
 
 // checkSigner says where a signer is of another key than the one that is to sign.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -65,7 +66,8 @@ func (p Profile) CheckAlone() []Problem {
 // known yet. issuer is nil for a certificate that signs itself.
 func (p Profile) Check(pub crypto.PublicKey, issuer *x509.Certificate) []Problem {
 	report := report{p.CheckAlone()}
-	p.checkSubjectThere(&report)
+	p.checkRawSubject(&report)
+	p.checkSubjectThere(&report, issuer == nil)
 	signing, argument := pub, "public_key_pem"
 	if issuer != nil {
 		signing, argument = issuer.PublicKey, "ca_cert_pem"
@@ -89,15 +91,18 @@ func (p Profile) Check(pub crypto.PublicKey, issuer *x509.Certificate) []Problem
 }
 
 // checkSubjectThere says what a certificate lacks to say whose it is.
-func (p Profile) checkSubjectThere(r *report) {
+func (p Profile) checkSubjectThere(r *report, signsItself bool) {
 	subject := p.subjectName()
 	nobody := p.nobody()
 	switch {
 	case nobody && p.IsCA:
-		r.add("subject", "A CA needs a subject, which certificates name as their issuer (RFC 5280, 4.1.2.6). Set "+
+		r.add(p.subjectArgument(), "A CA needs a subject, which certificates name as their issuer (RFC 5280, 4.1.2.6). Set "+
 			"subject.common_name at least.")
+	case nobody && signsItself:
+		r.add(p.subjectArgument(), "A self-signed certificate is its own issuer, and an issuer needs a subject (RFC 5280, "+
+			"4.1.2.4). Set subject.common_name at least.")
 	case nobody && p.Names.empty():
-		r.add("subject", "The certificate would say of nobody whose it is. Set subject.common_name, or one of dns_names, "+
+		r.add(p.subjectArgument(), "The certificate would say of nobody whose it is. Set subject.common_name, or one of dns_names, "+
 			"ip_addresses, uris and email_addresses.")
 	case slices.Contains(p.AllowedUses, "server_auth") && !p.IsCA && len(p.Names.DNS)+len(p.Names.IPs) == 0 &&
 		!looksLikeHost(subject.CommonName):
@@ -165,11 +170,19 @@ func checkPolicies(r *report, policies []string) {
 		if oid, err := x509.ParseOID(policy); err != nil || oid.String() != policy {
 			r.at("policies", i, "%q is no object identifier. Give numbers with dots between them, such as 1.3.6.1.4.1.99999.1.",
 				policy)
+		} else if slices.ContainsFunc(strings.Split(policy, "."), longNumber) {
+			r.at("policies", i, "The identifier %s has a number of more than 31 bits, which many programs cannot read. Give one "+
+				"with smaller numbers.", policy)
 		}
 		if slices.Index(policies, policy) < i {
 			r.at("policies", i, "The policy %s stands here twice, which RFC 5280, 4.2.1.4 forbids. Leave one out.", policy)
 		}
 	}
+}
+
+func longNumber(number string) bool {
+	_, err := strconv.ParseInt(number, 10, 32)
+	return err != nil
 }
 
 // checkKey says why no certificate can be of a key.

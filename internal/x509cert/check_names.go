@@ -32,13 +32,14 @@ func (n Names) check(r *report) {
 // badDNS says why a text is no DNS name of a certificate, which may begin with a wildcard (RFC 9525, 6.3); "" where it is
 // one.
 func badDNS(name string) string {
-	if rest, ok := strings.CutPrefix(name, "*."); ok {
-		return badDomain(rest)
-	}
-	if strings.Contains(name, "*") {
+	rest, wildcard := strings.CutPrefix(name, "*.")
+	switch {
+	case strings.Contains(rest, "*"):
 		return "A wildcard must be the whole first label of a DNS name, as in *.example.com."
+	case wildcard && !ascii(rest):
+		return notASCII("*.", rest)
 	}
-	return badDomain(name)
+	return badDomain(rest)
 }
 
 // badDomain says why a text is no DNS name (RFC 1034, 3.5). Underscores are not of it, but names of private networks
@@ -56,7 +57,7 @@ func badDomain(name string) string {
 	case strings.Contains(name, ":"):
 		return "A DNS name has no port. Leave the colon and what follows out."
 	case !ascii(name):
-		return notASCII(name)
+		return notASCII("", name)
 	case strings.HasSuffix(name, "."):
 		return "A DNS name in a certificate has no dot at its end. Leave it out."
 	case len(name) > 253:
@@ -87,10 +88,10 @@ func badLabel(label string) string {
 	return ""
 }
 
-// notASCII says how an international name is written.
-func notASCII(name string) string {
+// notASCII says how an international name is written, after a wildcard or not.
+func notASCII(before, name string) string {
 	if written, err := idna.Lookup.ToASCII(name); err == nil && badDomain(written) == "" {
-		return "It has letters outside of ASCII. Give it as certificates have it: " + written + "."
+		return "It has letters outside of ASCII. Give it as certificates have it: " + before + written + "."
 	}
 	return "It has characters outside of ASCII. Give it in the form of IDNA, with labels that begin with xn--."
 }

@@ -71,6 +71,33 @@ func (p Profile) nobody() bool {
 	return p.Subject.empty()
 }
 
+// checkRawSubject says what of a request's subject cannot be certified. The lints look at the rest.
+func (p Profile) checkRawSubject(r *report) {
+	if len(p.RawSubject) == 0 {
+		return
+	}
+	subject, err := parseName(p.RawSubject)
+	if err != nil {
+		r.add("cert_request_pem", "The subject of the request cannot be read. Make the request anew.")
+		return
+	}
+	for _, attribute := range subject.Names {
+		if text, ok := attribute.Value.(string); !ok || text == "" || !utf8.ValidString(text) ||
+			strings.ContainsFunc(text, unicode.IsControl) {
+			r.add("cert_request_pem", "The attribute %s of the request's subject is empty, is no text, or has a control "+
+				"character. Make the request anew, without it.", attribute.Type)
+		}
+	}
+}
+
+// subjectArgument is where the subject stands.
+func (p Profile) subjectArgument() string {
+	if len(p.RawSubject) > 0 {
+		return "cert_request_pem"
+	}
+	return "subject"
+}
+
 // subjectName is the subject, out of the request or the configuration. It is zero where it cannot be read.
 func (p Profile) subjectName() pkix.Name {
 	der := p.RawSubject

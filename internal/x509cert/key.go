@@ -6,13 +6,14 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // the identifier of a key, no signature
+	"crypto/sha1"
 	"fmt"
 	"sync"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // kind is a kind of key that certificates can be of.
@@ -77,7 +78,7 @@ func subjectKeyID(pub crypto.PublicKey) ([]byte, error) {
 		!info.ReadASN1BitStringAsBytes(&octets) {
 		return nil, fmt.Errorf("x509cert: the key's SubjectPublicKeyInfo cannot be read")
 	}
-	sum := sha1.Sum(octets) //nolint:gosec // see above
+	sum := sha1.Sum(octets)
 	return sum[:], nil
 }
 

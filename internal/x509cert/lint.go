@@ -25,7 +25,13 @@ func (p Profile) Rehearse(pub crypto.PublicKey, issuer *x509.Certificate) []Prob
 	if err != nil {
 		return []Problem{{"", -1, fmt.Sprintf("The certificate cannot be made: %v.", err)}}
 	}
-	return lintCertificate(der)
+	problems = lintCertificate(der)
+	for i, problem := range problems {
+		if len(p.RawSubject) > 0 && strings.HasPrefix(problem.Argument, "subject") {
+			problems[i].Argument = p.subjectArgument()
+		}
+	}
+	return problems
 }
 
 // trial is the certificate, signed with a throw-away key. That key is also the one of a certificate that signs itself,
@@ -69,10 +75,12 @@ func withKey(certificate *x509.Certificate, pub crypto.PublicKey) *x509.Certific
 }
 
 // Rehearse is Check, and then makes the list with a throw-away key in memory and lints it. It lints nothing where the
-// dates or the number are not known yet.
+// issuer, the dates, the number or something of an entry is not known yet.
 func (l List) Rehearse(issuer *x509.Certificate) []Problem {
 	problems := l.Check(issuer)
-	if len(problems) > 0 || issuer == nil || l.Number == nil || l.ThisUpdate.IsZero() || l.NextUpdate.IsZero() {
+	open := func(r Revocation) bool { return r.Serial == nil || r.Time.IsZero() }
+	if len(problems) > 0 || issuer == nil || l.Number == nil || l.ThisUpdate.IsZero() || l.NextUpdate.IsZero() ||
+		slices.ContainsFunc(l.Revoked, open) {
 		return problems
 	}
 	der, err := l.trial(issuer)
@@ -113,6 +121,10 @@ var lintsLeftOut = map[string]string{
 	"e_rfc_dnsname_underscore_in_sld":   "names of a private network have underscores, and clients accept them",
 	"e_ext_san_uri_host_not_fqdn_or_ip": "SPIFFE's trust domains may be one label, and a host may have a port",
 	"e_name_constraint_not_fqdn":        "a private network's domain may be one label",
+	"e_ext_authority_key_identifier_no_key_identifier": "it takes a server's self-signed certificate for an issued one, " +
+		"which always has the identifier here",
+	"e_subject_dn_not_printable_characters": "it takes the zeros in a BMPString for control characters; Check looks for " +
+		"these",
 }
 
 // lintArguments are the arguments that decide what a lint looks at: the first row whose text is in the lint's name.
@@ -137,7 +149,6 @@ var lintArguments = []struct{ text, argument string }{
 	{"_subject_dn", "subject"},
 	{"_subject_printable", "subject"},
 	{"_issuer_", "ca_cert_pem"},
-	{"_authority_key_identifier", "ca_cert_pem"},
 	{"_key_usage", "allowed_uses"},
 	{"_allowed_ku", "allowed_uses"},
 	{"_path_len", "max_path_length"},

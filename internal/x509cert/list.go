@@ -11,7 +11,19 @@ import (
 
 // Create makes the list, in DER. Errors: *ProblemError, or the signer's.
 func (l List) Create(issuer *x509.Certificate, signer crypto.Signer) (der []byte, err error) {
-	if problems := append(l.Rehearse(issuer), checkSigner(signer, nil, issuer)...); len(problems) > 0 {
+	problems := append(l.Rehearse(issuer), checkSigner(signer, nil, issuer)...)
+	if l.ThisUpdate.IsZero() || l.NextUpdate.IsZero() {
+		problems = append(problems, Problem{"validity_period_hours", -1, "A revocation list needs a start and an end. Give both."})
+	}
+	if l.Number == nil {
+		problems = append(problems, Problem{"crl_number", -1, "A revocation list needs a number. Give one."})
+	}
+	for i, entry := range l.Revoked {
+		if entry.Serial == nil || entry.Time.IsZero() {
+			problems = append(problems, Problem{"revoked", i, "A revocation needs a serial number and a time. Give both."})
+		}
+	}
+	if len(problems) > 0 {
 		return nil, &ProblemError{problems}
 	}
 	template := l.template(issuer.PublicKey)
@@ -23,7 +35,10 @@ func (l List) Create(issuer *x509.Certificate, signer crypto.Signer) (der []byte
 	if err != nil {
 		return nil, err
 	}
-	return der, verifyList(der, template, parent)
+	if err := verifyList(der, template, parent); err != nil {
+		return nil, err
+	}
+	return der, nil
 }
 
 // template is what x509.CreateRevocationList makes the list of: its entries by their serial numbers, whatever the order

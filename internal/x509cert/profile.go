@@ -9,7 +9,7 @@ import (
 
 // Problem says what is wrong with a profile, and where.
 type Problem struct {
-	Argument string // such as "dns_names", "subject.country" or "ca_cert_pem"
+	Argument string // such as "dns_names", "subject.country" or "ca_cert_pem"; "" where no single one is at fault
 	Index    int    // of an element of a list; -1: the argument as a whole
 	Says     string // full sentences: what is wrong, and what to do
 }
@@ -25,7 +25,8 @@ func (e *ProblemError) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// Subject is a distinguished name in the words of the tls provider. "" and nil are left out.
+// Subject is a distinguished name in the words of the tls provider. "" and nil are left out. Domain components begin at
+// the top, as in com, example for example.com.
 type Subject struct {
 	CommonName, Organization, OrganizationalUnit, Locality, Province, Country, PostalCode, SerialNumber, EmailAddress string
 	StreetAddress, DomainComponents                                                                                   []string
@@ -34,8 +35,9 @@ type Subject struct {
 // Names are the subject's alternative names.
 type Names struct{ DNS, IPs, URIs, Emails []string }
 
-// NameConstraints are the names that a CA may certify (RFC 5280, 4.2.1.10). Domains begin with a dot for subdomains
-// alone; ranges are such as 10.0.0.0/8.
+// NameConstraints are the names that a CA may certify (RFC 5280, 4.2.1.10). A DNS domain is one with all below it; with a
+// dot before it, all below it alone. A domain for mail addresses or URIs is that host alone, to most verifiers. Ranges
+// are such as 10.0.0.0/8.
 type NameConstraints struct {
 	PermittedDNS, ExcludedDNS, PermittedIPs, ExcludedIPs, PermittedEmails, ExcludedEmails, PermittedURIs, ExcludedURIs []string
 }

@@ -26,7 +26,10 @@ func (r Request) Create(signer crypto.Signer) (der []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return der, verifyRequest(der, template, signer.Public())
+	if err := verifyRequest(der, template, signer.Public()); err != nil {
+		return nil, err
+	}
+	return der, nil
 }
 
 func (r Request) template(pub crypto.PublicKey) (*x509.CertificateRequest, error) {
@@ -81,8 +84,8 @@ func useExtensions(allowed []string, isCA bool) ([]pkix.Extension, error) {
 // keyUsageBits is a key usage as a named bit list: the first is the highest bit, and zeros at the end are left out
 // (X.690, 11.2.2).
 func keyUsageBits(key x509.KeyUsage) asn1.BitString {
-	octets := []byte{bits.Reverse8(byte(key)), bits.Reverse8(byte(key >> 8))}                                //nolint:gosec // nine bits
-	return asn1.BitString{Bytes: octets[:(bits.Len16(uint16(key))+7)/8], BitLength: bits.Len16(uint16(key))} //nolint:gosec // the same
+	octets := []byte{bits.Reverse8(byte(key)), bits.Reverse8(byte(key >> 8))}
+	return asn1.BitString{Bytes: octets[:(bits.Len16(uint16(key))+7)/8], BitLength: bits.Len16(uint16(key))}
 }
 
 // RequestNames are the subject of a request, in DER, and its alternative names, for a certificate of it. A name in a form

@@ -3,6 +3,7 @@ package x509cert
 import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"slices"
 )
 
@@ -78,9 +79,11 @@ func (s *Subject) texts() []subjectText {
 func parseName(der []byte) (pkix.Name, error) {
 	var rdns pkix.RDNSequence
 	var name pkix.Name
-	if _, err := asn1.Unmarshal(der, &rdns); err != nil {
-		return name, err
+	if rest, err := asn1.Unmarshal(der, &rdns); err != nil || len(rest) > 0 {
+		return name, errName
 	}
 	name.FillFromRDNSequence(&rdns)
 	return name, nil
 }
+
+var errName = errors.New("the subject cannot be read")
