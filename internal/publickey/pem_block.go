@@ -16,8 +16,8 @@ type Block struct {
 	Convert string   // the command that makes PEM of DER
 }
 
-// Read gives what is in a text that is one such block. It takes what [ReadPEM] takes around its lines, and says of other
-// texts what they are. Errors repeat nothing of the text.
+// Read gives what is in a text that is one such block. It takes what [ReadPEM] takes around its lines, and says of
+// other texts what they are. Errors repeat nothing of the text.
 func (b Block) Read(text string) (der []byte, err error) {
 	text = tidy(text)
 	if isPrivate(text) {
@@ -62,8 +62,8 @@ func (b Block) guess(text string) string {
 	case strings.HasPrefix(text, "{"):
 		return none + "; it looks like JSON"
 	case err == nil && len(der) > 1 && der[0] == byte(cbasn1.SEQUENCE):
-		return fmt.Sprintf("%s; it looks like DER in base64, which needs the lines -----BEGIN %s----- and "+
-			"-----END %s----- around it", none, b.Labels[0], b.Labels[0])
+		return fmt.Sprintf("%s; it looks like DER in base64, which needs the lines -----BEGIN %s----- and -----END "+
+			"%s----- around it", none, b.Labels[0], b.Labels[0])
 	case fileName.MatchString(text):
 		return none + "; if it is the name of a file, give the file's text, as in file(\"ca.pem\")"
 	case looksLikeDER(text):

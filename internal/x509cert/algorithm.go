@@ -36,8 +36,8 @@ func SignatureAlgorithms() []string {
 	return words
 }
 
-// DefaultSignatureAlgorithm is the word for how a key signs where nothing else is asked for: by SHA-256 with RSA, by the
-// hash of the curve's size, or by Ed25519. It is "" for a key that signs no certificates.
+// DefaultSignatureAlgorithm is the word for how a key signs where nothing else is asked for: by SHA-256 with RSA, by
+// the hash of the curve's size, or by Ed25519. It is "" for a key that signs no certificates.
 func DefaultSignatureAlgorithm(pub crypto.PublicKey) string {
 	switch k, _ := kindOf(pub); k {
 	case kindRSA:

@@ -23,7 +23,8 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 	}
 	problems := append(p.Rehearse(pub, issuer), checkSigner(signer, pub, issuer)...)
 	if p.NotBefore.IsZero() || p.NotAfter.IsZero() {
-		problems = append(problems, Problem{"validity_period_hours", -1, "A certificate needs a start and an end. Give both."})
+		problems = append(problems, Problem{"validity_period_hours", -1, "A certificate needs a start and an end. " +
+			"Give both."})
 	}
 	if len(problems) > 0 {
 		return nil, &ProblemError{problems}
@@ -45,11 +46,13 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 // checkSigner says where a signer is of another key than the one that is to sign.
 func checkSigner(signer crypto.Signer, pub crypto.PublicKey, issuer *x509.Certificate) []Problem {
 	if issuer != nil && !equal(issuer.PublicKey, signer.Public()) {
-		return []Problem{{"ca_cert_pem", -1, "The certificate's key is not the one that signs. Give the certificate of " +
+		return []Problem{{"ca_cert_pem", -1, "The certificate's key is not the one that signs. Give the certificate " +
+			"of " +
 			"the CA whose key signs."}}
 	}
 	if issuer == nil && !equal(pub, signer.Public()) {
-		return []Problem{{"public_key_pem", -1, "The key is not the one that signs. A self-signed certificate is signed " +
+		return []Problem{{"public_key_pem", -1, "The key is not the one that signs. A self-signed certificate is " +
+			"signed " +
 			"with its own key."}}
 	}
 	return nil
@@ -57,7 +60,8 @@ func checkSigner(signer crypto.Signer, pub crypto.PublicKey, issuer *x509.Certif
 
 // templates are what x509.CreateCertificate makes the certificate of, and its issuer. The issuer of a certificate that
 // signs itself is its own template.
-func (p Profile) templates(pub crypto.PublicKey, issuer *x509.Certificate) (template, parent *x509.Certificate, err error) {
+func (p Profile) templates(pub crypto.PublicKey, issuer *x509.Certificate) (template, parent *x509.Certificate,
+	err error) {
 	subject := p.RawSubject
 	if len(subject) == 0 {
 		if subject, err = p.Subject.der(); err != nil {
@@ -120,8 +124,8 @@ var emptyName = []byte{0x30, 0}
 // second is a time as X.509 can have it.
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
-// bounded says whether a certificate bounds the paths below it. As in the tls provider, a bound of -1 is none, and one of
-// a certificate that is no CA means nothing.
+// bounded says whether a certificate bounds the paths below it. As in the tls provider, a bound of -1 is none, and one
+// of a certificate that is no CA means nothing.
 func (p Profile) bounded() bool { return p.IsCA && p.MaxPathLength != nil && *p.MaxPathLength >= 0 }
 
 // identified is an issuer with its key's identifier, by the usual method where its certificate has none.

@@ -46,14 +46,15 @@ func (p Profile) CheckAlone() []Problem {
 	checkUses(&report, p.AllowedUses)
 	checkAuthority(&report, p.AllowedUses, p.IsCA, false)
 	if p.IsCA && p.MaxPathLength != nil && *p.MaxPathLength < -1 {
-		report.add("max_path_length", "%d is no length of a path. Give 0 or more, or -1 for no bound.", *p.MaxPathLength)
+		report.add("max_path_length", "%d is no length of a path. Give 0 or more, or -1 for no bound.",
+			*p.MaxPathLength)
 	}
 	p.NameConstraints.check(&report, p.IsCA)
 	checkPolicies(&report, p.Policies)
 	checkDates(&report, p.NotBefore, p.NotAfter)
 	if p.Serial != nil && !serialFits(p.Serial) {
-		report.add("serial_number", "The serial number must be more than 0, and have at most 20 bytes with its sign (RFC "+
-			"5280, 4.1.2.2). Give another one, or leave it out: then it is random.")
+		report.add("serial_number", "The serial number must be more than 0, and have at most 20 bytes with its sign "+
+			"(RFC 5280, 4.1.2.2). Give another one, or leave it out: then it is random.")
 	}
 	checkURLs(&report, "crl_distribution_points", p.CRLDistributionPoints, "http", "https", "ldap", "ldaps")
 	checkURLs(&report, "ocsp_servers", p.OCSPServers, "http", "https")
@@ -62,8 +63,8 @@ func (p Profile) CheckAlone() []Problem {
 	return report.problems
 }
 
-// Check says what is wrong with a certificate for the key pub that the issuer signs. pub may be nil where the key is not
-// known yet. issuer is nil for a certificate that signs itself.
+// Check says what is wrong with a certificate for the key pub that the issuer signs. pub may be nil where the key is
+// not known yet. issuer is nil for a certificate that signs itself.
 func (p Profile) Check(pub crypto.PublicKey, issuer *x509.Certificate) []Problem {
 	report := report{p.CheckAlone()}
 	p.checkRawSubject(&report)
@@ -73,8 +74,8 @@ func (p Profile) Check(pub crypto.PublicKey, issuer *x509.Certificate) []Problem
 		signing, argument = issuer.PublicKey, "ca_cert_pem"
 		p.checkIssuer(&report, issuer)
 	} else if p.SetAuthorityKeyID && !p.IsCA && !p.SetSubjectKeyID {
-		report.add("set_authority_key_id", "A self-signed certificate has its own subject key identifier for an authority "+
-			"key identifier. Set set_subject_key_id too.")
+		report.add("set_authority_key_id", "A self-signed certificate has its own subject key identifier for an "+
+			"authority key identifier. Set set_subject_key_id too.")
 	}
 	if pub != nil {
 		own := "public_key_pem"
@@ -96,14 +97,14 @@ func (p Profile) checkSubjectThere(r *report, signsItself bool) {
 	nobody := p.nobody()
 	switch {
 	case nobody && p.IsCA:
-		r.add(p.subjectArgument(), "A CA needs a subject, which certificates name as their issuer (RFC 5280, 4.1.2.6). Set "+
-			"subject.common_name at least.")
+		r.add(p.subjectArgument(), "A CA needs a subject, which certificates name as their issuer (RFC 5280, "+
+			"4.1.2.6). Set subject.common_name at least.")
 	case nobody && signsItself:
-		r.add(p.subjectArgument(), "A self-signed certificate is its own issuer, and an issuer needs a subject (RFC 5280, "+
-			"4.1.2.4). Set subject.common_name at least.")
+		r.add(p.subjectArgument(), "A self-signed certificate is its own issuer, and an issuer needs a subject (RFC "+
+			"5280, 4.1.2.4). Set subject.common_name at least.")
 	case nobody && p.Names.empty():
-		r.add(p.subjectArgument(), "The certificate would say of nobody whose it is. Set subject.common_name, or one of dns_names, "+
-			"ip_addresses, uris and email_addresses.")
+		r.add(p.subjectArgument(), "The certificate would say of nobody whose it is. Set subject.common_name, or one "+
+			"of dns_names, ip_addresses, uris and email_addresses.")
 	case slices.Contains(p.AllowedUses, "server_auth") && !p.IsCA && len(p.Names.DNS)+len(p.Names.IPs) == 0 &&
 		!looksLikeHost(subject.CommonName):
 		// Clients look for a server's name in the alternative names alone today. The tls provider's own example has
@@ -119,24 +120,24 @@ func checkUses(r *report, allowed []string) {
 		case !slices.Contains(Uses(), word):
 			r.at("allowed_uses", i, "%q is no use. It must be one of %s.", word, strings.Join(Uses(), ", "))
 		case (word == "encipher_only" || word == "decipher_only") && !slices.Contains(allowed, "key_agreement"):
-			r.at("allowed_uses", i, "%s has a meaning only beside key_agreement (RFC 5280, 4.2.1.3). Add key_agreement, or "+
-				"leave %s out.", word, word)
+			r.at("allowed_uses", i, "%s has a meaning only beside key_agreement (RFC 5280, 4.2.1.3). Add "+
+				"key_agreement, or leave %s out.", word, word)
 		}
 	}
 }
 
-// checkAuthority says where the uses and the flag of a CA contradict each other. A request may leave the uses of a CA to
-// the one who certifies it.
+// checkAuthority says where the uses and the flag of a CA contradict each other. A request may leave the uses of a CA
+// to the one who certifies it.
 func checkAuthority(r *report, allowed []string, isCA, open bool) {
 	for i, word := range allowed {
 		if (word == "cert_signing" || word == "crl_signing") && !isCA {
-			r.at("allowed_uses", i, "Only a CA has the use %s (RFC 5280, 4.2.1.3 and 4.2.1.9). Set is_ca_certificate to true, "+
-				"or leave %s out.", word, word)
+			r.at("allowed_uses", i, "Only a CA has the use %s (RFC 5280, 4.2.1.3 and 4.2.1.9). Set is_ca_certificate "+
+				"to true, or leave %s out.", word, word)
 		}
 	}
 	if isCA && !open && !slices.Contains(allowed, "cert_signing") {
-		r.add("allowed_uses", "A CA needs the use cert_signing: without it, nobody accepts the certificates that it signs "+
-			"(RFC 5280, 4.2.1.3). Add cert_signing, or set is_ca_certificate to false.")
+		r.add("allowed_uses", "A CA needs the use cert_signing: without it, nobody accepts the certificates that it "+
+			"signs (RFC 5280, 4.2.1.3). Add cert_signing, or set is_ca_certificate to false.")
 	}
 }
 
@@ -152,11 +153,12 @@ func checkDates(r *report, notBefore, notAfter time.Time) {
 		return
 	}
 	if notAfter.After(lastMoment) {
-		r.add("validity_period_hours", "A certificate cannot end after the year 9999 (RFC 5280, 4.1.2.5). Give fewer hours.")
+		r.add("validity_period_hours", "A certificate cannot end after the year 9999 (RFC 5280, 4.1.2.5). Give fewer "+
+			"hours.")
 	}
 	if !notBefore.IsZero() && !second(notAfter).After(second(notBefore)) {
-		r.add("validity_period_hours", "The certificate would end at %s, which is not after its start at %s. Give at least "+
-			"one hour.", stamp(notAfter), stamp(notBefore))
+		r.add("validity_period_hours", "The certificate would end at %s, which is not after its start at %s. Give at "+
+			"least one hour.", stamp(notAfter), stamp(notBefore))
 	}
 }
 
@@ -168,14 +170,16 @@ func stamp(t time.Time) string { return second(t).Format(time.RFC3339) }
 func checkPolicies(r *report, policies []string) {
 	for i, policy := range policies {
 		if oid, err := x509.ParseOID(policy); err != nil || oid.String() != policy {
-			r.at("policies", i, "%q is no object identifier. Give numbers with dots between them, such as 1.3.6.1.4.1.99999.1.",
+			r.at("policies", i, "%q is no object identifier. Give numbers with dots between them, such as "+
+				"1.3.6.1.4.1.99999.1.",
 				policy)
 		} else if slices.ContainsFunc(strings.Split(policy, "."), longNumber) {
-			r.at("policies", i, "The identifier %s has a number of more than 31 bits, which many programs cannot read. Give one "+
-				"with smaller numbers.", policy)
+			r.at("policies", i, "The identifier %s has a number of more than 31 bits, which many programs cannot "+
+				"read. Give one with smaller numbers.", policy)
 		}
 		if slices.Index(policies, policy) < i {
-			r.at("policies", i, "The policy %s stands here twice, which RFC 5280, 4.2.1.4 forbids. Leave one out.", policy)
+			r.at("policies", i, "The policy %s stands here twice, which RFC 5280, 4.2.1.4 forbids. Leave one out.",
+				policy)
 		}
 	}
 }
@@ -192,8 +196,8 @@ func checkKey(r *report, pub crypto.PublicKey, argument string) {
 	case refusal != "":
 		r.add(argument, "%s", refusal)
 	case k == kindRSA && bitsOf(pub) < leastRSA:
-		r.add(argument, "The RSA key has %d bits, which is too few: such keys can be broken, and clients refuse them. Use one "+
-			"of %d bits or more.", bitsOf(pub), leastRSA)
+		r.add(argument, "The RSA key has %d bits, which is too few: such keys can be broken, and clients refuse "+
+			"them. Use one of %d bits or more.", bitsOf(pub), leastRSA)
 	}
 }
 
@@ -208,7 +212,7 @@ func checkUsesOfKey(r *report, allowed []string, pub crypto.PublicKey) {
 	for i, word := range allowed {
 		for _, use := range keyUses {
 			if use.word == word && !slices.Contains(use.kinds, k) {
-				r.at("allowed_uses", i, "%s cannot have the use %s: %s. Leave %s out.", article(k), word, unfit[k], word)
+				r.at("allowed_uses", i, "An %s key cannot have the use %s: %s. Leave %s out.", k, word, unfit[k], word)
 			}
 		}
 	}
@@ -219,13 +223,6 @@ var unfit = map[kind]string{
 	kindRSA:     "it agrees on no keys (RFC 3279, 2.3.1)",
 	kindEC:      "it encrypts nothing; TLS needs digital_signature alone (RFC 8813, 3)",
 	kindEd25519: "it only signs (RFC 8410, 5)",
-}
-
-func article(k kind) string {
-	if k == kindRSA || k == kindEC || k == kindEd25519 {
-		return "An " + string(k) + " key"
-	}
-	return "A key"
 }
 
 // checkAlgorithm says which word is no algorithm.
@@ -250,13 +247,14 @@ func checkAlgorithmOfKey(r *report, word string, pub crypto.PublicKey, argument 
 			continue
 		}
 		if a.kind != k {
-			r.add("signature_algorithm", "The key of %s that signs is %s, and cannot sign by %s. Give one of %s, or leave "+
-				"signature_algorithm out.", argument, k, word, strings.Join(algorithmsOf(k), ", "))
+			r.add("signature_algorithm", "The key of %s that signs is %s, and cannot sign by %s. Give one of %s, or "+
+				"leave signature_algorithm out.", argument, k, word, strings.Join(algorithmsOf(k), ", "))
 			return
 		}
 		if room := (bitsOf(pub) - 1 + 7) / 8; a.pss && room < 2*a.hash.Size()+2 {
-			r.add("signature_algorithm", "The RSA key of %d bits has no room for the hash and the salt of %s, %d bytes each "+
-				"(RFC 8017, 9.1.1). Give an algorithm with a shorter hash.", bitsOf(pub), word, a.hash.Size())
+			r.add("signature_algorithm", "The RSA key of %d bits has no room for the hash and the salt of %s, %d "+
+				"bytes each (RFC 8017, 9.1.1). Give an algorithm with a shorter hash.", bitsOf(pub), word,
+				a.hash.Size())
 		}
 	}
 }

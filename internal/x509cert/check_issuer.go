@@ -12,12 +12,12 @@ func (p Profile) checkIssuer(r *report, issuer *x509.Certificate) {
 		return
 	}
 	if !p.NotAfter.IsZero() && second(p.NotAfter).After(issuer.NotAfter) {
-		r.add("validity_period_hours", "The certificate would end at %s, after its CA's certificate, which ends at %s. Give "+
-			"fewer hours, or renew the CA first.", stamp(p.NotAfter), stamp(issuer.NotAfter))
+		r.add("validity_period_hours", "The certificate would end at %s, after its CA's certificate, which ends at "+
+			"%s. Give fewer hours, or renew the CA first.", stamp(p.NotAfter), stamp(issuer.NotAfter))
 	}
 	if !p.NotBefore.IsZero() && second(p.NotBefore).Before(issuer.NotBefore) {
-		r.add("not_before", "The certificate would begin at %s, before its CA's certificate, which begins at %s. Give a later "+
-			"time.", stamp(p.NotBefore), stamp(issuer.NotBefore))
+		r.add("not_before", "The certificate would begin at %s, before its CA's certificate, which begins at %s. "+
+			"Give a later time.", stamp(p.NotBefore), stamp(issuer.NotBefore))
 	}
 	p.checkPathLength(r, issuer)
 	p.checkConstraints(r, issuer)
@@ -30,13 +30,13 @@ func (p Profile) checkPathLength(r *report, issuer *x509.Certificate) {
 		return
 	}
 	if most == 0 {
-		r.add("is_ca_certificate", "The CA may not certify another CA: the path length in its certificate is 0 (RFC 5280, "+
-			"4.2.1.9). Set is_ca_certificate to false, or have this CA certified by one that may.")
+		r.add("is_ca_certificate", "The CA may not certify another CA: the path length in its certificate is 0 (RFC "+
+			"5280, 4.2.1.9). Set is_ca_certificate to false, or have this CA certified by one that may.")
 		return
 	}
 	if p.bounded() && *p.MaxPathLength >= most {
-		r.add("max_path_length", "It must be less than %d, the path length in the certificate of the CA above (RFC 5280, "+
-			"4.2.1.9). Give %d or less.", most, most-1)
+		r.add("max_path_length", "It must be less than %d, the path length in the certificate of the CA above (RFC "+
+			"5280, 4.2.1.9). Give %d or less.", most, most-1)
 	}
 }
 
@@ -49,18 +49,18 @@ func checkAuthorityOf(r *report, issuer *x509.Certificate, usage x509.KeyUsage, 
 	case refusal != "":
 		r.add("ca_cert_pem", "%s", refusal)
 	case !issuer.BasicConstraintsValid || !issuer.IsCA:
-		r.add("ca_cert_pem", "The certificate is not one of a CA, and cannot sign %s (RFC 5280, 4.2.1.9). Give one that was "+
-			"made with is_ca_certificate.", things)
+		r.add("ca_cert_pem", "The certificate is not one of a CA, and cannot sign %s (RFC 5280, 4.2.1.9). Give one "+
+			"that was made with is_ca_certificate.", things)
 	case issuer.KeyUsage != 0 && issuer.KeyUsage&usage == 0:
 		r.add("ca_cert_pem", "The CA's certificate does not allow %s, and nobody accepts %s that it signs (RFC 5280, "+
 			"4.2.1.3). Give one that was made with %s among its allowed_uses.", word, things, word)
 	case bytes.Equal(issuer.RawSubject, emptyName):
-		r.add("ca_cert_pem", "The CA's certificate has no subject that could be named as the issuer (RFC 5280, 4.1.2.4). Give "+
-			"one that has.")
+		r.add("ca_cert_pem", "The CA's certificate has no subject that could be named as the issuer (RFC 5280, "+
+			"4.1.2.4). Give one that has.")
 	case slices.ContainsFunc(issuer.UnhandledCriticalExtensions, oidNameConstraints.Equal):
-		r.add("ca_cert_pem", "The CA's certificate constrains names in a form that is not supported, such as directory names. "+
-			"What it may certify cannot be checked. Give one with constraints on DNS names, IP addresses, mail addresses and "+
-			"URIs alone.")
+		r.add("ca_cert_pem", "The CA's certificate constrains names in a form that is not supported, such as "+
+			"directory names. What it may certify cannot be checked. Give one with constraints on DNS names, IP "+
+			"addresses, mail addresses and URIs alone.")
 	default:
 		checkKey(r, issuer.PublicKey, "ca_cert_pem")
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Check says what is wrong with the list as one of the issuer's. issuer may be nil where it is not known yet, and so may
-// be the number and the dates.
+// Check says what is wrong with the list as one of the issuer's. issuer may be nil where it is not known yet, and so
+// may be the number and the dates.
 func (l List) Check(issuer *x509.Certificate) []Problem {
 	var report report
 	if issuer != nil && checkAuthorityOf(&report, issuer, x509.KeyUsageCRLSign, "crl_signing", "revocation lists") {
@@ -15,17 +15,17 @@ func (l List) Check(issuer *x509.Certificate) []Problem {
 	}
 	checkAlgorithm(&report, l.SignatureAlgorithm)
 	if l.Number != nil && (l.Number.Sign() < 0 || l.Number.BitLen() >= 8*mostSerialBytes) {
-		report.add("crl_number", "The number of a revocation list must be 0 or more, and have at most 20 bytes (RFC 5280, "+
-			"5.2.3).")
+		report.add("crl_number", "The number of a revocation list must be 0 or more, and have at most 20 bytes (RFC "+
+			"5280, 5.2.3).")
 	}
 	if !l.ThisUpdate.IsZero() && !l.NextUpdate.IsZero() {
 		switch {
 		case l.NextUpdate.After(lastMoment):
-			report.add("validity_period_hours", "A revocation list cannot end after the year 9999 (RFC 5280, 5.1.2.5). Give "+
-				"fewer hours.")
+			report.add("validity_period_hours", "A revocation list cannot end after the year 9999 (RFC 5280, "+
+				"5.1.2.5). Give fewer hours.")
 		case !second(l.NextUpdate).After(second(l.ThisUpdate)):
-			report.add("validity_period_hours", "The list would end at %s, which is not after its start at %s. Give at least "+
-				"one hour.", stamp(l.NextUpdate), stamp(l.ThisUpdate))
+			report.add("validity_period_hours", "The list would end at %s, which is not after its start at %s. Give "+
+				"at least one hour.", stamp(l.NextUpdate), stamp(l.ThisUpdate))
 		}
 	}
 	l.checkRevoked(&report)
@@ -39,8 +39,8 @@ func (l List) checkRevoked(r *report) {
 			continue // not known yet
 		}
 		if !serialFits(entry.Serial) {
-			r.at("revoked", i, "The serial number must be more than 0, and have at most 20 bytes. Give that of a certificate, as "+
-				"serial_number has it.")
+			r.at("revoked", i, "The serial number must be more than 0, and have at most 20 bytes. Give that of a "+
+				"certificate, as serial_number has it.")
 		}
 		key := entry.Serial.String()
 		if j, twice := first[key]; twice {
@@ -53,8 +53,8 @@ func (l List) checkRevoked(r *report) {
 	for i, entry := range l.Revoked {
 		switch {
 		case entry.Reason == removeFromCRL:
-			r.at("revoked", i, "The reason remove_from_crl is for delta lists alone, which are not made here (RFC 5280, 5.3.1). "+
-				"Leave the entry out instead.")
+			r.at("revoked", i, "The reason remove_from_crl is for delta lists alone, which are not made here (RFC "+
+				"5280, 5.3.1). Leave the entry out instead.")
 		case entry.Reason != "" && !slices.Contains(Reasons(), entry.Reason):
 			r.at("revoked", i, "%q is no reason. It must be one of %s.", entry.Reason, strings.Join(Reasons(), ", "))
 		}
@@ -65,8 +65,8 @@ func (l List) checkRevoked(r *report) {
 			r.at("revoked", i, "The time of a revocation cannot be before 1950. Give a later one.")
 		}
 		if !l.ThisUpdate.IsZero() && second(entry.Time).After(second(l.ThisUpdate)) {
-			r.at("revoked", i, "The certificate would be revoked at %s, after the list is made, at %s (RFC 5280, 5.1.2.6). Give "+
-				"a time that has come.", stamp(entry.Time), stamp(l.ThisUpdate))
+			r.at("revoked", i, "The certificate would be revoked at %s, after the list is made, at %s (RFC 5280, "+
+				"5.1.2.6). Give a time that has come.", stamp(entry.Time), stamp(l.ThisUpdate))
 		}
 	}
 }

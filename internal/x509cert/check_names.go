@@ -29,8 +29,8 @@ func (n Names) check(r *report) {
 	}
 }
 
-// badDNS says why a text is no DNS name of a certificate, which may begin with a wildcard (RFC 9525, 6.3); "" where it is
-// one.
+// badDNS says why a text is no DNS name of a certificate, which may begin with a wildcard (RFC 9525, 6.3); "" where it
+// is one.
 func badDNS(name string) string {
 	rest, wildcard := strings.CutPrefix(name, "*.")
 	switch {
@@ -83,7 +83,8 @@ func badLabel(label string) string {
 	case strings.ContainsFunc(label, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}):
-		return "It has a character that no DNS name has. Letters, digits, hyphens and underscores may stand between the dots."
+		return "It has a character that no DNS name has. Letters, digits, hyphens and underscores may stand between " +
+			"the dots."
 	}
 	return ""
 }
@@ -147,7 +148,8 @@ func badEmail(text string) string {
 		return "It is no mail address." + give
 	case strings.ContainsAny(text, "<>() \t"):
 		return "It must be the bare address, without a name, brackets or blanks." + give
-	case at == 0 || at > 64 || slices.Contains(strings.Split(text[:at], "."), "") || strings.ContainsFunc(text[:at], notAtom):
+	case at == 0 || at > 64 || slices.Contains(strings.Split(text[:at], "."), "") || strings.ContainsFunc(text[:at],
+		notAtom):
 		return "What stands before the @ is no name of a mailbox." + give
 	case badDomain(text[at+1:]) != "":
 		return "What stands after the @ is no DNS name." + give
@@ -166,7 +168,8 @@ func checkURLs(r *report, argument string, texts []string, schemes ...string) {
 	for i, text := range texts {
 		address, err := url.Parse(text)
 		if err != nil || !ascii(text) || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' }) ||
-			!slices.Contains(schemes, address.Scheme) || address.Host == "" && !strings.HasPrefix(address.Scheme, "ldap") ||
+			!slices.Contains(schemes, address.Scheme) || address.Host == "" && !strings.HasPrefix(address.Scheme,
+			"ldap") ||
 			address.Opaque != "" {
 			r.at(argument, i, "It must be an absolute URL in ASCII with one of the schemes %s, such as "+
 				"http://ca.example.com/ca.crl.", strings.Join(schemes, ", "))

@@ -16,8 +16,8 @@ func (s Subject) check(r *report) {
 		}
 		checkText(r, text.argument, -1, *text.value, text.most)
 		if text.printable && text.argument != "subject.country" && !printable(*text.value) {
-			r.add(text.argument, "It may have letters, digits, blanks and '()+,-./:=? only (a PrintableString, X.520). "+
-				"Leave other characters out.")
+			r.add(text.argument, "It may have letters, digits, blanks and '()+,-./:=? only (a PrintableString, "+
+				"X.520). Leave other characters out.")
 		}
 	}
 	if c := s.Country; c != "" && (len(c) != 2 || strings.ContainsFunc(c, func(r rune) bool {
@@ -59,7 +59,8 @@ func checkText(r *report, argument string, index int, text string, most int) {
 // printable says that a text can be a PrintableString (X.680, 41.4).
 func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(" '()+,-./:=?", r)
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
+			!strings.ContainsRune(" '()+,-./:=?", r)
 	})
 }
 
@@ -84,8 +85,8 @@ func (p Profile) checkRawSubject(r *report) {
 	for _, attribute := range subject.Names {
 		if text, ok := attribute.Value.(string); !ok || text == "" || !utf8.ValidString(text) ||
 			strings.ContainsFunc(text, unicode.IsControl) {
-			r.add("cert_request_pem", "The attribute %s of the request's subject is empty, is no text, or has a control "+
-				"character. Make the request anew, without it.", attribute.Type)
+			r.add("cert_request_pem", "The attribute %s of the request's subject is empty, is no text, or has a "+
+				"control character. Make the request anew, without it.", attribute.Type)
 		}
 	}
 }

@@ -70,12 +70,14 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		{"a CA", "P-256", caProfile("ca"), ""},
 		{"a server whose name is in the common name alone, as in the tls provider's example", "RSA",
 			leaf(func(p *profile) {
-				p.Subject, p.Names = x509cert.Subject{CommonName: "example.com", Organization: "ACME Examples, Inc"}, x509cert.Names{}
+				p.Subject, p.Names = x509cert.Subject{CommonName: "example.com", Organization: "ACME Examples, Inc"},
+					x509cert.Names{}
 				p.AllowedUses = []string{"key_encipherment", "digital_signature", "server_auth"}
 			}), ""},
 		{"a server without a name", "P-256", leaf(func(p *profile) { p.Names = x509cert.Names{} }),
 			"dns_names: A certificate for server_auth names its server."},
-		{"a server with an address", "P-256", leaf(func(p *profile) { p.Names = x509cert.Names{IPs: []string{"192.0.2.1"}} }), ""},
+		{"a server with an address", "P-256",
+			leaf(func(p *profile) { p.Names = x509cert.Names{IPs: []string{"192.0.2.1"}} }), ""},
 		{"nobody", "P-256", leaf(func(p *profile) {
 			p.Subject, p.Names, p.AllowedUses = x509cert.Subject{}, x509cert.Names{}, nil
 		}), "subject: A self-signed certificate is its own issuer"},
@@ -86,22 +88,36 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		}), "subject: A CA needs a subject"},
 		{"a CA that signs no certificates", "P-256", ca(func(p *profile) { p.AllowedUses = []string{"crl_signing"} }),
 			"allowed_uses: A CA needs the use cert_signing"},
-		{"cert_signing without a CA", "P-256", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "cert_signing") }),
+		{"cert_signing without a CA", "P-256", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "cert_signing")
+		}),
 			"allowed_uses[2]: Only a CA has the use cert_signing"},
-		{"crl_signing without a CA", "P-256", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "crl_signing") }),
+		{"crl_signing without a CA", "P-256", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "crl_signing")
+		}),
 			"allowed_uses[2]: Only a CA has the use crl_signing"},
 		{"a word that is no use", "P-256", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "tls") }),
 			`allowed_uses[2]: "tls" is no use. It must be one of any_extended,`},
-		{"encipher_only alone", "P-256", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "encipher_only") }),
+		{"encipher_only alone", "P-256", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "encipher_only")
+		}),
 			"allowed_uses[2]: encipher_only has a meaning only beside key_agreement"},
 		{"encipher_only beside key_agreement", "P-256",
 			leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "key_agreement", "encipher_only") }), ""},
-		{"key_encipherment of an EC key", "P-256", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "key_encipherment") }),
+		{"key_encipherment of an EC key", "P-256", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "key_encipherment")
+		}),
 			"allowed_uses[2]: An EC key cannot have the use key_encipherment: it encrypts nothing"},
-		{"key_encipherment of an RSA key", "RSA", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "key_encipherment") }), ""},
-		{"key_agreement of an RSA key", "RSA", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "key_agreement") }),
+		{"key_encipherment of an RSA key", "RSA", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "key_encipherment")
+		}), ""},
+		{"key_agreement of an RSA key", "RSA", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "key_agreement")
+		}),
 			"allowed_uses[2]: An RSA key cannot have the use key_agreement: it agrees on no keys"},
-		{"key_agreement of Ed25519", "Ed25519", leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "key_agreement") }),
+		{"key_agreement of Ed25519", "Ed25519", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "key_agreement")
+		}),
 			"allowed_uses[2]: An Ed25519 key cannot have the use key_agreement: it only signs"},
 		{"client_auth with key_encipherment", "RSA", leaf(func(p *profile) {
 			p.AllowedUses = []string{"key_encipherment", "digital_signature", "client_auth"}
@@ -114,7 +130,8 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		{"a path length of -1, which is none", "P-256", ca(func(p *profile) { p.MaxPathLength = pointer(-1) }), ""},
 		{"a path length of -2", "P-256", ca(func(p *profile) { p.MaxPathLength = pointer(-2) }),
 			"max_path_length: -2 is no length of a path."},
-		{"a path length without a CA, which means nothing", "P-256", leaf(func(p *profile) { p.MaxPathLength = pointer(1) }), ""},
+		{"a path length without a CA, which means nothing", "P-256",
+			leaf(func(p *profile) { p.MaxPathLength = pointer(1) }), ""},
 
 		{"name constraints", "P-256", ca(func(p *profile) {
 			p.NameConstraints = x509cert.NameConstraints{
@@ -124,39 +141,69 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 				PermittedURIs: []string{"example.com"}, ExcludedURIs: []string{".internal"},
 			}
 		}), ""},
-		{"name constraints without a CA", "P-256", leaf(func(p *profile) { p.NameConstraints.PermittedDNS = []string{"example.com"} }),
+		{"name constraints without a CA", "P-256",
+			leaf(func(p *profile) { p.NameConstraints.PermittedDNS = []string{"example.com"} }),
 			"name_constraints: Only a CA has name constraints"},
-		{"a constraint with a wildcard", "P-256", ca(func(p *profile) { p.NameConstraints.PermittedDNS = []string{"*.example.com"} }),
-			`name_constraints: Among the permitted DNS domains, "*.example.com" does not fit. A constraint has no wildcard`},
+		{"a constraint with a wildcard", "P-256",
+			ca(func(p *profile) { p.NameConstraints.PermittedDNS = []string{"*.example.com"} }),
+			`name_constraints: Among the permitted DNS domains, "*.example.com" does not fit.`},
 		{"an empty constraint", "P-256", ca(func(p *profile) { p.NameConstraints.ExcludedDNS = []string{""} }),
 			`name_constraints: Among the excluded DNS domains, "" does not fit.`},
-		{"a constraint that is no range", "P-256", ca(func(p *profile) { p.NameConstraints.PermittedIPs = []string{"10.0.0.1"} }),
+		{"a constraint that is no range", "P-256",
+			ca(func(p *profile) { p.NameConstraints.PermittedIPs = []string{"10.0.0.1"} }),
 			`name_constraints: Among the permitted IP ranges, "10.0.0.1" does not fit. Give a range`},
-		{"a range with bits beyond it", "P-256", ca(func(p *profile) { p.NameConstraints.ExcludedIPs = []string{"10.0.0.1/8"} }),
-			`name_constraints: Among the excluded IP ranges, "10.0.0.1/8" does not fit. The address has bits beyond its range. Give 10.0.0.0/8.`},
-		{"a constraint that is no mail address", "P-256", ca(func(p *profile) { p.NameConstraints.PermittedEmails = []string{"a b@c.d"} }),
+		{"a range with bits beyond it", "P-256",
+			ca(func(p *profile) { p.NameConstraints.ExcludedIPs = []string{"10.0.0.1/8"} }),
+			`name_constraints: Among the excluded IP ranges, "10.0.0.1/8" does not fit. The address has bits ` +
+				"beyond its range. Give 10.0.0.0/8."},
+		{"a range of IPv4 as one of IPv6", "P-256",
+			ca(func(p *profile) { p.NameConstraints.ExcludedIPs = []string{"::ffff:10.0.0.0/104"} }),
+			`name_constraints: Among the excluded IP ranges, "::ffff:10.0.0.0/104" does not fit. Give the range ` +
+				"as one of IPv4."},
+		{"a constraint that is no mail address", "P-256",
+			ca(func(p *profile) { p.NameConstraints.PermittedEmails = []string{"a b@c.d"} }),
 			`name_constraints: Among the permitted mail addresses, "a b@c.d" does not fit.`},
-		{"a constraint that is a URL", "P-256", ca(func(p *profile) { p.NameConstraints.ExcludedURIs = []string{"https://a.b"} }),
+		{"a constraint that is a URL", "P-256",
+			ca(func(p *profile) { p.NameConstraints.ExcludedURIs = []string{"https://a.b"} }),
 			`name_constraints: Among the excluded URI domains, "https://a.b" does not fit.`},
 
-		{"policies", "P-256", leaf(func(p *profile) { p.Policies = []string{"1.3.6.1.4.1.99999.1", "2.5.29.32.0"} }), ""},
-		{"a policy with a number of 32 bits", "P-256", leaf(func(p *profile) { p.Policies = []string{"2.25.2147483648"} }),
+		{"policies", "P-256", leaf(func(p *profile) { p.Policies = []string{"1.3.6.1.4.1.99999.1", "2.5.29.32.0"} }),
+			""},
+		{"a policy with a number of 32 bits", "P-256",
+			leaf(func(p *profile) { p.Policies = []string{"2.25.2147483648"} }),
 			"policies[0]: The identifier 2.25.2147483648 has a number of more than 31 bits"},
-		{"a policy that is no identifier", "P-256", leaf(func(p *profile) { p.Policies = []string{"2.5.29.32.0", "policy"} }),
+		{"a policy that is no identifier", "P-256", leaf(func(p *profile) {
+			p.Policies = []string{"2.5.29.32.0",
+				"policy"}
+		}),
 			`policies[1]: "policy" is no object identifier.`},
 		{"a policy twice", "P-256", leaf(func(p *profile) { p.Policies = []string{"2.5.29.32.0", "2.5.29.32.0"} }),
 			"policies[1]: The policy 2.5.29.32.0 stands here twice"},
 
-		{"a start before 1950", "P-256", leaf(func(p *profile) { p.NotBefore = time.Date(1949, 1, 1, 0, 0, 0, 0, time.UTC) }),
+		{"a start before 1950", "P-256", leaf(func(p *profile) {
+			p.NotBefore = time.Date(1949, 1, 1, 0, 0, 0, 0, time.UTC)
+		}),
 			"not_before: A certificate cannot begin before 1950"},
-		{"the first moment", "P-256", leaf(func(p *profile) { p.NotBefore = time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC) }), ""},
-		{"the last moment", "P-256", leaf(func(p *profile) { p.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }), ""},
-		{"an end after the year 9999", "P-256", leaf(func(p *profile) { p.NotAfter = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
+		{"a start after the year 9999", "P-256", leaf(func(p *profile) {
+			p.NotBefore, p.NotAfter = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
+		}), "not_before: A certificate cannot begin after the year 9999"},
+		{"the first moment", "P-256", leaf(func(p *profile) {
+			p.NotBefore = time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC)
+		}), ""},
+		{"the last moment", "P-256", leaf(func(p *profile) {
+			p.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+		}), ""},
+		{"an end after the year 9999", "P-256", leaf(func(p *profile) {
+			p.NotAfter = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+		}),
 			"validity_period_hours: A certificate cannot end after the year 9999"},
-		{"an end in 2050, which is written otherwise", "P-256", leaf(func(p *profile) { p.NotAfter = time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC) }), ""},
+		{"an end in 2050, which is written otherwise", "P-256", leaf(func(p *profile) {
+			p.NotAfter = time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)
+		}), ""},
 		{"an end at the start", "P-256", leaf(func(p *profile) { p.NotAfter = p.NotBefore }),
 			"validity_period_hours: The certificate would end at "},
-		{"an end a second after the start", "P-256", leaf(func(p *profile) { p.NotAfter = p.NotBefore.Add(time.Second) }), ""},
+		{"an end a second after the start", "P-256",
+			leaf(func(p *profile) { p.NotAfter = p.NotBefore.Add(time.Second) }), ""},
 
 		{"a serial number", "P-256", leaf(func(p *profile) { p.Serial = big.NewInt(1) }), ""},
 		{"a serial number of 0", "P-256", leaf(func(p *profile) { p.Serial = new(big.Int) }),
@@ -166,32 +213,41 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		{"the largest serial number", "P-256", leaf(func(p *profile) {
 			p.Serial = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 159), big.NewInt(1))
 		}), ""},
-		{"a serial number of 21 bytes with its sign", "P-256", leaf(func(p *profile) { p.Serial = new(big.Int).Lsh(big.NewInt(1), 159) }),
+		{"a serial number of 21 bytes with its sign", "P-256",
+			leaf(func(p *profile) { p.Serial = new(big.Int).Lsh(big.NewInt(1), 159) }),
 			"serial_number: The serial number must be more than 0"},
 
-		{"an authority key identifier", "P-256", leaf(func(p *profile) { p.SetAuthorityKeyID, p.SetSubjectKeyID = true, true }), ""},
+		{"an authority key identifier", "P-256", leaf(func(p *profile) {
+			p.SetAuthorityKeyID, p.SetSubjectKeyID = true,
+				true
+		}), ""},
 		{"an authority key identifier of a CA", "P-256", ca(func(p *profile) { p.SetAuthorityKeyID = true }), ""},
-		{"an authority key identifier without a subject key identifier", "P-256", leaf(func(p *profile) { p.SetAuthorityKeyID = true }),
+		{"an authority key identifier without a subject key identifier", "P-256",
+			leaf(func(p *profile) { p.SetAuthorityKeyID = true }),
 			"set_authority_key_id: A self-signed certificate has its own"},
 
 		{"URLs", "P-256", leaf(func(p *profile) {
 			p.CRLDistributionPoints = []string{"http://a.example/a.crl", "ldap:///cn=ca?certificateRevocationList"}
 			p.OCSPServers, p.IssuerURLs = []string{"http://a.example"}, []string{"http://a.example/ca.cer"}
 		}), ""},
-		{"a distribution point that is no URL", "P-256", leaf(func(p *profile) { p.CRLDistributionPoints = []string{"http://a.example", "a.crl"} }),
+		{"a distribution point that is no URL", "P-256",
+			leaf(func(p *profile) { p.CRLDistributionPoints = []string{"http://a.example", "a.crl"} }),
 			"crl_distribution_points[1]: It must be an absolute URL"},
 		{"an OCSP server of LDAP", "P-256", leaf(func(p *profile) { p.OCSPServers = []string{"ldap://a.example"} }),
 			"ocsp_servers[0]: It must be an absolute URL"},
-		{"an issuer's URL with a blank", "P-256", leaf(func(p *profile) { p.IssuerURLs = []string{"http://a.example/a b"} }),
+		{"an issuer's URL with a blank", "P-256",
+			leaf(func(p *profile) { p.IssuerURLs = []string{"http://a.example/a b"} }),
 			"issuing_certificate_urls[0]: It must be an absolute URL"},
 
 		{"PSS", "RSA", leaf(func(p *profile) { p.SignatureAlgorithm = "SHA512-RSAPSS" }), ""},
 		{"a word that is no algorithm", "RSA", leaf(func(p *profile) { p.SignatureAlgorithm = "SHA1-RSA" }),
 			`signature_algorithm: "SHA1-RSA" is no signature algorithm. It must be one of SHA256-RSA,`},
 		{"an algorithm of another kind of key", "P-256", leaf(func(p *profile) { p.SignatureAlgorithm = "SHA256-RSA" }),
-			"signature_algorithm: The key of public_key_pem that signs is EC, and cannot sign by SHA256-RSA. Give one of ECDSA-SHA256,"},
+			"signature_algorithm: The key of public_key_pem that signs is EC, and cannot sign by SHA256-RSA. Give " +
+				"one of ECDSA-SHA256,"},
 		{"a longer hash than the curve", "P-256", leaf(func(p *profile) { p.SignatureAlgorithm = "ECDSA-SHA512" }), ""},
-		{"a curve that is not supported", "P-224", leafProfile("a.example"), "public_key_pem: The key is on a curve that is not supported."},
+		{"a curve that is not supported", "P-224", leafProfile("a.example"), "public_key_pem: The key is on a curve " +
+			"that is not supported."},
 
 		{"a country", "P-256", subject(func(s *x509cert.Subject) { s.Country = "DE" }), ""},
 		{"a country of three letters", "P-256", subject(func(s *x509cert.Subject) { s.Country = "DEU" }),
@@ -200,34 +256,48 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 			"subject.country: It must be the two letters of a country"},
 		{"everything in the subject", "P-256", subject(func(s *x509cert.Subject) {
 			*s = x509cert.Subject{
-				CommonName: strings.Repeat("ü", 64), Organization: strings.Repeat("o", 64), OrganizationalUnit: "unit", Locality: "place",
+				CommonName: strings.Repeat("ü", 64), Organization: strings.Repeat("o", 64), OrganizationalUnit: "unit",
+				Locality: "place",
 				Province: "land", Country: "DE", PostalCode: "12345", SerialNumber: "A-1", EmailAddress: "a@b.example",
 				StreetAddress: []string{"one", "two"}, DomainComponents: []string{"com", "example"},
 			}
 		}), ""},
-		{"a common name of 65 characters", "P-256", subject(func(s *x509cert.Subject) { s.CommonName = strings.Repeat("ü", 65) }),
+		{"a common name of 65 characters", "P-256",
+			subject(func(s *x509cert.Subject) { s.CommonName = strings.Repeat("ü", 65) }),
 			"subject.common_name: It has 65 characters, but X.509 has room for 64"},
-		{"an organization of 65 characters", "P-256", subject(func(s *x509cert.Subject) { s.Organization = strings.Repeat("o", 65) }),
+		{"an organization of 65 characters", "P-256",
+			subject(func(s *x509cert.Subject) { s.Organization = strings.Repeat("o", 65) }),
 			"subject.organization: It has 65 characters"},
-		{"a unit of 65 characters", "P-256", subject(func(s *x509cert.Subject) { s.OrganizationalUnit = strings.Repeat("o", 65) }),
+		{"a unit of 65 characters", "P-256",
+			subject(func(s *x509cert.Subject) { s.OrganizationalUnit = strings.Repeat("o", 65) }),
 			"subject.organizational_unit: It has 65 characters"},
-		{"a locality of 129 characters", "P-256", subject(func(s *x509cert.Subject) { s.Locality = strings.Repeat("o", 129) }),
+		{"a locality of 129 characters", "P-256", subject(func(s *x509cert.Subject) {
+			s.Locality = strings.Repeat("o", 129)
+		}),
 			"subject.locality: It has 129 characters"},
-		{"a province of 129 characters", "P-256", subject(func(s *x509cert.Subject) { s.Province = strings.Repeat("o", 129) }),
+		{"a province of 129 characters", "P-256", subject(func(s *x509cert.Subject) {
+			s.Province = strings.Repeat("o", 129)
+		}),
 			"subject.province: It has 129 characters"},
-		{"a postal code of 17 characters", "P-256", subject(func(s *x509cert.Subject) { s.PostalCode = strings.Repeat("1", 17) }),
+		{"a postal code of 17 characters", "P-256",
+			subject(func(s *x509cert.Subject) { s.PostalCode = strings.Repeat("1", 17) }),
 			"subject.postal_code: It has 17 characters"},
-		{"a serial number that is not printable", "P-256", subject(func(s *x509cert.Subject) { s.SerialNumber = "1_2" }),
+		{"a serial number that is not printable", "P-256",
+			subject(func(s *x509cert.Subject) { s.SerialNumber = "1_2" }),
 			"subject.serial_number: It may have letters, digits"},
 		{"a mail address that is none", "P-256", subject(func(s *x509cert.Subject) { s.EmailAddress = "a" }),
 			"subject.email_address: It is no mail address."},
-		{"an empty line of a street", "P-256", subject(func(s *x509cert.Subject) { s.StreetAddress = []string{"a", ""} }),
+		{"an empty line of a street", "P-256", subject(func(s *x509cert.Subject) {
+			s.StreetAddress = []string{"a",
+				""}
+		}),
 			"subject.street_address[1]: It is empty."},
 		{"a control character", "P-256", subject(func(s *x509cert.Subject) { s.Organization = "a\nb" }),
 			"subject.organization: It has a control character"},
 		{"bytes that are no text", "P-256", subject(func(s *x509cert.Subject) { s.Organization = "a\xff" }),
 			"subject.organization: It has a control character"},
-		{"domain components in one", "P-256", subject(func(s *x509cert.Subject) { s.DomainComponents = []string{"example.com"} }),
+		{"domain components in one", "P-256",
+			subject(func(s *x509cert.Subject) { s.DomainComponents = []string{"example.com"} }),
 			"subject.domain_components[0]: A domain component is one label of a DNS name."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -241,7 +311,7 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 				t.Errorf("it is not made: %v", err)
 			case test.begins == "":
 				parse(t, der)
-			case !errors.As(err, &wrong) || told(wrong.Problems) != told(problems):
+			case !errors.As(err, &wrong) || !strings.HasPrefix(told(wrong.Problems), told(problems)):
 				t.Errorf("Create says %v", err)
 			}
 		})
@@ -261,8 +331,10 @@ func TestCheckOfNames(t *testing.T) {
 		{"dns_names", "a.*.example", "A wildcard must be"},
 		{"dns_names", "*.*.example", "A wildcard must be"},
 		{"dns_names", "*.", "It is empty."},
-		{"dns_names", "bücher.example", "It has letters outside of ASCII. Give it as certificates have it: xn--bcher-kva.example."},
-		{"dns_names", "*.bücher.example", "It has letters outside of ASCII. Give it as certificates have it: *.xn--bcher-kva.example."},
+		{"dns_names", "bücher.example", "It has letters outside of ASCII. Give it as certificates have it: " +
+			"xn--bcher-kva.example."},
+		{"dns_names", "*.bücher.example", "It has letters outside of ASCII. Give it as certificates have it: " +
+			"*.xn--bcher-kva.example."},
 		{"dns_names", "a\u2028.example", "It has characters outside of ASCII."},
 		{"dns_names", "https://a.example/", "It is a URL."},
 		{"dns_names", "a@b.example", "It is a mail address."},
@@ -336,7 +408,8 @@ func TestCheckOfNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			openssl(t, map[string]string{"c.pem": x509cert.CertificatePEM(der)}, "x509", "-in", "c.pem", "-noout", "-text")
+			openssl(t, map[string]string{"c.pem": x509cert.CertificatePEM(der)}, "x509", "-in", "c.pem", "-noout",
+				"-text")
 		})
 	}
 }
@@ -389,11 +462,13 @@ func TestCheckOfAnIssuedCertificate(t *testing.T) {
 			raw(func(c *x509.Certificate) { c.UnhandledCriticalExtensions = []asn1.ObjectIdentifier{{2, 5, 29, 30}} }),
 			"ca_cert_pem: The CA's certificate constrains names in a form that is not supported"},
 		{"a leaf of a CA on P-224", key.Public(), leafProfile("a.example"),
-			raw(func(c *x509.Certificate) { c.PublicKey = keys()["P-224"].Public() }), "ca_cert_pem: The key is on a curve"},
+			raw(func(c *x509.Certificate) { c.PublicKey = keys()["P-224"].Public() }), "ca_cert_pem: The key is on a " +
+				"curve"},
 		{"a leaf whose key is small", smallRSA(t), leafProfile("a.example"), plain,
 			"cert_request_pem: The RSA key has 1024 bits, which is too few"},
 		{"a leaf of a CA whose key is small", key.Public(), leafProfile("a.example"),
-			raw(func(c *x509.Certificate) { c.PublicKey = smallRSA(t) }), "ca_cert_pem: The RSA key has 1024 bits, which is too few"},
+			raw(func(c *x509.Certificate) { c.PublicKey = smallRSA(t) }), "ca_cert_pem: The RSA key has 1024 bits, " +
+				"which is too few"},
 		{"a leaf on secp256k1", secp256k1, leafProfile("a.example"), plain,
 			"cert_request_pem: The key is on the curve secp256k1, which libraries for X.509 do not know"},
 		{"an algorithm of the leaf's key, not the CA's", keys()["RSA"].Public(),
@@ -402,16 +477,20 @@ func TestCheckOfAnIssuedCertificate(t *testing.T) {
 		{"an algorithm of the CA's key", keys()["RSA"].Public(),
 			below(func(p *x509cert.Profile) { p.SignatureAlgorithm = "ECDSA-SHA384" }), plain, ""},
 		{"as long as its CA", key.Public(), below(func(*x509cert.Profile) {}), plain, ""},
-		{"longer than its CA", key.Public(), below(func(p *x509cert.Profile) { p.NotAfter = p.NotAfter.Add(time.Second) }), plain,
+		{"longer than its CA", key.Public(),
+			below(func(p *x509cert.Profile) { p.NotAfter = p.NotAfter.Add(time.Second) }), plain,
 			"validity_period_hours: The certificate would end at "},
-		{"before its CA", key.Public(), below(func(p *x509cert.Profile) { p.NotBefore = p.NotBefore.Add(-time.Second) }), plain,
+		{"before its CA", key.Public(),
+			below(func(p *x509cert.Profile) { p.NotBefore = p.NotBefore.Add(-time.Second) }), plain,
 			"not_before: The certificate would begin at "},
 		{"a CA below a bound of 0", key.Public(), below(func(*x509cert.Profile) {}), bound(0),
 			"is_ca_certificate: The CA may not certify another CA: the path length in its certificate is 0"},
 		{"a leaf below a bound of 0", key.Public(), leafProfile("a.example"), bound(0), ""},
-		{"a CA below a bound of 1", key.Public(), below(func(p *x509cert.Profile) { p.MaxPathLength = pointer(0) }), bound(1), ""},
+		{"a CA below a bound of 1", key.Public(), below(func(p *x509cert.Profile) { p.MaxPathLength = pointer(0) }),
+			bound(1), ""},
 		{"a CA without a bound below one", key.Public(), below(func(*x509cert.Profile) {}), bound(1), ""},
-		{"a bound that is not less than the one above", key.Public(), below(func(p *x509cert.Profile) { p.MaxPathLength = pointer(1) }), bound(1),
+		{"a bound that is not less than the one above", key.Public(),
+			below(func(p *x509cert.Profile) { p.MaxPathLength = pointer(1) }), bound(1),
 			"max_path_length: It must be less than 1"},
 		{"an authority key identifier, which is always there", key.Public(), leafProfile("a.example"), plain, ""},
 		{"names without a subject", key.Public(), func() x509cert.Profile {
@@ -426,7 +505,8 @@ func TestCheckOfAnIssuedCertificate(t *testing.T) {
 		}(), plain, "subject: The certificate would say of nobody whose it is."},
 		{"a subject out of a request with a control character", key.Public(), func() x509cert.Profile {
 			p := leafProfile("a.example")
-			p.Subject, p.RawSubject = x509cert.Subject{}, []byte("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x0c\x02a\n")
+			p.Subject, p.RawSubject = x509cert.Subject{},
+				[]byte("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x0c\x02a\n")
 			return p
 		}(), plain, "cert_request_pem: The attribute 2.5.4.3 of the request's subject is empty"},
 		{"a subject out of a request that cannot be read", key.Public(), func() x509cert.Profile {
@@ -462,12 +542,16 @@ func TestCheckOfARequest(t *testing.T) {
 		{"cert_signing without a CA", nil, x509cert.Request{AllowedUses: []string{"cert_signing"}},
 			"allowed_uses[0]: Only a CA has the use cert_signing"},
 		{"a small key", smallRSA(t), x509cert.Request{}, "public_key_pem: The RSA key has 1024 bits"},
-		{"a use that the key cannot have", keys()["Ed25519"].Public(), x509cert.Request{AllowedUses: []string{"key_encipherment"}},
+		{"a use that the key cannot have", keys()["Ed25519"].Public(),
+			x509cert.Request{AllowedUses: []string{"key_encipherment"}},
 			"allowed_uses[0]: An Ed25519 key cannot have the use key_encipherment"},
-		{"an algorithm that the key cannot have", keys()["Ed25519"].Public(), x509cert.Request{SignatureAlgorithm: "ECDSA-SHA256"},
+		{"an algorithm that the key cannot have", keys()["Ed25519"].Public(),
+			x509cert.Request{SignatureAlgorithm: "ECDSA-SHA256"},
 			"signature_algorithm: The key of public_key_pem that signs is Ed25519"},
-		{"a word that is no algorithm", nil, x509cert.Request{SignatureAlgorithm: "MD5"}, `signature_algorithm: "MD5" is no`},
-		{"a subject that is too long", nil, x509cert.Request{Subject: x509cert.Subject{CommonName: strings.Repeat("a", 65)}},
+		{"a word that is no algorithm", nil, x509cert.Request{SignatureAlgorithm: "MD5"},
+			`signature_algorithm: "MD5" is no`},
+		{"a subject that is too long", nil, x509cert.Request{Subject: x509cert.Subject{CommonName: strings.Repeat("a",
+			65)}},
 			"subject.common_name: It has 65 characters"},
 	} {
 		t.Run(test.name, func(t *testing.T) { want(t, test.request.Check(test.key), test.begins) })
@@ -499,30 +583,40 @@ func TestCheckOfARevocationList(t *testing.T) {
 		{"an issuer that is not known yet", list(func(*x509cert.List) {}), nil, ""},
 		{"an issuer that signs no lists", list(func(*x509cert.List) {}), create(t, noLists, key.Public(), nil, key),
 			"ca_cert_pem: The CA's certificate does not allow crl_signing"},
-		{"an issuer that is no CA", list(func(*x509cert.List) {}), create(t, leafProfile("a.example"), key.Public(), nil, key),
+		{"an issuer that is no CA", list(func(*x509cert.List) {}), create(t, leafProfile("a.example"), key.Public(),
+			nil, key),
 			"ca_cert_pem: The certificate is not one of a CA, and cannot sign revocation lists"},
 		{"an algorithm of another kind of key", list(func(l *x509cert.List) { l.SignatureAlgorithm = "Ed25519" }), ca,
 			"signature_algorithm: The key of ca_cert_pem that signs is EC"},
-		{"a word that is no algorithm", list(func(l *x509cert.List) { l.SignatureAlgorithm = "x" }), ca, `signature_algorithm: "x" is no`},
+		{"a word that is no algorithm", list(func(l *x509cert.List) { l.SignatureAlgorithm = "x" }), ca,
+			`signature_algorithm: "x" is no`},
 		{"the number 0", list(func(l *x509cert.List) { l.Number = new(big.Int) }), ca, ""},
-		{"a negative number", list(func(l *x509cert.List) { l.Number = big.NewInt(-1) }), ca, "crl_number: The number of a revocation list"},
+		{"a negative number", list(func(l *x509cert.List) { l.Number = big.NewInt(-1) }), ca,
+			"crl_number: The number of a revocation list"},
 		{"a number of 21 bytes", list(func(l *x509cert.List) { l.Number = new(big.Int).Lsh(big.NewInt(1), 160) }), ca,
 			"crl_number: The number of a revocation list"},
-		{"an end at the start", list(func(l *x509cert.List) { l.NextUpdate = l.ThisUpdate }), ca, "validity_period_hours: The list would end at"},
-		{"an end after the year 9999", list(func(l *x509cert.List) { l.NextUpdate = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }), ca,
+		{"an end at the start", list(func(l *x509cert.List) { l.NextUpdate = l.ThisUpdate }), ca,
+			"validity_period_hours: The list would end at"},
+		{"an end after the year 9999", list(func(l *x509cert.List) {
+			l.NextUpdate = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+		}), ca,
 			"validity_period_hours: A revocation list cannot end after the year 9999"},
-		{"a revocation in the future", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: start.Add(time.Second)}), ca,
+		{"a revocation in the future", revoked(x509cert.Revocation{Serial: big.NewInt(2),
+			Time: start.Add(time.Second)}), ca,
 			"revoked[0]: The certificate would be revoked at "},
-		{"a revocation before 1950", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: time.Date(1949, 1, 1, 0, 0, 0, 0, time.UTC)}), ca,
+		{"a revocation before 1950", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: time.Date(1949, 1, 1, 0,
+			0, 0, 0, time.UTC)}), ca,
 			"revoked[0]: The time of a revocation cannot be before 1950."},
 		{"a serial number of 0", revoked(x509cert.Revocation{Serial: new(big.Int), Time: start}), ca,
 			"revoked[0]: The serial number must be more than 0"},
 		{"a serial number twice", revoked(x509cert.Revocation{Serial: big.NewInt(31), Time: start},
 			x509cert.Revocation{Serial: big.NewInt(31), Time: start}), ca,
 			"revoked[1]: The serial number 1f stands here twice, at 0 and 1 (counted from 0)."},
-		{"a word that is no reason", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: start, Reason: "lost"}), ca,
+		{"a word that is no reason", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: start, Reason: "lost"}),
+			ca,
 			`revoked[0]: "lost" is no reason. It must be one of unspecified, key_compromise,`},
-		{"a reason of delta lists", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: start, Reason: "remove_from_crl"}), ca,
+		{"a reason of delta lists", revoked(x509cert.Revocation{Serial: big.NewInt(2), Time: start,
+			Reason: "remove_from_crl"}), ca,
 			"revoked[0]: The reason remove_from_crl is for delta lists alone"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -533,5 +627,17 @@ func TestCheckOfARevocationList(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestASmallKeyHasNoRoomForALongHash(t *testing.T) {
+	profile := leafProfile("a.example")
+	for algorithm, fits := range map[string]bool{"SHA256-RSAPSS": true, "SHA384-RSAPSS": true, "SHA512-RSAPSS": false} {
+		profile.SignatureAlgorithm = algorithm
+		got := told(profile.Check(smallRSA(t), nil))
+		if strings.Contains(got, "signature_algorithm: The RSA key of 1024 bits has no room for the hash and the "+
+			"salt") == fits {
+			t.Errorf("%s: the problems are %s", algorithm, got)
+		}
 	}
 }

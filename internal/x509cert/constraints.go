@@ -13,7 +13,8 @@ var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 
 func (c NameConstraints) lists() [][]string {
 	return [][]string{
-		c.PermittedDNS, c.ExcludedDNS, c.PermittedIPs, c.ExcludedIPs, c.PermittedEmails, c.ExcludedEmails, c.PermittedURIs,
+		c.PermittedDNS, c.ExcludedDNS, c.PermittedIPs, c.ExcludedIPs, c.PermittedEmails, c.ExcludedEmails,
+		c.PermittedURIs,
 		c.ExcludedURIs,
 	}
 }
@@ -30,8 +31,8 @@ func (c NameConstraints) empty() bool {
 // check says which constraints are not what RFC 5280, 4.2.1.10 has.
 func (c NameConstraints) check(r *report, isCA bool) {
 	if !isCA && !c.empty() {
-		r.add("name_constraints", "Only a CA has name constraints (RFC 5280, 4.2.1.10). Set is_ca_certificate to true, or "+
-			"leave name_constraints out.")
+		r.add("name_constraints", "Only a CA has name constraints (RFC 5280, 4.2.1.10). Set is_ca_certificate to "+
+			"true, or leave name_constraints out.")
 	}
 	for _, list := range []struct {
 		name  string
@@ -57,7 +58,8 @@ func (c NameConstraints) check(r *report, isCA bool) {
 
 func badDomainConstraint(text string) string {
 	if strings.Contains(text, "*") {
-		return "A constraint has no wildcard: example.com is a domain with all below it, .example.com all below it alone."
+		return "A constraint has no wildcard: example.com is a domain with all below it, .example.com all below it " +
+			"alone."
 	}
 	return badDomain(strings.TrimPrefix(text, "."))
 }
@@ -90,16 +92,17 @@ func constrained(c *x509.Certificate) bool {
 }
 
 // checkConstraints says which names the issuer may not certify (RFC 5280, 4.2.1.10). Verifiers differ in what a host
-// without a dot before it means in a constraint on mail addresses and URIs: the host alone, as the standard has it, or all
-// below it too. A name must pass in both ways: by the narrow one where it is permitted, by the wide one where it is
+// without a dot before it means in a constraint on mail addresses and URIs: the host alone, as the standard has it, or
+// all below it too. A name must pass in both ways: by the narrow one where it is permitted, by the wide one where it is
 // excluded.
 func (p Profile) checkConstraints(r *report, issuer *x509.Certificate) {
 	if !constrained(issuer) {
 		return
 	}
 	refuse := func(argument string, index int, name, kind string) {
-		r.at(argument, index, "The CA may not certify the %s %s: its name constraints forbid it (RFC 5280, 4.2.1.10), and "+
-			"nobody would accept the certificate. Leave the name out, or have it certified by another CA.", kind, name)
+		r.at(argument, index, "The CA may not certify the %s %s: its name constraints forbid it (RFC 5280, "+
+			"4.2.1.10), and nobody would accept the certificate. Leave the name out, or have it certified by another "+
+			"CA.", kind, name)
 	}
 	for i, name := range p.Names.DNS {
 		if badDNS(name) == "" && !allowsDNS(issuer, name) {
@@ -122,8 +125,8 @@ func (p Profile) checkConstraints(r *report, issuer *x509.Certificate) {
 		}
 		uri, _ := url.Parse(name)
 		if host := uri.Hostname(); host == "" || isIP(host) {
-			r.at("uris", i, "The CA has name constraints, and the URI %s has no DNS name that they could be held against: "+
-				"verifiers refuse it. Leave it out, or have it certified by another CA.", name)
+			r.at("uris", i, "The CA has name constraints, and the URI %s has no DNS name that they could be held "+
+				"against: verifiers refuse it. Leave it out, or have it certified by another CA.", name)
 		} else if !allowsHost(issuer.PermittedURIDomains, issuer.ExcludedURIDomains, host) {
 			refuse("uris", i, name, "URI")
 		}
@@ -144,14 +147,16 @@ func (p Profile) checkSubjectConstraints(issuer *x509.Certificate, refuse func(s
 		refuse(common, -1, name, "common name")
 	}
 	for _, attribute := range subject.Names {
-		if name, ok := attribute.Value.(string); ok && attribute.Type.Equal(oidEmailAddress) && !allowsEmail(issuer, name) {
+		if name, ok := attribute.Value.(string); ok && attribute.Type.Equal(oidEmailAddress) && !allowsEmail(issuer,
+			name) {
 			refuse(emails, -1, name, "mail address of the subject")
 		}
 	}
 }
 
 func allowsDNS(issuer *x509.Certificate, name string) bool {
-	return within(issuer.PermittedDNSDomains, name, below) && !anyOf(issuer.ExcludedDNSDomains, name, func(domain, name string) bool {
+	return within(issuer.PermittedDNSDomains, name, below) && !anyOf(issuer.ExcludedDNSDomains, name, func(domain,
+		name string) bool {
 		return below(domain, name) || covers(name, domain)
 	})
 }
@@ -165,7 +170,8 @@ func allowsIP(issuer *x509.Certificate, ip net.IP) bool {
 		}
 		return false
 	}
-	return (len(issuer.PermittedIPRanges) == 0 || contains(issuer.PermittedIPRanges)) && !contains(issuer.ExcludedIPRanges)
+	return (len(issuer.PermittedIPRanges) == 0 || contains(issuer.PermittedIPRanges)) &&
+		!contains(issuer.ExcludedIPRanges)
 }
 
 func allowsEmail(issuer *x509.Certificate, address string) bool {

@@ -23,13 +23,17 @@ import (
 func TestNameConstraintsForbidWhatVerifiersForbid(t *testing.T) {
 	key := keys()["P-256"]
 	dns := []string{
-		"example.com", "EXAMPLE.com", "a.example.com", "b.a.example.com", "*.example.com", "*.a.example.com", "xexample.com", "com",
+		"example.com", "EXAMPLE.com", "a.example.com", "b.a.example.com", "*.example.com", "*.a.example.com",
+		"xexample.com", "com",
 		"example.org", "localhost", "x_y.example.com",
 	}
-	domains := []string{"example.com", ".example.com", "a.example.com", ".a.example.com", "com", ".com", "Example.Com", "example.org"}
-	emails := []string{"a@example.com", "A@example.com", "a@EXAMPLE.com", "b@a.example.com", "c@example.org", "a.b@example.com"}
+	domains := []string{"example.com", ".example.com", "a.example.com", ".a.example.com", "com", ".com", "Example.Com",
+		"example.org"}
+	emails := []string{"a@example.com", "A@example.com", "a@EXAMPLE.com", "b@a.example.com", "c@example.org",
+		"a.b@example.com"}
 	uris := []string{
-		"https://example.com/", "https://a.example.com:8443/b", "spiffe://EXAMPLE.com/x", "https://b.a.example.com/", "spiffe://example.org/a",
+		"https://example.com/", "https://a.example.com:8443/b", "spiffe://EXAMPLE.com/x", "https://b.a.example.com/",
+		"spiffe://example.org/a",
 		"https://xexample.com/",
 	}
 	for _, form := range []struct {
@@ -62,12 +66,15 @@ func TestNameConstraintsForbidWhatVerifiersForbid(t *testing.T) {
 		for i, constraint := range form.constraints {
 			next := form.constraints[(i+1)%len(form.constraints)]
 			for _, lists := range [][2][]string{
-				{{constraint}, nil}, {nil, {constraint}}, {{constraint}, {next}}, {{constraint, next}, nil}, {nil, {constraint, next}},
+				{{constraint}, nil}, {nil, {constraint}}, {{constraint}, {next}}, {{constraint, next}, nil}, {nil,
+					{constraint, next}},
 			} {
 				t.Run(fmt.Sprintf("%s permitted %s excluded %s", form.name, lists[0], lists[1]), func(t *testing.T) {
 					template := &x509.Certificate{
-						SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotBefore: start, NotAfter: start.Add(time.Hour * 999),
-						IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, PermittedDNSDomainsCritical: true,
+						SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotBefore: start,
+						NotAfter: start.Add(time.Hour * 999),
+						IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+						PermittedDNSDomainsCritical: true,
 					}
 					form.constrain(template, lists[0], lists[1])
 					der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -87,7 +94,8 @@ func TestNameConstraintsForbidWhatVerifiersForbid(t *testing.T) {
 						byGo := goAccepts(ca, leaf)
 						problems := profiles[name].Check(key.Public(), ca)
 						if (len(problems) == 0) != (byGo && byOpenSSL[name]) {
-							t.Errorf("%s: Go accepts it: %v, openssl: %v, but Check says %q", name, byGo, byOpenSSL[name], told(problems))
+							t.Errorf("%s: Go accepts it: %v, openssl: %v, but Check says %q", name, byGo,
+								byOpenSSL[name], told(problems))
 						}
 						if len(problems) > 0 && !strings.Contains(problems[0].Says, name) {
 							t.Errorf("%s: Check says %q", name, told(problems))
@@ -116,7 +124,8 @@ func nets(t *testing.T, texts []string) []*net.IPNet {
 func unchecked(t *testing.T, p x509cert.Profile, ca *x509.Certificate) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: p.Subject.CommonName}, NotBefore: start, NotAfter: start.Add(time.Hour * 9),
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: p.Subject.CommonName}, NotBefore: start,
+		NotAfter: start.Add(time.Hour * 9),
 		DNSNames: p.Names.DNS, EmailAddresses: p.Names.Emails,
 	}
 	if p.Subject.EmailAddress != "" {
@@ -182,7 +191,8 @@ func opensslAccepts(t *testing.T, ca *x509.Certificate, leaves map[string]*x509.
 func TestNameConstraintsHoldForTheSubject(t *testing.T) {
 	key := keys()["P-256"]
 	profile := caProfile("ca.example.org") // outside of its own constraints, which are of what is below it
-	profile.NameConstraints = x509cert.NameConstraints{PermittedDNS: []string{"example.com"}, ExcludedEmails: []string{"example.org"}}
+	profile.NameConstraints = x509cert.NameConstraints{PermittedDNS: []string{"example.com"},
+		ExcludedEmails: []string{"example.org"}}
 	ca := create(t, profile, key.Public(), nil, key)
 	for _, test := range []struct {
 		name     string
@@ -195,8 +205,10 @@ func TestNameConstraintsHoldForTheSubject(t *testing.T) {
 		{"a host outside, with DNS names inside", x509cert.Subject{CommonName: "a.example.org"},
 			x509cert.Names{DNS: []string{"a.example.com"}}, ""},
 		{"no host", x509cert.Subject{CommonName: "A person"}, x509cert.Names{}, ""},
-		{"a mail address inside", x509cert.Subject{CommonName: "a", EmailAddress: "a@example.com"}, x509cert.Names{}, ""},
-		{"a mail address outside", x509cert.Subject{CommonName: "a", EmailAddress: "a@example.org"}, x509cert.Names{}, "subject.email_address"},
+		{"a mail address inside", x509cert.Subject{CommonName: "a", EmailAddress: "a@example.com"}, x509cert.Names{},
+			""},
+		{"a mail address outside", x509cert.Subject{CommonName: "a", EmailAddress: "a@example.org"}, x509cert.Names{},
+			"subject.email_address"},
 	} {
 		leaf := leafProfile()
 		leaf.AllowedUses, leaf.Subject, leaf.Names = nil, test.subject, test.names
@@ -205,7 +217,8 @@ func TestNameConstraintsHoldForTheSubject(t *testing.T) {
 			t.Errorf("%s: openssl accepts it: %v", test.name, accepted)
 		}
 		problems := leaf.Check(key.Public(), ca)
-		if test.argument == "" && len(problems) > 0 || test.argument != "" && (len(problems) != 1 || problems[0].Argument != test.argument) {
+		if test.argument == "" && len(problems) > 0 || test.argument != "" && (len(problems) != 1 ||
+			problems[0].Argument != test.argument) {
 			t.Errorf("%s: Check says %q", test.name, told(problems))
 		}
 		// The same out of a request.
@@ -222,7 +235,8 @@ func TestNameConstraintsHoldForTheSubject(t *testing.T) {
 			t.Fatal(err)
 		}
 		problems = leaf.Check(key.Public(), ca)
-		if test.argument == "" && len(problems) > 0 || test.argument != "" && (len(problems) != 1 || problems[0].Argument != "cert_request_pem") {
+		if test.argument == "" && len(problems) > 0 || test.argument != "" && (len(problems) != 1 ||
+			problems[0].Argument != "cert_request_pem") {
 			t.Errorf("%s, in a request: Check says %q", test.name, told(problems))
 		}
 	}
@@ -235,8 +249,9 @@ func TestAURIWithoutAHostIsRefusedBelowConstraints(t *testing.T) {
 	profile.NameConstraints.PermittedDNS = []string{"example.com"}
 	ca := create(t, profile, key.Public(), nil, key)
 	for name, refused := range map[string]bool{
-		"urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6": true, "https://192.0.2.1/": true, "https://[2001:db8::1]/": true,
-		"https://example.org/": false,
+		"urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6": true, "https://192.0.2.1/": true,
+		"https://[2001:db8::1]/": true,
+		"https://example.org/":   false,
 	} {
 		leaf := leafProfile()
 		leaf.AllowedUses, leaf.Names.URIs = nil, []string{name}

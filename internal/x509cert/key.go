@@ -43,12 +43,13 @@ func kindOf(pub crypto.PublicKey) (k kind, refusal string) {
 		}
 	}
 	if publickey.Curve(pub) == publickey.Secp256k1 {
-		return "", "The key is on the curve secp256k1, which libraries for X.509 do not know: they could not read the " +
+		return "", "The key is on the curve secp256k1, which libraries for X.509 do not know: they could not read " +
+			"the " +
 			"certificate. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519."
 	}
 	if set := publickey.ParameterSet(pub); set != "" {
-		return "", fmt.Sprintf("The key is %s, which most libraries for X.509 do not know yet: they could not read the "+
-			"certificate. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519.", set)
+		return "", fmt.Sprintf("The key is %s, which most libraries for X.509 do not know yet: they could not read "+
+			"the certificate. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519.", set)
 	}
 	return "", "No certificate can be of this kind of key. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519."
 }

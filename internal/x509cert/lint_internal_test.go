@@ -22,6 +22,16 @@ func TestEachLintLeftOutIsThere(t *testing.T) {
 			t.Errorf("there is no lint %s", name)
 		}
 	}
+	for _, l := range lints().certificate {
+		if l.Citation == "" || l.Description == "" {
+			t.Errorf("%s does not say what it is about", l.Name)
+		}
+	}
+	for _, l := range lints().list {
+		if l.Citation == "" || l.Description == "" {
+			t.Errorf("%s does not say what it is about", l.Name)
+		}
+	}
 	if n := len(lints().certificate); n < 80 {
 		t.Errorf("%d lints of certificates apply", n)
 	}
@@ -64,18 +74,23 @@ func TestLintsFindWhatIsWrong(t *testing.T) {
 			"subject.common_name", "e_subject_common_name_max_length"},
 		{"a use of a CA", func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, "allowed_uses",
 			"e_ext_key_usage_cert_sign_without_ca"},
-		{"a use that the key cannot have", func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageKeyEncipherment }, "allowed_uses",
+		{"a use that the key cannot have", func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageKeyEncipherment },
+			"allowed_uses",
 			"e_ecdsa_allowed_ku"},
-		{"a long serial number", func(c *x509.Certificate) { c.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 168) }, "serial_number",
+		{"a long serial number", func(c *x509.Certificate) { c.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 168) },
+			"serial_number",
 			"e_serial_number_longer_than_20_octets"},
 		{"a relative URI", func(c *x509.Certificate) {
 			c.ExtraExtensions = []pkix.Extension{{Id: oidSubjectAltName, Value: []byte("\x30\x04\x86\x02/a")}}
 		}, "uris", "e_ext_san_uri_relative"},
-		{"an empty label", func(c *x509.Certificate) { c.DNSNames = []string{"a..example.com"} }, "dns_names", "e_rfc_dnsname_empty_label"},
+		{"an empty label", func(c *x509.Certificate) { c.DNSNames = []string{"a..example.com"} }, "dns_names",
+			"e_rfc_dnsname_empty_label"},
 	} {
 		template := &x509.Certificate{
-			SerialNumber: big.NewInt(5), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour),
-			KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, MaxPathLen: -1, AuthorityKeyId: []byte{1},
+			SerialNumber: big.NewInt(5), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: time.Now(),
+			NotAfter: time.Now().Add(time.Hour),
+			KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, MaxPathLen: -1,
+			AuthorityKeyId: []byte{1},
 		}
 		test.change(template)
 		ca := &x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, SubjectKeyId: []byte{1}}
@@ -100,7 +115,8 @@ func TestLintsFindWhatIsWrong(t *testing.T) {
 	}
 
 	// A list with a revocation after its own time.
-	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, SubjectKeyId: []byte{1}, KeyUsage: x509.KeyUsageCRLSign}
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, SubjectKeyId: []byte{1},
+		KeyUsage: x509.KeyUsageCRLSign}
 	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
 		RevokedCertificateEntries: []x509.RevocationListEntry{{
@@ -131,10 +147,13 @@ func TestEachDifferenceIsSeen(t *testing.T) {
 	length := 1
 	start := time.Now()
 	asked := Profile{
-		Subject: Subject{CommonName: "ca"}, Names: Names{DNS: []string{"a.example"}}, AllowedUses: []string{"cert_signing"}, IsCA: true,
-		MaxPathLength: &length, NotBefore: start, NotAfter: start.Add(time.Hour), Serial: big.NewInt(1), Policies: []string{"2.5.29.32.0"},
+		Subject: Subject{CommonName: "ca"}, Names: Names{DNS: []string{"a.example"}},
+		AllowedUses: []string{"cert_signing"}, IsCA: true,
+		MaxPathLength: &length, NotBefore: start, NotAfter: start.Add(time.Hour), Serial: big.NewInt(1),
+		Policies:              []string{"2.5.29.32.0"},
 		NameConstraints:       NameConstraints{PermittedDNS: []string{"example"}},
-		CRLDistributionPoints: []string{"http://a.example"}, OCSPServers: []string{"http://a.example"}, IssuerURLs: []string{"http://a.example"},
+		CRLDistributionPoints: []string{"http://a.example"}, OCSPServers: []string{"http://a.example"},
+		IssuerURLs: []string{"http://a.example"},
 	}
 	for _, test := range []struct {
 		name   string
@@ -149,12 +168,15 @@ func TestEachDifferenceIsSeen(t *testing.T) {
 		{"end", func(p *Profile) { p.NotAfter = start.Add(2 * time.Hour) }, nil, "its end"},
 		{"names", func(p *Profile) { p.Names.DNS[0] = "b.example" }, nil, "its names"},
 		{"uses", func(p *Profile) { p.AllowedUses = []string{"cert_signing", "crl_signing"} }, nil, "its key usage"},
-		{"extended uses", func(p *Profile) { p.AllowedUses = []string{"cert_signing", "server_auth"} }, nil, "its extended key usage"},
+		{"extended uses", func(p *Profile) { p.AllowedUses = []string{"cert_signing", "server_auth"} }, nil,
+			"its extended key usage"},
 		{"path length", func(p *Profile) { p.MaxPathLength = nil }, nil, "its basic constraints"},
 		{"authority key", func(p *Profile) { p.SetAuthorityKeyID = true }, nil, "its authority key identifier"},
 		{"policies", func(p *Profile) { p.Policies = nil }, nil, "its policies"},
-		{"constraints", func(p *Profile) { p.NameConstraints.PermittedDNS = []string{"example.com"} }, nil, "its name constraints"},
-		{"no constraints", func(p *Profile) { p.NameConstraints.PermittedDNS = nil }, nil, "its name constraints, its critical extensions"},
+		{"constraints", func(p *Profile) { p.NameConstraints.PermittedDNS = []string{"example.com"} }, nil,
+			"its name constraints"},
+		{"no constraints", func(p *Profile) { p.NameConstraints.PermittedDNS = nil }, nil,
+			"its name constraints, its critical extensions"},
 		{"lists", func(p *Profile) { p.CRLDistributionPoints = nil }, nil, "its crl distribution points"},
 		{"responders", func(p *Profile) { p.OCSPServers = nil }, nil, "its ocsp servers"},
 		{"issuers", func(p *Profile) { p.IssuerURLs = nil }, nil, "its issuing certificate urls"},
@@ -209,11 +231,13 @@ func TestEachDifferenceOfAListIsSeen(t *testing.T) {
 	}
 	start := time.Now()
 	issuer := &x509.Certificate{
-		RawSubject: []byte("\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a"), SubjectKeyId: []byte{1}, KeyUsage: x509.KeyUsageCRLSign,
+		RawSubject: []byte("\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a"), SubjectKeyId: []byte{1},
+		KeyUsage:  x509.KeyUsageCRLSign,
 		PublicKey: key.Public(), PublicKeyAlgorithm: x509.ECDSA,
 	}
 	asked := List{
-		Number: big.NewInt(1), ThisUpdate: start, NextUpdate: start.Add(time.Hour), Revoked: []Revocation{{big.NewInt(3), start, "superseded"}},
+		Number: big.NewInt(1), ThisUpdate: start, NextUpdate: start.Add(time.Hour),
+		Revoked: []Revocation{{big.NewInt(3), start, "superseded"}},
 	}
 	for _, test := range []struct {
 		name   string
@@ -247,7 +271,8 @@ func TestEachDifferenceOfARequestIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := Request{Subject: Subject{CommonName: "a"}, Names: Names{DNS: []string{"a"}}, AllowedUses: []string{"server_auth"}}
+	asked := Request{Subject: Subject{CommonName: "a"}, Names: Names{DNS: []string{"a"}},
+		AllowedUses: []string{"server_auth"}}
 	for _, test := range []struct {
 		name   string
 		change func(r *Request)

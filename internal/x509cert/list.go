@@ -13,14 +13,16 @@ import (
 func (l List) Create(issuer *x509.Certificate, signer crypto.Signer) (der []byte, err error) {
 	problems := append(l.Rehearse(issuer), checkSigner(signer, nil, issuer)...)
 	if l.ThisUpdate.IsZero() || l.NextUpdate.IsZero() {
-		problems = append(problems, Problem{"validity_period_hours", -1, "A revocation list needs a start and an end. Give both."})
+		problems = append(problems, Problem{"validity_period_hours", -1, "A revocation list needs a start and an " +
+			"end. Give both."})
 	}
 	if l.Number == nil {
 		problems = append(problems, Problem{"crl_number", -1, "A revocation list needs a number. Give one."})
 	}
 	for i, entry := range l.Revoked {
 		if entry.Serial == nil || entry.Time.IsZero() {
-			problems = append(problems, Problem{"revoked", i, "A revocation needs a serial number and a time. Give both."})
+			problems = append(problems, Problem{"revoked", i, "A revocation needs a serial number and a time. Give " +
+				"both."})
 		}
 	}
 	if len(problems) > 0 {
@@ -59,8 +61,8 @@ func (l List) template(signing crypto.PublicKey) *x509.RevocationList {
 	return template
 }
 
-// listIssuer is an issuer as x509.CreateRevocationList wants it: with an identifier, and with a key usage that says what
-// the lack of one means.
+// listIssuer is an issuer as x509.CreateRevocationList wants it: with an identifier, and with a key usage that says
+// what the lack of one means.
 func listIssuer(issuer *x509.Certificate) (*x509.Certificate, error) {
 	parent, err := identified(issuer)
 	if err != nil || parent.KeyUsage != 0 {

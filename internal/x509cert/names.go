@@ -22,7 +22,8 @@ const (
 )
 
 // otherForms are the forms of a name that a profile cannot have.
-var otherForms = map[cbasn1.Tag]string{0: "otherName", 3: "x400Address", 4: "directoryName", 5: "ediPartyName", 8: "registeredID"}
+var otherForms = map[cbasn1.Tag]string{0: "otherName", 3: "x400Address", 4: "directoryName", 5: "ediPartyName",
+	8: "registeredID"}
 
 func (n Names) empty() bool { return len(n.DNS)+len(n.IPs)+len(n.URIs)+len(n.Emails) == 0 }
 
@@ -72,8 +73,8 @@ func readNames(value []byte) (Names, error) {
 		}
 		form := tag &^ cbasn1.Tag(0).ContextSpecific().Constructed()
 		if other, ok := otherForms[form]; ok {
-			return Names{}, fmt.Errorf("a name has the form %s; only DNS names, IP addresses, URIs and mail addresses "+
-				"can be certified", other)
+			return Names{}, fmt.Errorf("a name has the form %s; only DNS names, IP addresses, URIs and mail "+
+				"addresses can be certified", other)
 		}
 		switch text := string(octets); tag {
 		case cbasn1.Tag(formEmail).ContextSpecific():

@@ -63,8 +63,8 @@ func ParseCertificate(text string) (*x509.Certificate, error) {
 	return certificate, nil
 }
 
-// ParseRequest reads a text that is one PEM block CERTIFICATE REQUEST, and verifies its signature. Errors are as those of
-// ParseCertificate.
+// ParseRequest reads a text that is one PEM block CERTIFICATE REQUEST, and verifies its signature. Errors are as those
+// of ParseCertificate.
 func ParseRequest(text string) (*x509.CertificateRequest, error) {
 	der, err := requestBlock.Read(text)
 	if err != nil {
@@ -89,9 +89,11 @@ func parseRequest(der []byte) (*x509.CertificateRequest, error) {
 	}
 	if err := request.CheckSignature(); err != nil {
 		if insecure := x509.InsecureAlgorithmError(0); errors.As(err, &insecure) {
-			return nil, errors.New("the request's signature is not secure; make the request anew, with SHA-256 at least")
+			return nil, errors.New("the request's signature is not secure; make the request anew, with SHA-256 at " +
+				"least")
 		}
-		return nil, errors.New("the request's signature is not that of the key in it: the request was changed after it " +
+		return nil, errors.New("the request's signature is not that of the key in it: the request was changed after " +
+			"it " +
 			"was signed, or signed with another key; make it anew")
 	}
 	return request, nil
@@ -127,7 +129,8 @@ func refusedKey(info publickey.Info, err error) string {
 		return ""
 	}
 	if info.PSS != nil {
-		return "the key is restricted to RSASSA-PSS (id-RSASSA-PSS), which libraries for X.509 do not all know; use a " +
+		return "the key is restricted to RSASSA-PSS (id-RSASSA-PSS), which libraries for X.509 do not all know; use " +
+			"a " +
 			"key of the usual kind, rsaEncryption, which signs by RSASSA-PSS too"
 	}
 	_, refusal := kindOf(info.PublicKey)

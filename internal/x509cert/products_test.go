@@ -91,7 +91,8 @@ func caProfile(name string) x509cert.Profile {
 func leafProfile(names ...string) x509cert.Profile {
 	return x509cert.Profile{
 		Subject: x509cert.Subject{CommonName: "leaf"}, Names: x509cert.Names{DNS: names},
-		AllowedUses: []string{"digital_signature", "server_auth"}, NotBefore: start, NotAfter: start.Add(100 * time.Hour),
+		AllowedUses: []string{"digital_signature", "server_auth"}, NotBefore: start,
+		NotAfter: start.Add(100 * time.Hour),
 	}
 }
 
@@ -105,7 +106,8 @@ func parse(t *testing.T, der []byte) *x509.Certificate {
 }
 
 // create makes a certificate and reads it.
-func create(t *testing.T, p x509cert.Profile, pub crypto.PublicKey, issuer *x509.Certificate, signer crypto.Signer) *x509.Certificate {
+func create(t *testing.T, p x509cert.Profile, pub crypto.PublicKey, issuer *x509.Certificate,
+	signer crypto.Signer) *x509.Certificate {
 	t.Helper()
 	der, err := p.Create(pub, issuer, signer)
 	if err != nil {
@@ -124,19 +126,22 @@ func TestOpenSSLAndGoAgreeWithEachRequest(t *testing.T) {
 					DNS: []string{"a.example", "*.b.example"}, IPs: []string{"192.0.2.1", "2001:db8::1"},
 					URIs: []string{"spiffe://a.example/b"}, Emails: []string{"a@a.example"},
 				},
-				AllowedUses: []string{"digital_signature", "server_auth", "client_auth"}, SignatureAlgorithm: test.algorithm,
+				AllowedUses:        []string{"digital_signature", "server_auth", "client_auth"},
+				SignatureAlgorithm: test.algorithm,
 			}
 			der, err := request.Create(key)
 			if err != nil {
 				t.Fatal(err)
 			}
 			text := x509cert.RequestPEM(der)
-			output := strings.Join(strings.Fields(openssl(t, map[string]string{"r.pem": text}, "req", "-in", "r.pem", "-verify",
+			output := strings.Join(strings.Fields(openssl(t, map[string]string{"r.pem": text}, "req", "-in", "r.pem",
+				"-verify",
 				"-noout", "-text")), " ")
 			output = strings.ReplaceAll(output, " = ", "=") // as older versions write it
 			for _, want := range []string{
 				"self-signature verify OK", "C=DE, CN=a.example, emailAddress=a@a.example",
-				"DNS:a.example, DNS:*.b.example, email:a@a.example, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1, " +
+				"DNS:a.example, DNS:*.b.example, email:a@a.example, IP Address:192.0.2.1, IP " +
+					"Address:2001:DB8:0:0:0:0:0:1, " +
 					"URI:spiffe://a.example/b",
 				"X509v3 Key Usage: critical Digital Signature X509v3",
 				"TLS Web Server Authentication, TLS Web Client Authentication",
@@ -150,11 +155,13 @@ func TestOpenSSLAndGoAgreeWithEachRequest(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, names, err := x509cert.RequestNames(read)
-			if err != nil || !slices.Equal(names.DNS, request.Names.DNS) || !slices.Equal(names.IPs, request.Names.IPs) ||
+			if err != nil || !slices.Equal(names.DNS, request.Names.DNS) || !slices.Equal(names.IPs,
+				request.Names.IPs) ||
 				!slices.Equal(names.URIs, request.Names.URIs) || !slices.Equal(names.Emails, request.Names.Emails) {
 				t.Errorf("the names are read as %v, %v", names, err)
 			}
-			if uses, isCA, err := x509cert.RequestUses(read); err != nil || isCA || !slices.Equal(uses, request.AllowedUses) {
+			if uses, isCA, err := x509cert.RequestUses(read); err != nil || isCA || !slices.Equal(uses,
+				request.AllowedUses) {
 				t.Errorf("the uses are read as %q, CA %v, %v", uses, isCA, err)
 			}
 			if test.algorithm != "" && read.SignatureAlgorithm.String() != test.algorithm {
@@ -187,7 +194,8 @@ func TestOpenSSLAndGoAgreeWithEachChain(t *testing.T) {
 					Number: big.NewInt(7), ThisUpdate: start, NextUpdate: start.Add(48 * time.Hour),
 					SignatureAlgorithm: ca.algorithm,
 					Revoked: []x509cert.Revocation{
-						{Serial: big.NewInt(9), Time: start, Reason: "key_compromise"}, {Serial: big.NewInt(5), Time: start},
+						{Serial: big.NewInt(9), Time: start, Reason: "key_compromise"}, {Serial: big.NewInt(5),
+							Time: start},
 					},
 				}
 				der, err := list.Create(ca.certificate, ca.key)
@@ -197,11 +205,13 @@ func TestOpenSSLAndGoAgreeWithEachChain(t *testing.T) {
 				lists += x509cert.ListPEM(der)
 			}
 			files := map[string]string{
-				"root.pem": x509cert.CertificatePEM(root.Raw), "intermediate.pem": x509cert.CertificatePEM(intermediate.Raw),
-				"leaf.pem": x509cert.CertificatePEM(leaf.Raw), "lists.pem": lists,
+				"root.pem":         x509cert.CertificatePEM(root.Raw),
+				"intermediate.pem": x509cert.CertificatePEM(intermediate.Raw),
+				"leaf.pem":         x509cert.CertificatePEM(leaf.Raw), "lists.pem": lists,
 			}
 			openssl(t, files, "verify", "-x509_strict", "-CAfile", "root.pem", "-untrusted", "intermediate.pem",
-				"-crl_check_all", "-CRLfile", "lists.pem", "-purpose", "sslserver", "-verify_hostname", "a.example", "leaf.pem")
+				"-crl_check_all", "-CRLfile", "lists.pem", "-purpose", "sslserver", "-verify_hostname", "a.example",
+				"leaf.pem")
 			openssl(t, files, "crl", "-in", "lists.pem", "-CAfile", "root.pem", "-verify", "-noout")
 
 			roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
@@ -236,7 +246,8 @@ func TestTheSubjectIsWrittenAsTheTLSProviderWritesIt(t *testing.T) {
 	key := keys()["P-256"]
 	profile := leafProfile("a.example")
 	profile.Subject = x509cert.Subject{
-		CommonName: "name", Organization: "org", OrganizationalUnit: "unit", Locality: "place", Province: "land", Country: "DE",
+		CommonName: "name", Organization: "org", OrganizationalUnit: "unit", Locality: "place", Province: "land",
+		Country:    "DE",
 		PostalCode: "12345", SerialNumber: "A-1", EmailAddress: "a@b.example", StreetAddress: []string{"one", "two"},
 		DomainComponents: []string{"com", "example"},
 	}
@@ -255,7 +266,8 @@ func TestTheSubjectIsWrittenAsTheTLSProviderWritesIt(t *testing.T) {
 	profile.Subject.DomainComponents = nil
 	certificate = create(t, profile, key.Public(), nil, key)
 	want, err := asn1.Marshal(pkix.Name{
-		CommonName: "name", Organization: []string{"org"}, OrganizationalUnit: []string{"unit"}, Locality: []string{"place"},
+		CommonName: "name", Organization: []string{"org"}, OrganizationalUnit: []string{"unit"},
+		Locality: []string{"place"},
 		Province: []string{"land"}, Country: []string{"DE"}, PostalCode: []string{"12345"}, SerialNumber: "A-1",
 		StreetAddress: []string{"one", "two"}, ExtraNames: []pkix.AttributeTypeAndValue{{
 			Type:  asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1},
@@ -299,7 +311,8 @@ func TestExtensionsAreAsRFC5280HasThem(t *testing.T) {
 	}
 	without := *certificate // as other software makes CAs
 	without.SubjectKeyId = nil
-	if issued = create(t, leafProfile("a.example"), keys()["RSA"].Public(), &without, key); !bytes.Equal(issued.AuthorityKeyId, sum[:]) {
+	if issued = create(t, leafProfile("a.example"), keys()["RSA"].Public(), &without,
+		key); !bytes.Equal(issued.AuthorityKeyId, sum[:]) {
 		t.Errorf("the authority key identifier is %x, want %x", issued.AuthorityKeyId, sum)
 	}
 
@@ -313,7 +326,8 @@ func TestExtensionsAreAsRFC5280HasThem(t *testing.T) {
 		critical    string
 	}{
 		{"a CA", certificate, "2.5.29.15 2.5.29.19"},
-		{"a leaf without a subject", create(t, nobody, keys()["RSA"].Public(), certificate, key), "2.5.29.15 2.5.29.17 2.5.29.19"},
+		{"a leaf without a subject", create(t, nobody, keys()["RSA"].Public(), certificate, key),
+			"2.5.29.15 2.5.29.17 2.5.29.19"},
 		{"a leaf with one", issued, "2.5.29.15 2.5.29.19"},
 		{"a CA with constraints", create(t, constrained, key.Public(), nil, key), "2.5.29.15 2.5.29.19 2.5.29.30"},
 	} {
@@ -338,8 +352,10 @@ func TestMaxPathLengthMeansWhatTheTLSProviderHasItMean(t *testing.T) {
 		asks *int
 		want int
 	}{
-		{"a CA without one", true, nil, -1}, {"a CA with -1", true, pointer(-1), -1}, {"a CA with 0", true, pointer(0), 0},
-		{"a CA with 2", true, pointer(2), 2}, {"a leaf with 0", false, pointer(0), -1}, {"a leaf with 2", false, pointer(2), -1},
+		{"a CA without one", true, nil, -1}, {"a CA with -1", true, pointer(-1), -1}, {"a CA with 0", true, pointer(0),
+			0},
+		{"a CA with 2", true, pointer(2), 2}, {"a leaf with 0", false, pointer(0), -1}, {"a leaf with 2", false,
+			pointer(2), -1},
 	} {
 		profile := leafProfile("a.example")
 		if test.isCA {
@@ -381,7 +397,8 @@ func TestARequestIsCertifiedWithItsSubjectAsItStands(t *testing.T) {
 	key, ca := keys()["RSA"], keys()["P-256"]
 	issuer := create(t, caProfile("ca"), ca.Public(), nil, ca)
 	subject, err := asn1.Marshal(pkix.RDNSequence{{
-		{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: asn1.RawValue{Tag: asn1.TagBMPString, Bytes: []byte("\x00a\x00b")}},
+		{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: asn1.RawValue{Tag: asn1.TagBMPString,
+			Bytes: []byte("\x00a\x00b")}},
 		{Type: asn1.ObjectIdentifier{2, 5, 4, 10}, Value: "org"},
 	}})
 	if err != nil {
@@ -407,10 +424,12 @@ func TestARequestIsCertifiedWithItsSubjectAsItStands(t *testing.T) {
 	}
 
 	// A subject out of a request that the lints refuse is one of the request.
-	if profile.RawSubject, err = asn1.Marshal(pkix.Name{CommonName: strings.Repeat("a", 65)}.ToRDNSequence()); err != nil {
+	if profile.RawSubject, err = asn1.Marshal(pkix.Name{CommonName: strings.Repeat("a",
+		65)}.ToRDNSequence()); err != nil {
 		t.Fatal(err)
 	}
-	want(t, profile.Rehearse(request.PublicKey, issuer), "cert_request_pem: The certificate would break a rule of RFC 5280")
+	want(t, profile.Rehearse(request.PublicKey, issuer), "cert_request_pem: The certificate would break a rule of "+
+		"RFC 5280")
 }
 
 func TestANameThatAProfileCannotHaveIsNotLeftOut(t *testing.T) {
@@ -429,7 +448,8 @@ func TestANameThatAProfileCannotHaveIsNotLeftOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request := &x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: value}}}
+		request := &x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17},
+			Value: value}}}
 		der, err := x509.CreateCertificateRequest(rand.Reader, request, key)
 		if err != nil {
 			t.Fatal(err)
@@ -465,7 +485,8 @@ func TestTheUsesOfARequestAreRead(t *testing.T) {
 		}
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: []byte{0x30, 4, 6, 2, 0x2a, 3}}},
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: []byte{0x30, 4, 6, 2, 0x2a,
+			3}}},
 	}, key)
 	if err != nil {
 		t.Fatal(err)
@@ -503,13 +524,16 @@ func TestEveryUseIsInItsCertificate(t *testing.T) {
 
 // opensslUses is what openssl calls the uses.
 var opensslUses = map[string]string{
-	"any_extended": "Any Extended Key Usage", "cert_signing": "Certificate Sign", "client_auth": "TLS Web Client Authentication",
+	"any_extended": "Any Extended Key Usage", "cert_signing": "Certificate Sign", "client_auth": "TLS Web Client " +
+		"Authentication",
 	"code_signing": "Code Signing", "content_commitment": "Non Repudiation", "crl_signing": "CRL Sign",
-	"data_encipherment": "Data Encipherment", "decipher_only": "Decipher Only", "digital_signature": "Digital Signature",
+	"data_encipherment": "Data Encipherment", "decipher_only": "Decipher Only", "digital_signature": "Digital " +
+		"Signature",
 	"email_protection": "E-mail Protection", "encipher_only": "Encipher Only", "ipsec_end_system": "IPSec End System",
 	"ipsec_tunnel": "IPSec Tunnel", "ipsec_user": "IPSec User", "key_agreement": "Key Agreement",
 	"key_encipherment": "Key Encipherment", "microsoft_commercial_code_signing": "Microsoft Commercial Code Signing",
-	"microsoft_kernel_code_signing": "1.3.6.1.4.1.311.61.1.1", "microsoft_server_gated_crypto": "Microsoft Server Gated Crypto",
+	"microsoft_kernel_code_signing": "1.3.6.1.4.1.311.61.1.1", "microsoft_server_gated_crypto": "Microsoft Server " +
+		"Gated Crypto",
 	"netscape_server_gated_crypto": "Netscape Server Gated Crypto", "ocsp_signing": "OCSP Signing",
 	"server_auth": "TLS Web Server Authentication", "timestamping": "Time Stamping",
 }
@@ -523,7 +547,8 @@ func TestARevokedLeafIsRefused(t *testing.T) {
 		Revoked: []x509cert.Revocation{{Serial: leaf.SerialNumber, Time: start, Reason: "key_compromise"}},
 	}
 	for i, reason := range x509cert.Reasons() {
-		list.Revoked = append(list.Revoked, x509cert.Revocation{Serial: big.NewInt(int64(100 - i)), Time: start, Reason: reason})
+		list.Revoked = append(list.Revoked, x509cert.Revocation{Serial: big.NewInt(int64(100 - i)), Time: start,
+			Reason: reason})
 	}
 	der, err := list.Create(ca, key)
 	if err != nil {
@@ -531,13 +556,15 @@ func TestARevokedLeafIsRefused(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for name, text := range map[string]string{
-		"ca.pem": x509cert.CertificatePEM(ca.Raw), "leaf.pem": x509cert.CertificatePEM(leaf.Raw), "list.pem": x509cert.ListPEM(der),
+		"ca.pem": x509cert.CertificatePEM(ca.Raw), "leaf.pem": x509cert.CertificatePEM(leaf.Raw),
+		"list.pem": x509cert.ListPEM(der),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	command := exec.CommandContext(t.Context(), "openssl", "verify", "-CAfile", "ca.pem", "-crl_check", "-CRLfile", "list.pem", "leaf.pem")
+	command := exec.CommandContext(t.Context(), "openssl", "verify", "-CAfile", "ca.pem", "-crl_check", "-CRLfile",
+		"list.pem", "leaf.pem")
 	command.Dir = folder
 	if output, err := command.CombinedOutput(); err == nil || !strings.Contains(string(output), "certificate revoked") {
 		t.Errorf("openssl says %v, %s", err, output)
@@ -570,8 +597,51 @@ func TestARevokedLeafIsRefused(t *testing.T) {
 			t.Errorf("the reason of %s is read as %q, want %q", r.Serial, got, reason)
 		}
 	}
-	if got := strings.Count(openssl(t, map[string]string{"list.pem": x509cert.ListPEM(der)}, "crl", "-in", "list.pem", "-noout",
+	if got := strings.Count(openssl(t, map[string]string{"list.pem": x509cert.ListPEM(der)}, "crl", "-in", "list.pem",
+		"-noout",
 		"-text"), "X509v3 CRL Reason Code"); got != len(list.Revoked)-1 {
 		t.Errorf("openssl sees %d reasons, want %d", got, len(list.Revoked)-1)
+	}
+}
+
+func TestAListOfACAWithoutKeyUsages(t *testing.T) {
+	key := keys()["P-256"]
+	template := &x509.Certificate{ // as older software makes CAs
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotBefore: start,
+		NotAfter: start.Add(time.Hour * 99),
+		IsCA:     true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := parse(t, der)
+	list := x509cert.List{Number: big.NewInt(1), ThisUpdate: start, NextUpdate: start.Add(48 * time.Hour)}
+	if der, err = list.Create(ca, key); err != nil {
+		t.Fatal(err)
+	}
+	openssl(t, map[string]string{"list.pem": x509cert.ListPEM(der), "ca.pem": x509cert.CertificatePEM(ca.Raw)},
+		"crl", "-in", "list.pem", "-CAfile", "ca.pem", "-verify", "-noout")
+}
+
+func TestAnEntryOfADeltaListIsReadAsOne(t *testing.T) {
+	key := keys()["P-256"]
+	ca := create(t, caProfile("ca"), key.Public(), nil, key)
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: start, NextUpdate: start.Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: start,
+			ReasonCode: 8}},
+	}, ca, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := x509cert.ParseList(x509cert.ListPEM(der))
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked := x509cert.Revoked(list)
+	if len(revoked) != 1 || revoked[0].Reason != "remove_from_crl" || slices.Contains(x509cert.Reasons(),
+		"remove_from_crl") {
+		t.Errorf("the entries are %v", revoked)
 	}
 }

@@ -28,18 +28,20 @@ func (e *ProblemError) Error() string {
 // Subject is a distinguished name in the words of the tls provider. "" and nil are left out. Domain components begin at
 // the top, as in com, example for example.com.
 type Subject struct {
-	CommonName, Organization, OrganizationalUnit, Locality, Province, Country, PostalCode, SerialNumber, EmailAddress string
-	StreetAddress, DomainComponents                                                                                   []string
+	CommonName, Organization, OrganizationalUnit, Locality, Province, Country, PostalCode, SerialNumber,
+	EmailAddress string
+	StreetAddress, DomainComponents []string
 }
 
 // Names are the subject's alternative names.
 type Names struct{ DNS, IPs, URIs, Emails []string }
 
-// NameConstraints are the names that a CA may certify (RFC 5280, 4.2.1.10). A DNS domain is one with all below it; with a
-// dot before it, all below it alone. A domain for mail addresses or URIs is that host alone, to most verifiers. Ranges
-// are such as 10.0.0.0/8.
+// NameConstraints are the names that a CA may certify (RFC 5280, 4.2.1.10). A DNS domain is one with all below it; with
+// a dot before it, all below it alone. A domain for mail addresses or URIs is that host alone, to most verifiers.
+// Ranges are such as 10.0.0.0/8.
 type NameConstraints struct {
-	PermittedDNS, ExcludedDNS, PermittedIPs, ExcludedIPs, PermittedEmails, ExcludedEmails, PermittedURIs, ExcludedURIs []string
+	PermittedDNS, ExcludedDNS, PermittedIPs, ExcludedIPs, PermittedEmails, ExcludedEmails, PermittedURIs,
+	ExcludedURIs []string
 }
 
 // Request is what a certificate request says.

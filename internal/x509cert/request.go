@@ -88,8 +88,8 @@ func keyUsageBits(key x509.KeyUsage) asn1.BitString {
 	return asn1.BitString{Bytes: octets[:(bits.Len16(uint16(key))+7)/8], BitLength: bits.Len16(uint16(key))}
 }
 
-// RequestNames are the subject of a request, in DER, and its alternative names, for a certificate of it. A name in a form
-// that no profile can have is an error: a certificate that leaves it out is not what was asked for.
+// RequestNames are the subject of a request, in DER, and its alternative names, for a certificate of it. A name in a
+// form that no profile can have is an error: a certificate that leaves it out is not what was asked for.
 func RequestNames(request *x509.CertificateRequest) (subject []byte, names Names, err error) {
 	if value := extension(request.Extensions, oidSubjectAltName); value != nil {
 		if names, err = readNames(value); err != nil {
@@ -99,8 +99,8 @@ func RequestNames(request *x509.CertificateRequest) (subject []byte, names Names
 	return request.RawSubject, names, nil
 }
 
-// RequestUses are the uses that a request asks for, in the words of Uses, and whether it asks for a CA. A use that has no
-// word is an error.
+// RequestUses are the uses that a request asks for, in the words of Uses, and whether it asks for a CA. A use that has
+// no word is an error.
 func RequestUses(request *x509.CertificateRequest) (allowed []string, isCA bool, err error) {
 	var key x509.KeyUsage
 	if value := extension(request.Extensions, oidKeyUsage); value != nil {

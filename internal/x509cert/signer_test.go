@@ -124,6 +124,7 @@ func TestNothingIsSignedThatHasProblems(t *testing.T) {
 		return nil, errors.New("no")
 	}}
 	bad := leafProfile("a..example")
+	dateless := x509cert.Profile{Subject: x509cert.Subject{CommonName: "a"}}
 	ca := create(t, caProfile("ca"), key.Public(), nil, key)
 	for name, err := range map[string]error{
 		"a certificate": second(bad.Create(key.Public(), nil, asked)),
@@ -131,9 +132,10 @@ func TestNothingIsSignedThatHasProblems(t *testing.T) {
 		"a list": second(x509cert.List{
 			Number: big.NewInt(-1), ThisUpdate: start, NextUpdate: start.Add(time.Hour),
 		}.Create(ca, asked)),
-		"a certificate without dates": second(x509cert.Profile{Subject: x509cert.Subject{CommonName: "a"}}.Create(key.Public(), nil, asked)),
-		"a list without a number":     second(x509cert.List{ThisUpdate: start, NextUpdate: start.Add(time.Hour)}.Create(ca, asked)),
-		"a list without dates":        second(x509cert.List{Number: big.NewInt(1)}.Create(ca, asked)),
+		"a certificate without dates": second(dateless.Create(key.Public(), nil, asked)),
+		"a list without a number": second(x509cert.List{ThisUpdate: start,
+			NextUpdate: start.Add(time.Hour)}.Create(ca, asked)),
+		"a list without dates": second(x509cert.List{Number: big.NewInt(1)}.Create(ca, asked)),
 	} {
 		wrong := (*x509cert.ProblemError)(nil)
 		if !errors.As(err, &wrong) {

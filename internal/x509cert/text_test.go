@@ -92,9 +92,11 @@ func TestPEMIsReadAndWhatIsWrongIsSaid(t *testing.T) {
 	}{
 		{"a certificate, indented", readCertificate, "\n  " + strings.ReplaceAll(text, "\n", "\n  "), ""},
 		{"a certificate with an older label", readCertificate, block("X509 CERTIFICATE", certificate.Raw), ""},
-		{"a chain", readCertificate, text + text, "the text holds more than one PEM block; give the one certificate that is " +
+		{"a chain", readCertificate, text + text, "the text holds more than one PEM block; give the one certificate " +
+			"that is " +
 			"meant, of a chain usually the first"},
-		{"a request for a certificate", readCertificate, request, "the PEM block is a certificate request; it must be CERTIFICATE"},
+		{"a request for a certificate", readCertificate, request, "the PEM block is a certificate request; it must " +
+			"be CERTIFICATE"},
 		{"another block", readCertificate, block("SECRET", []byte("x")), "the PEM block must be CERTIFICATE"},
 		{"a private key", readCertificate, block("PRIVATE KEY", []byte("SECRET")),
 			"the text holds a private key, which does not belong here; give the PEM block CERTIFICATE"},
@@ -103,36 +105,60 @@ func TestPEMIsReadAndWhatIsWrongIsSaid(t *testing.T) {
 			`the text holds no PEM block; if it is the name of a file, give the file's text, as in file("ca.pem")`},
 		{"JSON", readCertificate, "{}", "the text holds no PEM block; it looks like JSON"},
 		{"DER in base64", readCertificate, base64.StdEncoding.EncodeToString(certificate.Raw),
-			"the text holds no PEM block; it looks like DER in base64, which needs the lines -----BEGIN CERTIFICATE----- and " +
+			"the text holds no PEM block; it looks like DER in base64, which needs the lines -----BEGIN " +
+				"CERTIFICATE----- and " +
 				"-----END CERTIFICATE----- around it"},
 		{"DER", readCertificate, "0\x82\x01\x00", "the text holds no PEM block; it looks like DER, of which " +
 			"`openssl x509 -in FILE` makes PEM"},
-		{"no certificate", readCertificate, block("CERTIFICATE", []byte("SECRET")), "the PEM block holds no certificate that " +
-			"can be read: malformed certificate"},
+		{"no certificate", readCertificate, block("CERTIFICATE", []byte("SECRET")),
+			"the PEM block holds no certificate that " +
+				"can be read: malformed certificate"},
 		{"a damaged block", readCertificate, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
 			"the PEM block cannot be read: its base64 is damaged, or its END line is missing or another block's"},
 		{"secp256k1", readCertificate, opensslMakes(t, "req", "-x509", "-newkey", "ec", "-pkeyopt",
 			"ec_paramgen_curve:secp256k1", "-nodes", "-keyout", "key.pem", "-subj", "/CN=a"),
-			"the key is on the curve secp256k1, which libraries for X.509 do not know: they could not read the certificate. Use " +
+			"the key is on the curve secp256k1, which libraries for X.509 do not know: they could not read the " +
+				"certificate. Use " +
 				"an RSA key, or one on P-256, P-384, P-521 or Ed25519"},
 		{"a request", readRequest, request, ""},
 		{"a request with an older label", readRequest, block("NEW CERTIFICATE REQUEST", der), ""},
-		{"a certificate for a request", readRequest, text, "the PEM block is a certificate; it must be CERTIFICATE REQUEST"},
-		{"a request that was changed", readRequest, block("CERTIFICATE REQUEST", changed), "the request's signature is not that " +
-			"of the key in it: the request was changed after it was signed, or signed with another key; make it anew"},
-		{"no request", readRequest, block("CERTIFICATE REQUEST", []byte("SECRET")), "the PEM block holds no certificate request, or " +
-			"a damaged one"},
+		{"a certificate for a request", readRequest, text, "the PEM block is a certificate; it must be CERTIFICATE " +
+			"REQUEST"},
+		{"a request that was changed", readRequest, block("CERTIFICATE REQUEST", changed),
+			"the request's signature is not that " +
+				"of the key in it: the request was changed after it was signed, or signed with another key; make it " +
+				"anew"},
+		{"no request", readRequest, block("CERTIFICATE REQUEST", []byte("SECRET")),
+			"the PEM block holds no certificate request, or " +
+				"a damaged one"},
 		{"a request of secp256k1", readRequest, opensslMakes(t, "req", "-newkey", "ec", "-pkeyopt",
 			"ec_paramgen_curve:secp256k1", "-nodes", "-keyout", "key.pem", "-subj", "/CN=a"),
 			"the key is on the curve secp256k1, which libraries for X.509 do not know"},
-		{"a request of an RSA-PSS key", readRequest, opensslMakes(t, "req", "-newkey", "rsa-pss", "-nodes", "-keyout", "key.pem",
+		{"a request of an RSA-PSS key", readRequest, opensslMakes(t, "req", "-newkey", "rsa-pss", "-nodes", "-keyout",
+			"key.pem",
 			"-subj", "/CN=a"), "the key is restricted to RSASSA-PSS (id-RSASSA-PSS)"},
-		{"no list", readList, block("X509 CRL", []byte("SECRET")), "the PEM block holds no revocation list that can be read: "},
+		{"a request signed by MD5", readRequest, opensslMakes(t, "req", "-newkey", "rsa:2048", "-md5", "-nodes",
+			"-keyout",
+			"key.pem", "-subj", "/CN=a"), "the request's signature is not secure; make the request anew, with " +
+			"SHA-256 at least"},
+		{"a request of P-224", readRequest, opensslMakes(t, "req", "-newkey", "ec", "-pkeyopt",
+			"ec_paramgen_curve:secp224r1",
+			"-nodes", "-keyout", "key.pem", "-subj", "/CN=a"),
+			"the key is on a curve that is not supported. Use a key on P-256, P-384 or P-521"},
+		{"a certificate of P-224", readCertificate, opensslMakes(t, "req", "-x509", "-newkey", "ec", "-pkeyopt",
+			"ec_paramgen_curve:secp224r1", "-nodes", "-keyout", "key.pem", "-subj", "/CN=a"),
+			"the key is on a curve that is not supported. Use a key on P-256, P-384 or P-521"},
+		{"a request of Ed448", readRequest, opensslMakes(t, "req", "-newkey", "ed448", "-nodes", "-keyout", "key.pem",
+			"-subj", "/CN=a"),
+			"no certificate can be of this kind of key. Use an RSA key"},
+		{"no list", readList, block("X509 CRL", []byte("SECRET")), "the PEM block holds no revocation list that can " +
+			"be read: "},
 		{"a certificate for a list", readList, text, "the PEM block is a certificate; it must be X509 CRL"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.read(test.text)
-			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.HasPrefix(err.Error(), test.err)) {
+			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.HasPrefix(err.Error(),
+				test.err)) {
 				t.Errorf("the error is %v, want %s", err, test.err)
 			}
 			if err != nil && (strings.Contains(err.Error(), "SECRET") || strings.HasSuffix(err.Error(), ".")) {
@@ -149,10 +175,31 @@ func opensslMakes(t *testing.T, arguments ...string) string {
 	return output[strings.Index(output, "-----BEGIN"):] // dots stand before it
 }
 
+func TestUsesThatCannotBeReadAreAnError(t *testing.T) {
+	for name, test := range map[string]struct {
+		id    asn1.ObjectIdentifier
+		value string
+		err   string
+	}{
+		"key usage": {asn1.ObjectIdentifier{2, 5, 29, 15}, "\x30\x00", "the key usage that the request asks " +
+			"for cannot be read"},
+		"extended key usage": {asn1.ObjectIdentifier{2, 5, 29, 37}, "\x03", "the extended key usage that the request " +
+			"asks for cannot be read"},
+		"basic constraints": {asn1.ObjectIdentifier{2, 5, 29, 19}, "\x30\x00\x00", "the basic constraints that the " +
+			"request asks for cannot be read"},
+	} {
+		request := &x509.CertificateRequest{Extensions: []pkix.Extension{{Id: test.id, Value: []byte(test.value)}}}
+		if _, _, err := x509cert.RequestUses(request); err == nil || err.Error() != test.err {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+	}
+}
+
 func TestDefaultSignatureAlgorithms(t *testing.T) {
 	for name, want := range map[string]string{
-		"RSA": "SHA256-RSA", "P-256": "ECDSA-SHA256", "P-384": "ECDSA-SHA384", "P-521": "ECDSA-SHA512", "Ed25519": "Ed25519",
-		"P-224": "",
+		"RSA": "SHA256-RSA", "P-256": "ECDSA-SHA256", "P-384": "ECDSA-SHA384", "P-521": "ECDSA-SHA512",
+		"Ed25519": "Ed25519",
+		"P-224":   "",
 	} {
 		if got := x509cert.DefaultSignatureAlgorithm(keys()[name].Public()); got != want {
 			t.Errorf("%s signs by %q, want %q", name, got, want)
@@ -194,7 +241,8 @@ func FuzzParseCertificate(f *testing.F) {
 
 func FuzzParseRequest(f *testing.F) {
 	der, err := x509cert.Request{
-		Subject: x509cert.Subject{CommonName: "a"}, Names: x509cert.Names{DNS: []string{"a"}, IPs: []string{"192.0.2.1"}},
+		Subject: x509cert.Subject{CommonName: "a"}, Names: x509cert.Names{DNS: []string{"a"},
+			IPs: []string{"192.0.2.1"}},
 		AllowedUses: []string{"digital_signature", "server_auth"},
 	}.Create(keys()["Ed25519"])
 	if err != nil {
@@ -213,7 +261,8 @@ func FuzzParseRequest(f *testing.F) {
 func FuzzRequestNames(f *testing.F) {
 	f.Add([]byte{0x30, 3, 0x82, 1, 'a'}, []byte{3, 2, 7, 0x80}, []byte{0x30, 0})
 	f.Fuzz(func(_ *testing.T, names, uses, constraints []byte) {
-		use(&x509.CertificateRequest{Extensions: requested(names, uses, constraints), PublicKey: keys()["Ed25519"].Public()})
+		use(&x509.CertificateRequest{Extensions: requested(names, uses, constraints),
+			PublicKey: keys()["Ed25519"].Public()})
 	})
 }
 
@@ -234,6 +283,7 @@ func use(request *x509.CertificateRequest) {
 func requested(names, uses, constraints []byte) []pkix.Extension {
 	return []pkix.Extension{
 		{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}, {Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Value: uses},
-		{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: uses}, {Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: constraints},
+		{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: uses}, {Id: asn1.ObjectIdentifier{2, 5, 29, 19},
+			Value: constraints},
 	}
 }
