@@ -47,21 +47,20 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 func checkSigner(signer crypto.Signer, pub crypto.PublicKey, issuer *x509.Certificate) []Problem {
 	if issuer != nil && !equal(issuer.PublicKey, signer.Public()) {
 		return []Problem{{"ca_cert_pem", -1, "The certificate's key is not the one that signs. Give the certificate " +
-			"of " +
-			"the CA whose key signs."}}
+			"of the CA whose key signs."}}
 	}
 	if issuer == nil && !equal(pub, signer.Public()) {
 		return []Problem{{"public_key_pem", -1, "The key is not the one that signs. A self-signed certificate is " +
-			"signed " +
-			"with its own key."}}
+			"signed with its own key."}}
 	}
 	return nil
 }
 
 // templates are what x509.CreateCertificate makes the certificate of, and its issuer. The issuer of a certificate that
 // signs itself is its own template.
-func (p Profile) templates(pub crypto.PublicKey, issuer *x509.Certificate) (template, parent *x509.Certificate,
-	err error) {
+func (p Profile) templates(pub crypto.PublicKey, issuer *x509.Certificate) (
+	template, parent *x509.Certificate, err error,
+) {
 	subject := p.RawSubject
 	if len(subject) == 0 {
 		if subject, err = p.Subject.der(); err != nil {

@@ -171,8 +171,7 @@ func checkPolicies(r *report, policies []string) {
 	for i, policy := range policies {
 		if oid, err := x509.ParseOID(policy); err != nil || oid.String() != policy {
 			r.at("policies", i, "%q is no object identifier. Give numbers with dots between them, such as "+
-				"1.3.6.1.4.1.99999.1.",
-				policy)
+				"1.3.6.1.4.1.99999.1.", policy)
 		} else if slices.ContainsFunc(strings.Split(policy, "."), longNumber) {
 			r.at("policies", i, "The identifier %s has a number of more than 31 bits, which many programs cannot "+
 				"read. Give one with smaller numbers.", policy)

@@ -42,8 +42,6 @@ func want(t *testing.T, problems []x509cert.Problem, begins string) {
 	}
 }
 
-func pointer[T any](v T) *T { return &v }
-
 // A row for each rule on a certificate that signs itself: what fails, and beside it what passes.
 func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 	type profile = x509cert.Profile
@@ -126,12 +124,12 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 			p.AllowedUses = append(p.AllowedUses, "digital_signature", "key_encipherment", "server_auth", "client_auth")
 		}), ""},
 
-		{"a path length", "P-256", ca(func(p *profile) { p.MaxPathLength = pointer(0) }), ""},
-		{"a path length of -1, which is none", "P-256", ca(func(p *profile) { p.MaxPathLength = pointer(-1) }), ""},
-		{"a path length of -2", "P-256", ca(func(p *profile) { p.MaxPathLength = pointer(-2) }),
+		{"a path length", "P-256", ca(func(p *profile) { p.MaxPathLength = new(0) }), ""},
+		{"a path length of -1, which is none", "P-256", ca(func(p *profile) { p.MaxPathLength = new(-1) }), ""},
+		{"a path length of -2", "P-256", ca(func(p *profile) { p.MaxPathLength = new(-2) }),
 			"max_path_length: -2 is no length of a path."},
 		{"a path length without a CA, which means nothing", "P-256",
-			leaf(func(p *profile) { p.MaxPathLength = pointer(1) }), ""},
+			leaf(func(p *profile) { p.MaxPathLength = new(1) }), ""},
 
 		{"name constraints", "P-256", ca(func(p *profile) {
 			p.NameConstraints = x509cert.NameConstraints{
@@ -486,11 +484,11 @@ func TestCheckOfAnIssuedCertificate(t *testing.T) {
 		{"a CA below a bound of 0", key.Public(), below(func(*x509cert.Profile) {}), bound(0),
 			"is_ca_certificate: The CA may not certify another CA: the path length in its certificate is 0"},
 		{"a leaf below a bound of 0", key.Public(), leafProfile("a.example"), bound(0), ""},
-		{"a CA below a bound of 1", key.Public(), below(func(p *x509cert.Profile) { p.MaxPathLength = pointer(0) }),
+		{"a CA below a bound of 1", key.Public(), below(func(p *x509cert.Profile) { p.MaxPathLength = new(0) }),
 			bound(1), ""},
 		{"a CA without a bound below one", key.Public(), below(func(*x509cert.Profile) {}), bound(1), ""},
 		{"a bound that is not less than the one above", key.Public(),
-			below(func(p *x509cert.Profile) { p.MaxPathLength = pointer(1) }), bound(1),
+			below(func(p *x509cert.Profile) { p.MaxPathLength = new(1) }), bound(1),
 			"max_path_length: It must be less than 1"},
 		{"an authority key identifier, which is always there", key.Public(), leafProfile("a.example"), plain, ""},
 		{"names without a subject", key.Public(), func() x509cert.Profile {

@@ -14,8 +14,7 @@ var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 func (c NameConstraints) lists() [][]string {
 	return [][]string{
 		c.PermittedDNS, c.ExcludedDNS, c.PermittedIPs, c.ExcludedIPs, c.PermittedEmails, c.ExcludedEmails,
-		c.PermittedURIs,
-		c.ExcludedURIs,
+		c.PermittedURIs, c.ExcludedURIs,
 	}
 }
 
@@ -147,18 +146,16 @@ func (p Profile) checkSubjectConstraints(issuer *x509.Certificate, refuse func(s
 		refuse(common, -1, name, "common name")
 	}
 	for _, attribute := range subject.Names {
-		if name, ok := attribute.Value.(string); ok && attribute.Type.Equal(oidEmailAddress) && !allowsEmail(issuer,
-			name) {
+		name, ok := attribute.Value.(string)
+		if ok && attribute.Type.Equal(oidEmailAddress) && !allowsEmail(issuer, name) {
 			refuse(emails, -1, name, "mail address of the subject")
 		}
 	}
 }
 
 func allowsDNS(issuer *x509.Certificate, name string) bool {
-	return within(issuer.PermittedDNSDomains, name, below) && !anyOf(issuer.ExcludedDNSDomains, name, func(domain,
-		name string) bool {
-		return below(domain, name) || covers(name, domain)
-	})
+	touches := func(domain, name string) bool { return below(domain, name) || covers(name, domain) }
+	return within(issuer.PermittedDNSDomains, name, below) && !anyOf(issuer.ExcludedDNSDomains, name, touches)
 }
 
 func allowsIP(issuer *x509.Certificate, ip net.IP) bool {
@@ -177,7 +174,7 @@ func allowsIP(issuer *x509.Certificate, ip net.IP) bool {
 func allowsEmail(issuer *x509.Certificate, address string) bool {
 	at := strings.LastIndex(address, "@")
 	if at < 0 {
-		return false
+		return len(issuer.PermittedEmailAddresses)+len(issuer.ExcludedEmailAddresses) == 0
 	}
 	host := address[at+1:]
 	match := func(of func(domain, host string) bool) func(constraint, address string) bool {

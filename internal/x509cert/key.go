@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -44,8 +45,7 @@ func kindOf(pub crypto.PublicKey) (k kind, refusal string) {
 	}
 	if publickey.Curve(pub) == publickey.Secp256k1 {
 		return "", "The key is on the curve secp256k1, which libraries for X.509 do not know: they could not read " +
-			"the " +
-			"certificate. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519."
+			"the certificate. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519."
 	}
 	if set := publickey.ParameterSet(pub); set != "" {
 		return "", fmt.Sprintf("The key is %s, which most libraries for X.509 do not know yet: they could not read "+
@@ -77,7 +77,7 @@ func subjectKeyID(pub crypto.PublicKey) ([]byte, error) {
 	var octets []byte
 	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.SEQUENCE) ||
 		!info.ReadASN1BitStringAsBytes(&octets) {
-		return nil, fmt.Errorf("x509cert: the key's SubjectPublicKeyInfo cannot be read")
+		return nil, errors.New("x509cert: the key's SubjectPublicKeyInfo cannot be read")
 	}
 	sum := sha1.Sum(octets)
 	return sum[:], nil

@@ -114,21 +114,17 @@ var lintSources = []lint.LintSource{lint.RFC3279, lint.RFC5280, lint.RFC5480, li
 // lintsLeftOut are lints of these standards that a private CA need not pass, and why.
 var lintsLeftOut = map[string]string{
 	"e_key_usage_and_extended_key_usage_inconsistent": "RFC 5280 says which key usages may go with an extended one, " +
-		"not " +
-		"which must; client_auth with key_encipherment is usual",
+		"not which must; client_auth with key_encipherment is usual",
 	"e_rsa_allowed_ku_no_encipherment_ca": "RFC 3279 says SHOULD NOT; a CA that serves TLS itself is usual in tests",
 	"e_subj_email_not_in_san": "the tls provider has subject.email_address, and no alternative name for it; who " +
-		"wants " +
-		"both gives both",
+		"wants both gives both",
 	"e_rfc_dnsname_underscore_in_sld":   "names of a private network have underscores, and clients accept them",
 	"e_ext_san_uri_host_not_fqdn_or_ip": "SPIFFE's trust domains may be one label, and a host may have a port",
 	"e_name_constraint_not_fqdn":        "a private network's domain may be one label",
 	"e_ext_authority_key_identifier_no_key_identifier": "it takes a server's self-signed certificate for an issued " +
-		"one, " +
-		"which always has the identifier here",
+		"one, which always has the identifier here",
 	"e_subject_dn_not_printable_characters": "it takes the zeros in a BMPString for control characters; Check looks " +
-		"for " +
-		"these",
+		"for these",
 }
 
 // lintArguments are the arguments that decide what a lint looks at: the first row whose text is in the lint's name.
@@ -199,8 +195,8 @@ func lintCertificate(der []byte) []Problem {
 	}
 	var problems []Problem
 	for _, l := range lints().certificate {
-		problems = append(problems, lintProblem("certificate", l.LintMetadata, l.Execute(certificate,
-			noConfiguration))...)
+		result := l.Execute(certificate, noConfiguration)
+		problems = append(problems, lintProblem("certificate", l.LintMetadata, result)...)
 	}
 	return problems
 }

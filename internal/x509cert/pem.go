@@ -93,8 +93,7 @@ func parseRequest(der []byte) (*x509.CertificateRequest, error) {
 				"least")
 		}
 		return nil, errors.New("the request's signature is not that of the key in it: the request was changed after " +
-			"it " +
-			"was signed, or signed with another key; make it anew")
+			"it was signed, or signed with another key; make it anew")
 	}
 	return request, nil
 }
@@ -130,8 +129,7 @@ func refusedKey(info publickey.Info, err error) string {
 	}
 	if info.PSS != nil {
 		return "the key is restricted to RSASSA-PSS (id-RSASSA-PSS), which libraries for X.509 do not all know; use " +
-			"a " +
-			"key of the usual kind, rsaEncryption, which signs by RSASSA-PSS too"
+			"a key of the usual kind, rsaEncryption, which signs by RSASSA-PSS too"
 	}
 	_, refusal := kindOf(info.PublicKey)
 	return withoutStop(refusal)

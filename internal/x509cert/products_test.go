@@ -141,8 +141,7 @@ func TestOpenSSLAndGoAgreeWithEachRequest(t *testing.T) {
 			for _, want := range []string{
 				"self-signature verify OK", "C=DE, CN=a.example, emailAddress=a@a.example",
 				"DNS:a.example, DNS:*.b.example, email:a@a.example, IP Address:192.0.2.1, IP " +
-					"Address:2001:DB8:0:0:0:0:0:1, " +
-					"URI:spiffe://a.example/b",
+					"Address:2001:DB8:0:0:0:0:0:1, URI:spiffe://a.example/b",
 				"X509v3 Key Usage: critical Digital Signature X509v3",
 				"TLS Web Server Authentication, TLS Web Client Authentication",
 			} {
@@ -257,8 +256,8 @@ func TestTheSubjectIsWrittenAsTheTLSProviderWritesIt(t *testing.T) {
 	output = strings.ReplaceAll(output, " = ", "=") // as older versions write it
 	const subject = "subject=DC=IA5STRING:com, DC=IA5STRING:example, C=PRINTABLESTRING:DE, ST=PRINTABLESTRING:land, " +
 		"L=PRINTABLESTRING:place, street=PRINTABLESTRING:one + street=PRINTABLESTRING:two, " +
-		"postalCode=PRINTABLESTRING:12345, O=PRINTABLESTRING:org, OU=PRINTABLESTRING:unit, CN=PRINTABLESTRING:name, " +
-		"serialNumber=PRINTABLESTRING:A-1, emailAddress=IA5STRING:a@b.example\n"
+		"postalCode=PRINTABLESTRING:12345, O=PRINTABLESTRING:org, OU=PRINTABLESTRING:unit, " +
+		"CN=PRINTABLESTRING:name, serialNumber=PRINTABLESTRING:A-1, emailAddress=IA5STRING:a@b.example\n"
 	if output != subject {
 		t.Errorf("openssl says %swant         %s", output, subject)
 	}
@@ -352,10 +351,10 @@ func TestMaxPathLengthMeansWhatTheTLSProviderHasItMean(t *testing.T) {
 		asks *int
 		want int
 	}{
-		{"a CA without one", true, nil, -1}, {"a CA with -1", true, pointer(-1), -1}, {"a CA with 0", true, pointer(0),
+		{"a CA without one", true, nil, -1}, {"a CA with -1", true, new(-1), -1}, {"a CA with 0", true, new(0),
 			0},
-		{"a CA with 2", true, pointer(2), 2}, {"a leaf with 0", false, pointer(0), -1}, {"a leaf with 2", false,
-			pointer(2), -1},
+		{"a CA with 2", true, new(2), 2}, {"a leaf with 0", false, new(0), -1}, {"a leaf with 2", false,
+			new(2), -1},
 	} {
 		profile := leafProfile("a.example")
 		if test.isCA {

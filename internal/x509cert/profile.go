@@ -28,9 +28,9 @@ func (e *ProblemError) Error() string {
 // Subject is a distinguished name in the words of the tls provider. "" and nil are left out. Domain components begin at
 // the top, as in com, example for example.com.
 type Subject struct {
-	CommonName, Organization, OrganizationalUnit, Locality, Province, Country, PostalCode, SerialNumber,
-	EmailAddress string
-	StreetAddress, DomainComponents []string
+	CommonName, Organization, OrganizationalUnit, Locality, Province, Country string
+	PostalCode, SerialNumber, EmailAddress                                    string
+	StreetAddress, DomainComponents                                           []string
 }
 
 // Names are the subject's alternative names.
@@ -40,8 +40,8 @@ type Names struct{ DNS, IPs, URIs, Emails []string }
 // a dot before it, all below it alone. A domain for mail addresses or URIs is that host alone, to most verifiers.
 // Ranges are such as 10.0.0.0/8.
 type NameConstraints struct {
-	PermittedDNS, ExcludedDNS, PermittedIPs, ExcludedIPs, PermittedEmails, ExcludedEmails, PermittedURIs,
-	ExcludedURIs []string
+	PermittedDNS, ExcludedDNS, PermittedIPs, ExcludedIPs         []string
+	PermittedEmails, ExcludedEmails, PermittedURIs, ExcludedURIs []string
 }
 
 // Request is what a certificate request says.

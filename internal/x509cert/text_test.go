@@ -93,8 +93,7 @@ func TestPEMIsReadAndWhatIsWrongIsSaid(t *testing.T) {
 		{"a certificate, indented", readCertificate, "\n  " + strings.ReplaceAll(text, "\n", "\n  "), ""},
 		{"a certificate with an older label", readCertificate, block("X509 CERTIFICATE", certificate.Raw), ""},
 		{"a chain", readCertificate, text + text, "the text holds more than one PEM block; give the one certificate " +
-			"that is " +
-			"meant, of a chain usually the first"},
+			"that is meant, of a chain usually the first"},
 		{"a request for a certificate", readCertificate, request, "the PEM block is a certificate request; it must " +
 			"be CERTIFICATE"},
 		{"another block", readCertificate, block("SECRET", []byte("x")), "the PEM block must be CERTIFICATE"},
@@ -106,31 +105,26 @@ func TestPEMIsReadAndWhatIsWrongIsSaid(t *testing.T) {
 		{"JSON", readCertificate, "{}", "the text holds no PEM block; it looks like JSON"},
 		{"DER in base64", readCertificate, base64.StdEncoding.EncodeToString(certificate.Raw),
 			"the text holds no PEM block; it looks like DER in base64, which needs the lines -----BEGIN " +
-				"CERTIFICATE----- and " +
-				"-----END CERTIFICATE----- around it"},
-		{"DER", readCertificate, "0\x82\x01\x00", "the text holds no PEM block; it looks like DER, of which " +
-			"`openssl x509 -in FILE` makes PEM"},
+				"CERTIFICATE----- and -----END CERTIFICATE----- around it"},
+		{"DER", readCertificate, "0\x82\x01\x00", "the text holds no PEM block; it looks like DER, of which `openssl " +
+			"x509 -in FILE` makes PEM"},
 		{"no certificate", readCertificate, block("CERTIFICATE", []byte("SECRET")),
-			"the PEM block holds no certificate that " +
-				"can be read: malformed certificate"},
+			"the PEM block holds no certificate that can be read: malformed certificate"},
 		{"a damaged block", readCertificate, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
 			"the PEM block cannot be read: its base64 is damaged, or its END line is missing or another block's"},
 		{"secp256k1", readCertificate, opensslMakes(t, "req", "-x509", "-newkey", "ec", "-pkeyopt",
 			"ec_paramgen_curve:secp256k1", "-nodes", "-keyout", "key.pem", "-subj", "/CN=a"),
 			"the key is on the curve secp256k1, which libraries for X.509 do not know: they could not read the " +
-				"certificate. Use " +
-				"an RSA key, or one on P-256, P-384, P-521 or Ed25519"},
+				"certificate. Use an RSA key, or one on P-256, P-384, P-521 or Ed25519"},
 		{"a request", readRequest, request, ""},
 		{"a request with an older label", readRequest, block("NEW CERTIFICATE REQUEST", der), ""},
 		{"a certificate for a request", readRequest, text, "the PEM block is a certificate; it must be CERTIFICATE " +
 			"REQUEST"},
 		{"a request that was changed", readRequest, block("CERTIFICATE REQUEST", changed),
-			"the request's signature is not that " +
-				"of the key in it: the request was changed after it was signed, or signed with another key; make it " +
-				"anew"},
+			"the request's signature is not that of the key in it: the request was changed after it was signed, or " +
+				"signed with another key; make it anew"},
 		{"no request", readRequest, block("CERTIFICATE REQUEST", []byte("SECRET")),
-			"the PEM block holds no certificate request, or " +
-				"a damaged one"},
+			"the PEM block holds no certificate request, or a damaged one"},
 		{"a request of secp256k1", readRequest, opensslMakes(t, "req", "-newkey", "ec", "-pkeyopt",
 			"ec_paramgen_curve:secp256k1", "-nodes", "-keyout", "key.pem", "-subj", "/CN=a"),
 			"the key is on the curve secp256k1, which libraries for X.509 do not know"},
@@ -172,7 +166,8 @@ func TestPEMIsReadAndWhatIsWrongIsSaid(t *testing.T) {
 func opensslMakes(t *testing.T, arguments ...string) string {
 	t.Helper()
 	output := openssl(t, nil, arguments...)
-	return output[strings.Index(output, "-----BEGIN"):] // dots stand before it
+	_, block, _ := strings.Cut(output, "-----BEGIN ") // dots stand before it
+	return "-----BEGIN " + block
 }
 
 func TestUsesThatCannotBeReadAreAnError(t *testing.T) {
@@ -181,8 +176,8 @@ func TestUsesThatCannotBeReadAreAnError(t *testing.T) {
 		value string
 		err   string
 	}{
-		"key usage": {asn1.ObjectIdentifier{2, 5, 29, 15}, "\x30\x00", "the key usage that the request asks " +
-			"for cannot be read"},
+		"key usage": {asn1.ObjectIdentifier{2, 5, 29, 15}, "\x30\x00", "the key usage that the request asks for " +
+			"cannot be read"},
 		"extended key usage": {asn1.ObjectIdentifier{2, 5, 29, 37}, "\x03", "the extended key usage that the request " +
 			"asks for cannot be read"},
 		"basic constraints": {asn1.ObjectIdentifier{2, 5, 29, 19}, "\x30\x00\x00", "the basic constraints that the " +

@@ -33,29 +33,36 @@ var keyUses = []struct {
 // extendedUses are the words for extended key usages (RFC 5280, 4.2.1.12).
 var extendedUses = []extendedUse{
 	{"any_extended", x509.ExtKeyUsageAny, asn1.ObjectIdentifier{2, 5, 29, 37, 0}},
-	{"server_auth", x509.ExtKeyUsageServerAuth, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 1}},
-	{"client_auth", x509.ExtKeyUsageClientAuth, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 2}},
-	{"code_signing", x509.ExtKeyUsageCodeSigning, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 3}},
-	{"email_protection", x509.ExtKeyUsageEmailProtection, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 4}},
-	{"ipsec_end_system", x509.ExtKeyUsageIPSECEndSystem, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 5}},
-	{"ipsec_tunnel", x509.ExtKeyUsageIPSECTunnel, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 6}},
-	{"ipsec_user", x509.ExtKeyUsageIPSECUser, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 7}},
-	{"timestamping", x509.ExtKeyUsageTimeStamping, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 8}},
-	{"ocsp_signing", x509.ExtKeyUsageOCSPSigning, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 9}},
-	{"microsoft_server_gated_crypto", x509.ExtKeyUsageMicrosoftServerGatedCrypto, asn1.ObjectIdentifier{1, 3, 6, 1, 4,
-		1, 311, 10, 3, 3}},
-	{"netscape_server_gated_crypto", x509.ExtKeyUsageNetscapeServerGatedCrypto, asn1.ObjectIdentifier{2, 16, 840, 1,
-		113730, 4, 1}},
-	{"microsoft_commercial_code_signing", x509.ExtKeyUsageMicrosoftCommercialCodeSigning, asn1.ObjectIdentifier{1, 3,
-		6, 1, 4, 1, 311, 2, 1, 22}},
-	{"microsoft_kernel_code_signing", x509.ExtKeyUsageMicrosoftKernelCodeSigning, asn1.ObjectIdentifier{1, 3, 6, 1, 4,
-		1, 311, 61, 1, 1}},
+	{"server_auth", x509.ExtKeyUsageServerAuth, purpose(1)},
+	{"client_auth", x509.ExtKeyUsageClientAuth, purpose(2)},
+	{"code_signing", x509.ExtKeyUsageCodeSigning, purpose(3)},
+	{"email_protection", x509.ExtKeyUsageEmailProtection, purpose(4)},
+	{"ipsec_end_system", x509.ExtKeyUsageIPSECEndSystem, purpose(5)},
+	{"ipsec_tunnel", x509.ExtKeyUsageIPSECTunnel, purpose(6)},
+	{"ipsec_user", x509.ExtKeyUsageIPSECUser, purpose(7)},
+	{"timestamping", x509.ExtKeyUsageTimeStamping, purpose(8)},
+	{"ocsp_signing", x509.ExtKeyUsageOCSPSigning, purpose(9)},
+	{"microsoft_server_gated_crypto", x509.ExtKeyUsageMicrosoftServerGatedCrypto, microsoft(10, 3, 3)},
+	{"netscape_server_gated_crypto", x509.ExtKeyUsageNetscapeServerGatedCrypto, netscape(4, 1)},
+	{"microsoft_commercial_code_signing", x509.ExtKeyUsageMicrosoftCommercialCodeSigning, microsoft(2, 1, 22)},
+	{"microsoft_kernel_code_signing", x509.ExtKeyUsageMicrosoftKernelCodeSigning, microsoft(61, 1, 1)},
 }
 
 type extendedUse struct {
 	word  string
 	usage x509.ExtKeyUsage
 	oid   asn1.ObjectIdentifier
+}
+
+// purpose is an identifier of RFC 5280's own (id-kp).
+func purpose(n int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, n} }
+
+func microsoft(numbers ...int) asn1.ObjectIdentifier {
+	return append(asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311}, numbers...)
+}
+
+func netscape(numbers ...int) asn1.ObjectIdentifier {
+	return append(asn1.ObjectIdentifier{2, 16, 840, 1, 113730}, numbers...)
 }
 
 func extendedOID(usage x509.ExtKeyUsage) asn1.ObjectIdentifier {
