@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1"     //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
-	_ "crypto/sha256" // for the proofs' hashes
-	_ "crypto/sha512" // likewise
+	"crypto/sha1" //nolint:gosec // OAEP's hash, which every token with OAEP has; nothing rests on collisions
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
@@ -25,46 +21,30 @@ import (
 // prover makes one proof in a session.
 type prover func(context.Context, *cryptoki.Session, object.Key) error
 
-// proofBy makes the proofs by each mechanism: that the halves of a pair belong together, or that a secret key decrypts
-// what it encrypts or verifies what it signs. Where a token takes the mechanism and refuses what it is given, the next
-// proof in the list gives it something else.
+// proofBy makes the proofs by mechanisms that do not sign: that the halves of a pair belong together, or that a secret
+// key decrypts what it encrypts or verifies what it signs. Where a token takes the mechanism and refuses what it is given,
+// the next proof in the list gives it something else. A pair that signs is proven by the table of ways.
 var proofBy = map[cryptoki.MechanismType][]prover{
-	cryptoki.CKM_RSA_PKCS: {
-		proveRSASignature(crypto.SHA256, false, cryptoki.CKM_RSA_PKCS), proveRSASignature(crypto.SHA384, false, cryptoki.CKM_RSA_PKCS),
-		proveRSASignature(crypto.SHA512, false, cryptoki.CKM_RSA_PKCS),
-	},
-	cryptoki.CKM_SHA256_RSA_PKCS: {proveRSASignature(crypto.SHA256, true, cryptoki.CKM_SHA256_RSA_PKCS)},
-	cryptoki.CKM_SHA384_RSA_PKCS: {proveRSASignature(crypto.SHA384, true, cryptoki.CKM_SHA384_RSA_PKCS)},
-	cryptoki.CKM_SHA512_RSA_PKCS: {proveRSASignature(crypto.SHA512, true, cryptoki.CKM_SHA512_RSA_PKCS)},
-	cryptoki.CKM_RSA_PKCS_PSS: {
-		provePSS(crypto.SHA256, false, cryptoki.CKM_RSA_PKCS_PSS), provePSS(crypto.SHA384, false, cryptoki.CKM_RSA_PKCS_PSS),
-		provePSS(crypto.SHA512, false, cryptoki.CKM_RSA_PKCS_PSS),
-	},
-	cryptoki.CKM_SHA256_RSA_PKCS_PSS: {provePSS(crypto.SHA256, true, cryptoki.CKM_SHA256_RSA_PKCS_PSS)},
-	cryptoki.CKM_SHA384_RSA_PKCS_PSS: {provePSS(crypto.SHA384, true, cryptoki.CKM_SHA384_RSA_PKCS_PSS)},
-	cryptoki.CKM_SHA512_RSA_PKCS_PSS: {provePSS(crypto.SHA512, true, cryptoki.CKM_SHA512_RSA_PKCS_PSS)},
-	cryptoki.CKM_RSA_PKCS_OAEP:       {proveRSADecryption},
-	cryptoki.CKM_ECDSA: {
-		proveECDSA(crypto.SHA256, false, cryptoki.CKM_ECDSA), proveECDSA(crypto.SHA384, false, cryptoki.CKM_ECDSA),
-		proveECDSA(crypto.SHA512, false, cryptoki.CKM_ECDSA),
-	},
-	cryptoki.CKM_ECDSA_SHA256: {proveECDSA(crypto.SHA256, true, cryptoki.CKM_ECDSA_SHA256)},
-	cryptoki.CKM_ECDSA_SHA384: {proveECDSA(crypto.SHA384, true, cryptoki.CKM_ECDSA_SHA384)},
-	cryptoki.CKM_ECDSA_SHA512: {proveECDSA(crypto.SHA512, true, cryptoki.CKM_ECDSA_SHA512)},
-	cryptoki.CKM_EDDSA:        {proveEdDSA(cryptoki.CKM_EDDSA)},
-	cryptoki.CKM_ECDH1_DERIVE: {proveAgreement(rawPoint), proveAgreement(pointInDER)},
-	cryptoki.CKM_ML_DSA:       {proveMLDSA},
-	cryptoki.CKM_AES_ECB:      {proveCipher},
-	cryptoki.CKM_AES_CMAC:     {proveMAC(cryptoki.CKM_AES_CMAC)},
-	cryptoki.CKM_SHA256_HMAC:  {proveMAC(cryptoki.CKM_SHA256_HMAC)},
-	cryptoki.CKM_SHA_1_HMAC:   {proveMAC(cryptoki.CKM_SHA_1_HMAC)},
+	cryptoki.CKM_RSA_PKCS_OAEP: {proveRSADecryption},
+	cryptoki.CKM_ECDH1_DERIVE:  {proveAgreement(rawPoint), proveAgreement(pointInDER)},
+	cryptoki.CKM_AES_ECB:       {proveCipher},
+	cryptoki.CKM_AES_CMAC:      {proveMAC(cryptoki.CKM_AES_CMAC)},
+	cryptoki.CKM_SHA256_HMAC:   {proveMAC(cryptoki.CKM_SHA256_HMAC)},
+	cryptoki.CKM_SHA_1_HMAC:    {proveMAC(cryptoki.CKM_SHA_1_HMAC)},
 }
 
 // proofsOf are the proofs by a mechanism, on a token with these differences, and the mechanism that they use.
 func proofsOf(m cryptoki.MechanismType, d quirk.Differences) (cryptoki.MechanismType, []prover) {
+	var proofs []prover
+	for _, w := range ways {
+		if w.mechanism == m {
+			w = w.on(d)
+			proofs, m = append(proofs, w.prove), w.mechanism
+		}
+	}
 	switch {
-	case m == cryptoki.CKM_EDDSA && d.EdDSA != 0:
-		return d.EdDSA, []prover{proveEdDSA(d.EdDSA)}
+	case proofs != nil:
+		return m, proofs
 	case m == cryptoki.CKM_ECDH1_DERIVE && d.NoSessionObjects:
 		return m, nil // the secret that is agreed on is a session object
 	case m == cryptoki.CKM_ECDH1_DERIVE && d.PointInDER:
@@ -258,89 +238,6 @@ func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err err
 	return result == object.Same, err
 }
 
-// digestInfo is the DER of DigestInfo before a digest (RFC 8017, 9.2).
-var digestInfo = map[crypto.Hash][]byte{
-	crypto.SHA256: {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20},
-	crypto.SHA384: {0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30},
-	crypto.SHA512: {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40},
-}
-
-// proveRSASignature verifies what the private half signs (RSASSA-PKCS1-v1_5). hashes says that the mechanism hashes by
-// itself.
-func proveRSASignature(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
-	return proveSigned(h, cryptoki.Mechanism{Type: m}, func(text, digest []byte) []byte {
-		if hashes {
-			return text
-		}
-		return append(bytes.Clone(digestInfo[h]), digest...)
-	}, func(pair object.Key, digest, signature []byte) bool {
-		return rsa.VerifyPKCS1v15(pair.PublicKey.(*rsa.PublicKey), h, digest, signature) == nil
-	})
-}
-
-// provePSS verifies what the private half signs (RSASSA-PSS, with a salt as long as the hash). Where the mechanism does
-// not hash by itself, another hash follows a refusal, and a small modulus may have no room for it and its salt
-// (RFC 8017, 9.1.1).
-func provePSS(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
-	prove := proveSigned(h, cryptoki.PSS(m, h), either(hashes), func(pair object.Key, digest, signature []byte) bool {
-		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-		return rsa.VerifyPSS(pair.PublicKey.(*rsa.PublicKey), h, digest, signature, options) == nil
-	})
-	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-		if room := (pair.PublicKey.(*rsa.PublicKey).N.BitLen() + 6) / 8; !hashes && room < 2*h.Size()+2 {
-			return errUnfit
-		}
-		return prove(ctx, s, pair)
-	}
-}
-
-// curveHashes are the hashes that fit the larger curves. Some tokens sign nothing else by them.
-var curveHashes = map[string]crypto.Hash{publickey.P384: crypto.SHA384, publickey.P521: crypto.SHA512}
-
-// proveECDSA verifies what the private half signs (ECDSA). A token may give the signature as PKCS#11 has it, or in DER.
-// Where the mechanism does not hash by itself, SHA-256 is for every curve, and another hash for the curve that it fits.
-func proveECDSA(h crypto.Hash, hashes bool, m cryptoki.MechanismType) prover {
-	prove := proveSigned(h, cryptoki.Mechanism{Type: m}, either(hashes), func(pair object.Key, digest, signature []byte) bool {
-		return publickey.VerifyDigest(pair.PublicKey, digest, signature) || publickey.VerifyDigestDER(pair.PublicKey, digest, signature)
-	})
-	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-		if !hashes && h != crypto.SHA256 && curveHashes[publickey.Curve(pair.PublicKey)] != h {
-			return errUnfit
-		}
-		return prove(ctx, s, pair)
-	}
-}
-
-// either is what a mechanism signs: the text where it hashes by itself, else the digest.
-func either(hashes bool) func(text, digest []byte) []byte {
-	return func(text, digest []byte) []byte {
-		if hashes {
-			return text
-		}
-		return digest
-	}
-}
-
-// proveSigned has the private half sign a text, and verifies the signature here.
-func proveSigned(
-	h crypto.Hash, m cryptoki.Mechanism, input func(text, digest []byte) []byte, good func(pair object.Key, digest, signature []byte) bool,
-) prover {
-	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-		text := proofText(pair)
-		hash := h.New()
-		hash.Write(text)
-		digest := hash.Sum(nil)
-		signature, err := s.Sign(ctx, m, pair.Private.Handle, input(text, digest))
-		if err != nil {
-			return err
-		}
-		if !good(pair, digest, signature) {
-			return errDisproved
-		}
-		return nil
-	}
-}
-
 // proveRSADecryption has the token decrypt what is encrypted here (RSAES-OAEP).
 func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
 	secret := make([]byte, 16)
@@ -358,21 +255,6 @@ func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Ke
 		return errDisproved
 	}
 	return nil
-}
-
-// proveEdDSA verifies what the private half signs (plain Ed25519, with neither a context nor a digest before it).
-func proveEdDSA(m cryptoki.MechanismType) prover {
-	return func(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-		mechanism := cryptoki.Mechanism{Type: m, OutputLength: ed25519.SignatureSize}
-		signature, err := s.Sign(ctx, mechanism, pair.Private.Handle, proofText(pair))
-		if err != nil {
-			return err
-		}
-		if !publickey.Verify(pair.PublicKey, proofText(pair), signature) {
-			return errDisproved
-		}
-		return nil
-	}
 }
 
 // The forms in which a token may want the other side's point.

@@ -26,7 +26,7 @@ type Call struct {
 	Data             []byte          // what C_Sign, C_Verify, C_Encrypt and C_Decrypt work on
 	Point            []byte          // of C_DeriveKey by ECDH: the other side's
 	// Result points to the call's result once the call has returned. A hook may change it, as a token that lies would:
-	// *Reading for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign.
+	// *Reading for C_GetAttributeValue, *[]Object for one C_FindObjects, *[]byte for C_Sign and C_GenerateRandom.
 	Result any
 
 	module   *Module

@@ -49,6 +49,7 @@ const (
 	CKR_PIN_INVALID                  RV = pkcs11.CKR_PIN_INVALID
 	CKR_PIN_LEN_RANGE                RV = pkcs11.CKR_PIN_LEN_RANGE
 	CKR_PIN_EXPIRED                  RV = pkcs11.CKR_PIN_EXPIRED
+	CKR_RANDOM_NO_RNG                RV = pkcs11.CKR_RANDOM_NO_RNG
 	CKR_PIN_LOCKED                   RV = pkcs11.CKR_PIN_LOCKED
 	CKR_SESSION_CLOSED               RV = pkcs11.CKR_SESSION_CLOSED
 	CKR_SIGNATURE_INVALID            RV = pkcs11.CKR_SIGNATURE_INVALID

@@ -127,8 +127,14 @@ func (s *Session) GenerateKey(ctx context.Context, m Mechanism, template []Attri
 
 // Sign signs with a private or secret key (C_SignInit, C_Sign).
 func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
+	return s.SignAfter(ctx, m, key, data, nil)
+}
+
+// SignAfter is Sign with something to do between its two calls, such as the login that a key wants for each use. nil:
+// nothing. Where that fails, nothing is signed.
+func (s *Session) SignAfter(ctx context.Context, m Mechanism, key Object, data []byte, between func() error) ([]byte, error) {
 	init := func(c *Call) error { return s.module.ck.SignInit(s.handle, m.of(c), uint(key)) }
-	return s.transform(ctx, "C_Sign", m, key, data, init, func(c *Call) ([]byte, error) {
+	return s.transform(ctx, "C_Sign", m, key, data, init, between, func(c *Call) ([]byte, error) {
 		return s.module.ck.Sign(s.handle, c.Data, m.OutputLength)
 	})
 }
@@ -137,7 +143,7 @@ func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte
 // CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE.
 func (s *Session) Verify(ctx context.Context, m Mechanism, key Object, data, signature []byte) error {
 	init := func(c *Call) error { return s.module.ck.VerifyInit(s.handle, m.of(c), uint(key)) }
-	_, err := s.transform(ctx, "C_Verify", m, key, data, init, func(c *Call) ([]byte, error) {
+	_, err := s.transform(ctx, "C_Verify", m, key, data, init, nil, func(c *Call) ([]byte, error) {
 		return nil, s.module.ck.Verify(s.handle, c.Data, signature)
 	})
 	return err
@@ -146,7 +152,7 @@ func (s *Session) Verify(ctx context.Context, m Mechanism, key Object, data, sig
 // Encrypt encrypts with a public or secret key (C_EncryptInit, C_Encrypt).
 func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
 	init := func(c *Call) error { return s.module.ck.EncryptInit(s.handle, m.of(c), uint(key)) }
-	return s.transform(ctx, "C_Encrypt", m, key, data, init, func(c *Call) ([]byte, error) {
+	return s.transform(ctx, "C_Encrypt", m, key, data, init, nil, func(c *Call) ([]byte, error) {
 		return s.module.ck.Encrypt(s.handle, c.Data, m.OutputLength)
 	})
 }
@@ -154,7 +160,7 @@ func (s *Session) Encrypt(ctx context.Context, m Mechanism, key Object, data []b
 // Decrypt decrypts with a private or secret key (C_DecryptInit, C_Decrypt).
 func (s *Session) Decrypt(ctx context.Context, m Mechanism, key Object, data []byte) ([]byte, error) {
 	init := func(c *Call) error { return s.module.ck.DecryptInit(s.handle, m.of(c), uint(key)) }
-	return s.transform(ctx, "C_Decrypt", m, key, data, init, func(c *Call) ([]byte, error) {
+	return s.transform(ctx, "C_Decrypt", m, key, data, init, nil, func(c *Call) ([]byte, error) {
 		return s.module.ck.Decrypt(s.handle, c.Data, m.OutputLength)
 	})
 }
@@ -172,14 +178,14 @@ func (s *Session) DeriveKey(ctx context.Context, m Mechanism, base Object, templ
 	return object, s.check(err)
 }
 
-// transform makes the two calls of a one-part operation.
+// transform makes the two calls of a one-part operation, and what is to be done between them, if that is anything.
 func (s *Session) transform(
 	ctx context.Context, function string, m Mechanism, key Object, data []byte, init func(*Call) error,
-	do func(*Call) ([]byte, error),
+	between func() error, do func(*Call) ([]byte, error),
 ) ([]byte, error) {
 	lost := s.Lost()
 	return patiently(ctx, s.module.busy, func() ([]byte, error) {
-		out, err := s.transformOnce(ctx, function, m, key, data, init, do)
+		out, err := s.transformOnce(ctx, function, m, key, data, init, between, do)
 		if !lost && s.module.busy.asksForPatience(err) {
 			s.Unharmed() // the operation has ended with its failure (PKCS#11 v2.40, 5.2), and may be made anew
 		}
@@ -189,12 +195,17 @@ func (s *Session) transform(
 
 func (s *Session) transformOnce(
 	ctx context.Context, function string, m Mechanism, key Object, data []byte, init func(*Call) error,
-	do func(*Call) ([]byte, error),
+	between func() error, do func(*Call) ([]byte, error),
 ) ([]byte, error) {
 	first := &Call{Function: function + "Init", Session: s.handle, Object: key, Mechanism: m.Type}
 	err := run(ctx, s.module, first, func() error { return init(first) })
 	if err = s.operation(s.check(err)); err != nil {
 		return nil, err
+	}
+	if between != nil {
+		if err := between(); err != nil {
+			return nil, s.operation(err)
+		}
 	}
 	second := &Call{Function: function, Session: s.handle, Object: key, Data: data}
 	out, err := invoke(ctx, s.module, second, func() ([]byte, error) { return do(second) })
@@ -227,10 +238,10 @@ func OAEP() Mechanism {
 	return Mechanism{Type: CKM_RSA_PKCS_OAEP, parameter: parameter}
 }
 
-// PSS gives a mechanism of RSASSA-PSS its parameters: the hash, MGF1 with the same hash, and a salt as long as the
-// hash, as in JOSE (RFC 7518, 3.5). Hashes are SHA-256, SHA-384 and SHA-512.
-func PSS(m MechanismType, hash crypto.Hash) Mechanism {
-	parameter := ck.PSS{Hash: pkcs11.CKM_SHA256, MGF: pkcs11.CKG_MGF1_SHA256, Salt: hash.Size()}
+// PSS gives a mechanism of RSASSA-PSS its parameters: the hash, MGF1 with the same hash, and how many bytes the salt has;
+// in JOSE, that is as many as the hash has (RFC 7518, 3.5). Hashes are SHA-256, SHA-384 and SHA-512.
+func PSS(m MechanismType, hash crypto.Hash, salt int) Mechanism {
+	parameter := ck.PSS{Hash: pkcs11.CKM_SHA256, MGF: pkcs11.CKG_MGF1_SHA256, Salt: salt}
 	switch hash {
 	case crypto.SHA384:
 		parameter.Hash, parameter.MGF = pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384

@@ -18,6 +18,7 @@ var harmless = []string{
 	"C_GetInfo", "C_GetSlotList", "C_GetSlotInfo", "C_GetTokenInfo", "C_GetMechanismList", "C_GetMechanismInfo",
 	"C_OpenSession", "C_GetSessionInfo", "C_FindObjectsInit", "C_FindObjects", "C_FindObjectsFinal", "C_GetAttributeValue",
 	"C_SignInit", "C_Sign", "C_VerifyInit", "C_Verify", "C_EncryptInit", "C_Encrypt", "C_DecryptInit", "C_Decrypt",
+	"C_GenerateRandom",
 }
 
 // continuing are the functions that go on with what another one has begun. Where one fails, it cannot be called again:

@@ -115,6 +115,19 @@ func (s *Session) SetPIN(ctx context.Context, old, pin []byte) error {
 	return s.run(ctx, "C_SetPIN", 0, func() error { return s.module.ck.SetPIN(s.handle, old, pin) })
 }
 
+// MaxRandom is how many random bytes one call may ask for.
+const MaxRandom = 4096
+
+// GenerateRandom gives random bytes of the token's generator, 1 to MaxRandom of them.
+func (s *Session) GenerateRandom(ctx context.Context, size int) ([]byte, error) {
+	call := &Call{Function: "C_GenerateRandom", Session: s.handle}
+	random, err := invoke(ctx, s.module, call, func() ([]byte, error) { return s.module.ck.GenerateRandom(s.handle, size) })
+	if err == nil && len(random) != size {
+		err = &AnswerError{Function: call.Function, Problem: fmt.Sprintf("it gave %d bytes, not %d", len(random), size)}
+	}
+	return random, s.check(err)
+}
+
 // Lost says that the session must not be used again: a call in it hangs, or failed in a way that leaves the session in
 // doubt.
 func (s *Session) Lost() bool { return s.lost.Load() }

@@ -261,6 +261,14 @@ func (v *Inventory) WithID(id []byte) []Key {
 	return keys
 }
 
+// WithFingerprint gives those of Keys that have the type and show the fingerprint, under any ID.
+func (v *Inventory) WithFingerprint(keyType KeyType, value string) []Key {
+	x := v.indexed()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return values(x.fingerprints()[fingerprint{keyType, value}])
+}
+
 // Fingerprinted gives those of Keys that have the type and the fingerprint, under any ID. compute gives secret keys that
 // show no fingerprint with theirs; it is asked once for all of them. Errors: that of what makes no sense and may be the
 // key (see [Broken]), or that of compute.

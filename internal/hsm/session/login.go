@@ -214,9 +214,7 @@ func (c credential) loggedIn(ctx context.Context, s *cryptoki.Session) error {
 
 // ensure logs the session in, or says why it cannot. The caller has the turn.
 func (c credential) ensure(ctx context.Context, s *cryptoki.Session) error {
-	if set := c.setOf(c.user).Load(); set != nil {
-		c.pin = *set // every other one is wrong by now
-	}
+	c = c.current()
 	digest := c.pin.digest()
 	if err := c.final(c.user, digest); err != nil {
 		return err
@@ -285,6 +283,14 @@ func (l *login) setOf(user cryptoki.User) *atomic.Pointer[PIN] {
 		return &l.set.officer
 	}
 	return new(atomic.Pointer[PIN])
+}
+
+// current has the PIN that this process has set for the user, if it has: every other one is wrong by now.
+func (c credential) current() credential {
+	if set := c.setOf(c.user).Load(); set != nil {
+		c.pin = *set
+	}
+	return c
 }
 
 // needed says that a token wants a login.

@@ -29,6 +29,7 @@ IS_NUMBER(49, C_Verify);
 IS_NUMBER(58, C_GenerateKey);
 IS_NUMBER(59, C_GenerateKeyPair);
 IS_NUMBER(62, C_DeriveKey);
+IS_NUMBER(64, C_GenerateRandom);
 IS_NUMBER(67, C_WaitForSlotEvent);
 
 // An attribute and a mechanism are three members of the same kinds, and Go writes both in one way. Go does not see the
@@ -194,6 +195,10 @@ static CK_RV ck_GenerateKeyPair(CK_FUNCTION_LIST *list, CK_ULONG session, void *
 static CK_RV ck_DeriveKey(CK_FUNCTION_LIST *list, CK_ULONG session, void *mechanism, CK_ULONG base, void *template,
 		CK_ULONG count, CK_ULONG *key) {
 	return CALL(C_DeriveKey, session, mechanism, base, template, count, key);
+}
+
+static CK_RV ck_GenerateRandom(CK_FUNCTION_LIST *list, CK_ULONG session, void *random, CK_ULONG size) {
+	return CALL(C_GenerateRandom, session, random, size);
 }
 
 static void ck_put_OAEP(void *at, CK_ULONG hash, CK_ULONG mgf, CK_ULONG source) {

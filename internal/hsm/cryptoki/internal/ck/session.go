@@ -3,7 +3,10 @@ package ck
 // #include "calls.h"
 import "C"
 
-import "unsafe"
+import (
+	"bytes"
+	"unsafe"
+)
 
 // OpenSession calls C_OpenSession.
 func (l *Library) OpenSession(slot, flags uint) (session uint, err error) {
@@ -43,6 +46,27 @@ func (l *Library) Login(session, user uint, pin []byte) error {
 
 // Logout calls C_Logout.
 func (l *Library) Logout(session uint) error { return result(C.ck_Logout(l.list, ulong(session))) }
+
+// leastRandom is how many random bytes the module is asked for at least. As many that are all the same come of no
+// generator.
+const leastRandom = 16
+
+// GenerateRandom calls C_GenerateRandom, and gives that many bytes.
+func (l *Library) GenerateRandom(session uint, size int) ([]byte, error) {
+	f := newFrame()
+	defer f.done()
+	random := f.room(max(size, leastRandom))
+	if err := result(C.ck_GenerateRandom(l.list, ulong(session), pointer(random), ulong(len(random)))); err != nil {
+		return nil, err
+	}
+	switch {
+	case cutShort(random):
+		return nil, lie("it was to give %d random bytes, but wrote fewer", len(random))
+	case bytes.Count(random, random[:1]) == len(random):
+		return nil, lie("it gave %d random bytes, which are all the same", len(random))
+	}
+	return bytes.Clone(random[:size]), nil
+}
 
 // InitToken calls C_InitToken, with the label padded to its 32 bytes. A nil PIN becomes a NULL pointer.
 func (l *Library) InitToken(slot uint, pin []byte, label [32]byte) error {

@@ -123,7 +123,9 @@ typedef struct {
 	CK_UNUSED C_WrapKey, C_UnwrapKey;
 	CK_RV (*C_DeriveKey)(CK_ULONG session, CK_MECHANISM *mechanism, CK_ULONG base, CK_ATTRIBUTE *template,
 		CK_ULONG count, CK_ULONG *key);
-	CK_UNUSED C_SeedRandom, C_GenerateRandom, C_GetFunctionStatus, C_CancelFunction, C_WaitForSlotEvent;
+	CK_UNUSED C_SeedRandom;
+	CK_RV (*C_GenerateRandom)(CK_ULONG session, CK_BYTE *random, CK_ULONG size);
+	CK_UNUSED C_GetFunctionStatus, C_CancelFunction, C_WaitForSlotEvent;
 } CK_FUNCTION_LIST;
 
 // CK_INTERFACE of PKCS#11 v3.0, section 3.7. Its list begins with a version, as CK_FUNCTION_LIST does.
