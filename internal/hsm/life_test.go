@@ -183,6 +183,8 @@ func (l *course) take(step hsmtest.Step) (err error) {
 		})
 	case hsmtest.ToPublish:
 		return l.token.Published(ctx, []object.Key{l.key})
+	case hsmtest.ToSign:
+		return l.sign(ctx)
 	case hsmtest.ToImport:
 		other, err := hsm.Open(ctx, l.stage.Again(l.t, l.make.Name).Config(l.t))
 		if err != nil {
@@ -249,6 +251,32 @@ func (l *course) change(ctx context.Context, change object.Change, good func(obj
 	}
 	l.key, l.ref = changed, refOf(changed)
 	return l.shows(ctx, l.token, good)
+}
+
+// sign has the pair make every signature that it may. What it may not, it refuses for a reason.
+func (l *course) sign(ctx context.Context) error {
+	signer, err := l.token.Signer(ctx, l.key.PublicKey)
+	if err != nil {
+		return err
+	}
+	message, made := []byte("what is signed"), 0
+	for _, s := range signaturesOf(signer.Public()) {
+		var cannot *hsm.CannotSignError
+		sig, err := signer.SignMessage(nil, message, s.opts)
+		switch {
+		case errors.As(err, &cannot):
+		case err != nil:
+			return fmt.Errorf("%s: %w", s.name, err)
+		case !verifies(signer.Public(), s.opts, message, sig):
+			return fmt.Errorf("%w: %s does not verify", errUnlike, s.name)
+		default:
+			made++
+		}
+	}
+	if made == 0 {
+		return fmt.Errorf("%w: it makes no signature", errUnlike)
+	}
+	return nil
 }
 
 // rotate makes the next key beside this one, and destroys this one.

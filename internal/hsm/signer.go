@@ -15,6 +15,7 @@ import (
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -327,10 +328,10 @@ func refuses(err error) bool { return cryptoki.Refused(err) || isAny(err, unfitt
 func (s *Signer) signBy(w way, what signed) (signature []byte, err error) {
 	for try := 1; ; try++ {
 		key, epoch := s.Key(), s.token.pool.Epoch()
-		err = s.token.ask(s.ctx, key, func(session *cryptoki.Session) (err error) {
-			signature, err = w.sign(s.ctx, session, key, what, s.login(session, key))
+		err = s.token.ask(s.ctx, key, func(in *cryptoki.Session) (err error) {
+			signature, err = w.sign(s.ctx, in, key, what, s.login(in, key))
 			if errors.Is(err, errDisproved) {
-				err = session.Abandon(err)
+				err = in.Abandon(err)
 			}
 			return err
 		})
@@ -352,11 +353,20 @@ func (s *Signer) signBy(w way, what signed) (signature []byte, err error) {
 }
 
 // login is what a key wants between the beginning of a signature and its end, nil for nothing.
-func (s *Signer) login(session *cryptoki.Session, key object.Key) func() error {
+func (s *Signer) login(in *cryptoki.Session, key object.Key) func() error {
 	if !eachUse(key) {
 		return nil
 	}
-	return func() error { return s.token.pool.ForEachUse(s.ctx, session) }
+	return func() error {
+		err := s.token.pool.ForEachUse(s.ctx, in)
+		switch _, none := errors.AsType[*session.NoUseLoginError](err); {
+		case none:
+			return s.cannot("it wants the PIN for each use (CKA_ALWAYS_AUTHENTICATE), and %v", err)
+		case err != nil:
+			return fmt.Errorf("the PIN for one use of the %s (CKA_ALWAYS_AUTHENTICATE): %w", key.Private.Name(), err)
+		}
+		return nil
+	}
 }
 
 // findAgain finds the pair anew: its handle may have died with a session, and others may have changed its label or its

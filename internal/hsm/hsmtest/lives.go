@@ -14,6 +14,7 @@ const (
 	ToMake     Step = "make"
 	ToRead     Step = "read"
 	ToPublish  Step = "publish"
+	ToSign     Step = "sign"
 	ToImport   Step = "import"
 	ToRelabel  Step = "change label"
 	ToRenumber Step = "change key_id"
@@ -26,7 +27,7 @@ const (
 
 // KeySteps are the steps of each key, and TokenSteps are the token's.
 var (
-	KeySteps   = []Step{ToMake, ToRead, ToPublish, ToImport, ToRelabel, ToRenumber, ToReuse, ToRotate, ToDestroy}
+	KeySteps   = []Step{ToMake, ToRead, ToPublish, ToSign, ToImport, ToRelabel, ToRenumber, ToReuse, ToRotate, ToDestroy}
 	TokenSteps = []Step{WrongPIN, Throttled}
 )
 
@@ -60,10 +61,11 @@ type Exception struct {
 	Guess bool
 }
 
-// Every life: a pair on Ed25519 only signs, so that its usage does not change, and a secret key has nothing to publish.
+// Every life: a pair on Ed25519 only signs, so that its usage does not change, and a secret key has nothing to publish, and signs
+// nothing here.
 var everyLife = []Exception{
 	{Kinds: []string{"Ed25519"}, Steps: []Step{ToReuse}},
-	{Kinds: []string{"AES", "HMAC"}, Steps: []Step{ToPublish}},
+	{Kinds: []string{"AES", "HMAC"}, Steps: []Step{ToPublish, ToSign}},
 }
 
 // What exceptions have in common.
@@ -97,7 +99,7 @@ var Lives = map[string][]Exception{
 	"Entrust nShield": {guessed, unthrottle},
 	"AWS CloudHSM": append(cannotChange(quirk.ChangeLabel, quirk.ChangeID, quirk.ChangeUsage),
 		Exception{
-			Kinds: []string{"Ed25519"}, Steps: []Step{ToMake, ToRead, ToPublish, ToImport, ToRotate, ToDestroy},
+			Kinds: []string{"Ed25519"}, Steps: []Step{ToMake, ToRead, ToPublish, ToSign, ToImport, ToRotate, ToDestroy},
 			How: Works, Guess: true,
 		}),
 	"YubiHSM 2": append(cannotChange(quirk.ChangeUsage), unthrottle),

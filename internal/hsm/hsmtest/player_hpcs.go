@@ -34,7 +34,7 @@ var hpcsPlayer = Player{
 			"Ed25519 signs by CKM_IBM_ED25519_SHA512.",
 			quirk.Document, "IBM Cloud, hs-crypto pkcs11-api-ref",
 			calledFor(
-				cryptoki.CKM_EDDSA, 0x8001001C, signs),
+				cryptoki.CKM_EDDSA, 0x8001001C, either(signs, asksOfIt)),
 		},
 	},
 }

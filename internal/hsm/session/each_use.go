@@ -13,6 +13,14 @@ func (p *Pool) ForEachUse(ctx context.Context, s *cryptoki.Session) error {
 	return p.sessions.forEachUse(ctx, s)
 }
 
+// NoUseLoginError says that the token takes no login for one use of a key. It has not looked at the PIN, and would answer
+// the same again.
+type NoUseLoginError struct{ Says string } // what it answered
+
+func (e *NoUseLoginError) Error() string {
+	return "the token takes no login for one use of a key (CKU_CONTEXT_SPECIFIC): " + e.Says
+}
+
 func (c credential) forEachUse(ctx context.Context, s *cryptoki.Session) error {
 	if err := c.takeTurn(ctx); err != nil {
 		return err
@@ -38,10 +46,13 @@ func (c credential) forEachUse(ctx context.Context, s *cryptoki.Session) error {
 		delete(c.failures[cryptoki.CKU_CONTEXT_SPECIFIC], digest)
 		return nil
 	}
+	if isAny(err, wrongUser) {
+		return &NoUseLoginError{err.Error()}
+	}
 	// The token may count it, whatever it says, and it took the PIN for the session. So it is counted here too, and apart
 	// from the sessions' logins.
 	err = c.remember(cryptoki.CKU_CONTEXT_SPECIFIC, digest, err, info)
-	if IsPINError(err) && !errors.Is(err, ErrUserType) {
+	if IsPINError(err) {
 		if c.failures[c.user] == nil {
 			c.failures[c.user] = failures{}
 		}
