@@ -323,6 +323,29 @@ func look(ref func(*world) object.Ref) func(context.Context, *world, *hsm.Token)
 	}
 }
 
+// signing signs with the pair that has the public key. What is signed verifies, whatever fails.
+var signing = operation{name: "sign", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
+	signer, err := token.Signer(ctx, w.key.PublicKey)
+	var none *hsm.NoSignerError
+	if errors.As(err, &none) {
+		w.t.Errorf("a pair that is there was taken for gone: %v", err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range signaturesOf(w.key.PublicKey)[:1] {
+		message := []byte("what is signed")
+		sig, err := signer.SignMessage(nil, message, s.opts)
+		if err != nil {
+			return err
+		}
+		if !verifies(w.key.PublicKey, s.opts, message, sig) {
+			w.t.Error("a signature was given that does not verify")
+		}
+	}
+	return nil
+}}
+
 var operations = []operation{
 	{name: "refresh", reads: true, prepare: withKey, run: look((*world).ref), converge: unchanged},
 	{name: "import", reads: true, prepare: withKey, run: look(func(w *world) object.Ref { return object.Ref{Type: w.kind.tmpl.Type, ID: w.id} }), converge: unchanged},
@@ -357,6 +380,7 @@ var operations = []operation{
 		}
 		return err
 	}},
+	signing,
 	{name: "create", prepare: withoutKey, converge: created, run: func(ctx context.Context, w *world, token *hsm.Token) (err error) {
 		w.made, err = token.Generate(ctx, w.kind.template(string(w.id), oldLabel))
 		return err
@@ -522,6 +546,8 @@ func (k kind) allows(op operation) bool {
 		return k.other != 0
 	case "a public key":
 		return k.objects() > 1
+	case signing.name:
+		return k.objects() > 1 && k.tmpl.Usage.Has(object.Sign)
 	case "change the ID, with certificates": // it is the same for each kind of pair
 		return k.name == "RSA" || k.name == "P-256"
 	case "make sensitive", "make unextractable": // as they are for each kind of pair, and of secret key

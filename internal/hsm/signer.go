@@ -244,7 +244,7 @@ func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (lef
 		return nil, s.cannot("%s with %s needs a longer modulus than its %d bits", of.name, hash,
 			key.PublicKey.(*rsa.PublicKey).N.BitLen())
 	}
-	var allowed, offered, refusals []string
+	var allowed, offered, hashing, refusals []string
 	for _, w := range all {
 		if !key.Allows(w.mechanism) {
 			continue
@@ -258,11 +258,12 @@ func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (lef
 			continue
 		}
 		offered = append(offered, w.mechanism.String())
-		if w.hashes && hash != 0 && !message {
-			continue
-		}
 		if refusal := s.refusal(w); refusal != nil {
 			refusals = append(refusals, refusal.Error())
+			continue
+		}
+		if w.hashes && hash != 0 && !message {
+			hashing = append(hashing, w.mechanism.String())
 			continue
 		}
 		left = append(left, w)
@@ -279,11 +280,14 @@ func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (lef
 	case len(offered) == 0:
 		err = s.cannot("%s with it would take %s, which the token does not offer for signing",
 			called(of, hash), strings.Join(allowed, " or "))
-	case len(refusals) > 0:
+	case len(hashing) == 0:
 		err = s.cannot("the token refuses %s with it: %s", called(of, hash), strings.Join(refusals, "; "))
+	case len(refusals) == 0:
+		err = s.cannot("for %s there is %s alone, which hashes the message by itself, and what is given is a digest",
+			called(of, hash), strings.Join(hashing, " and "))
 	default:
-		err = s.cannot("for %s the token has %s alone, which hashes the message by itself, and what is given is a digest",
-			called(of, hash), strings.Join(offered, " and "))
+		err = s.cannot("the token refuses %s with it (%s). There is %s, which hashes the message by itself, and what is "+
+			"given is a digest", called(of, hash), strings.Join(refusals, "; "), strings.Join(hashing, " and "))
 	}
 	return left, err
 }

@@ -127,8 +127,9 @@ func (st *stage) calls(ctx context.Context) map[string]func(s *cryptoki.Session)
 		"C_Sign": func(s *cryptoki.Session) (any, error) {
 			return s.Sign(ctx, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, st.rsa.Private, block)
 		},
-		"C_Encrypt": func(s *cryptoki.Session) (any, error) { return s.Encrypt(ctx, ecb, st.aes, block) },
-		"C_Decrypt": func(s *cryptoki.Session) (any, error) { return s.Decrypt(ctx, ecb, st.aes, block) },
+		"C_GenerateRandom": func(s *cryptoki.Session) (any, error) { return s.GenerateRandom(ctx, 32) },
+		"C_Encrypt":        func(s *cryptoki.Session) (any, error) { return s.Encrypt(ctx, ecb, st.aes, block) },
+		"C_Decrypt":        func(s *cryptoki.Session) (any, error) { return s.Decrypt(ctx, ecb, st.aes, block) },
 		"C_DeriveKey": func(s *cryptoki.Session) (any, error) {
 			point, err := s.GetAttributeValue(ctx, st.ec.Public, []cryptoki.AttributeType{cryptoki.CKA_EC_POINT})
 			if err != nil {
@@ -181,6 +182,8 @@ func TestEachLieIsAnError(t *testing.T) {
 	lie(cryptokitest.Write, []uint{8191 + 16, 8191 + 16 + 1, 16 << 10, 64 << 10}, "C_Sign", "C_Encrypt", "C_Decrypt")
 	lie(cryptokitest.Small, []uint{0, 1, 128, 8191 + 16, 64<<10 + 17, gigabyte, above(9000), almost, huge},
 		"C_Sign", "C_Encrypt", "C_Decrypt")
+
+	lie(cryptokitest.Write, []uint{0, 1, 24, 32}, "C_GenerateRandom") // too few bytes, or all the same
 
 	counts := []uint{1<<16 + 1, gigabyte, above(1), 1 << 31, almost, huge}
 	lie(cryptokitest.Length, counts, "C_GetSlotList", "C_GetMechanismList", "C_FindObjects")

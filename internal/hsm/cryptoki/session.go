@@ -125,7 +125,10 @@ func (s *Session) GenerateRandom(ctx context.Context, size int) ([]byte, error) 
 	if err == nil && len(random) != size {
 		err = &AnswerError{Function: call.Function, Problem: fmt.Sprintf("it gave %d bytes, not %d", len(random), size)}
 	}
-	return random, s.check(err)
+	if err != nil {
+		return nil, s.check(err)
+	}
+	return random, nil
 }
 
 // Lost says that the session must not be used again: a call in it hangs, or failed in a way that leaves the session in
