@@ -94,13 +94,17 @@ func signerOf(t testing.TB, token *hsm.Token, pub crypto.PublicKey) *hsm.Signer 
 	return signer
 }
 
-// signs has a signer make every signature of its key, of a digest and of a message.
+// signs has a signer make every signature of its key, of a digest and of a message. A make of token may hash for some
+// signatures by itself alone.
 func signs(t *testing.T, signer *hsm.Signer) {
 	t.Helper()
 	message := []byte("what is signed")
 	for _, s := range signaturesOf(signer.Public()) {
 		sig, err := signer.Sign(nil, digestOf(s.opts.HashFunc(), message), s.opts)
-		if err != nil || !verifies(signer.Public(), s.opts, message, sig) {
+		var cannot *hsm.CannotSignError
+		if errors.As(err, &cannot) && strings.Contains(err.Error(), "hashes the message by itself") && !hsmtest.Has(t, hsmtest.RawPSS) {
+			t.Logf("%s: %v", s.name, err)
+		} else if err != nil || !verifies(signer.Public(), s.opts, message, sig) {
 			t.Errorf("%s of a digest: %x, %v", s.name, sig, err)
 		}
 		sig, err = signer.SignMessage(nil, message, s.opts)
@@ -113,7 +117,7 @@ func signs(t *testing.T, signer *hsm.Signer) {
 // signingKinds are a template of each kind of pair that signs.
 func signingKinds() map[string]object.Template {
 	kinds := map[string]object.Template{
-		"RSA": {Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign},
+		"RSA": {Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign | object.Decrypt},
 	}
 	for curve := range hsmtest.Curves {
 		kinds[curve] = object.Template{Type: object.EC, Curve: curve, Usage: object.Sign}

@@ -32,6 +32,7 @@ const (
 	SessionLoss Ability = "sessions that can be closed behind a process's back (C_CloseAllSessions)"
 	TwoSessions Ability = "calls in two sessions at a time (C_DestroyObject crashes or hangs)"
 	HashedRSA   Ability = "RSA signatures that hash in the token (CKM_SHA256_RSA_PKCS, CKM_SHA256_RSA_PKCS_PSS)"
+	RawPSS      Ability = "RSASSA-PSS signatures of a digest (CKM_RSA_PKCS_PSS)"
 	SameID      Ability = "two keys with one ID (the new one silently replaces the old one)"
 	Local       Ability = "keys that are said to be made there (CKA_LOCAL)"
 	WrongMACs   Ability = "a wrong MAC that is called a wrong MAC (C_Verify)"
@@ -77,7 +78,7 @@ var Makes = []Make{
 	{Name: "tpm2", Version: "tpm2-pkcs11 1.9 on a simulated TPM",
 		Library: "libtpm2_pkcs11.so", Setup: "`TPM2_PKCS11_STORE`, `TPM2_PKCS11_TCTI`", Lacks: []Ability{
 			TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521,
-			Secp256k1, Ed25519, MLDSA,
+			Secp256k1, Ed25519, MLDSA, RawPSS,
 		}},
 	{Name: "nss", Version: "NSS's softoken 3.87",
 		Library: "libsoftokn3.so", Setup: "`library_parameters`, see below", Lacks: []Ability{
@@ -91,7 +92,7 @@ var Makes = []Make{
 	{Name: "tpm2-new", Version: "tpm2-pkcs11 1.9.1 on a simulated TPM",
 		Library: "libtpm2_pkcs11.so", Setup: "`TPM2_PKCS11_STORE`, `TPM2_PKCS11_TCTI`", Lacks: []Ability{
 			TwoTokens, SecretKeys, CMAC, Extractable, OneUsage, Exponents, OtherEyes, ManyKeys, OwnToken, SessionLoss, P521,
-			Secp256k1, Ed25519, MLDSA,
+			Secp256k1, Ed25519, MLDSA, RawPSS,
 		}},
 	{Name: "nss-new", Version: "NSS's softoken 3.132",
 		Library: "libsoftokn3.so", Setup: "`library_parameters`, see below", Lacks: []Ability{

@@ -154,7 +154,8 @@ func (p *Pool) put(ctx context.Context, s pooled, err error) {
 	}
 }
 
-// Close ends the sessions that are not in use.
+// Close ends the sessions that are not in use, and the one that was kept for the login alone: once the module has ended
+// too, its handle may mean a session that somebody opens later.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	drop := p.idle
@@ -163,4 +164,6 @@ func (p *Pool) Close() {
 	for _, d := range drop {
 		p.sessions.end(d.Session, d.round)
 	}
+	ctx := context.Background()
+	p.sessions.inTurn(ctx, func() { p.sessions.unpark(ctx) })
 }
