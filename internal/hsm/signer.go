@@ -226,11 +226,11 @@ func (s *Signer) asked(opts crypto.SignerOpts) (of *scheme, hash crypto.Hash, sa
 		err = s.cannot("RSASSA-PSS is for RSA keys")
 	case len(waysTo(of, hash, salt, s.token.differences)) > 0:
 	case of == byEdDSA || of == byMLDSA:
-		err = s.cannot("%s signs the message itself, and no digest by %s", of.name, hash)
+		err = s.cannot("%s signs the message itself, and no digest by %s", of.standard, hash)
 	case hash == 0:
-		err = s.cannot("%s signs a digest, and no hash is given", of.name)
+		err = s.cannot("%s signs a digest, and no hash is given", of.standard)
 	default:
-		err = s.cannot("%s is made here with SHA-256, SHA-384 and SHA-512, not with %s", of.name, hash)
+		err = s.cannot("%s is made here with SHA-256, SHA-384 and SHA-512, not with %s", of.standard, hash)
 	}
 	return of, hash, salt, err
 }
@@ -241,7 +241,7 @@ func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (lef
 	key := s.Key()
 	all := waysTo(of, hash, salt, s.token.differences)
 	if of.room != nil && !of.room(all[0], key.PublicKey) {
-		return nil, s.cannot("%s with %s needs a longer modulus than its %d bits", of.name, hash,
+		return nil, s.cannot("%s with %s needs a longer modulus than its %d bits", of.standard, hash,
 			key.PublicKey.(*rsa.PublicKey).N.BitLen())
 	}
 	var allowed, offered, hashing, refusals []string
@@ -295,9 +295,9 @@ func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (lef
 // called is such as "ECDSA with SHA-256".
 func called(of *scheme, hash crypto.Hash) string {
 	if hash == 0 {
-		return of.name
+		return of.standard
 	}
-	return of.name + " with " + hash.String()
+	return of.standard + " with " + hash.String()
 }
 
 func (s *Signer) refusal(w way) error {

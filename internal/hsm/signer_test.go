@@ -527,3 +527,43 @@ func TestOfSeveralPairsTheOneThatSigns(t *testing.T) {
 	}
 	signs(t, signer)
 }
+
+// BenchmarkSign is what a signature takes through a signer, beside the token's two calls alone.
+func BenchmarkSign(b *testing.B) {
+	for name, tmpl := range hsmtest.InOrder(map[string]object.Template{
+		"P-256":    {Type: object.EC, Curve: publickey.P256, Usage: object.Sign, ID: []byte("a"), Label: "a"},
+		"RSA-2048": {Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign, ID: []byte("a"), Label: "a"},
+	}) {
+		k := hsmtest.New(b)
+		made := generate(b, open(b, k), tmpl)
+		mechanism, digest := cryptoki.Mechanism{Type: cryptoki.CKM_ECDSA}, make([]byte, 32)
+		if tmpl.Type == object.RSA {
+			mechanism.Type = cryptoki.CKM_RSA_PKCS
+		}
+		b.Run(name+"/signer", func(b *testing.B) {
+			signer := signerOf(b, open(b, k), made.PublicKey)
+			for b.Loop() {
+				if _, err := signer.Sign(nil, digest, crypto.SHA256); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/C_Sign", func(b *testing.B) {
+			err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+				found, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_PRIVATE_KEY)})
+				if err != nil {
+					return err
+				}
+				for b.Loop() {
+					if _, err := s.Sign(ctx, mechanism, found[0], digest); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

@@ -27,7 +27,7 @@ type way struct {
 
 // scheme is what signatures of one kind have in common, by whatever mechanism they are made.
 type scheme struct {
-	name string
+	standard string // what it is called
 	// with is the mechanism with its parameters.
 	with func(w way, pub crypto.PublicKey) cryptoki.Mechanism
 	// input is what a mechanism signs that does not hash by itself. nil: the digest.
@@ -68,8 +68,8 @@ var ways = []way{
 
 // byPKCS1 is RSASSA-PKCS1-v1_5 (RFC 8017, 8.2).
 var byPKCS1 = &scheme{
-	name: "RSASSA-PKCS1-v1_5",
-	with: plain,
+	standard: "RSASSA-PKCS1-v1_5",
+	with:     plain,
 	input: func(w way, _ crypto.PublicKey, digest []byte) []byte {
 		return append(bytes.Clone(digestInfo[w.hash]), digest...)
 	},
@@ -90,7 +90,7 @@ var digestInfo = map[crypto.Hash][]byte{
 
 // byPSS is RSASSA-PSS (RFC 8017, 8.1). A small modulus may have no room for the hash and its salt.
 var byPSS = &scheme{
-	name: "RSASSA-PSS",
+	standard: "RSASSA-PSS",
 	with: func(w way, _ crypto.PublicKey) cryptoki.Mechanism {
 		return cryptoki.PSS(w.mechanism, w.hash, w.saltLength())
 	},
@@ -114,8 +114,8 @@ func roomForPSS(w way, pub crypto.PublicKey) bool {
 
 // byECDSA: signatures are in DER for callers. A token may give them so, or as PKCS#11 has them.
 var byECDSA = &scheme{
-	name: "ECDSA",
-	with: plain,
+	standard: "ECDSA",
+	with:     plain,
 	// A curve takes the leftmost bits of a longer hash (FIPS 186-5, 6.4.1). Not every token cuts the rest off.
 	input: func(_ way, pub crypto.PublicKey, digest []byte) []byte {
 		return digest[:min(len(digest), publickey.CurveSize(pub))]
@@ -138,7 +138,7 @@ var curveHashes = map[string]crypto.Hash{publickey.P384: crypto.SHA384, publicke
 
 // byEdDSA is plain Ed25519, with neither a context nor a digest before it (RFC 8032, 5.1).
 var byEdDSA = &scheme{
-	name: "Ed25519",
+	standard: "Ed25519",
 	with: func(w way, _ crypto.PublicKey) cryptoki.Mechanism {
 		return cryptoki.Mechanism{Type: w.mechanism, OutputLength: ed25519.SignatureSize}
 	},
@@ -147,7 +147,7 @@ var byEdDSA = &scheme{
 
 // byMLDSA is pure ML-DSA without a context, which is what CKM_ML_DSA without a parameter is (PKCS#11 3.2, CKM_ML_DSA).
 var byMLDSA = &scheme{
-	name: "ML-DSA",
+	standard: "ML-DSA",
 	with: func(w way, pub crypto.PublicKey) cryptoki.Mechanism {
 		return cryptoki.Mechanism{Type: w.mechanism, OutputLength: publickey.SignatureSize(pub)}
 	},

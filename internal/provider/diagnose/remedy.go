@@ -196,6 +196,12 @@ var remedies = []remedy{
 		"RSA, " + strings.Join(publickey.ParameterSets(), ", ") + ", or a key on " +
 		strings.Join(publickey.Curves(), ", ") + ".")},
 	{is: as[*UnprotectedError], name: "Key Not Protected By The PIN", next: nextUnprotected},
+	{is: as[*hsm.NoSignerError], name: "No Key Pair With This Public Key", next: nextNoSigner},
+	{is: as[*hsm.CannotSignError], name: "Key Does Not Sign This", next: nextCannotSign},
+	{is: as[*hsm.UnprotectedSignerError], name: "Signing Key Not Protected By The PIN", next: nextUnprotectedSigner},
+	{is: as[*hsm.SignatureError], name: "Signature Does Not Verify", next: nextWrongSignature},
+	{is: as[*hsm.NoGeneratorError], name: "No Random Numbers", next: say("use another token. Or take random values from " +
+		"elsewhere, such as from the ephemeral resource random_password of the provider hashicorp/random.")},
 	{is: as[*hsm.DisprovedError], name: "Halves Of Different Keys", next: nextDisproved},
 	{is: as[*hsm.UnprovenError], name: "Halves Not Proven To Be One Pair", next: nextUnproven},
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},

@@ -215,7 +215,7 @@ func nextDisproved(f Failure) string {
 			"from the token's backup, or write it anew from the public key in the state:\n\n  " +
 			f.command("--delete-object", "--type", "pubkey", "--id", f.id()) + "\n" + f.writeAnew(f.id(), f.Label)
 	}
-	return who + "Nothing is published or imported. Find out who did, then restore the public half from the token's " +
+	return who + "Nothing is published, imported or signed. Find out who did, then restore the public half from the token's " +
 		"backup, or from the state of the configuration that manages the key. To see what the token holds:\n\n  " +
 		f.command("--list-objects")
 }
@@ -225,6 +225,37 @@ func nextUnproven(Failure) string {
 		"CKM_ECDH1_DERIVE. A resource that manages the key changes its usage in place. A key that wants the PIN for each " +
 		"use (CKA_ALWAYS_AUTHENTICATE) cannot be proven, since it may count tries of its own. Otherwise publish the " +
 		"key in another way, for example with the function jwks, of a public key that you keep in the configuration."
+}
+
+func nextNoSigner(f Failure) string {
+	e, ok := errors.AsType[*hsm.NoSignerError](f.Err)
+	see := " To see what the token holds:\n\n  " + f.command("--list-objects")
+	if ok && len(e.Public) > 0 {
+		return "restore the private half from the token's backup, or with the tool that made the key: nobody can sign without " +
+			"it. If it is on another token, name that one in the provider block." + see
+	}
+	return "check that this is the public key that you mean, and that this is the right token" + f.where() + ". A key is found by " +
+		"its public key alone, whatever its label and its ID. If the same configuration makes the pair, refer to the " +
+		"resource's public_key_pem, so that it is made first." + see
+}
+
+func nextCannotSign(Failure) string {
+	return "choose an algorithm that the key makes, or a key that makes this algorithm. The data source hsm_keys shows the usage " +
+		"and the allowed mechanisms of each key, and hsm_token the mechanisms of the token. A resource that manages the key " +
+		"changes its usage in place. The mechanisms that it allows are those of its creation."
+}
+
+func nextUnprotectedSigner(f Failure) string {
+	return "sign with another key, and give everyone who trusts this one the new public key: whoever can open a session on the " +
+		"token may have signed with it, or made it. Nothing allows such a key here. A token never protects a key afterwards. " +
+		"To see what the token holds:\n\n  " + f.command("--list-objects")
+}
+
+func nextWrongSignature(f Failure) string {
+	return "nobody got the signature. Somebody may have written over the public half, which on many tokens needs no PIN: compare " +
+		"the key's fingerprint with what the backup or the certificate says. If it is the right one, the token or its module " +
+		"computes wrong signatures: look in its own log for this time, and tell its maker. To see what the token " +
+		"holds:\n\n  " + f.command("--list-objects")
 }
 
 func nextNoID(f Failure) string {
