@@ -46,6 +46,8 @@
 //	snapshot      the inventory of a whole token, which all reads share
 //	entry         a key object as a list shows it
 //	proof         an operation that shows that the halves of a pair belong together, or that a secret key works
+//	signer        signs with the private half of a pair that goes by its public key
+//	way           how a token makes a signature: a scheme, a hash and a mechanism, which hashes by itself or does not
 //	verdict       the answer to whether two things are the same: same, different or undecided
 //
 // What may be wrong with it:

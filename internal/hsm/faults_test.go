@@ -326,8 +326,7 @@ func look(ref func(*world) object.Ref) func(context.Context, *world, *hsm.Token)
 // signing signs with the pair that has the public key. What is signed verifies, whatever fails.
 var signing = operation{name: "sign", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
 	signer, err := token.Signer(ctx, w.key.PublicKey)
-	var none *hsm.NoSignerError
-	if errors.As(err, &none) {
+	if _, none := errors.AsType[*hsm.NoSignerError](err); none {
 		w.t.Errorf("a pair that is there was taken for gone: %v", err)
 	}
 	if err != nil {

@@ -240,6 +240,9 @@ func (t *Token) Prove(ctx context.Context, key object.Key) (proven bool, err err
 
 // proveRSADecryption has the token decrypt what is encrypted here (RSAES-OAEP).
 func proveRSADecryption(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
+	if !checkable(pair.PublicKey) {
+		return errUnfit
+	}
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
 	//nolint:gosec // see the import

@@ -37,8 +37,8 @@ var (
 )
 
 // Signer gives the signer of the pair on the token that has the public key, under whatever ID and label. It signs until
-// ctx ends. The pair is proven, as far as that takes no PIN and the token offers a proof; else its first signature proves
-// it, since none is given that does not verify. Errors: *NoSignerError where the token has no such pair,
+// ctx ends. The pair is proven, as far as that takes no PIN and the token offers a proof; else its first signature is its
+// proof, since none is given that does not verify. Errors: *NoSignerError where the token has no such pair,
 // *CannotSignError where the pair signs nothing, *UnprotectedSignerError where the PIN does not protect it,
 // *UnreadableError and *UnseenError where it may be there all the same, that of what makes no sense and may be the
 // pair, *DisprovedError, or the token's failure.
@@ -97,7 +97,9 @@ func signerOf(pub crypto.PublicKey) (keyType object.KeyType, fingerprint string,
 }
 
 // noSigner says why no pair of a fingerprint was found.
-func (t *Token) noSigner(ctx context.Context, inventory *object.Inventory, keyType object.KeyType, fingerprint string) error {
+func (t *Token) noSigner(
+	ctx context.Context, inventory *object.Inventory, keyType object.KeyType, fingerprint string,
+) error {
 	compute := func([]object.Key) ([]object.Key, error) { return nil, nil } // secret keys alone need that
 	_, err := inventory.Fingerprinted(keyType, fingerprint, compute)
 	if err = cmp.Or(err, t.hidden(nil), t.Unseen(ctx, nil)); err != nil {
@@ -149,10 +151,10 @@ func (s *Signer) Key() object.Key {
 // Public is the public key of the pair.
 func (s *Signer) Public() crypto.PublicKey { return s.Key().PublicKey }
 
-// Sign signs a digest as crypto.Signer says: opts is a crypto.Hash for RSASSA-PKCS1-v1_5 and ECDSA (DER), *rsa.PSSOptions
-// for RSASSA-PSS; crypto.Hash(0) with the message itself for Ed25519 and ML-DSA. A salt of rsa.PSSSaltLengthAuto is as
-// long as the hash. rand is not used. Errors: *CannotSignError, *SignatureError, those of Token.Signer where the pair is
-// not there any more, or the token's failure.
+// Sign signs a digest as crypto.Signer says: opts is a crypto.Hash for RSASSA-PKCS1-v1_5 and ECDSA (DER),
+// *rsa.PSSOptions for RSASSA-PSS; crypto.Hash(0) with the message itself for Ed25519 and ML-DSA. A salt of
+// rsa.PSSSaltLengthAuto is as long as the hash. rand is not used. Errors: *CannotSignError, *SignatureError, those of
+// Token.Signer where the pair is not there any more, or the token's failure.
 func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	of, hash, salt, err := s.asked(opts)
 	if err != nil {
@@ -162,7 +164,8 @@ func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 		return s.sign(of, hash, salt, signed{message: digest})
 	}
 	if len(digest) != hash.Size() {
-		return nil, s.cannot("what is to be signed has %d bytes, and a digest of %s has %d", len(digest), hash, hash.Size())
+		return nil, s.cannot("what is to be signed has %d bytes, and a digest of %s has %d", len(digest), hash,
+			hash.Size())
 	}
 	return s.sign(of, hash, salt, signed{digest: digest})
 }
@@ -240,6 +243,10 @@ func (s *Signer) asked(opts crypto.SignerOpts) (of *scheme, hash crypto.Hash, sa
 func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (left []way, err error) {
 	key := s.Key()
 	all := waysTo(of, hash, salt, s.token.differences)
+	if !checkable(key.PublicKey) {
+		return nil, s.cannot("a signature by a modulus of fewer than %d bits cannot be verified here, so none is given",
+			leastModulus)
+	}
 	if of.room != nil && !of.room(all[0], key.PublicKey) {
 		return nil, s.cannot("%s with %s needs a longer modulus than its %d bits", of.standard, hash,
 			key.PublicKey.(*rsa.PublicKey).N.BitLen())
@@ -286,8 +293,8 @@ func (s *Signer) ways(of *scheme, hash crypto.Hash, salt int, message bool) (lef
 		err = s.cannot("for %s there is %s alone, which hashes the message by itself, and what is given is a digest",
 			called(of, hash), strings.Join(hashing, " and "))
 	default:
-		err = s.cannot("the token refuses %s with it (%s). There is %s, which hashes the message by itself, and what is "+
-			"given is a digest", called(of, hash), strings.Join(refusals, "; "), strings.Join(hashing, " and "))
+		err = s.cannot("the token refuses %s with it (%s). There is %s, which hashes the message by itself, and what "+
+			"is given is a digest", called(of, hash), strings.Join(refusals, "; "), strings.Join(hashing, " and "))
 	}
 	return left, err
 }

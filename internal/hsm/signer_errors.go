@@ -55,8 +55,8 @@ func (e *CannotSignError) Error() string {
 type UnprotectedSignerError struct{ Key object.Name }
 
 func (e *UnprotectedSignerError) Error() string {
-	return fmt.Sprintf("the PIN does not protect the %s (CKA_PRIVATE is false), so anyone who reaches the token may sign "+
-		"with it", e.Key)
+	return fmt.Sprintf("the PIN does not protect the %s (CKA_PRIVATE is false), so anyone who reaches the token may "+
+		"sign with it", e.Key)
 }
 
 // SignatureError says that the token gave a signature that does not verify with the public key. It does not have the
@@ -67,7 +67,8 @@ type SignatureError struct {
 }
 
 func (e *SignatureError) Error() string {
-	return fmt.Sprintf("the token gave a signature of the %s by %s that does not verify with its public key", e.Key, e.Mechanism)
+	return fmt.Sprintf("the token gave a signature of the %s by %s that does not verify with its public key", e.Key,
+		e.Mechanism)
 }
 
 // NoGeneratorError says that the token has no generator of random numbers.

@@ -528,6 +528,27 @@ func TestOfSeveralPairsTheOneThatSigns(t *testing.T) {
 	signs(t, signer)
 }
 
+// TestASmallRSAKeySignsNothing, since nobody here can verify what it signs. That disproves no pair.
+func TestASmallRSAKeySignsNothing(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	k.Tool(t, "--keypairgen", "--key-type", "rsa:512", "--id", "01", "--label", "small", "--usage-sign")
+	token := openHooked(t, k, hidesModulus)
+	key, err := token.Key(t.Context(), object.Ref{ID: []byte{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unproven *hsm.UnprovenError
+	if err := token.Published(t.Context(), []object.Key{key}); !errors.As(err, &unproven) {
+		t.Errorf("published: %v", err)
+	}
+	var cannot *hsm.CannotSignError
+	_, err = signerOf(t, token, key.PublicKey).SignMessage(nil, []byte("m"), crypto.SHA256)
+	if !errors.As(err, &cannot) || !strings.Contains(err.Error(), "fewer than 1024 bits") {
+		t.Errorf("signed: %v", err)
+	}
+}
+
 // BenchmarkSign is what a signature takes through a signer, beside the token's two calls alone.
 func BenchmarkSign(b *testing.B) {
 	for name, tmpl := range hsmtest.InOrder(map[string]object.Template{

@@ -218,9 +218,18 @@ func (w way) sign(
 	return good, nil
 }
 
+// leastModulus is how many bits an RSA modulus has at least for crypto/rsa to use it.
+const leastModulus = 1024
+
+// checkable says that this process can verify what the key signs: crypto/rsa takes no small key.
+func checkable(pub crypto.PublicKey) bool {
+	key, isRSA := pub.(*rsa.PublicKey)
+	return !isRSA || key.N.BitLen() >= leastModulus
+}
+
 // prove verifies what the private half signs.
 func (w way) prove(ctx context.Context, s *cryptoki.Session, pair object.Key) error {
-	if !w.hashes && w.proves != nil && !w.proves(w, pair.PublicKey) {
+	if !checkable(pair.PublicKey) || !w.hashes && w.proves != nil && !w.proves(w, pair.PublicKey) {
 		return errUnfit
 	}
 	_, err := w.sign(ctx, s, pair, signedMessage(w.hash, proofText(pair)), nil)

@@ -25,8 +25,8 @@ func SignatureDER(pub crypto.PublicKey, signature []byte) (der []byte, ok bool) 
 	return der, err == nil
 }
 
-// SignatureRaw is an ECDSA signature as PKCS#11 and JOSE have it: r and s at the curve's full width, one after the other
-// (RFC 7518, 3.4). It is given in DER. ok is false for a key that does not sign by ECDSA, and for no such signature.
+// SignatureRaw is an ECDSA signature as PKCS#11 and JOSE have it: r and s at the curve's full width, one after the
+// other (RFC 7518, 3.4). It is given in DER. ok is false for a key that does not sign by ECDSA, and for no such signature.
 func SignatureRaw(pub crypto.PublicKey, der []byte) (signature []byte, ok bool) {
 	c := curveOf(pub)
 	var pair cryptobyte.String

@@ -13,8 +13,8 @@ func (p *Pool) ForEachUse(ctx context.Context, s *cryptoki.Session) error {
 	return p.sessions.forEachUse(ctx, s)
 }
 
-// NoUseLoginError says that the token takes no login for one use of a key. It has not looked at the PIN, and would answer
-// the same again.
+// NoUseLoginError says that the token takes no login for one use of a key. It has not looked at the PIN, and would
+// answer the same again.
 type NoUseLoginError struct{ Says string } // what it answered
 
 func (e *NoUseLoginError) Error() string {
@@ -49,8 +49,8 @@ func (c credential) forEachUse(ctx context.Context, s *cryptoki.Session) error {
 	if isAny(err, wrongUser) {
 		return &NoUseLoginError{err.Error()}
 	}
-	// The token may count it, whatever it says, and it took the PIN for the session. So it is counted here too, and apart
-	// from the sessions' logins.
+	// The token may count it, whatever it says, and it took the PIN for the session. So it is counted here too, and
+	// apart from the sessions' logins.
 	err = c.remember(cryptoki.CKU_CONTEXT_SPECIFIC, digest, err, info)
 	if IsPINError(err) {
 		if c.failures[c.user] == nil {
