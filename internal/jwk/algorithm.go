@@ -47,6 +47,16 @@ var ecdhES = []string{"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A2
 // are none for what is not a public key of package publickey.
 func Algorithms(pub crypto.PublicKey) []string { return algs(pub, "") }
 
+// SignatureAlgorithms are the values of alg for signatures, of every kind of key together.
+func SignatureAlgorithms() (all []string) {
+	for _, a := range algorithms {
+		if a.use == Sig {
+			all = append(all, a.algs...)
+		}
+	}
+	return all
+}
+
 // DefaultAlg is the alg of a key where none is asked for, by its use; use "" is [Sig]: the first that fits and is allowed.
 // For RSA that is RS256 and RSA-OAEP, which most readers know (RFC 7518, 3.1 and 4.1). It is "" where no alg fits.
 // allowed says which algs the key may be used for; nil: for all.

@@ -53,8 +53,19 @@ func Parse(text string) (Key, error) {
 // object is a JSON object. The values of its members are as they were written.
 type object map[string]json.RawMessage
 
-// parseObject reads a text that is one JSON object. No object in it may name a member twice.
+// parseObject reads a text that is one JWK or JWK Set, as far as it is one JSON object. No object in it may name a member
+// twice.
 func parseObject(text string) (object, error) {
+	syntax := json.Unmarshal([]byte(text), new(json.RawMessage))
+	if syntax != nil && strings.Contains(text, "-----BEGIN ") && !strings.HasPrefix(strings.TrimSpace(text), "{") {
+		return nil, errors.New("it is PEM, and not a JWK; the function pem_to_jwk makes a JWK of a public key")
+	}
+	return parseJSON(text, isJWK)
+}
+
+// parseJSON reads a text that is one JSON object. No object in it may name a member twice. instead is what to give where
+// it is none.
+func parseJSON(text, instead string) (object, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("it is not UTF-8")
 	}
@@ -64,16 +75,13 @@ func parseObject(text string) (object, error) {
 	var syntax *json.SyntaxError
 	switch {
 	case strings.TrimSpace(text) == "":
-		return nil, errors.New("it is empty; " + isJWK)
+		return nil, errors.New("it is empty; " + instead)
 	case errors.As(err, &wrongType), err == nil && o == nil: // null
-		return nil, errors.New("it is JSON, but not an object; " + isJWK)
-	case errors.As(err, &syntax) && strings.Contains(text, "-----BEGIN ") && !strings.HasPrefix(strings.TrimSpace(text),
-		"{"):
-		return nil, errors.New("it is PEM, and not a JWK; the function pem_to_jwk makes a JWK of a public key")
+		return nil, errors.New("it is JSON, but not an object; " + instead)
 	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("it is not JSON from byte %d on; "+isJWK, syntax.Offset)
+		return nil, fmt.Errorf("it is not JSON from byte %d on; %s", syntax.Offset, instead)
 	case err != nil:
-		return nil, errors.New("it is not JSON; " + isJWK)
+		return nil, errors.New("it is not JSON; " + instead)
 	}
 	return o, uniqueMembers(text)
 }

@@ -165,3 +165,30 @@ func TestParseECParams(t *testing.T) {
 		}
 	}
 }
+
+// A signature in DER has r and s without leading zeros, and with one where their first bit is set.
+func TestASignatureInDERIsWrittenForJOSE(t *testing.T) {
+	pub := holders(t)[P256].public
+	wide := func(last byte) []byte { return append(make([]byte, 31), last) }
+	for name, row := range map[string]struct {
+		der  []byte
+		want []byte // nil: refused
+	}{
+		"small numbers": {[]byte{0x30, 6, 2, 1, 1, 2, 1, 2}, slices.Concat(wide(1), wide(2))},
+		"a first bit":   {[]byte{0x30, 7, 2, 2, 0, 0x80, 2, 1, 2}, slices.Concat(wide(0x80), wide(2))},
+		"too wide":      {slices.Concat([]byte{0x30, 38, 2, 33}, bytes.Repeat([]byte{1}, 33), []byte{2, 1, 2}), nil},
+		"negative":      {[]byte{0x30, 6, 2, 1, 0x80, 2, 1, 2}, nil},
+		"a tail":        {[]byte{0x30, 6, 2, 1, 1, 2, 1, 2, 0}, nil},
+		"three numbers": {[]byte{0x30, 9, 2, 1, 1, 2, 1, 2, 2, 1, 3}, nil},
+		"nothing":       {nil, nil},
+		"raw":           {make([]byte, 64), nil},
+	} {
+		side, ok := SignatureRaw(pub, row.der)
+		if ok != (row.want != nil) || !bytes.Equal(side, row.want) {
+			t.Errorf("%s: %x, %v", name, side, ok)
+		}
+	}
+	if _, ok := SignatureRaw(holders(t)[Ed25519].public, nil); ok {
+		t.Error("nothing is a signature of Ed25519")
+	}
+}
