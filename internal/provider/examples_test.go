@@ -43,8 +43,12 @@ func TestEveryExamplePlans(t *testing.T) {
 			if strings.HasSuffix(folder, "hsm_ml_dsa_keypair") && !hsmtest.Has(t, hsmtest.MLDSA) {
 				playsMLDSA(t)
 			}
+			var needs []tfversion.TerraformVersionCheck
+			if strings.HasPrefix(folder, "ephemeral-resources/") {
+				needs = knowsEphemeral
+			}
 			plans := func(t *testing.T) {
-				testExample(t, resource.TestStep{
+				testExampleOn(t, needs, resource.TestStep{
 					ConfigDirectory: config.StaticDirectory(layOut(t, sources(t, folder)...)),
 					PlanOnly:        true, ExpectNonEmptyPlan: folder != "provider",
 				})

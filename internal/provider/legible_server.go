@@ -84,6 +84,20 @@ func (s legibleServer) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDa
 	return legibly(s.wholeServer.ReadDataSource(ctx, req))
 }
 
+func (s legibleServer) ValidateEphemeralResourceConfig(
+	ctx context.Context, req *tfprotov6.ValidateEphemeralResourceConfigRequest,
+) (
+	*tfprotov6.ValidateEphemeralResourceConfigResponse, error,
+) {
+	return legibly(s.wholeServer.ValidateEphemeralResourceConfig(ctx, req))
+}
+
+func (s legibleServer) OpenEphemeralResource(ctx context.Context, req *tfprotov6.OpenEphemeralResourceRequest) (
+	*tfprotov6.OpenEphemeralResourceResponse, error,
+) {
+	return legibly(s.wholeServer.OpenEphemeralResource(ctx, req))
+}
+
 func (s legibleServer) ValidateListResourceConfig(
 	ctx context.Context, req *tfprotov6.ValidateListResourceConfigRequest,
 ) (
@@ -151,6 +165,10 @@ func diagnosticsOf(response any) []*tfprotov6.Diagnostic {
 	case *tfprotov6.ValidateDataResourceConfigResponse:
 		return r.Diagnostics
 	case *tfprotov6.ReadDataSourceResponse:
+		return r.Diagnostics
+	case *tfprotov6.ValidateEphemeralResourceConfigResponse:
+		return r.Diagnostics
+	case *tfprotov6.OpenEphemeralResourceResponse:
 		return r.Diagnostics
 	case *tfprotov6.ValidateListResourceConfigResponse:
 		return r.Diagnostics

@@ -32,9 +32,10 @@ func playsMLDSA(t *testing.T) {
 const mlDSA = "hsm_ml_dsa_keypair.k"
 
 // mlDSAPair is the block of the key pair hsm_ml_dsa_keypair.k.
-func mlDSAPair(set, label string, lines ...string) string {
-	return keyPairBlock("hsm_ml_dsa_keypair", "k", nil, append(lines, fmt.Sprintf("parameter_set = %q", set),
-		fmt.Sprintf("label = %q", label), `key_id = "6b31"`, `deletion_policy = "delete"`))
+func mlDSAPair(set, label string) string {
+	return keyPairBlock("hsm_ml_dsa_keypair", "k", nil, []string{
+		fmt.Sprintf("parameter_set = %q", set), fmt.Sprintf("label = %q", label), `key_id = "6b31"`, `deletion_policy = "delete"`,
+	})
 }
 
 // mlDSAIs compares what the state says of the pair with itself: the PEM, the JWK and the fingerprint are of one key.

@@ -2,7 +2,7 @@
 // what can be done to it is package hsm, what a public key looks like as a JWK is package jwk, and what users are
 // told of failures is package diagnose.
 //
-// New makes providers. Each resource, data source and function has a file of its name, noun first:
+// New makes providers. Each resource, data source, ephemeral resource and function has a file of its name, noun first:
 // rsa_keypair_resource.go, jwks_data_source.go. What all resources of keys have in common is in key_*.go, what
 // those of key pairs have in common is in keypair_model.go, and a resource's own file says only what differs.
 package provider
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
@@ -26,8 +27,9 @@ import (
 )
 
 var (
-	_ provider.ProviderWithFunctions     = (*hsmProvider)(nil)
-	_ provider.ProviderWithListResources = (*hsmProvider)(nil)
+	_ provider.ProviderWithFunctions          = (*hsmProvider)(nil)
+	_ provider.ProviderWithListResources      = (*hsmProvider)(nil)
+	_ provider.ProviderWithEphemeralResources = (*hsmProvider)(nil)
 )
 
 // hsmProvider is one provider instance. Terraform starts a process for each provider block, aliases too. In tests one
@@ -207,6 +209,15 @@ func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSourc
 		newReportDataSource,
 		newTokenDataSource,
 		newTokensDataSource,
+	}
+}
+
+// EphemeralResources are what is signed or drawn and never stored.
+func (p *hsmProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{
+		newJWTEphemeralResource,
+		newRandomEphemeralResource,
+		newSignatureEphemeralResource,
 	}
 }
 

@@ -67,6 +67,18 @@ func (s frugalServer) ImportResourceState(ctx context.Context, req *tfprotov6.Im
 	return withRequestContext(ctx, req, s.wholeServer.ImportResourceState)
 }
 
+func (s frugalServer) ValidateEphemeralResourceConfig(ctx context.Context,
+	req *tfprotov6.ValidateEphemeralResourceConfigRequest,
+) (*tfprotov6.ValidateEphemeralResourceConfigResponse, error) {
+	return withRequestContext(ctx, req, s.wholeServer.ValidateEphemeralResourceConfig)
+}
+
+func (s frugalServer) OpenEphemeralResource(ctx context.Context, req *tfprotov6.OpenEphemeralResourceRequest) (
+	*tfprotov6.OpenEphemeralResourceResponse, error,
+) {
+	return withRequestContext(ctx, req, s.wholeServer.OpenEphemeralResource)
+}
+
 // CallFunction takes a missing argument for null: OpenTofu 1.12 leaves out those that are null.
 func (s frugalServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
 	for i, argument := range req.Arguments {
