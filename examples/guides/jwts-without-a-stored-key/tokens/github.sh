@@ -1,0 +1,1 @@
+printf 'Authorization: Bearer %s\n' "$JWT" | curl --fail --silent --show-error --header @- "$API/app"
