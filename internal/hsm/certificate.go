@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -17,6 +18,21 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 	template := []cryptoki.Attribute{
 		cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass), cryptoki.Bytes(cryptoki.CKA_ID, id),
 	}
+	return t.searchCertificates(ctx, template, func(c object.Certificate) error {
+		if bytes.Equal(c.ID, id) {
+			return nil
+		}
+		return &object.MalformedError{Object: c.Name(), Handle: c.Handle, Err: fmt.Errorf("the token was asked "+
+			"for the certificate with the %s %s, and gave something else", cryptoki.CKA_ID, object.FormatID(id))}
+	})
+}
+
+// searchCertificates gives the certificates that a search finds. check, if it is not nil, says what is wrong with one.
+func (t *Token) searchCertificates(
+	ctx context.Context, template []cryptoki.Attribute, check func(object.Certificate) error,
+) (found []object.Certificate, err error) {
+	start, reads, reading := time.Now(), 0, time.Duration(0)
+	defer func() { t.searched(start, reads, reading) }()
 	err = t.reader.Read(ctx, func(s *cryptoki.Session) error {
 		found = nil
 		handles, err := s.FindObjects(ctx, template)
@@ -24,16 +40,18 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 			return err
 		}
 		for _, handle := range handles {
-			c, err := t.readCertificate(ctx, s, handle)
+			began := time.Now()
+			c, is, err := t.decodeCertificate(ctx, s, handle)
+			reads, reading = reads+1, reading+time.Since(began)
+			if err == nil && check != nil {
+				err = check(c)
+			}
 			if err != nil {
 				return err
 			}
-			if !bytes.Equal(c.ID, id) {
-				return &object.MalformedError{Object: c.Name(), Handle: handle, Err: fmt.Errorf("the token was asked "+
-					"for the certificate with the %s %s, and gave something else", cryptoki.CKA_ID,
-					object.FormatID(id))}
+			if is {
+				found = append(found, c)
 			}
-			found = append(found, c)
 		}
 		return t.pool.LoggedIn(ctx, s) // a token hides private certificates from who is not logged in
 	})
@@ -42,12 +60,27 @@ func (t *Token) Certificates(ctx context.Context, id []byte) (found []object.Cer
 
 // readCertificate reads a certificate in a session. What is none by now has no ID.
 func (t *Token) readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Certificate, error) {
-	attributes, err := t.reader.Attributes(ctx, s, handle, object.CertificateAttributes)
-	if err != nil {
-		return object.Certificate{}, err
+	c, _, err := t.decodeCertificate(ctx, s, handle)
+	return c, err
+}
+
+// tornCertificate is how often a certificate without a value is read again on a token that shows what is being written.
+const tornCertificate = 3
+
+func (t *Token) decodeCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (
+	c object.Certificate, is bool, err error,
+) {
+	for try := 1; ; try++ {
+		attributes, err := t.reader.Attributes(ctx, s, handle, object.CertificateAttributes)
+		if err != nil {
+			return object.Certificate{}, false, err
+		}
+		c, is = object.DecodeCertificate(handle, attributes)
+		if len(c.DER()) > 0 || !t.differences.Torn || try > tornCertificate {
+			return c, is, nil
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
-	c, _ := object.DecodeCertificate(handle, attributes)
-	return c, nil
 }
 
 // certificates moves the certificates of one key to another ID, and back. It takes those of the ID whose public key is

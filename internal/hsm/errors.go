@@ -276,6 +276,12 @@ const (
 	HoldsMixed                     // the key, with some of the changes made
 	HoldsKeyAtLeast                // the key, with or without the changes
 	HoldsOther                     // a key or keys of this ID that this operation did not make
+
+	HoldsNoCertificate      // nothing that the operation was to write
+	HoldsCertificate        // the certificate as it was before
+	HoldsBothCertificates   // the new certificate, and the old one
+	HoldsMixedCertificate   // the certificate, with some of the changes made
+	HoldsCertificatePerhaps // it is not known whether the certificate is there, or how it is
 )
 
 var holdings = map[Holding]string{
@@ -291,6 +297,13 @@ var holdings = map[Holding]string{
 	HoldsKeyAtLeast: "The token held the key when it was last asked. It is not known whether the change was made, in " +
 		"whole or in part.",
 	HoldsOther: "The token holds nothing that this operation made, but other key objects use the ID.",
+
+	HoldsNoCertificate:    "The token holds nothing of the certificate that was to be written.",
+	HoldsCertificate:      "The token holds the certificate as it was before.",
+	HoldsBothCertificates: "The token holds the new certificate, and still the old one too.",
+	HoldsMixedCertificate: "The token holds the certificate, but only some of the changes were made.",
+	HoldsCertificatePerhaps: "It is not known whether the token holds the certificate, and with which label and ID: the token no " +
+		"longer answered, or its answer makes no sense.",
 }
 
 // String is a full sentence.
@@ -298,15 +311,21 @@ func (h Holding) String() string { return holdings[h] }
 
 // OperationError is a failed change of the token: what failed, and what the token holds now.
 type OperationError struct {
-	Operation string // "generate", "change" or "destroy"
-	ID        []byte
-	Label     string
-	Err       error
-	Holds     Holding
+	Operation string // "generate", "change" or "destroy"; "write", "change" or "destroy" of a certificate
+	// Certificate: a certificate is meant, and no key.
+	Certificate bool
+	ID          []byte
+	Label       string
+	Err         error
+	Holds       Holding
 }
 
 func (e *OperationError) Error() string {
-	return fmt.Sprintf("%s key %s (label %q): %v. %s", e.Operation, object.FormatID(e.ID), e.Label, e.Err, e.Holds)
+	noun := "key"
+	if e.Certificate {
+		noun = "certificate"
+	}
+	return fmt.Sprintf("%s %s %s (label %q): %v. %s", e.Operation, noun, object.FormatID(e.ID), e.Label, e.Err, e.Holds)
 }
 
 // Unwrap gives the cause.

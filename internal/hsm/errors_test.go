@@ -22,7 +22,7 @@ func TestErrorsAreFoundByTheirSentinels(t *testing.T) {
 			t.Errorf("%T is not found by %v", err, sentinel)
 		}
 	}
-	for h := HoldsUnknown; h <= HoldsOther; h++ {
+	for h := HoldsUnknown; h <= HoldsCertificatePerhaps; h++ {
 		if h.String() == "" {
 			t.Errorf("holding %d has no words", h)
 		}

@@ -163,6 +163,31 @@ func (s *snapshot) wrote(old, now []object.Object) {
 	}
 }
 
+// wroteCertificates notes which certificates an ID has, after a write of this process.
+func (s *snapshot) wroteCertificates(id []byte, now []object.Certificate) {
+	objects := make([]object.Object, len(now))
+	for i, c := range now {
+		objects[i] = c.Object()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inventory != nil {
+		s.inventory.UpdateCertificates(id, objects)
+	}
+	s.dropped = s.dropped || s.taking
+}
+
+// whole gives the snapshot, which it takes if that is due. It is nil where a search is cheaper, or the snapshot failed.
+func (s *snapshot) whole(ctx context.Context) (*object.Inventory, error) {
+	if inventory := s.taken(); inventory != nil {
+		return inventory, nil
+	}
+	if s.next() == search {
+		return nil, nil
+	}
+	return s.lookup(ctx, nil)
+}
+
 // drop forgets the snapshot, after a failed write: nobody knows which objects that changed.
 func (s *snapshot) drop() {
 	s.mu.Lock()

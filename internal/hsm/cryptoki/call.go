@@ -19,8 +19,8 @@ type Call struct {
 	//
 	// Mechanism is that of C_GetMechanismInfo, of what makes keys, and of what begins with C_...Init.
 	Mechanism MechanismType
-	// Template is that of C_FindObjectsInit, C_SetAttributeValue, C_GenerateKey and C_DeriveKey; of C_GenerateKeyPair it
-	// is the private half's, and Public is the other half's.
+	// Template is that of C_FindObjectsInit, C_CreateObject, C_SetAttributeValue, C_GenerateKey and C_DeriveKey; of
+	// C_GenerateKeyPair it is the private half's, and Public is the other half's.
 	Template, Public []Attribute
 	Types            []AttributeType // of C_GetAttributeValue; not to be exchanged
 	Data             []byte          // what C_Sign, C_Verify, C_Encrypt and C_Decrypt work on

@@ -92,6 +92,16 @@ func (s *Session) SetAttributeValue(ctx context.Context, object Object, attribut
 	}))
 }
 
+// CreateObject makes an object of all its attributes.
+func (s *Session) CreateObject(ctx context.Context, template []Attribute) (Object, error) {
+	call := &Call{Function: "C_CreateObject", Session: s.handle, Template: template}
+	object, err := invoke(ctx, s.module, call, func() (Object, error) {
+		o, err := s.module.ck.CreateObject(s.handle, tableTemplate(call.Template))
+		return Object(o), err
+	})
+	return object, s.check(err)
+}
+
 // DestroyObject destroys one object.
 func (s *Session) DestroyObject(ctx context.Context, object Object) error {
 	return s.run(ctx, "C_DestroyObject", object, func() error {

@@ -2,12 +2,21 @@ package object
 
 import (
 	"bytes"
+	"cmp"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // CKA_CHECK_VALUE is the beginning of it
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
@@ -87,4 +96,187 @@ func (c Certificate) Content() [sha256.Size]byte {
 // Name names the certificate.
 func (c Certificate) Name() Name {
 	return Name{Class: "certificate", Type: "X.509", ID: c.ID, Label: c.Label}
+}
+
+// DER is the certificate's value, nil where the token does not show it.
+func (c Certificate) DER() []byte { return c.value }
+
+// SHA256 is the SHA-256 of the value in lower-case hex: the fingerprint that programs show of a certificate. It is ""
+// where the token does not show the value.
+func (c Certificate) SHA256() string { return CertificateSHA256(c.value) }
+
+// CertificateSHA256 is the SHA-256 of a certificate in DER, in lower-case hex; "" of none.
+func CertificateSHA256(der []byte) string {
+	if len(der) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+// KeyFingerprint is that of the public key in the certificate, "" where it cannot be read.
+func (c Certificate) KeyFingerprint() string { return c.fingerprint }
+
+// Parse reads the certificate's value.
+func (c Certificate) Parse() (*x509.Certificate, error) {
+	if len(c.value) == 0 {
+		return nil, c.err
+	}
+	return x509.ParseCertificate(c.value)
+}
+
+// Object is what an inventory keeps of the certificate.
+func (c Certificate) Object() Object {
+	return Object{Handle: c.Handle, Class: CertificateClass, ID: c.ID, Label: c.Label}
+}
+
+// Shows says that the certificate is the one that an inventory has.
+func (c Certificate) Shows(o Object) bool { return bytes.Equal(c.ID, o.ID) && c.Label == o.Label }
+
+// SortCertificates orders certificates by ID, then label, then fingerprint.
+func SortCertificates(all []Certificate) {
+	slices.SortFunc(all, func(a, b Certificate) int {
+		return cmp.Or(bytes.Compare(a.ID, b.ID), cmp.Compare(a.Label, b.Label), bytes.Compare(a.value, b.value))
+	})
+}
+
+// CertificateRef says which certificate is meant: the one with the ID and the fingerprint. Who it is does not depend on
+// the label, which only tells copies of one ID apart.
+type CertificateRef struct {
+	ID     []byte
+	SHA256 string // lower-case hex
+	Label  string
+	// Key is the pair that the certificate is for, without an ID: a certificate may move to another ID with its key. The
+	// zero value where that is not known.
+	Key Ref
+}
+
+// NewCertificateRef is the ref of a certificate in DER.
+func NewCertificateRef(id []byte, label string, der []byte) CertificateRef {
+	ref := CertificateRef{ID: id, Label: label, SHA256: CertificateSHA256(der)}
+	if parsed, err := x509.ParseCertificate(der); err == nil {
+		ref.Key, _ = RefOfPublicKey(parsed.PublicKey)
+	}
+	return ref
+}
+
+// RefOfPublicKey is the ref of the pair that has a public key, under any ID. ok is false where no pair of this provider's
+// can have it.
+func RefOfPublicKey(pub crypto.PublicKey) (ref Ref, ok bool) {
+	fingerprint, err := publickey.Fingerprint(pub)
+	if err != nil {
+		return Ref{}, false
+	}
+	ref = Ref{Type: EC, Fingerprint: fingerprint}
+	if _, is := pub.(*rsa.PublicKey); is {
+		ref.Type = RSA
+	} else if publickey.ParameterSet(pub) != "" {
+		ref.Type = MLDSA
+	}
+	return ref, true
+}
+
+// Choose picks what is meant out of the certificates of the ID: copies that have one label, usually one. Those of the
+// ref's label come first; all copies have one value, so that it does not matter which is taken.
+func (r CertificateRef) Choose(found []Certificate) []Certificate {
+	copies := slices.DeleteFunc(slices.Clone(found), func(c Certificate) bool {
+		return c.SHA256() != r.SHA256 || r.SHA256 == "" || !bytes.Equal(c.ID, r.ID)
+	})
+	if len(copies) == 0 {
+		return nil
+	}
+	SortCertificates(copies)
+	label := copies[0].Label
+	if slices.ContainsFunc(copies, func(c Certificate) bool { return c.Label == r.Label }) {
+		label = r.Label
+	}
+	return slices.DeleteFunc(copies, func(c Certificate) bool { return c.Label != label })
+}
+
+// CertificateTemplate says what certificate to write.
+type CertificateTemplate struct {
+	ID    []byte
+	Label string
+	DER   []byte
+}
+
+// CertificateForms is how many templates [CertificateTemplate.Attributes] has for one certificate.
+const CertificateForms = 3
+
+// Attributes gives the template of a form: 0 has all that programs look for, 1 what PKCS#11 v2.40 (4.6.3) has in a
+// certificate, 2 only what no token can do without. A token that refuses one form may take the next. CKA_TRUSTED is in none:
+// the security officer alone decides on that.
+func (t CertificateTemplate) Attributes(form int, d quirk.Differences) (all []cryptoki.Attribute, err error) {
+	defer func() {
+		all = slices.DeleteFunc(all, func(a cryptoki.Attribute) bool { return slices.Contains(d.CertificateOmits, a.Type) })
+	}()
+	parsed, err := x509.ParseCertificate(t.DER)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := asn1.Marshal(parsed.SerialNumber)
+	if err != nil {
+		return nil, err
+	}
+	const x509Type = 0 // CKC_X_509
+	all = []cryptoki.Attribute{
+		cryptoki.ULong(cryptoki.CKA_CLASS, CertificateClass),
+		cryptoki.ULong(cryptoki.CKA_CERTIFICATE_TYPE, x509Type),
+		cryptoki.Bool(cryptoki.CKA_TOKEN, true),
+		cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(t.Label)),
+		cryptoki.Bytes(cryptoki.CKA_ID, t.ID),
+		cryptoki.Bytes(cryptoki.CKA_SUBJECT, parsed.RawSubject),
+		cryptoki.Bytes(cryptoki.CKA_VALUE, t.DER),
+	}
+	if form > 1 {
+		return all, nil
+	}
+	all = append(all,
+		cryptoki.Bool(cryptoki.CKA_PRIVATE, false),
+		cryptoki.Bytes(cryptoki.CKA_ISSUER, parsed.RawIssuer),
+		cryptoki.Bytes(cryptoki.CKA_SERIAL_NUMBER, serial),
+	)
+	if form > 0 {
+		return all, nil
+	}
+	const date = "20060102"  // CK_DATE
+	check := sha1.Sum(t.DER) //nolint:gosec // see PKCS#11 v2.40, 4.6.2
+	return append(all,
+		cryptoki.Bool(cryptoki.CKA_MODIFIABLE, true),
+		cryptoki.Bytes(cryptoki.CKA_START_DATE, []byte(parsed.NotBefore.UTC().Format(date))),
+		cryptoki.Bytes(cryptoki.CKA_END_DATE, []byte(parsed.NotAfter.UTC().Format(date))),
+		cryptoki.Bytes(cryptoki.CKA_CHECK_VALUE, check[:3]),
+	), nil
+}
+
+// Made says that a certificate on the token is the one that was to be written.
+func (t CertificateTemplate) Made(c Certificate) bool {
+	return bytes.Equal(c.ID, t.ID) && c.Label == t.Label && bytes.Equal(c.value, t.DER)
+}
+
+// Differs says in what a certificate on the token differs from the one that was to be written. What the token does not
+// keep besides is no difference.
+func (t CertificateTemplate) Differs(c Certificate) (problems []string) {
+	note := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if !bytes.Equal(c.value, t.DER) {
+		note("CKA_VALUE of the certificate is another one")
+	}
+	if !bytes.Equal(c.ID, t.ID) {
+		note("CKA_ID of the certificate is %s, not %s", FormatID(c.ID), FormatID(t.ID))
+	}
+	if c.Label != t.Label {
+		note("CKA_LABEL of the certificate is %q, not %q", c.Label, t.Label)
+	}
+	return problems
+}
+
+// Lacks gives the attributes that differ in a certificate from those that it is to have.
+func (t CertificateTemplate) Lacks(c Certificate) (missing []cryptoki.Attribute) {
+	if c.Label != t.Label {
+		missing = append(missing, cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(t.Label)))
+	}
+	if !bytes.Equal(c.ID, t.ID) {
+		missing = append(missing, cryptoki.Bytes(cryptoki.CKA_ID, t.ID))
+	}
+	return missing
 }

@@ -25,6 +25,8 @@ var (
 	ErrUnfit = errors.New("no key has this size or usage")
 	// ErrMalformed: an object on the token has an attribute that makes no sense; see MalformedError.
 	ErrMalformed = errors.New("an object on the token makes no sense")
+	// ErrNoCertificate: the token has no certificate of that ID and value. A search on the token has proven it.
+	ErrNoCertificate = errors.New("the token has no such certificate")
 	// ErrNoMatch: a name does not match exactly one public key; see MatchError.
 	ErrNoMatch = errors.New("there is not exactly one public key that matches")
 )

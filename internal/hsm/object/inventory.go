@@ -17,7 +17,7 @@ import (
 type Inventory struct {
 	mu           sync.Mutex
 	byID         map[string]*group
-	certificates map[string][]Object // by ID
+	certificates map[string][]Object // by ID; an update makes a new list
 	index        *index              // nil until it is asked for, and after each update
 	updates      int                 // how many there were
 }
@@ -78,7 +78,7 @@ func (v *Inventory) add(o Object) {
 func (v *Inventory) Clone() *Inventory {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return &Inventory{byID: maps.Clone(v.byID), certificates: v.certificates}
+	return &Inventory{byID: maps.Clone(v.byID), certificates: maps.Clone(v.certificates)}
 }
 
 // Update notes a write: the objects of old are gone, those of now are there. It finds an object by what that shows of
@@ -170,7 +170,21 @@ func (v *Inventory) groupsLocked() []*group {
 }
 
 // Certificates gives the certificates of an ID. Their values are not read.
-func (v *Inventory) Certificates(id []byte) []Object { return slices.Clone(v.certificates[string(id)]) }
+func (v *Inventory) Certificates(id []byte) []Object {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.certificates[string(id)])
+}
+
+// UpdateCertificates notes that these are the certificates of an ID now.
+func (v *Inventory) UpdateCertificates(id []byte, now []Object) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.certificates == nil {
+		v.certificates = map[string][]Object{}
+	}
+	v.certificates[string(id)] = now
+}
 
 // Choose picks the key that ref means. Errors: as of Choose.
 func (v *Inventory) Choose(ref Ref, fingerprinted Fingerprinter) (Key, error) {

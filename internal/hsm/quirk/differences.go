@@ -69,6 +69,9 @@ type Differences struct {
 	// LabelIsID: the label reads back as the ID, and has to be its text.
 	LabelIsID bool
 
+	// CertificateOmits are attributes that no new certificate has.
+	CertificateOmits []cryptoki.AttributeType
+
 	// Changes
 
 	// Refuses are what the token does not do, with the way that its vendor has for it: full sentences.
@@ -202,6 +205,8 @@ const (
 	MakeToken     Ask = "initialisation of a token"
 	SetPIN        Ask = "PIN for the user"
 	EraseToken    Ask = "erasure of a token"
+
+	WriteCertificate Ask = "writing of a certificate"
 )
 
 // PINForm is the form of a make's PINs.

@@ -19,6 +19,7 @@ IS_NUMBER(11, C_SetPIN);
 IS_NUMBER(12, C_OpenSession);
 IS_NUMBER(18, C_Login);
 IS_NUMBER(19, C_Logout);
+IS_NUMBER(20, C_CreateObject);
 IS_NUMBER(22, C_DestroyObject);
 IS_NUMBER(24, C_GetAttributeValue);
 IS_NUMBER(28, C_FindObjectsFinal);
@@ -120,6 +121,11 @@ static CK_RV ck_Login(CK_FUNCTION_LIST *list, CK_ULONG session, CK_ULONG user, v
 }
 
 static CK_RV ck_Logout(CK_FUNCTION_LIST *list, CK_ULONG session) { return CALL(C_Logout, session); }
+
+static CK_RV ck_CreateObject(CK_FUNCTION_LIST *list, CK_ULONG session, void *template, CK_ULONG count,
+		CK_ULONG *object) {
+	return CALL(C_CreateObject, session, template, count, object);
+}
 
 static CK_RV ck_DestroyObject(CK_FUNCTION_LIST *list, CK_ULONG session, CK_ULONG object) {
 	return CALL(C_DestroyObject, session, object);

@@ -8,6 +8,15 @@ import (
 	"unsafe"
 )
 
+// CreateObject calls C_CreateObject.
+func (l *Library) CreateObject(session uint, attributes []Attribute) (object uint, err error) {
+	f := newFrame()
+	defer f.done()
+	template, count := f.template(attributes)
+	handle := f.ulong(0)
+	return made(C.ck_CreateObject(l.list, ulong(session), template, count, handle), handle)
+}
+
 // DestroyObject calls C_DestroyObject.
 func (l *Library) DestroyObject(session, object uint) error {
 	return result(C.ck_DestroyObject(l.list, ulong(session), ulong(object)))

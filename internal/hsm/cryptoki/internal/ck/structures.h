@@ -94,7 +94,8 @@ typedef struct {
 	CK_UNUSED C_GetOperationState, C_SetOperationState;
 	CK_RV (*C_Login)(CK_ULONG session, CK_ULONG user, CK_BYTE *pin, CK_ULONG length);
 	CK_RV (*C_Logout)(CK_ULONG session);
-	CK_UNUSED C_CreateObject, C_CopyObject;
+	CK_RV (*C_CreateObject)(CK_ULONG session, CK_ATTRIBUTE *template, CK_ULONG count, CK_ULONG *object);
+	CK_UNUSED C_CopyObject;
 	CK_RV (*C_DestroyObject)(CK_ULONG session, CK_ULONG object);
 	CK_UNUSED C_GetObjectSize;
 	CK_RV (*C_GetAttributeValue)(CK_ULONG session, CK_ULONG object, CK_ATTRIBUTE *template, CK_ULONG count);

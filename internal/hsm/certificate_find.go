@@ -1,0 +1,160 @@
+package hsm
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto"
+	"errors"
+	"time"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// Certificate finds a certificate by its ID and its value. Where it is not under the ID, it may be under that of the
+// pair that it is for: certificates move with their key. Errors: object.ErrNoCertificate where a search on the token has
+// found neither, *UnreadableError and *UnseenError where that proves nothing, or the token's failure.
+func (t *Token) Certificate(ctx context.Context, ref object.CertificateRef) (object.Certificate, error) {
+	// Anything but a plain success needs a search on the token: others may have changed what it holds.
+	if found, err := t.certificatesInView(ctx, ref.ID); err != nil {
+		return object.Certificate{}, err
+	} else if chosen := ref.Choose(found); len(chosen) > 0 {
+		return chosen[0], nil
+	}
+	chosen, err := t.chosenCertificates(ctx, ref)
+	if err != nil {
+		return object.Certificate{}, err
+	}
+	return chosen[0], nil
+}
+
+// chosenCertificates is Certificate by a search on the token, and gives all copies of the label.
+func (t *Token) chosenCertificates(ctx context.Context, ref object.CertificateRef) ([]object.Certificate, error) {
+	found, err := t.Certificates(ctx, ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	if chosen := ref.Choose(found); len(chosen) > 0 {
+		return chosen, nil
+	}
+	if moved, err := t.movedCertificates(ctx, ref); err != nil || len(moved) > 0 {
+		return moved, err
+	}
+	err = cmp.Or(t.hidden(ref.ID), error(object.ErrNoCertificate))
+	if t.differences.Late {
+		err = &UnseenError{ID: ref.ID}
+	}
+	return nil, err
+}
+
+// movedCertificates are the copies of a certificate under the ID of the pair that it is for.
+func (t *Token) movedCertificates(ctx context.Context, ref object.CertificateRef) ([]object.Certificate, error) {
+	if ref.Key.Fingerprint == "" {
+		return nil, nil
+	}
+	key, found, err := t.KeyByFingerprint(ctx, ref.Key, func(id []byte) bool { return bytes.Equal(id, ref.ID) })
+	if _, unreadable := errors.AsType[*UnreadableError](err); unreadable || errors.Is(err, object.ErrMalformed) ||
+		errors.Is(err, object.ErrHalfPair) || errors.Is(err, object.ErrAmbiguous) {
+		return nil, nil // nobody can tell where the pair is, so that nothing has moved with it
+	}
+	if err != nil || !found {
+		return nil, err
+	}
+	there, err := t.Certificates(ctx, key.ID)
+	ref.ID = key.ID
+	return ref.Choose(there), err
+}
+
+// certificatesInView gives the certificates of an ID with as few calls as it takes: by the handles of the snapshot,
+// where that is taken or due.
+func (t *Token) certificatesInView(ctx context.Context, id []byte) (found []object.Certificate, err error) {
+	inventory, err := t.snapshot.whole(ctx)
+	if err != nil || inventory == nil {
+		return nil, err
+	}
+	return t.readKnown(ctx, inventory.Certificates(id))
+}
+
+// readKnown reads the certificates that an inventory has. What shows itself otherwise by now is left out.
+func (t *Token) readKnown(ctx context.Context, known []object.Object) (found []object.Certificate, err error) {
+	if len(known) == 0 {
+		return nil, nil
+	}
+	err = t.reader.Read(ctx, func(s *cryptoki.Session) error {
+		found = nil
+		for _, o := range known {
+			c, err := t.readCertificate(ctx, s, o.Handle)
+			switch {
+			case cryptoki.InvalidHandle(err):
+			case err != nil:
+				return err
+			case c.Shows(o):
+				found = append(found, c)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// AllCertificates gives every certificate on the token, by ID, then label, then fingerprint. Errors: the token's
+// failure.
+func (t *Token) AllCertificates(ctx context.Context) (all []object.Certificate, err error) {
+	template := []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass)}
+	all, err = t.searchCertificates(ctx, template, nil)
+	object.SortCertificates(all)
+	return all, err
+}
+
+// searched notes what a search for certificates cost, as searches for keys do.
+func (t *Token) searched(start time.Time, reads int, reading time.Duration) {
+	if t.reader.Searched != nil {
+		t.reader.Searched(time.Since(start), reads, reading)
+	}
+}
+
+// PairOf finds the pair on the token that has a public key, under whatever ID. Where several show it, it is the first one
+// that an operation proves, since anyone can make halves without a PIN. found is false where there is none. Errors:
+// those of KeyByFingerprint.
+func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.Key, found bool, err error) {
+	ref, ok := object.RefOfPublicKey(pub)
+	if !ok {
+		return object.Key{}, false, nil
+	}
+	var all []object.Key
+	for {
+		pair, found, err = t.KeyByFingerprint(ctx, ref, func(id []byte) bool {
+			for _, other := range all {
+				if bytes.Equal(other.ID, id) {
+					return true
+				}
+			}
+			return false
+		})
+		if _, unreadable := errors.AsType[*UnreadableError](err); unreadable && len(all) > 0 {
+			err = nil
+		}
+		if err != nil {
+			return object.Key{}, false, err
+		}
+		if !found {
+			break
+		}
+		all = append(all, pair)
+	}
+	if len(all) == 1 {
+		return all[0], true, nil
+	}
+	for _, pair := range all {
+		if pair.Unprotected() {
+			continue
+		}
+		if err := t.Published(ctx, []object.Key{pair}); err == nil {
+			return pair, true, nil
+		} else if ctx.Err() != nil {
+			return object.Key{}, false, err
+		}
+	}
+	return object.Key{}, false, nil
+}

@@ -1,0 +1,308 @@
+package hsm_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+)
+
+// certificateOf is a certificate in DER for a public key, or a new one, by a CA of its own.
+func certificateOf(t testing.TB, pub any, name string) []byte {
+	t.Helper()
+	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pub == nil {
+		pub = &ca.PublicKey
+	}
+	subject := pkix.Name{CommonName: name, Organization: []string{"Example"}}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: subject, Issuer: subject,
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, pub, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// certificateStep is something that is done to a certificate, from one state of the token to another.
+type certificateStep struct {
+	name   string
+	before []object.CertificateTemplate // what the token holds, besides a stranger's
+	run    func(context.Context, *hsm.Token) error
+	after  []object.CertificateTemplate
+	// between: what the token may hold of ours after a failure, besides before and after.
+	between [][]object.CertificateTemplate
+}
+
+// strangers is a certificate of somebody else's under the ID.
+func certificateSteps(t testing.TB) (steps []certificateStep, strangers object.CertificateTemplate) {
+	id, other := []byte("the ID"), []byte("another ID")
+	first, second := certificateOf(t, nil, "first"), certificateOf(t, nil, "second")
+	strangers = object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, nil, "stranger")}
+	old := object.CertificateTemplate{ID: id, Label: "web", DER: first}
+	relabelled := object.CertificateTemplate{ID: id, Label: "www", DER: first}
+	moved := object.CertificateTemplate{ID: other, Label: "www", DER: first}
+	renewed := object.CertificateTemplate{ID: id, Label: "web", DER: second}
+	ref := object.NewCertificateRef(id, "web", first)
+	list := func(all ...object.CertificateTemplate) []object.CertificateTemplate { return all }
+	change := func(to object.CertificateTemplate) func(context.Context, *hsm.Token) error {
+		return func(ctx context.Context, token *hsm.Token) error {
+			_, err := token.ChangeCertificate(ctx, ref, to)
+			return err
+		}
+	}
+	return []certificateStep{
+		{name: "write", after: list(old), run: func(ctx context.Context, token *hsm.Token) error {
+			_, err := token.WriteCertificate(ctx, old)
+			return err
+		}},
+		{name: "relabel", before: list(old), after: list(relabelled), run: change(relabelled), between: [][]object.CertificateTemplate{
+			list(old, relabelled)}},
+		{name: "move", before: list(old), after: list(moved), run: change(moved), between: [][]object.CertificateTemplate{
+			list(old, moved)}},
+		{name: "renew", before: list(old), after: list(renewed), run: change(renewed), between: [][]object.CertificateTemplate{
+			list(old, renewed)}},
+		{name: "destroy", before: list(old), run: func(ctx context.Context, token *hsm.Token) error {
+			return token.DestroyCertificate(ctx, ref)
+		}},
+	}, strangers
+}
+
+// heldCertificates are the certificates on the token, a line each.
+func heldCertificates(t testing.TB, k *hsmtest.Token) (lines []string) {
+	t.Helper()
+	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		objects, err := s.FindObjects(ctx, nil)
+		for _, o := range objects {
+			a, failure := s.GetAttributeValue(ctx, o, object.CertificateAttributes)
+			err = errors.Join(err, failure)
+			if c, is := object.DecodeCertificate(o, a); is {
+				lines = append(lines, certificateLine(c.ID, c.Label, c.DER()))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func certificateLine(id []byte, label string, der []byte) string {
+	return fmt.Sprintf("%s %s %s", id, label, object.CertificateSHA256(der))
+}
+
+func linesOf(all ...object.CertificateTemplate) (lines []string) {
+	for _, c := range all {
+		lines = append(lines, certificateLine(c.ID, c.Label, c.DER))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// holdCertificates brings the token to hold these certificates and no others.
+func holdCertificates(t testing.TB, k *hsmtest.Token, all ...object.CertificateTemplate) {
+	t.Helper()
+	if slices.Equal(heldCertificates(t, k), linesOf(all...)) {
+		return
+	}
+	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		objects, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass)})
+		for _, o := range objects {
+			err = errors.Join(err, s.DestroyObject(ctx, o))
+		}
+		for _, c := range all {
+			attributes, failure := c.Attributes(1, quirk.Differences{})
+			if failure == nil {
+				_, failure = s.CreateObject(ctx, attributes)
+			}
+			err = errors.Join(err, failure)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCertificatesAreWrittenChangedAndDestroyed does each step on the token, twice: what is done already is no failure.
+func TestCertificatesAreWrittenChangedAndDestroyed(t *testing.T) {
+	k := hsmtest.New(t)
+	steps, strangers := certificateSteps(t)
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) {
+			holdCertificates(t, k, append(slices.Clone(step.before), strangers)...)
+			token := open(t, k)
+			if err := step.run(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+			want := linesOf(append(slices.Clone(step.after), strangers)...)
+			if have := heldCertificates(t, k); !slices.Equal(have, want) {
+				t.Fatalf("the token holds %v, not %v", have, want)
+			}
+			for _, c := range step.after {
+				found, err := token.Certificate(t.Context(), object.NewCertificateRef(c.ID, c.Label, c.DER))
+				if err != nil || !c.Made(found) {
+					t.Errorf("%v: %v", found.Name(), err)
+				}
+			}
+		})
+	}
+}
+
+// TestACertificateHasAllItsAttributes reads them as other programs do.
+func TestACertificateHasAllItsAttributes(t *testing.T) {
+	k := hsmtest.New(t)
+	token := open(t, k)
+	der := certificateOf(t, nil, "web")
+	tmpl := object.CertificateTemplate{ID: []byte("the ID"), Label: "web", DER: der}
+	made, err := token.WriteCertificate(t.Context(), tmpl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := tmpl.Attributes(0, quirk.Differences{})
+	if err != nil || !tmpl.Made(made) {
+		t.Fatal(made.Name(), err)
+	}
+	err = k.Session(func(ctx context.Context, s *cryptoki.Session) error {
+		found, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_VALUE, der)})
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%d objects, %v", len(found), err)
+		}
+		for _, a := range want {
+			read, err := s.GetAttributeValue(ctx, found[0], []cryptoki.AttributeType{a.Type})
+			if err != nil {
+				return err
+			}
+			optional := a.Type == cryptoki.CKA_CHECK_VALUE
+			if !bytes.Equal(read[a.Type], a.Value) && (!optional || len(read[a.Type]) > 0) {
+				t.Errorf("%s is %x, not %x", a.Type, read[a.Type], a.Value)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEveryCallOfACertificateFails has each call of each step fail in each way, before and after it took effect. No
+// certificate is lost, none is doubled, a stranger's stays, the error says what the token holds, and the next run goes on.
+func TestEveryCallOfACertificateFails(t *testing.T) {
+	extent := hsmtest.ThisExtent(t)
+	every := map[hsmtest.Extent]int{hsmtest.Sample: 60, hsmtest.Matrix: 1, hsmtest.All: 1}[extent]
+	steps, strangers := certificateSteps(t)
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) {
+			t.Parallel()
+			k := hsmtest.New(t)
+			faults := &hsmtest.Faults{}
+			run := func() error {
+				token, err := hsm.Open(context.Background(), k.Config(faults.Hook))
+				if err != nil {
+					return err
+				}
+				defer token.Close()
+				return step.run(context.Background(), token)
+			}
+			before := append(slices.Clone(step.before), strangers)
+			holdCertificates(t, k, before...)
+			if err := run(); err != nil {
+				t.Fatal(err)
+			}
+			counts := map[string]int{}
+			for _, function := range faults.Calls() {
+				counts[function]++
+			}
+			picker := hsmtest.Pick(t, every)
+			injected := 0
+			for _, function := range slices.Sorted(maps.Keys(counts)) {
+				for nth := 1; nth <= counts[function]; nth++ {
+					for _, code := range codes {
+						for _, way := range []hsmtest.Fault{{}, {After: true}, {Onwards: true}, {After: true, Onwards: true}} {
+							if !picker.Takes() {
+								continue
+							}
+							fault := hsmtest.Fault{Function: function, Nth: nth, Code: code, After: way.After, Onwards: way.Onwards}
+							holdCertificates(t, k, before...)
+							faults.Clear()
+							faults.Inject(fault)
+							err := run()
+							injected += faults.Injected()
+							step.heldAfter(t, k, strangers, err)
+							faults.Clear()
+							if err := run(); err != nil {
+								t.Errorf("the next run: %v", err)
+							}
+							step.heldAfter(t, k, strangers, nil)
+							if t.Failed() {
+								t.Fatalf("%s number %d answers %s (after the call: %t, and so from then on: %t), which gave: %v",
+									function, nth, code, way.After, way.Onwards, err)
+							}
+						}
+					}
+				}
+			}
+			if t.Logf("%d faults", injected); injected == 0 {
+				t.Error("no fault was injected")
+			}
+		})
+	}
+}
+
+// heldAfter checks what the token holds after the step has ended so.
+func (step certificateStep) heldAfter(t *testing.T, k *hsmtest.Token, strangers object.CertificateTemplate, err error) {
+	t.Helper()
+	have := heldCertificates(t, k)
+	is := func(all []object.CertificateTemplate) bool {
+		return slices.Equal(have, linesOf(append(slices.Clone(all), strangers)...))
+	}
+	if err == nil {
+		if !is(step.after) {
+			t.Errorf("the token holds %v", have)
+		}
+		return
+	}
+	failed, ok := errors.AsType[*hsm.OperationError](err)
+	if !ok { // the token was never opened
+		if !is(step.before) {
+			t.Errorf("%v, and the token holds %v", err, have)
+		}
+		return
+	}
+	between := slices.ContainsFunc(step.between, is)
+	held := false
+	switch failed.Holds {
+	case hsm.HoldsUntouched, hsm.HoldsNoCertificate, hsm.HoldsCertificate:
+		held = is(step.before)
+	case hsm.HoldsBothCertificates:
+		held = between || is(step.after) // it is not known whether the old one is gone
+	case hsm.HoldsCertificatePerhaps:
+		held = is(step.before) || is(step.after) || between
+	}
+	if !failed.Certificate || !held {
+		t.Errorf("%v, and the token holds %v", err, have)
+	}
+}

@@ -1,0 +1,430 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
+)
+
+// CertificateExistsError says that the ID has the certificate already, under another label.
+type CertificateExistsError struct{ Found object.Certificate }
+
+func (e *CertificateExistsError) Error() string {
+	return fmt.Sprintf("the token has this certificate already, under another label: %s", e.Found.Name())
+}
+
+// AllowsCertificates is a *object.RefusedError where the make takes no certificates.
+func (t *Token) AllowsCertificates() error {
+	way, refused := t.differences.Refuses[quirk.WriteCertificate]
+	if !refused {
+		return nil
+	}
+	return &object.RefusedError{Problem: "the token takes no certificates through PKCS#11", Way: "keep the certificate " +
+		"elsewhere, and leave hsm_certificate out. " + way}
+}
+
+// certificateFailure is a failed operation on a certificate.
+func certificateFailure(operation string, id []byte, label string, err error, holds Holding) error {
+	return &OperationError{Operation: operation, Certificate: true, ID: id, Label: label, Err: err, Holds: holds}
+}
+
+// writable takes the turn of an operation that writes certificates of these IDs.
+func (t *Token) writable(ctx context.Context, ids ...[]byte) (leave func(), err error) {
+	unlock, err := t.locks.Lock(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	out, err := t.write(ctx)
+	if err == nil && t.info.Has(cryptoki.CKF_WRITE_PROTECTED) {
+		out()
+		err = ErrReadOnly
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return func() { out(); unlock() }, nil
+}
+
+// WriteCertificate writes a certificate, reads it back, and keeps it if it is what was to be written. One that is there
+// already, with this ID and label, is taken as written: an interrupted run may have left it, and a copy that somebody else
+// made is as good. Errors are *OperationError. They wrap *object.RefusedError where the make takes none,
+// *CertificateExistsError, *VerifyError, or the token's failure.
+func (t *Token) WriteCertificate(ctx context.Context, tmpl object.CertificateTemplate) (object.Certificate, error) {
+	failed := func(err error, holds Holding) (object.Certificate, error) {
+		return object.Certificate{}, certificateFailure("write", tmpl.ID, tmpl.Label, err, holds)
+	}
+	if err := t.AllowsCertificates(); err != nil {
+		return failed(err, HoldsUntouched)
+	}
+	leave, err := t.writable(ctx, tmpl.ID)
+	if err != nil {
+		return failed(err, HoldsUntouched)
+	}
+	defer leave()
+	settle, cancel := session.Settling(ctx)
+	defer cancel()
+	made, holds, err := t.putCertificate(ctx, settle, tmpl, false)
+	if err != nil {
+		return failed(err, holds)
+	}
+	return made, nil
+}
+
+// putCertificate is WriteCertificate for who has the turn. beside says that a copy of another label does not matter.
+func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.CertificateTemplate, beside bool) (
+	object.Certificate, Holding, error,
+) {
+	before, err := t.Certificates(ctx, tmpl.ID)
+	if err != nil {
+		return object.Certificate{}, HoldsUntouched, err
+	}
+	if i := slices.IndexFunc(before, tmpl.Made); i >= 0 {
+		t.snapshot.wroteCertificates(tmpl.ID, before)
+		return before[i], HoldsCertificate, nil
+	}
+	for _, c := range before {
+		if bytes.Equal(c.DER(), tmpl.DER) && !beside {
+			return object.Certificate{}, HoldsUntouched, &CertificateExistsError{Found: c}
+		}
+	}
+	for form, again := 0, false; ; {
+		cause := t.createCertificate(ctx, settle, tmpl, form)
+		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
+			t.snapshot.drop()
+			return object.Certificate{}, HoldsCertificatePerhaps, cause
+		}
+		now, err := t.Certificates(settle, tmpl.ID)
+		if err != nil {
+			t.snapshot.drop()
+			return object.Certificate{}, HoldsCertificatePerhaps, errors.Join(cause, err)
+		}
+		if i := slices.IndexFunc(now, tmpl.Made); i >= 0 {
+			t.snapshot.wroteCertificates(tmpl.ID, now)
+			return now[i], HoldsCertificate, nil
+		}
+		if cause == nil {
+			cause = &VerifyError{Problems: []string{"the token says that it wrote the certificate, but does not show it"}}
+		}
+		if left, err := t.clearCertificate(settle, tmpl, cause, before, now); err != nil || left {
+			t.snapshot.drop()
+			return object.Certificate{}, HoldsCertificatePerhaps, errors.Join(cause, err)
+		}
+		vague := again && isAny(cause, []error{cryptoki.CKR_GENERAL_ERROR, cryptoki.CKR_FUNCTION_FAILED})
+		switch {
+		case (vague || refusesForm(cause)) && form < object.CertificateForms-1:
+			form++
+		case !again && session.Repeatable(ctx, cause) && !cryptoki.Refused(cause):
+			again = true
+		default:
+			return object.Certificate{}, HoldsNoCertificate, cause
+		}
+	}
+}
+
+// refusesForm says that a token may take another form of the template.
+func refusesForm(err error) bool {
+	return isAny(err, []error{
+		cryptoki.CKR_ATTRIBUTE_TYPE_INVALID, cryptoki.CKR_ATTRIBUTE_VALUE_INVALID, cryptoki.CKR_ATTRIBUTE_READ_ONLY,
+		cryptoki.CKR_TEMPLATE_INCONSISTENT,
+	})
+}
+
+// createCertificate writes a certificate once, and reads it back in the session that has written it. What is not as it
+// should be is destroyed there, where the new handle is certain.
+func (t *Token) createCertificate(ctx, settle context.Context, tmpl object.CertificateTemplate, form int) error {
+	attributes, err := tmpl.Attributes(form, t.differences)
+	if err != nil {
+		return err
+	}
+	return t.pool.Use(ctx, func(s *cryptoki.Session) error {
+		handle, err := s.CreateObject(ctx, attributes)
+		if err != nil {
+			return err
+		}
+		made, err := t.readCertificate(settle, s, handle)
+		if err != nil || tmpl.Made(made) {
+			return err
+		}
+		different := &VerifyError{Problems: tmpl.Differs(made)}
+		if len(made.ID) > 0 && !bytes.Equal(made.ID, tmpl.ID) && made.Label != tmpl.Label && !bytes.Equal(made.DER(), tmpl.DER) {
+			return s.Abandon(different) // nothing of ours: it is somebody else's
+		}
+		return errors.Join(different, s.DestroyObject(settle, handle))
+	})
+}
+
+// clearCertificate destroys what a failed writing has left half: certificates of the ID and the label that were not there
+// before, and show no value, or that the token has written otherwise. left says that one is still there.
+func (t *Token) clearCertificate(
+	ctx context.Context, tmpl object.CertificateTemplate, cause error, before, now []object.Certificate,
+) (left bool, err error) {
+	half := func(c object.Certificate) bool {
+		named := len(c.DER()) == 0 && (c.Label == tmpl.Label || c.Label == "")
+		unlike := as[*VerifyError](cause) && bytes.Equal(c.DER(), tmpl.DER) // the token gave it another label
+		return (named || unlike) && !slices.ContainsFunc(before, c.Is)
+	}
+	for _, c := range now {
+		if !half(c) {
+			continue
+		}
+		remaining, err := t.removeCertificates(ctx, []object.Certificate{c})
+		if err != nil || remaining {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// ChangeCertificate makes of one certificate another: with another label or ID, in place where the token does that, or
+// with another value. What is not done in place is written anew before the old one is destroyed, so that there is a
+// certificate at every moment. Errors are *OperationError. They wrap object.ErrNoCertificate, *object.RefusedError,
+// *VerifyError, or the token's failure.
+func (t *Token) ChangeCertificate(
+	ctx context.Context, ref object.CertificateRef, tmpl object.CertificateTemplate,
+) (object.Certificate, error) {
+	failed := func(err error, holds Holding) (object.Certificate, error) {
+		return object.Certificate{}, certificateFailure("change", ref.ID, ref.Label, err, holds)
+	}
+	leave, err := t.writable(ctx, ref.ID, tmpl.ID)
+	if err != nil {
+		return failed(err, HoldsUntouched)
+	}
+	defer leave()
+	there, err := t.Certificates(ctx, tmpl.ID)
+	if err != nil {
+		return failed(err, HoldsUntouched)
+	}
+	old, err := t.chosenCertificates(ctx, ref)
+	if errors.Is(err, object.ErrNoCertificate) { // it may have moved there already, with its key, or be changed already
+		moved := ref
+		moved.ID = tmpl.ID
+		if old = moved.Choose(there); len(old) == 0 {
+			old = object.NewCertificateRef(tmpl.ID, tmpl.Label, tmpl.DER).Choose(there)
+		}
+		if len(old) > 0 {
+			err = nil
+		}
+	}
+	if err != nil {
+		return failed(err, HoldsUntouched)
+	}
+	settle, cancel := session.Settling(ctx)
+	defer cancel()
+	if tmpl.Made(old[0]) {
+		return old[0], nil
+	}
+	// An interrupted run may have written the new one, and left the old one.
+	written := slices.ContainsFunc(there, tmpl.Made)
+	if bytes.Equal(old[0].DER(), tmpl.DER) && !old[0].Fixed() && !written {
+		now, holds, err := t.setCertificate(ctx, settle, old[0], tmpl)
+		if err == nil {
+			return now, nil
+		}
+		if holds != HoldsCertificate || !unchangeable(err) {
+			return failed(err, holds)
+		}
+	}
+	if err := t.AllowsCertificates(); err != nil {
+		return failed(err, HoldsCertificate)
+	}
+	made, holds, err := t.putCertificate(ctx, settle, tmpl, true)
+	switch {
+	case err != nil && holds != HoldsCertificatePerhaps:
+		return failed(err, HoldsCertificate)
+	case err != nil:
+		return failed(err, holds)
+	}
+	switch left, err := t.removeCertificates(settle, old); {
+	case err != nil:
+		return failed(err, HoldsBothCertificates)
+	case left:
+		return failed(errStays, HoldsBothCertificates)
+	}
+	return made, nil
+}
+
+// errStays says that a certificate is there after its destruction.
+var errStays = errors.New("the token says that it destroyed the certificate, but still shows it")
+
+// unchangeable says that a token does not change a certificate in place, so that it has to be written anew.
+func unchangeable(err error) bool {
+	_, lies := errors.AsType[*VerifyError](err)
+	return lies || refusesForm(err) || isAny(err, []error{
+		cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_ACTION_PROHIBITED, cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_FUNCTION_REJECTED,
+	})
+}
+
+// setCertificate gives a certificate its label and ID in place, or puts back what it had. It reads from the token whether
+// a call took effect: the code of a call does not show that.
+func (t *Token) setCertificate(ctx, settle context.Context, old object.Certificate, tmpl object.CertificateTemplate) (
+	object.Certificate, Holding, error,
+) {
+	back := object.CertificateTemplate{ID: old.ID, Label: old.Label, DER: old.DER()}
+	now, cause := old, error(nil)
+	for range 2 {
+		cause = t.setOnce(ctx, now, tmpl)
+		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
+			t.snapshot.drop()
+			return now, HoldsCertificatePerhaps, cause
+		}
+		next, err := t.seenAs(settle, now, tmpl)
+		if err != nil {
+			t.snapshot.drop()
+			return now, HoldsCertificatePerhaps, errors.Join(cause, err)
+		}
+		if now = next; tmpl.Made(now) {
+			return now, HoldsCertificate, nil
+		}
+		if cause == nil {
+			cause = &VerifyError{Problems: []string{
+				"the token says that it changed the certificate, but still shows it as it was"}}
+		}
+		if cryptoki.Refused(cause) || !session.Repeatable(ctx, cause) && !as[*VerifyError](cause) {
+			break
+		}
+	}
+	if !back.Made(now) { // some of it took effect
+		err := t.setOnce(settle, now, back)
+		next, failure := t.seenAs(settle, now, back)
+		if failure != nil {
+			t.snapshot.drop()
+			return now, HoldsCertificatePerhaps, errors.Join(cause, err, failure)
+		}
+		if !back.Made(next) {
+			return next, HoldsMixedCertificate, errors.Join(cause, err)
+		}
+	}
+	return old, HoldsCertificate, cause
+}
+
+func as[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
+}
+
+// setOnce gives a certificate what it lacks, in a session that has read that it is the one.
+func (t *Token) setOnce(ctx context.Context, c object.Certificate, tmpl object.CertificateTemplate) error {
+	return t.pool.Use(ctx, func(s *cryptoki.Session) error {
+		if err := t.confirmCertificate(ctx, s, c); err != nil {
+			return err
+		}
+		return s.SetAttributeValue(ctx, c.Handle, tmpl.Lacks(c))
+	})
+}
+
+// confirmCertificate makes sure, in a session that is about to act, that a handle still means the certificate.
+func (t *Token) confirmCertificate(ctx context.Context, s *cryptoki.Session, c object.Certificate) error {
+	now, err := t.readCertificate(ctx, s, c.Handle)
+	if err == nil && (len(c.ID) == 0 || !bytes.Equal(now.ID, c.ID) || !now.Is(c)) {
+		err = s.Abandon(&cryptoki.Error{Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID})
+	}
+	return err
+}
+
+// seenAs reads a certificate again after an attempt to change it: as it was to be, or with some of that, or as before.
+func (t *Token) seenAs(ctx context.Context, before object.Certificate, tmpl object.CertificateTemplate) (
+	object.Certificate, error,
+) {
+	ids := [][]byte{tmpl.ID}
+	if !bytes.Equal(tmpl.ID, before.ID) {
+		ids = append(ids, before.ID)
+	}
+	var found []object.Certificate
+	for _, id := range ids {
+		there, err := t.Certificates(ctx, id)
+		if err != nil {
+			return object.Certificate{}, err
+		}
+		t.snapshot.wroteCertificates(id, there)
+		found = append(found, there...)
+	}
+	old := object.CertificateTemplate{ID: before.ID, Label: before.Label, DER: before.DER()}
+	for _, want := range []object.CertificateTemplate{
+		tmpl, {ID: tmpl.ID, Label: before.Label, DER: tmpl.DER}, {ID: before.ID, Label: tmpl.Label, DER: tmpl.DER}, old,
+	} {
+		if i := slices.IndexFunc(found, want.Made); i >= 0 {
+			return found[i], nil
+		}
+	}
+	return object.Certificate{}, object.ErrNoCertificate
+}
+
+// DestroyCertificate destroys a certificate, and looks again. One that is already gone is no failure. Copies of the same
+// ID, label and value go with it: nothing tells them apart. All others stay. Errors are *OperationError. They wrap
+// *UnreadableError and *UnseenError where what is gone may only be hidden, or the token's failure.
+func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRef) error {
+	failed := func(err error, holds Holding) error {
+		return certificateFailure("destroy", ref.ID, ref.Label, err, holds)
+	}
+	leave, err := t.writable(ctx, ref.ID)
+	if err != nil {
+		return failed(err, HoldsUntouched)
+	}
+	defer leave()
+	doomed, err := t.chosenCertificates(ctx, ref)
+	switch {
+	case errors.Is(err, object.ErrNoCertificate):
+		t.snapshot.drop() // another process may have destroyed it
+		return nil
+	case err != nil:
+		return failed(err, HoldsUntouched)
+	}
+	settle, cancel := session.Settling(ctx)
+	defer cancel()
+	left, err := t.removeCertificates(settle, doomed)
+	switch {
+	case err != nil && left:
+		return failed(err, HoldsCertificate)
+	case err != nil:
+		return failed(err, HoldsCertificatePerhaps)
+	case left:
+		return failed(errStays, HoldsCertificate)
+	}
+	return nil
+}
+
+// removeCertificates destroys copies of one certificate, and looks what is left. It tries once more on what is left, with
+// fresh handles. left says that some are still there; without it, an error says that the token could not be asked.
+func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certificate) (left bool, err error) {
+	one := doomed[0]
+	for try := 1; ; try++ {
+		var cause error
+		for _, c := range doomed {
+			err := t.pool.Use(ctx, func(s *cryptoki.Session) error {
+				err := t.confirmCertificate(ctx, s, c)
+				if err == nil {
+					err = s.DestroyObject(ctx, c.Handle)
+				}
+				return err
+			})
+			if err != nil && !cryptoki.InvalidHandle(err) {
+				cause = errors.Join(cause, err)
+			}
+		}
+		if as[*cryptoki.HangError](cause) {
+			t.snapshot.drop()
+			return false, cause // it may still take effect
+		}
+		now, err := t.Certificates(ctx, one.ID)
+		if err != nil {
+			t.snapshot.drop()
+			return false, errors.Join(cause, err)
+		}
+		t.snapshot.wroteCertificates(one.ID, now)
+		doomed = slices.DeleteFunc(now, func(c object.Certificate) bool { return !c.Is(one) })
+		if len(doomed) == 0 {
+			return false, nil
+		}
+		if try == 2 || cryptoki.Refused(cause) {
+			return true, cause
+		}
+	}
+}
