@@ -35,6 +35,7 @@ type client struct {
 	pinToCome atomic.Bool // the provider's own PIN is the one that a plan of this process sets
 	officer   officerPINs
 	tokens    tokenClaims
+	certs     certificateClaims
 }
 
 func newClient(c configuration) *client {

@@ -179,7 +179,7 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 }
 
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
-	resources := []func() resource.Resource{newTokenResource, newKeyRingResource}
+	resources := []func() resource.Resource{newTokenResource, newKeyRingResource, newCertificateResource}
 	for i := range keyResources() {
 		resources = append(resources, func() resource.Resource { return namingResource{keyResources()[i]} })
 	}

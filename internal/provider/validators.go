@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/x509cert"
 )
 
 // notEmpty refuses "" for a setting that the environment can give.
@@ -70,6 +72,19 @@ var (
 		is: "the hexadecimal digits of CKA_ID, two for each byte, 1 to 255 bytes", title: "Invalid Key ID",
 		parse: func(s string) error { _, err := object.ParseID(s); return err },
 		hint:  " The text \"key-1\", for example, is 6b65792d31.", instead: meantKeyID,
+	}
+	certificatePEM = parsed{
+		is: "one certificate in PEM", title: "Invalid Certificate",
+		parse: func(s string) error { _, err := x509cert.ParseCertificate(s); return err },
+	}
+	sha256Hex = parsed{
+		is: "a SHA-256 fingerprint: 64 hexadecimal digits", title: "Invalid Fingerprint",
+		parse: func(s string) error {
+			if sum, err := hex.DecodeString(s); err != nil || len(sum) != sha256.Size {
+				return errors.New("it does not have 64 hexadecimal digits, without colons")
+			}
+			return nil
+		},
 	}
 	pkcs11URI = parsed{
 		is: "a PKCS#11 URI (RFC 7512) without a PIN, such as pkcs11:object=web;id=%6B31", title: "Invalid PKCS#11 URI",

@@ -211,6 +211,11 @@ func Format(token cryptoki.TokenInfo, keyType, label string, id []byte) string {
 	return b.String()
 }
 
+// OfCertificate is the PKCS#11 URI of the certificates of an ID.
+func OfCertificate(token cryptoki.TokenInfo, id []byte) string {
+	return Format(token, Private, "", id) + ";type=cert"
+}
+
 // Of is the key's PKCS#11 URI.
 func Of(token cryptoki.TokenInfo, key object.Key) string {
 	if key.PublicKey == nil {

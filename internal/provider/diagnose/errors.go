@@ -264,3 +264,38 @@ func (e *RingImportError) Error() string {
 	}
 	return text.String()
 }
+
+// NoPairError says that nothing on the token gives a certificate its ID.
+type NoPairError struct {
+	Label *string // of the pair that has the certificate's public key, and no ID; nil where there is no pair
+}
+
+func (e *NoPairError) Error() string {
+	if e.Label != nil {
+		return fmt.Sprintf("the key pair %q on the token has the certificate's public key, but has no ID (CKA_ID) itself", *e.Label)
+	}
+	return "no key pair on the token has the certificate's public key"
+}
+
+// CertificateImportError says that an import does not name exactly one certificate.
+type CertificateImportError struct {
+	KeyID   string
+	Matches int
+	Found   []object.Certificate // all that have the ID
+}
+
+func (e *CertificateImportError) Error() string {
+	if len(e.Found) == 0 {
+		return "no certificate on the token has the ID " + e.KeyID
+	}
+	var text strings.Builder
+	what := "more than one certificate"
+	if e.Matches == 0 {
+		what = "none of the certificates of the ID"
+	}
+	fmt.Fprintf(&text, "the import ID names %s:", what)
+	for _, c := range e.Found {
+		fmt.Fprintf(&text, "\n  - %q, fingerprint %s", c.Label, c.SHA256())
+	}
+	return text.String()
+}

@@ -34,6 +34,9 @@ const (
 	List   = "List"
 )
 
+// Certificate is the Noun of the Kind of certificates.
+const Certificate = "certificate"
+
 // Kind is what diagnostics say of the keys of one resource.
 type Kind struct {
 	Resource    string         // the resource's type in configurations: "hsm_rsa_keypair"
@@ -134,7 +137,10 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if refused, ok := errors.AsType[*object.RefusedError](f.Err); ok {
 		attribute = refused.Attribute
 	}
-	if attribute != "" && f.Kind != nil && (f.Kind.Type != "" || slices.Contains(ringAttributes, attribute)) {
+	if attribute != "" && f.certificate() && attribute != "key_id" {
+		attribute = ""
+	}
+	if attribute != "" && f.Kind != nil && (f.certificate() || f.Kind.Type != "" || slices.Contains(ringAttributes, attribute)) {
 		return diag.NewAttributeErrorDiagnostic(path.Root(attribute), f.Summary(), text)
 	}
 	return diag.NewErrorDiagnostic(f.Summary(), text)
@@ -207,6 +213,10 @@ func (f Failure) what() string {
 // key names the key, by what is known of it.
 func (f Failure) key() string {
 	switch {
+	case f.certificate() && f.Label != "" && f.KeyID != "":
+		return fmt.Sprintf("the certificate %q (key_id %s)", f.Label, f.KeyID)
+	case f.certificate() && f.KeyID != "":
+		return fmt.Sprintf("the certificate with key_id %s", f.KeyID)
 	case f.Label != "" && f.KeyID != "":
 		return fmt.Sprintf("the key %q (key_id %s)", f.Label, f.KeyID)
 	case f.Label != "" && f.Kind != nil && f.Kind.Type == "":
@@ -218,6 +228,8 @@ func (f Failure) key() string {
 	}
 	return ""
 }
+
+func (f Failure) certificate() bool { return f.Kind != nil && f.Kind.Noun == Certificate }
 
 // id is the key's ID as the failure itself has it: the operation may have made it up.
 func (f Failure) id() string {

@@ -179,6 +179,20 @@ var remedies = []remedy{
 	{is: is(hsm.ErrTurnedElsewhere), name: "Ring Turned By Another Run", next: say("wait until the other run has ended, " +
 		"then run terraform plan, and look at the generation that it is to have. This run has stopped before it took a " +
 		"label from a pair. Let only one state have the ring.")},
+	{is: as[*NoPairError], name: "No Key For The Certificate", attribute: "key_id", next: say("give key_id: any ID will do for the " +
+		"certificate of a key that is not on this token, and programs find it by that. If the key is to be on the token, make " +
+		"it first, or see to it that the certificate is the key's.")},
+	{is: as[*hsm.CertificateExistsError], name: "Certificate Already On The Token", next: func(f Failure) string {
+		e, _ := errors.AsType[*hsm.CertificateExistsError](f.Err)
+		return "import it, which lets the next apply change the label:\n\n" + HowToImport(f.resourceType(), ImportID(e.Found.ID,
+			e.Found.SHA256())) + "\n\nOr give this one another key_id."
+	}},
+	{is: as[*CertificateImportError], name: "Not One Certificate", next: say("nothing was imported. Give the ID and the " +
+		"SHA-256 fingerprint of one certificate (KEY_ID@FINGERPRINT), in hexadecimal. Where two of one fingerprint have " +
+		"different labels, put the label in front: LABEL/KEY_ID@FINGERPRINT.")},
+	{is: is(object.ErrNoCertificate), name: "Certificate Not On The Token", next: say("check that this is the right token. If the " +
+		"certificate is lost, set deletion_policy = \"delete\", which lets Terraform write it again: that takes effect in the " +
+		"state once it is applied with -refresh=false. Or take it out of the state: terraform state rm with its address.")},
 	{is: ofRing, name: "Pair Of The Ring Not Usable", next: nextRing},
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say(whoReads)},

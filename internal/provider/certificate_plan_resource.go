@@ -1,0 +1,313 @@
+package provider
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/pkcs11uri"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/provider/diagnose"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/x509cert"
+)
+
+// ModifyPlan fills in what the certificate says of itself and the ID that it gets, and refuses what the apply would
+// refuse, as far as that is known.
+func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	mark := markOf(ctx, req.Private)
+	var state *certificateModel
+	if !req.State.Raw.IsNull() {
+		state = &certificateModel{}
+		resp.Diagnostics.Append(req.State.Get(ctx, state)...)
+	}
+	if req.Plan.Raw.IsNull() {
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		r.planEnd(mark, state, &resp.Diagnostics)
+		return
+	}
+	var plan, config certificateModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if parsed := plan.parsed(); parsed != nil {
+		plan.tell(parsed)
+		r.planPlace(ctx, &config, &plan, state, parsed, &resp.Diagnostics)
+	} else if state != nil && !state.TokenSerial.IsNull() {
+		plan.TokenSerial = state.TokenSerial
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if r.client != nil {
+		resp.Diagnostics.Append(r.client.certs.plan(mark, &plan, state)...)
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+}
+
+// planEnd refuses the end of a certificate that deletion_policy protects.
+func (r *certificateResource) planEnd(mark string, state *certificateModel, diags *diag.Diagnostics) {
+	switch state.DeletionPolicy.ValueString() {
+	case policyPrevent:
+		diags.Append(protectedCertificate(state))
+	case policyAbandon:
+		diags.AddWarning("Certificate Stays On The Token: "+state.name(), fmt.Sprintf("The certificate %s leaves the state. "+
+			"Terraform says that it is destroyed. But its deletion_policy is \"abandon\": it stays on the token.", state.name()))
+	}
+	if r.client != nil {
+		r.client.certs.leave(mark, state.ref())
+	}
+}
+
+// planPlace plans the ID, and what follows from it. It looks at the token as little as it can.
+func (r *certificateResource) planPlace(ctx context.Context, config, plan, state *certificateModel, parsed *x509.Certificate,
+	diags *diag.Diagnostics,
+) {
+	same := state != nil && state.Fingerprint.Equal(plan.Fingerprint)
+	if config.KeyID.IsNull() {
+		plan.KeyID = types.StringUnknown()
+		if same {
+			plan.KeyID = state.KeyID // where nobody can tell
+		}
+	}
+	r.look(ctx, plan, diags, func(ctx context.Context, token *hsm.Token) error {
+		if !same {
+			if err := token.AllowsCertificates(); err != nil {
+				return err
+			}
+		}
+		if config.KeyID.IsNull() {
+			if err := r.planDefault(ctx, token, plan, state, same, parsed); err != nil {
+				return err
+			}
+		}
+		if state == nil {
+			plan.place(token.Info())
+		} else if !plan.KeyID.IsUnknown() && !strings.EqualFold(plan.KeyID.ValueString(), state.KeyID.ValueString()) {
+			plan.URI = types.StringValue(pkcs11uri.OfCertificate(token.Info(), plan.id()))
+		}
+		if plan.KeyID.IsUnknown() {
+			plan.URI = types.StringUnknown()
+		}
+		if same && strings.EqualFold(plan.KeyID.ValueString(), state.KeyID.ValueString()) || plan.id() == nil {
+			return nil
+		}
+		found, err := token.Certificate(ctx, object.NewCertificateRef(plan.id(), plan.Label.ValueString(), parsed.Raw))
+		if err != nil || state != nil || found.Label == plan.Label.ValueString() || plan.Label.IsUnknown() {
+			return nil // it only helps: the apply looks itself
+		}
+		if object.FormatID(found.ID) != object.FormatID(plan.id()) {
+			return nil
+		}
+		return &hsm.CertificateExistsError{Found: found}
+	})
+	if state == nil {
+		return
+	}
+	plan.TokenSerial = state.TokenSerial
+	if plan.TokenSerial.IsNull() {
+		plan.TokenSerial = types.StringUnknown()
+		if !plan.writes(state) { // nothing is to be done
+			plan.TokenSerial = types.StringNull()
+		}
+	}
+	if strings.EqualFold(plan.KeyID.ValueString(), state.KeyID.ValueString()) && !plan.KeyID.IsUnknown() {
+		plan.URI = state.URI
+	}
+}
+
+// planDefault plans the ID of the pair that has the certificate's public key. Where this run's plan gives the pair another
+// ID, that is it.
+func (r *certificateResource) planDefault(ctx context.Context, token *hsm.Token, plan, state *certificateModel, same bool,
+	parsed *x509.Certificate,
+) error {
+	ref, ok := object.RefOfPublicKey(parsed.PublicKey)
+	if ok {
+		if to, moves := r.client.view.moving(ref.Fingerprint); moves {
+			plan.KeyID = types.StringUnknown()
+			if to != "" {
+				plan.KeyID = types.StringValue(to)
+			}
+			return nil
+		}
+	}
+	if state != nil && ok { // most plans: the pair is where it was
+		ref.ID = state.id()
+		if key, err := token.Key(ctx, ref); err == nil && key.Fingerprint() == ref.Fingerprint {
+			plan.KeyID = state.KeyID
+			return nil
+		}
+	}
+	pair, found, err := token.PairOf(ctx, parsed.PublicKey)
+	switch {
+	case err != nil:
+		return err
+	case found && len(pair.ID) > 0:
+		plan.KeyID = types.StringValue(object.FormatID(pair.ID))
+	case same: // the pair is gone, and its certificate stays where it is
+		plan.KeyID = state.KeyID
+	case found:
+		return &diagnose.NoPairError{Label: &pair.Label}
+	default:
+		return &diagnose.NoPairError{}
+	}
+	return nil
+}
+
+// look looks at the token for a plan. What it cannot see, the apply sees; but a PIN that is refused is told, and so is
+// what the apply would refuse.
+func (r *certificateResource) look(ctx context.Context, plan *certificateModel, diags *diag.Diagnostics,
+	at func(context.Context, *hsm.Token) error,
+) {
+	if !r.client.known() || r.client.waitsForPIN() {
+		return
+	}
+	r.client.run(ctx, diags, certificateKind.Doing(diagnose.Plan), func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		token, err := r.client.token(ctx)
+		if err == nil {
+			err = at(ctx, token)
+		}
+		var noPair *diagnose.NoPairError
+		var exists *hsm.CertificateExistsError
+		var refused *object.RefusedError
+		if errors.As(err, &noPair) || errors.As(err, &exists) || errors.As(err, &refused) || hsm.IsPINError(err) {
+			diags.Append(r.failure(diagnose.Plan, plan, token, err))
+		}
+	})
+}
+
+// sameCertificate keeps the state's text where the configuration has the same certificate in another one.
+type sameCertificate struct{}
+
+func (sameCertificate) Description(context.Context) string {
+	return "blanks and line endings make no difference"
+}
+
+func (m sameCertificate) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }
+
+func (sameCertificate) PlanModifyString(_ context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse) {
+	if req.StateValue.IsNull() || req.PlanValue.IsUnknown() || req.StateValue.Equal(req.PlanValue) {
+		return
+	}
+	was, wasErr := x509cert.ParseCertificate(req.StateValue.ValueString())
+	is, isErr := x509cert.ParseCertificate(req.PlanValue.ValueString())
+	if wasErr == nil && isErr == nil && was.Equal(is) {
+		resp.PlanValue = req.StateValue
+	}
+}
+
+// certificateClaims are the resources hsm_certificate that a process has been asked about, and what it has written.
+// Terraform plans them one by one and at the same time, so that the one that comes later finds what is wrong with both.
+type certificateClaims struct {
+	mu     sync.Mutex
+	held   map[string][]string // by certificate: the marks of the resources that have it, or are to get it
+	leaves map[string]bool     // the marks of those that are to leave the state
+	made   map[string]bool     // the certificates that this run has written
+	busy   map[string]*sync.Mutex
+}
+
+// certificateName is who a certificate is.
+func certificateName(ref object.CertificateRef) string {
+	return object.FormatID(ref.ID) + "@" + ref.SHA256
+}
+
+// plan notes what a resource has and is to get, and is an error where another resource has that, or is to get it.
+func (c *certificateClaims) plan(mark string, plan, state *certificateModel) (diags diag.Diagnostics) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	if state != nil {
+		names = append(names, certificateName(state.ref()))
+	}
+	if plan.parsed() != nil && plan.id() != nil && (state == nil || plan.writes(state)) {
+		names = append(names, certificateName(plan.ref()))
+	}
+	if c.held == nil {
+		c.held = map[string][]string{}
+	}
+	for _, name := range slices.Compact(names) {
+		rival := slices.ContainsFunc(c.held[name], func(other string) bool {
+			return !c.leaves[other] && (other != mark || mark == "")
+		})
+		c.held[name] = append(c.held[name], mark)
+		if rival {
+			diags.AddAttributeError(path.Root("certificate_pem"), "Certificate Has Another Resource", fmt.Sprintf(
+				"Two resources have the certificate %s, or are to get it. The end of one would destroy what the other one "+
+					"has.\n\nOn the token: nothing has been changed.\n\nWhat to do: leave one of them out of the configuration and, if "+
+					"it has been applied, take it out of the state with terraform state rm. If a resource has a new name or "+
+					"index, tell Terraform the old address with a moved block.", plan.name()))
+		}
+	}
+	return diags
+}
+
+// leave notes that a resource is to leave the state.
+func (c *certificateClaims) leave(mark string, ref object.CertificateRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaves == nil {
+		c.leaves = map[string]bool{}
+	}
+	c.leaves[mark] = mark != ""
+}
+
+// noteMade notes that this run has written a certificate.
+func (c *certificateClaims) noteMade(ref object.CertificateRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.made == nil {
+		c.made = map[string]bool{}
+	}
+	c.made[certificateName(ref)] = true
+}
+
+func (c *certificateClaims) wasMade(ref object.CertificateRef) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.made[certificateName(ref)]
+}
+
+// work waits until no other resource of this process writes one of the certificates.
+func (c *certificateClaims) work(refs ...object.CertificateRef) (release func()) {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = certificateName(ref)
+	}
+	slices.Sort(names)
+	var locks []*sync.Mutex
+	c.mu.Lock()
+	if c.busy == nil {
+		c.busy = map[string]*sync.Mutex{}
+	}
+	for _, name := range slices.Compact(names) {
+		if c.busy[name] == nil {
+			c.busy[name] = &sync.Mutex{}
+		}
+		locks = append(locks, c.busy[name])
+	}
+	c.mu.Unlock()
+	for _, lock := range locks {
+		lock.Lock()
+	}
+	return func() {
+		for _, lock := range locks {
+			lock.Unlock()
+		}
+	}
+}
