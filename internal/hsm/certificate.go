@@ -72,6 +72,9 @@ func (t *Token) decodeCertificate(ctx context.Context, s *cryptoki.Session, hand
 ) {
 	for try := 1; ; try++ {
 		attributes, err := t.reader.Attributes(ctx, s, handle, object.CertificateAttributes)
+		if as[*cryptoki.LongError](err) { // anyone can make such a one: it is one without a value
+			err = nil
+		}
 		if err != nil {
 			return object.Certificate{}, false, err
 		}

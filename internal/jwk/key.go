@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -53,6 +54,9 @@ type members struct {
 	X   string `json:"x,omitempty"`
 	Y   string `json:"y,omitempty"`
 	Pub string `json:"pub,omitempty"`
+
+	X5C     []string `json:"x5c,omitempty"`
+	X5TS256 string   `json:"x5t#S256,omitempty"`
 }
 
 // Rendered is the text of a JWK, with its members.
@@ -66,13 +70,18 @@ func (r Rendered) Member(name string) string {
 	m := r.members
 	return map[string]string{
 		"use": m.Use, "kty": m.Kty, "kid": m.KID, "crv": m.Crv, "alg": m.Alg, "n": m.N, "e": m.E, "x": m.X, "y": m.Y, "pub": m.Pub,
+		"x5t#S256": m.X5TS256,
 	}[name]
 }
 
 // Render writes the JWK as compact JSON. Its members are in the order use, kty, kid, crv, alg, then n and e, or x and
 // y, or pub. HTML characters are not escaped. Render fails for what is not a public key of package publickey, and for text
 // that is not UTF-8, which JSON cannot hold.
-func (k Key) Render() (Rendered, error) {
+func (k Key) Render() (Rendered, error) { return k.RenderWith(nil) }
+
+// RenderWith is Render with x5c and x5t#S256 at the end (RFC 7517, 4.7 and 4.9): a chain of certificates in DER, the key's
+// own first, which it does not check. It has neither of no chain.
+func (k Key) RenderWith(chain [][]byte) (Rendered, error) {
 	m, err := keyMembers(k.PublicKey)
 	if err != nil {
 		return Rendered{}, err
@@ -81,6 +90,13 @@ func (k Key) Render() (Rendered, error) {
 		return Rendered{}, errors.New("the kid, use or alg is not UTF-8")
 	}
 	m.KID, m.Use, m.Alg = k.KID, k.Use, cmp.Or(m.Alg, k.Alg)
+	for _, der := range chain {
+		m.X5C = append(m.X5C, base64.StdEncoding.EncodeToString(der))
+	}
+	if len(chain) > 0 {
+		sum := sha256.Sum256(chain[0])
+		m.X5TS256 = encode(sum[:])
+	}
 	text, err := marshal(m)
 	return Rendered{Text: text, members: m}, err
 }

@@ -6,6 +6,8 @@ import (
 	"crypto"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -38,6 +40,8 @@ type jwksModel struct {
 	KIDFormat   types.String   `tfsdk:"kid_format"`
 	Algorithms  types.Map      `tfsdk:"algorithms"`
 	Profile     types.String   `tfsdk:"profile"`
+	X5C         types.Bool     `tfsdk:"x5c"`
+	X5CLeaves   []types.String `tfsdk:"x5c_leaves"`
 	AllowEmpty  types.Bool     `tfsdk:"allow_empty"`
 	Unprotected types.Bool     `tfsdk:"allow_unprotected"`
 	JSON        types.String   `tfsdk:"json"`
@@ -144,8 +148,23 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					oneOf(profileHydra),
 					without("The profile says itself which use, kid and alg each key has. Leave out use, kid_format and algorithms, or "+
 						"leave out profile.", "use", "kid_format", "algorithms"),
+					without("Ory Hydra publishes no certificates. Leave out x5c and x5c_leaves, or leave out profile.", "x5c",
+						"x5c_leaves"),
 				},
 			},
+			"x5c": schema.BoolAttribute{
+				MarkdownDescription: "Whether each key has its certificates out of those on the token: `x5c`, the chain, leaf first, " +
+					"and `x5t#S256` ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517), 4.7 and 4.9). The leaf is a certificate with the key's " +
+					"own public key, whatever its ID, that is valid now. After it come its issuers as far as the token has them, up to " +
+					"one that signs itself, each valid and verified against the signature before it. A key without a valid certificate is an error.\n\n" +
+					"  On many tokens anyone can write and destroy certificates without a PIN, and certify your key in another name. So " +
+					"of several certificates of a key the latest is taken only if all have one subject, and one issuer on the token " +
+					"has signed them; otherwise it is an error that lists them. `x5c_leaves` says which are meant, and should be set where others " +
+					"can reach the token. Of several certificates of one issuer, one that signs itself is taken, then the latest.",
+				Optional: true,
+			},
+			"x5c_leaves": selection("SHA-256 fingerprints, in hexadecimal, of the certificates that may be leaves of `x5c`, such as the "+
+				"attribute `fingerprint_sha256` of `hsm_certificate`. No other certificate is taken for a key's own.", sha256Hex),
 			"allow_empty": schema.BoolAttribute{
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,
@@ -178,6 +197,10 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var m jwksModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if m.X5CLeaves != nil && !m.X5C.ValueBool() && !m.X5C.IsUnknown() {
+		resp.Diagnostics.AddAttributeError(path.Root("x5c_leaves"), combinationTitle, "The set has no certificates, so that "+
+			"x5c_leaves does nothing. Set x5c = true, or leave x5c_leaves out.")
+	}
 	algorithms := map[string]string{}
 	if !m.Algorithms.IsNull() {
 		resp.Diagnostics.Append(m.Algorithms.ElementsAs(ctx, &algorithms, false)...)
@@ -219,7 +242,11 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 				pairs[i] = d.client.view.asPlanned(pairs[i])
 			}
 		}
-		resp.Diagnostics.Append(m.render(pairs, algorithms)...)
+		chains, diags := m.chains(ctx, token, pairs, d.client.now())
+		if resp.Diagnostics.Append(diags...); resp.Diagnostics.HasError() {
+			return nil
+		}
+		resp.Diagnostics.Append(m.render(pairs, algorithms, chains)...)
 		if resp.Diagnostics.HasError() {
 			return nil
 		}
@@ -238,7 +265,9 @@ func (d *jwksDataSource) failure(token *hsm.Token) func(error) diag.Diagnostic {
 }
 
 // render fills in json and keys.
-func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (diags diag.Diagnostics) {
+func (m *jwksModel) render(
+	pairs []object.Key, algorithms map[string]string, chains map[string][][]byte,
+) (diags diag.Diagnostics) {
 	keys := make([]jwk.Rendered, 0, len(pairs))
 	rows := make([]attr.Value, 0, len(pairs))
 	named := map[string]object.Key{}
@@ -271,7 +300,7 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 			diags.Append(failure)
 			continue
 		}
-		rendered, err := key.Render()
+		rendered, err := key.RenderWith(chains[pair.Fingerprint()])
 		if err != nil {
 			diags.AddError("Unable to Render a Key", fmt.Sprintf("The key %s: %s\n\nWhat to do: leave it out.", nameOf(pair.Label, pair.ID),
 				diagnose.Sentence(err.Error())))
@@ -283,6 +312,41 @@ func (m *jwksModel) render(pairs []object.Key, algorithms map[string]string) (di
 	list, listDiags := types.ListValue(jwksKeyType, rows)
 	m.Keys = list
 	return append(diags, listDiags...)
+}
+
+// chains are the certificates of pairs in DER, by the pairs' fingerprints; none where the configuration wants none.
+func (m *jwksModel) chains(ctx context.Context, token *hsm.Token, pairs []object.Key, at time.Time) (
+	chains map[string][][]byte, diags diag.Diagnostics,
+) {
+	if !m.X5C.ValueBool() {
+		return nil, nil
+	}
+	all, err := token.AllCertificates(ctx)
+	if err != nil {
+		diags.Append(diagnose.Failure{Doing: readingJWKS, Err: err, Token: token}.Diagnostic())
+		return nil, diags
+	}
+	var leaves []string
+	for _, leaf := range m.X5CLeaves {
+		leaves = append(leaves, strings.ToLower(leaf.ValueString()))
+	}
+	pool := object.NewCertificatePool(all)
+	chains = map[string][][]byte{}
+	for _, pair := range pairs {
+		chain, err := pool.Chain(pair.Fingerprint(), leaves, at)
+		if err != nil {
+			diags.AddAttributeError(path.Root("x5c"), "No Chain Of Certificates", fmt.Sprintf(
+				"The key %s on the token in %s: %s\n\nWhat to do: find out who wrote the certificates, destroy those that nobody needs, "+
+					"write the one that is missing, or leave the key out of the set. To say which certificate is meant, set x5c_leaves to its SHA-256 fingerprint. "+
+					"If the same configuration writes the certificate, add depends_on.", nameOf(pair.Label, pair.ID),
+				token.Info(), diagnose.Sentence(err.Error())))
+			continue
+		}
+		for _, c := range chain {
+			chains[pair.Fingerprint()] = append(chains[pair.Fingerprint()], c.Raw)
+		}
+	}
+	return chains, diags
 }
 
 func (m *jwksModel) key(pair object.Key, kid string, algorithms map[string]string) (jwk.Key, diag.Diagnostic) {

@@ -203,6 +203,7 @@ func (p *hsmProvider) ListResources(ctx context.Context) (lists []func() list.Li
 
 func (p *hsmProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
+		newCertificatesDataSource,
 		newJWKSDataSource,
 		newKeysDataSource,
 		newPublicKeyDataSource,
