@@ -19,11 +19,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-testing/config"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/querycheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 )
 
 // authority is a CA that tests make in memory.
@@ -313,4 +317,82 @@ func TestACertificateIsProtected(t *testing.T) {
 		step(resource.TestStep{Config: b.config()}, warns("Certificate Stays On The Token")),
 	)
 	b.hasCertificate("6361", "CA", ca.cert)
+}
+
+// exampleCertificate is the certificate of the example.
+func exampleCertificate(t *testing.T) *x509.Certificate {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(examples, "resources", "hsm_certificate", "resource.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<<-EOT\n")
+	body, _, _ := strings.Cut(rest, "  EOT")
+	block, _ := pem.Decode([]byte(strings.ReplaceAll(body, "    ", "")))
+	if block == nil {
+		t.Fatal("the example has no certificate")
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestTheImportExamplesAdoptACertificate that another tool has written, by each of the documented ways, and the list finds it.
+func TestTheImportExamplesAdoptACertificate(t *testing.T) {
+	folder := filepath.Join("resources", "hsm_certificate")
+	c := exampleCertificate(t)
+	for name, needs := range map[string][]tfversion.TerraformVersionCheck{"import-by-identity.tf": knowsIdentity, "import-by-string-id.tf": nil} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			nameInEnvironment(t, b.Token)
+			b.writeCertificate(c, "726f6f742d31", "example-root")
+			files := sources(t, folder)
+			with := layOut(t, append(files, filepath.Join(examples, folder, name))...)
+			text, err := os.ReadFile(filepath.Join(with, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(with, name), strings.ReplaceAll(string(text), "1f0d5b7a3c9e2468", b.serial()))
+			steps := []resource.TestStep{{
+				ConfigDirectory: config.StaticDirectory(with), PlanOnly: true, ExpectNonEmptyPlan: true,
+				ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{
+					plancheck.ExpectResourceAction("hsm_certificate.root", plancheck.ResourceActionUpdate), // of deletion_policy
+				}},
+			}}
+			if needs == nil {
+				for _, id := range importCommands(t, filepath.Join(examples, folder, "import.sh"), "hsm_certificate.root") {
+					steps = append(steps, resource.TestStep{
+						ConfigDirectory: config.StaticDirectory(layOut(t, files...)), ResourceName: "hsm_certificate.root",
+						ImportState: true, ImportStateId: id, ImportStateCheck: func(states []*terraform.InstanceState) error {
+							if len(states) != 1 || states[0].Attributes["fingerprint_sha256"] != sumOf(c) {
+								return fmt.Errorf("%s imported %v", id, states)
+							}
+							return nil
+						},
+					})
+				}
+			}
+			testExampleOn(t, needs, steps...)
+		})
+	}
+	t.Run("list", func(t *testing.T) {
+		b := newBench(t)
+		nameInEnvironment(t, b.Token)
+		b.writeCertificate(c, "726f6f742d31", "example-root")
+		text, err := os.ReadFile(filepath.Join(examples, "list-resources", "hsm_certificate", "list-resource.tfquery.hcl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		testExampleOn(t, knowsQueries,
+			resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, filepath.Join(examples, "provider", "provider.tf")))},
+			resource.TestStep{Query: true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
+				querycheck.ExpectLength("hsm_certificate.example", 1),
+				querycheck.ExpectIdentity("hsm_certificate.example", map[string]knownvalue.Check{
+					"token_serial": knownvalue.StringExact(b.serial()), "key_id": knownvalue.StringExact("726f6f742d31"),
+					"fingerprint_sha256": knownvalue.StringExact(sumOf(c)),
+				}),
+			}})
+	})
 }

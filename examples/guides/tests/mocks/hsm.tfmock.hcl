@@ -164,6 +164,21 @@ mock_resource "hsm_secret_key" {
   }
 }
 
+mock_resource "hsm_certificate" {
+  defaults = {
+    key_id              = "6d6f636b2d6563"
+    deletion_policy     = "delete"
+    subject             = "CN=Example Root CA,O=Example"
+    issuer              = "CN=Example Root CA,O=Example"
+    serial_number       = "1f2e3d4c5b6a7988"
+    validity_start_time = "2026-11-29T22:24:03Z"
+    validity_end_time   = "2081-09-01T22:24:03Z"
+    fingerprint_sha256  = "92b6fd894502b0d3992bcd6ee03f9a3f43687d7620529fd1d3635c6c37ac4907"
+    uri                 = "pkcs11:token=mock;id=%6D%6F%63%6B%2D%65%63;type=cert"
+    token_serial        = "6d6f636b"
+  }
+}
+
 mock_resource "hsm_token" {
   defaults = {
     serial               = "6d6f636b"
