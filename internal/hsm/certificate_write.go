@@ -2,7 +2,9 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -95,6 +97,10 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 			return object.Certificate{}, HoldsUntouched, &CertificateExistsError{Found: c}
 		}
 	}
+	if err := t.labelTaken(ctx, tmpl); err != nil {
+		return object.Certificate{}, HoldsUntouched, err
+	}
+	var first error // what the token said of the template that has all
 	for form, again := 0, false; ; {
 		cause := t.createCertificate(ctx, settle, tmpl, form)
 		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
@@ -120,13 +126,42 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 		vague := again && isAny(cause, []error{cryptoki.CKR_GENERAL_ERROR, cryptoki.CKR_FUNCTION_FAILED})
 		switch {
 		case (vague || refusesForm(cause)) && form < object.CertificateForms-1:
-			form++
+			form, first = form+1, cmp.Or(first, cause)
 		case !again && session.Repeatable(ctx, cause) && !cryptoki.Refused(cause):
 			again = true
 		default:
-			return object.Certificate{}, HoldsNoCertificate, cause
+			return object.Certificate{}, HoldsNoCertificate, cmp.Or(first, cause)
 		}
 	}
+}
+
+// labelTaken is a *object.RefusedError where the make wants another label for each subject, and a certificate of another
+// subject has the label.
+func (t *Token) labelTaken(ctx context.Context, tmpl object.CertificateTemplate) error {
+	if !t.differences.LabelPerSubject {
+		return nil
+	}
+	have, err := t.searchCertificates(ctx, []cryptoki.Attribute{
+		cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(tmpl.Label)),
+	}, nil)
+	if err != nil {
+		return err
+	}
+	want, err := x509.ParseCertificate(tmpl.DER)
+	if err != nil {
+		return err
+	}
+	for _, c := range have {
+		if other, err := c.Parse(); err == nil && c.Label == tmpl.Label && !bytes.Equal(other.RawSubject, want.RawSubject) {
+			return &object.RefusedError{
+				Attribute: "label",
+				Problem: fmt.Sprintf("the token has the label %q for certificates of one subject, and a certificate of another one "+
+					"has it: %s", tmpl.Label, c.Name()),
+				Way: "choose another label.",
+			}
+		}
+	}
+	return nil
 }
 
 // refusesForm says that a token may take another form of the template.
@@ -223,6 +258,11 @@ func (t *Token) ChangeCertificate(
 	}
 	// An interrupted run may have written the new one, and left the old one.
 	written := slices.ContainsFunc(there, tmpl.Made)
+	if old[0].Label != tmpl.Label {
+		if err := t.labelTaken(ctx, tmpl); err != nil {
+			return failed(err, HoldsCertificate)
+		}
+	}
 	if bytes.Equal(old[0].DER(), tmpl.DER) && !old[0].Fixed() && !written {
 		now, holds, err := t.setCertificate(ctx, settle, old[0], tmpl)
 		if err == nil {

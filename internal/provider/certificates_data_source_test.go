@@ -142,5 +142,6 @@ func TestASetHasItsCertificates(t *testing.T) {
 		step(resource.TestStep{
 			Config: b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true", `profile = "hydra"`)), PlanOnly: true,
 		}, fails("Invalid Combination Of Arguments", "Ory Hydra publishes no certificates").pointing("profile")),
+		step(resource.TestStep{Config: b.config()}),
 	)
 }

@@ -69,6 +69,8 @@ type Differences struct {
 	// LabelIsID: the label reads back as the ID, and has to be its text.
 	LabelIsID bool
 
+	// LabelPerSubject: certificates of different subjects have different labels.
+	LabelPerSubject bool
 	// CertificateOmits are attributes that no new certificate has.
 	CertificateOmits []cryptoki.AttributeType
 

@@ -210,6 +210,13 @@ var Rows = []Row{
 		set:  func(d *Differences) { d.NoErasure = true },
 	},
 	{
+		Make: "NSS", Versions: "3.87.1", Module: mozilla,
+		Seen: "A certificate with the label of one of another subject is refused by CKR_ATTRIBUTE_VALUE_INVALID.",
+		Done: "It is refused before, with what has the label.",
+		Test: "TestALabelIsForOneSubject",
+		set:  func(d *Differences) { d.LabelPerSubject = true },
+	},
+	{
 		Make: "NSS", Versions: "3.87", Module: mozilla,
 		Seen: "On a database without a PIN, C_InitToken does nothing, and the security officer logs in with an " +
 			"empty PIN, once; with one, C_InitToken erases the private keys whatever PIN it is given. The label is " +
