@@ -13,8 +13,11 @@ import (
 	"maps"
 	"math/big"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,17 +50,35 @@ func certificateOf(t testing.TB, pub any, name string) []byte {
 	return der
 }
 
+// certificateOrder is what is done to a certificate: it is written, changed where there is a Ref, or destroyed.
+type certificateOrder struct {
+	Ref      object.CertificateRef
+	Template object.CertificateTemplate
+}
+
+func (o certificateOrder) run(ctx context.Context, token *hsm.Token) (err error) {
+	switch {
+	case o.Ref.SHA256 == "":
+		_, err = token.WriteCertificate(ctx, o.Template)
+	case o.Template.DER == nil:
+		err = token.DestroyCertificate(ctx, o.Ref)
+	default:
+		_, err = token.ChangeCertificate(ctx, o.Ref, o.Template)
+	}
+	return err
+}
+
 // certificateStep is something that is done to a certificate, from one state of the token to another.
 type certificateStep struct {
 	name   string
 	before []object.CertificateTemplate // what the token holds, besides a stranger's
-	run    func(context.Context, *hsm.Token) error
+	order  certificateOrder
 	after  []object.CertificateTemplate
 	// between: what the token may hold of ours after a failure, besides before and after.
 	between [][]object.CertificateTemplate
 }
 
-// strangers is a certificate of somebody else's under the ID.
+// certificateSteps are all of them, with a certificate of somebody else's that is under the ID.
 func certificateSteps(t testing.TB) (steps []certificateStep, strangers object.CertificateTemplate) {
 	id, other := []byte("the ID"), []byte("another ID")
 	first, second := certificateOf(t, nil, "first"), certificateOf(t, nil, "first")
@@ -72,26 +93,12 @@ func certificateSteps(t testing.TB) (steps []certificateStep, strangers object.C
 	renewed := object.CertificateTemplate{ID: id, Label: "web", DER: second}
 	ref := object.NewCertificateRef(id, "web", first)
 	list := func(all ...object.CertificateTemplate) []object.CertificateTemplate { return all }
-	change := func(to object.CertificateTemplate) func(context.Context, *hsm.Token) error {
-		return func(ctx context.Context, token *hsm.Token) error {
-			_, err := token.ChangeCertificate(ctx, ref, to)
-			return err
-		}
-	}
 	return []certificateStep{
-		{name: "write", after: list(old), run: func(ctx context.Context, token *hsm.Token) error {
-			_, err := token.WriteCertificate(ctx, old)
-			return err
-		}},
-		{name: "relabel", before: list(old), after: list(relabelled), run: change(relabelled), between: [][]object.CertificateTemplate{
-			list(old, relabelled)}},
-		{name: "move", before: list(old), after: list(moved), run: change(moved), between: [][]object.CertificateTemplate{
-			list(old, moved)}},
-		{name: "renew", before: list(old), after: list(renewed), run: change(renewed), between: [][]object.CertificateTemplate{
-			list(old, renewed)}},
-		{name: "destroy", before: list(old), run: func(ctx context.Context, token *hsm.Token) error {
-			return token.DestroyCertificate(ctx, ref)
-		}},
+		{"write", nil, certificateOrder{Template: old}, list(old), nil},
+		{"relabel", list(old), certificateOrder{ref, relabelled}, list(relabelled), [][]object.CertificateTemplate{list(old, relabelled)}},
+		{"move", list(old), certificateOrder{ref, moved}, list(moved), [][]object.CertificateTemplate{list(old, moved)}},
+		{"renew", list(old), certificateOrder{ref, renewed}, list(renewed), [][]object.CertificateTemplate{list(old, renewed)}},
+		{"destroy", list(old), certificateOrder{Ref: ref}, nil, nil},
 	}, strangers
 }
 
@@ -153,15 +160,15 @@ func holdCertificates(t testing.TB, k *hsmtest.Token, all ...object.CertificateT
 	}
 }
 
-// TestCertificatesAreWrittenChangedAndDestroyed does each step on the token, twice: what is done already is no failure.
-func TestCertificatesAreWrittenChangedAndDestroyed(t *testing.T) {
+// TestEveryMakeWritesCertificates does each step on the token, twice: what is done already is no failure.
+func TestEveryMakeWritesCertificates(t *testing.T) {
 	k := hsmtest.New(t)
 	steps, strangers := certificateSteps(t)
 	for _, step := range steps {
 		t.Run(step.name, func(t *testing.T) {
 			holdCertificates(t, k, append(slices.Clone(step.before), strangers)...)
 			token := open(t, k)
-			if err := step.run(t.Context(), token); err != nil {
+			if err := step.order.run(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
 			want := linesOf(append(slices.Clone(step.after), strangers)...)
@@ -216,9 +223,9 @@ func TestACertificateHasAllItsAttributes(t *testing.T) {
 	}
 }
 
-// TestEveryCallOfACertificateFails has each call of each step fail in each way, before and after it took effect. No
+// TestACertificatesEveryCallFails has each call of each step fail in each way, before and after it took effect. No
 // certificate is lost, none is doubled, a stranger's stays, the error says what the token holds, and the next run goes on.
-func TestEveryCallOfACertificateFails(t *testing.T) {
+func TestACertificatesEveryCallFails(t *testing.T) {
 	extent := hsmtest.ThisExtent(t)
 	every := map[hsmtest.Extent]int{hsmtest.Sample: 60, hsmtest.Matrix: 1, hsmtest.All: 1}[extent]
 	steps, strangers := certificateSteps(t)
@@ -233,7 +240,7 @@ func TestEveryCallOfACertificateFails(t *testing.T) {
 					return err
 				}
 				defer token.Close()
-				return step.run(context.Background(), token)
+				return step.order.run(context.Background(), token)
 			}
 			before := append(slices.Clone(step.before), strangers)
 			holdCertificates(t, k, before...)
@@ -330,5 +337,59 @@ func TestALabelIsForOneSubject(t *testing.T) {
 	refused, is := errors.AsType[*object.RefusedError](err)
 	if is != oneSubjectALabel() || is && refused.Attribute != "label" || !is && err != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestACertificatesProcessIsKilledAtEveryCall kills a process before and after each call that it makes. The token holds the
+// certificate as it was or as it was to be, or both, and the next run goes on.
+func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
+	extent := hsmtest.ThisExtent(t)
+	every := map[hsmtest.Extent]int{hsmtest.Sample: 20, hsmtest.Matrix: 1, hsmtest.All: 1}[extent]
+	steps, strangers := certificateSteps(t)
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) {
+			t.Parallel()
+			k := hsmtest.New(t)
+			before := append(slices.Clone(step.before), strangers)
+			run := func(crash hsmtest.Crash) ([]byte, error) {
+				holdCertificates(t, k, before...)
+				return command(order{Token: *k, Kind: kinds[0].name, Certificate: &step.order, Crash: crash}).CombinedOutput()
+			}
+			out, err := run(hsmtest.Crash{})
+			calls, parsed := strconv.Atoi(strings.TrimSpace(string(out)))
+			if err != nil || parsed != nil || calls == 0 {
+				t.Fatalf("%v: %s", err, out)
+			}
+			picker, crashes := hsmtest.Pick(t, every), 0
+			for nth := 1; nth <= calls; nth++ {
+				for _, after := range []bool{false, true} {
+					if !picker.Takes() {
+						continue
+					}
+					crash := hsmtest.Crash{Nth: nth, After: after}
+					out, err := run(crash)
+					exit, ok := errors.AsType[*exec.ExitError](err)
+					if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+						t.Fatalf("%s: %v: %s", crash, err, out)
+					}
+					crashes++
+					have := heldCertificates(t, k)
+					if !slices.ContainsFunc(append(slices.Clone(step.between), step.before, step.after), func(all []object.CertificateTemplate) bool {
+						return slices.Equal(have, linesOf(append(slices.Clone(all), strangers)...))
+					}) {
+						t.Errorf("the token holds %v", have)
+					}
+					if err := step.order.run(t.Context(), open(t, k)); err != nil {
+						t.Errorf("the next run: %v", err)
+					}
+					if step.heldAfter(t, k, strangers, nil); t.Failed() {
+						t.Fatal(crash)
+					}
+				}
+			}
+			if t.Logf("%d crashes", crashes); crashes == 0 {
+				t.Error("no process was killed")
+			}
+		})
 	}
 }

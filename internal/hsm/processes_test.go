@@ -35,6 +35,8 @@ type order struct {
 	Crash           hsmtest.Crash
 	Duty            string // the name of one of duties, in place of an operation
 	Next            pins   // for a Duty
+
+	Certificate *certificateOrder // in place of an operation
 }
 
 // obey runs in a child process.
@@ -78,6 +80,14 @@ func obey(text string) int {
 		kind := kindNamed(o.Kind)
 		kind.tmpl.ModulusBits = cmp.Or(o.Bits, kind.tmpl.ModulusBits)
 		return race(kind, token, &m)
+	}
+	if o.Certificate != nil {
+		if err := o.Certificate.run(context.Background(), token); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println(calls())
+		return 0
 	}
 	ref := object.Ref{Type: kindNamed(o.Kind).tmpl.Type, ID: o.ID, Fingerprint: string(o.Fingerprint)}
 	switch o.Operation {
