@@ -1,0 +1,160 @@
+package provider_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
+)
+
+// certificatesHeld are the certificates on the token, a line each.
+func (b *bench) certificatesHeld() (lines []string) {
+	b.t.Helper()
+	token, err := hsm.Open(context.Background(), b.Config())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer token.Close()
+	all, err := token.AllCertificates(context.Background())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, c := range all {
+		lines = append(lines, fmt.Sprintf("%s %s %s", object.FormatID(c.ID), c.Label, c.SHA256()))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// TestACertificateOutlivesFaults has calls fail in applies that write, change, renew, move and destroy a certificate, before
+// and after they took effect, once and from then on. There is never more than the old one and the new one, and the next
+// applies lead to what is configured. A stranger's certificate under the same ID and label is never touched.
+func TestACertificateOutlivesFaults(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	b := w.bench
+	ca, stranger := newAuthority(t, "CA"), newAuthority(t, "Stranger").cert
+	first, second := ca.leaf("web", &ca.key.PublicKey, time.Hour), ca.leaf("web", &ca.key.PublicKey, time.Minute)
+	b.writeCertificate(stranger, "6b31", "web")
+	is := func(id, label, sum string) string { return fmt.Sprintf("%s %s %s", id, label, sum) }
+	old := words{"certificate_pem": pemOf(first), "label": "web", "key_id": "6b31"}
+	with := func(argument, value string) words {
+		changed := maps.Clone(old)
+		changed[argument] = value
+		return changed
+	}
+	lines := func(config words, sum string) []string {
+		if config == nil {
+			return nil
+		}
+		return []string{is(config["key_id"].(string), config["label"].(string), sum)}
+	}
+	kept := is("6b31", "web", sumOf(stranger))
+	injected, picker := 0, hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 4, hsmtest.Matrix: 1, hsmtest.All: 1}[hsmtest.ThisExtent(t)])
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		from, to       words
+		fromSum, toSum string
+		functions      []string
+	}{
+		"write":   {nil, old, "", sumOf(first), []string{"C_CreateObject", "C_GetAttributeValue", "C_FindObjects"}},
+		"relabel": {old, with("label", "www"), sumOf(first), sumOf(first), []string{"C_SetAttributeValue", "C_FindObjectsInit"}},
+		"move":    {old, with("key_id", "6b32"), sumOf(first), sumOf(first), []string{"C_SetAttributeValue"}},
+		"renew":   {old, with("certificate_pem", pemOf(second)), sumOf(first), sumOf(second), []string{"C_CreateObject", "C_DestroyObject", "C_FindObjects"}},
+		"destroy": {old, nil, sumOf(first), "", []string{"C_DestroyObject", "C_GetAttributeValue"}},
+	}) {
+		for _, function := range c.functions {
+			for _, fault := range []hsmtest.Fault{
+				{Nth: 1}, {Nth: 1, After: true}, {Nth: 1, Onwards: true}, {Nth: 1, After: true, Onwards: true}, {Nth: 2, Onwards: true},
+			} {
+				for _, code := range []cryptoki.RV{cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_ATTRIBUTE_READ_ONLY} {
+					if !picker.Takes() {
+						continue
+					}
+					fault.Function, fault.Code = function, code
+					r := &wired{typeName: "hsm_certificate", config: c.from}
+					if c.from != nil {
+						if said, _ := w.applied(nil, r); said.failed() {
+							t.Fatalf("%s: %s", name, said)
+						}
+					}
+					faults := &hsmtest.Faults{}
+					faults.Inject(fault)
+					r.config = c.to
+					w.applied([]hsm.Hook{faults.Hook}, r)
+					injected += faults.Injected()
+					before, after := append(lines(c.from, c.fromSum), kept), append(lines(c.to, c.toSum), kept)
+					both := append(lines(c.from, c.fromSum), after...)
+					for _, all := range [][]string{before, after, both} {
+						slices.Sort(all)
+					}
+					have := b.certificatesHeld()
+					if !slices.Equal(have, before) && !slices.Equal(have, after) && (!slices.Equal(have, both) || c.from == nil || c.to == nil) {
+						t.Errorf("the token holds %v", have)
+					}
+					for range 2 { // a refresh may find first that the state is behind
+						if said, _ := w.applied(nil, r); said.failed() {
+							t.Errorf("the next apply: %s", said)
+						}
+					}
+					if said, changed := w.applied(nil, r); changed || said.failed() {
+						t.Errorf("there is more to do: %s", said)
+					}
+					if have := b.certificatesHeld(); !slices.Equal(have, after) {
+						t.Errorf("in the end the token holds %v, not %v", have, after)
+					}
+					if t.Failed() {
+						t.Fatalf("%s: %+v", name, fault)
+					}
+					r.config = nil
+					if said, _ := w.applied(nil, r); said.failed() || !slices.Equal(b.certificatesHeld(), []string{kept}) {
+						t.Fatalf("%s: the end: %s, %v", name, said, b.certificatesHeld())
+					}
+					r.state = tftypes.Value{}
+				}
+			}
+		}
+	}
+	if t.Logf("%d faults", injected); injected < 20 {
+		t.Error("too few faults were injected")
+	}
+}
+
+// TestManyCertificatesCostNoMoreThanTheirReading plans 100 unchanged certificates: about a call each, and no search for each.
+func TestManyCertificatesCostNoMoreThanTheirReading(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	ca := newAuthority(t, "CA")
+	var all []*wired
+	for i := range 100 {
+		c := ca.leaf(fmt.Sprintf("web %d", i), &ca.key.PublicKey, time.Hour)
+		all = append(all, &wired{typeName: "hsm_certificate", config: words{
+			"certificate_pem": pemOf(c), "label": fmt.Sprint("web ", i), "key_id": fmt.Sprintf("6b%02x", i),
+		}})
+	}
+	if said, _ := w.applied(nil, all...); said.failed() {
+		t.Fatal(said)
+	}
+	faults := &hsmtest.Faults{}
+	said := w.start(faults.Hook)
+	for _, r := range all {
+		said = append(said, w.refresh(r)...)
+		planned, more := w.plan(r)
+		if said = append(said, more...); said.failed() || !w.static(r, planned.PlannedState).Equal(w.stateOf(r)) {
+			t.Fatalf("%s", said)
+		}
+	}
+	if calls := faults.Count(""); calls > 2*len(all)+80 || faults.Count("C_FindObjectsInit") > 20 {
+		t.Errorf("%d calls, %d searches", calls, faults.Count("C_FindObjectsInit"))
+	} else {
+		t.Logf("%d calls, %d searches", calls, faults.Count("C_FindObjectsInit"))
+	}
+}
