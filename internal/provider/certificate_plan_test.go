@@ -43,9 +43,12 @@ func (b *bench) certificates() map[string]string {
 	return ids
 }
 
-// keytool is what Java's keytool lists of the token, "" where there is no Java.
-func (b *bench) keytool() string {
+// keytool is what Java's keytool says of the token, "" where there is no Java. Without arguments it lists.
+func (b *bench) keytool(args ...string) string {
 	b.t.Helper()
+	if len(args) == 0 {
+		args = []string{"-list"}
+	}
 	if _, err := exec.LookPath("keytool"); err != nil || !hsmtest.Has(b.t, hsmtest.TwoTokens) {
 		return ""
 	}
@@ -63,8 +66,8 @@ func (b *bench) keytool() string {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.Command(b.t, "keytool", "-list", "-keystore", "NONE", "-storetype", "PKCS11", "-providerClass",
-		"sun.security.pkcs11.SunPKCS11", "-providerArg", file, "-storepass:env", "HSMTEST_TOOL_PIN")
+	return b.Command(b.t, append(append([]string{"keytool"}, args...), "-keystore", "NONE", "-storetype", "PKCS11", "-providerClass",
+		"sun.security.pkcs11.SunPKCS11", "-providerArg", file, "-storepass:env", "HSMTEST_TOOL_PIN")...)
 }
 
 // TestCertificatesFollowAKeyWhereTheConfigurationSaysSo changes the ID of a key that has a certificate, and destroys
