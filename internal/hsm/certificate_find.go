@@ -41,7 +41,7 @@ func (t *Token) chosenCertificates(ctx context.Context, ref object.CertificateRe
 	if moved, err := t.movedCertificates(ctx, ref); err != nil || len(moved) > 0 {
 		return moved, err
 	}
-	err = cmp.Or(t.hidden(ref.ID), error(object.ErrNoCertificate))
+	err = cmp.Or(t.hidden(ref.ID), object.ErrNoCertificate)
 	if t.differences.Late {
 		err = &UnseenError{ID: ref.ID}
 	}

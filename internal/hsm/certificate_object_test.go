@@ -28,22 +28,19 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/quirk"
 )
 
-// certificateOf is a certificate in DER for a public key, or a new one, by a CA of its own.
-func certificateOf(t testing.TB, pub any, name string) []byte {
+// certificateOf is a certificate in DER for a new key, which signs itself.
+func certificateOf(t testing.TB, name string) []byte {
 	t.Helper()
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if pub == nil {
-		pub = &ca.PublicKey
 	}
 	subject := pkix.Name{CommonName: name, Organization: []string{"Example"}}
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: subject, Issuer: subject,
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, pub, ca)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &ca.PublicKey, ca)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,12 +78,12 @@ type certificateStep struct {
 // certificateSteps are all of them, with a certificate of somebody else's that is under the ID.
 func certificateSteps(t testing.TB) (steps []certificateStep, strangers object.CertificateTemplate) {
 	id, other := []byte("the ID"), []byte("another ID")
-	first, second := certificateOf(t, nil, "first"), certificateOf(t, nil, "first")
+	first, second := certificateOf(t, "first"), certificateOf(t, "first")
 	label := "web" // where a token takes that
 	if oneSubjectALabel() {
 		label = "strange"
 	}
-	strangers = object.CertificateTemplate{ID: id, Label: label, DER: certificateOf(t, nil, "stranger")}
+	strangers = object.CertificateTemplate{ID: id, Label: label, DER: certificateOf(t, "stranger")}
 	old := object.CertificateTemplate{ID: id, Label: "web", DER: first}
 	relabelled := object.CertificateTemplate{ID: id, Label: "www", DER: first}
 	moved := object.CertificateTemplate{ID: other, Label: "www", DER: first}
@@ -189,7 +186,7 @@ func TestEveryMakeWritesCertificates(t *testing.T) {
 func TestACertificateHasAllItsAttributes(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
-	der := certificateOf(t, nil, "web")
+	der := certificateOf(t, "web")
 	tmpl := object.CertificateTemplate{ID: []byte("the ID"), Label: "web", DER: der}
 	made, err := token.WriteCertificate(t.Context(), tmpl)
 	if err != nil {
@@ -330,10 +327,10 @@ func TestALabelIsForOneSubject(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	id := []byte("the ID")
-	if _, err := token.WriteCertificate(t.Context(), object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, nil, "a")}); err != nil {
+	if _, err := token.WriteCertificate(t.Context(), object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, "a")}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := token.WriteCertificate(t.Context(), object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, nil, "b")})
+	_, err := token.WriteCertificate(t.Context(), object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, "b")})
 	refused, is := errors.AsType[*object.RefusedError](err)
 	if is != oneSubjectALabel() || is && refused.Attribute != "label" || !is && err != nil {
 		t.Errorf("got %v", err)

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -69,7 +70,7 @@ func (r *certificateResource) planEnd(mark string, state *certificateModel, diag
 			"Terraform says that it is destroyed. But its deletion_policy is \"abandon\": it stays on the token.", state.name()))
 	}
 	if r.client != nil {
-		r.client.certs.leave(mark, state.ref())
+		r.client.certs.leave(mark)
 	}
 }
 
@@ -107,13 +108,12 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 			return nil
 		}
 		found, err := token.Certificate(ctx, object.NewCertificateRef(plan.id(), plan.Label.ValueString(), parsed.Raw))
-		if err != nil || state != nil || found.Label == plan.Label.ValueString() || plan.Label.IsUnknown() {
-			return nil // it only helps: the apply looks itself
+		// Where this look fails, the apply's tells.
+		labelled := plan.Label.IsUnknown() || found.Label == plan.Label.ValueString()
+		if err == nil && state == nil && !labelled && bytes.Equal(found.ID, plan.id()) {
+			return &hsm.CertificateExistsError{Found: found}
 		}
-		if object.FormatID(found.ID) != object.FormatID(plan.id()) {
-			return nil
-		}
-		return &hsm.CertificateExistsError{Found: found}
+		return nil
 	})
 	if state == nil {
 		return
@@ -258,7 +258,7 @@ func (c *certificateClaims) plan(mark string, plan, state *certificateModel) (di
 }
 
 // leave notes that a resource is to leave the state.
-func (c *certificateClaims) leave(mark string, ref object.CertificateRef) {
+func (c *certificateClaims) leave(mark string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leaves == nil {

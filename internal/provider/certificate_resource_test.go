@@ -81,10 +81,10 @@ func (a *authority) leaf(name string, pub crypto.PublicKey, ago time.Duration) *
 	return a.sign(name, pub, false, time.Now().Add(-ago), a.cert)
 }
 
-// publicKey is that of the pair with the ID.
-func (b *bench) publicKey(id string) crypto.PublicKey {
+// publicKey is that of the pair with the ID 6b31.
+func (b *bench) publicKey() crypto.PublicKey {
 	b.t.Helper()
-	pub, err := x509.ParsePKIXPublicKey(b.spki(id))
+	pub, err := x509.ParsePKIXPublicKey(b.spki("6b31"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestACertificateLives(t *testing.T) {
 	b := newBench(t)
 	b.make("web", "6b31")
 	ca := newAuthority(t, "CA")
-	pub := b.publicKey("6b31")
+	pub := b.publicKey()
 	first, second := ca.leaf("web", pub, time.Hour), ca.leaf("web", pub, time.Minute)
 	loose := "\n\n" + strings.ReplaceAll(pemOf(first), "\n", "  \n")
 	after := func(check func()) func() { return check }
@@ -212,7 +212,7 @@ func TestACertificateThatChangesBehindTerraform(t *testing.T) {
 	b := newBench(t)
 	b.make("web", "6b31")
 	ca := newAuthority(t, "CA")
-	own, strangers := ca.leaf("web", b.publicKey("6b31"), time.Hour), newAuthority(t, "Evil").cert
+	own, strangers := ca.leaf("web", b.publicKey(), time.Hour), newAuthority(t, "Evil").cert
 	config := b.config(certified("c", pemOf(own), `label = "web"`))
 	gone := warns("Certificate Not On The Token", "it leaves the state", sumOf(own))
 	b.test(
@@ -242,7 +242,7 @@ func TestACertificateFollowsItsKey(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			b.make("web", "6b31")
-			own := newAuthority(t, "CA").leaf("web", b.publicKey("6b31"), time.Hour)
+			own := newAuthority(t, "CA").leaf("web", b.publicKey(), time.Hour)
 			config := func(id string, more ...string) string {
 				return b.config(append(more, pair("k", `label = "web"`, fmt.Sprintf("key_id = %q", id), fmt.Sprintf("move_certificates = %t", moves)),
 					certified("c", pemOf(own), `label = "web"`, "depends_on = [hsm_rsa_keypair.k]"))...)

@@ -28,7 +28,7 @@ func TestOtherProgramsUseTheCertificate(t *testing.T) {
 	b := newBench(t)
 	b.make("web", "6b31")
 	ca := newAuthority(t, "CA")
-	web := ca.leaf("web", b.publicKey("6b31"), time.Hour)
+	web := ca.leaf("web", b.publicKey(), time.Hour)
 	b.test(step(resource.TestStep{Config: b.config(certified("c", pemOf(web), `label = "web"`)), ConfigStateChecks: []statecheck.StateCheck{holds(func() error {
 		b.hasCertificate("6b31", "web", web)
 		list := b.keytool()

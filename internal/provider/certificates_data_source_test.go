@@ -46,7 +46,7 @@ func TestCertificatesAreListed(t *testing.T) {
 	b := newBench(t)
 	b.make("web", "6b31")
 	ca := newAuthority(t, "CA")
-	web := ca.leaf("web", b.publicKey("6b31"), time.Hour)
+	web := ca.leaf("web", b.publicKey(), time.Hour)
 	b.writeCertificate(ca.cert, "6361", "CA")
 	b.writeCertificate(web, "6b31", "web")
 	b.nonsense("k9", "odd")
@@ -110,8 +110,8 @@ func TestASetHasItsCertificates(t *testing.T) {
 	b := newBench(t)
 	b.make("web", "6b31")
 	ca, evil := newAuthority(t, "CA"), newAuthority(t, "Evil")
-	web, renewed := ca.leaf("web", b.publicKey("6b31"), time.Hour), ca.leaf("web", b.publicKey("6b31"), time.Minute)
-	strangers := evil.leaf("web", b.publicKey("6b31"), time.Second)
+	web, renewed := ca.leaf("web", b.publicKey(), time.Hour), ca.leaf("web", b.publicKey(), time.Minute)
+	strangers := evil.leaf("web", b.publicKey(), time.Second)
 	b.writeCertificate(ca.cert, "6361", "CA")
 	chain := func(want ...string) []statecheck.StateCheck {
 		return []statecheck.StateCheck{attributes{"data.hsm_jwks.s", x5cCheck{want}.check}}

@@ -64,7 +64,7 @@ var cloudKMS = Make{
 		},
 		Refuses: map[Ask]string{
 			ChangeLabel: kmsNoChange, ChangeID: kmsNoChange, ChangeUsage: kmsNoChange, ChangeSecrecy: kmsNoChange,
-			WriteCertificate: "Cloud KMS keeps no certificates: its library shows those that its configuration makes for each key.",
+			WriteCertificate: "The library of Cloud KMS has no C_CreateObject.",
 			MakeToken: "A token of Cloud KMS is a key ring. Make it with gcloud kms keyrings create, and name it " +
 				"in the library's configuration file.",
 			SetPIN:     "Cloud KMS has no PIN: access is given in IAM.",
