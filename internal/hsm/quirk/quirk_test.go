@@ -81,14 +81,14 @@ func TestOf(t *testing.T) {
 			"NSS, by its module", "Mozilla Foundation", "Mozilla Foundation", cryptoki.Version{Major: 3, Minor: 132},
 			Differences{
 				OneSession: true, OneWriter: true, Files: Files{Parameter: "configdir", Variable: "NSS_LIB_PARAMS"},
-				Ed25519: EdwardsOID, NoOfficer: true,
+				Ed25519: EdwardsOID, NoOfficer: true, LabelPerSubject: true,
 			},
 		},
 		{
 			"SoftHSM behind another module, by its token", "PKCS#11 Kit", "SoftHSM project", cryptoki.Version{},
 			Differences{
 				Torn: true, OneWriter: true, Files: Files{BySerial: true}, Blanks: true, Crowded: true, NoDates: true, Unshown: true,
-				SpareToken: true,
+				SpareToken: true, CertificateOmits: []cryptoki.AttributeType{cryptoki.CKA_CHECK_VALUE},
 			},
 		},
 	} {
