@@ -180,10 +180,18 @@ func (p *hsmProvider) Configure(ctx context.Context, req provider.ConfigureReque
 
 func (p *hsmProvider) Resources(context.Context) []func() resource.Resource {
 	resources := []func() resource.Resource{newTokenResource, newKeyRingResource, newCertificateResource}
+	for _, newSigned := range signedResources {
+		resources = append(resources, func() resource.Resource { return newSigned() })
+	}
 	for i := range keyResources() {
 		resources = append(resources, func() resource.Resource { return namingResource{keyResources()[i]} })
 	}
 	return resources
+}
+
+// signedResources are those of what keys sign.
+var signedResources = []func() *signedResource{
+	newCertRequestResource, newSelfSignedCertResource, newLocallySignedCertResource, newCRLResource,
 }
 
 // keyResources is one of each resource of keys.

@@ -1,0 +1,85 @@
+package provider
+
+import (
+	"context"
+	"crypto"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+func newSelfSignedCertResource() *signedResource { return &signedResource{kind: selfSignedCertKind} }
+
+// What goes into every certificate, and what comes out of it.
+var (
+	certArguments = append(alike("subject", "dns_names", "ip_addresses", "uris", "email_addresses", "allowed_uses",
+		"is_ca_certificate", "max_path_length", "name_constraints", "policies", "set_subject_key_id",
+		"signature_algorithm"),
+		signedArgument{"validity_period_hours", sameDates}, signedArgument{"not_before", sameDates},
+		signedArgument{"serial_number", sameSerial})
+	certMade = []string{"cert_pem", "serial_number", "signature_algorithm", validityStart, validityEnd, readyForRenewal}
+)
+
+var selfSignedCertKind = signedKind{
+	typeName: "hsm_self_signed_cert", noun: "certificate", called: "Certificate",
+	schema: selfSignedCertSchema, newModel: func() signedModel { return &selfSignedCertModel{} },
+	arguments: append(slices.Clone(certArguments), signedArgument{"set_authority_key_id", nil},
+		signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
+	made: append(slices.Clone(certMade), "key_algorithm"),
+	ends: true, due: certificateDue, title: "Certificate Cannot Be Made",
+}
+
+func selfSignedCertSchema() schema.Schema {
+	return schema.Schema{
+		MarkdownDescription: "A certificate ([RFC 5280](https://www.rfc-editor.org/rfc/rfc5280)) that is signed by " +
+			"the key that it is for, which stays on the token: that of a root CA, for instance. Its arguments are " +
+			"those of `tls_self_signed_cert`, with `public_key_pem` in place of `private_key_pem`. A change " +
+			"replaces it, except that of `early_renewal_hours`, or of arguments that only say otherwise what the " +
+			"certificate has already." +
+			inTheState +
+			" `hsm_certificate` writes it to the token.",
+		Attributes: with(certAttributes("", "the key"), map[string]schema.Attribute{
+			"public_key_pem": publicKeyPEM("The certificate is for it."),
+			"set_authority_key_id": defaultsToFalse("Whether the certificate has an authority key identifier: that " +
+				"of its own key."),
+			"key_algorithm": madeText("Algorithm of the key: `RSA`, `ECDSA` or `ED25519`."),
+		}),
+		Blocks: map[string]schema.Block{"subject": subjectBlock("Who the certificate is for, and issued by. That of " +
+			"a CA must have one.")},
+	}
+}
+
+type selfSignedCertModel struct {
+	certModel
+
+	PublicKeyPEM      types.String `tfsdk:"public_key_pem"`
+	SetAuthorityKeyID types.Bool   `tfsdk:"set_authority_key_id"`
+	KeyAlgorithm      types.String `tfsdk:"key_algorithm"`
+}
+
+func (m *selfSignedCertModel) work(ctx context.Context, now time.Time, _ signedModel) (work, diag.Diagnostics) {
+	r := newReading()
+	profile := r.profile(ctx, &m.certModel)
+	r.know(m.SetAuthorityKeyID, m.NotBefore)
+	profile.SetAuthorityKeyID = m.SetAuthorityKeyID.ValueBool()
+	profile.NotBefore, profile.NotAfter = dates(now, m.NotBefore, m.ValidityPeriodHours, nil)
+	w := work{key: r.key("public_key_pem", m.PublicKeyPEM), at: problemAt(atItself)}
+	w.create = func(signer crypto.Signer) ([]byte, error) { return profile.Create(w.key, nil, signer) }
+	if !r.diags.HasError() {
+		r.check(selfSignedCertKind, profile.Check(w.key, nil), w.at)
+		r.dueLater(&m.certModel, now, profile.NotAfter)
+	}
+	return w, r.diags
+}
+
+func (m *selfSignedCertModel) algorithmOf(pub crypto.PublicKey) { m.KeyAlgorithm = keyAlgorithm(pub) }
+
+// dueLater says that a certificate would be due as soon as it is signed.
+func (r *reading) dueLater(m *certModel, now, end time.Time) {
+	if !r.blind && !m.EarlyRenewalHours.IsUnknown() {
+		r.diags.Append(alwaysDue(now, end, m.EarlyRenewalHours.ValueInt64(), "certificate", !m.NotBefore.IsNull())...)
+	}
+}
