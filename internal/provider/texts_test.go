@@ -42,6 +42,8 @@ var notRead = regexp.MustCompile(`^(Description|MarkdownDescription|description|
 	`deletionPolicyAttribute|timeoutsAttribute|ListResourceConfigSchema|IdentitySchema|pairSchema|allowUnprotected|` +
 	`slotAttributes|tokenAttributes|mechanismAttributes|Definition|definition|panic|Info|Debug|Trace|Warn|Match|MustCompile|` +
 	`computed|computedString|computedBool|computedNumber|computedWords|HasPrefix|HasSuffix|Contains|TrimSuffix|TrimPrefix|` +
+	`publicKeyPEM|subjectBlock|namesAttributes|signatureAlgorithm|datesAttributes|certAttributes|caAttributes|` +
+	`certRequestSchema|selfSignedCertSchema|locallySignedCertSchema|crlSchema|` +
 	`CutPrefix|Cut|Replace|ReplaceAll|Split|SplitSeq|Fields|NewReplacer|Title)$`)
 
 // textReader collects texts from source files.

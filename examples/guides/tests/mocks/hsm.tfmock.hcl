@@ -1,5 +1,5 @@
 # What the token and the keys of a mocked provider look like: real public keys, "mock-rsa", "mock-ec" and "mock-ml-dsa",
-# whose private halves are gone. Every key of one resource looks the same. What the configuration itself says stays as it
+# whose private halves are gone. Every key of one resource looks the same, and every certificate. What the configuration itself says stays as it
 # says.
 
 mock_resource "hsm_rsa_keypair" {
@@ -190,6 +190,100 @@ mock_resource "hsm_token" {
     user_pin_initialized = true
     deletion_policy      = "prevent"
     erase_keys           = false
+  }
+}
+
+mock_resource "hsm_cert_request" {
+  defaults = {
+    cert_request_pem    = <<-EOT
+      -----BEGIN CERTIFICATE REQUEST-----
+      MIIBBTCBqwIBADAbMRkwFwYDVQQDDBBtb2NrLmV4YW1wbGUuY29tMFkwEwYHKoZI
+      zj0CAQYIKoZIzj0DAQcDQgAEucCtOI9cBCQfHDvXU5bdSx2KZo9kkqV4G+TO8dU6
+      JihgWC7MPHfwoeMuc9wAOtXA1pwCeXErRb6com3hHAD2dqAuMCwGCSqGSIb3DQEJ
+      DjEfMB0wGwYDVR0RBBQwEoIQbW9jay5leGFtcGxlLmNvbTAKBggqhkjOPQQDAgNJ
+      ADBGAiEA9Flcmvlz4slRNKVF9C8cq1YupcbIhamoezB985D8q2sCIQCy4vnpeJP5
+      4ou6KmrvmUCjkp9oT+eB+l7+98/SjAnDLw==
+      -----END CERTIFICATE REQUEST-----
+    EOT
+    signature_algorithm = "ECDSA-SHA256"
+    key_algorithm       = "ECDSA"
+    is_ca_certificate   = false
+  }
+}
+
+mock_resource "hsm_self_signed_cert" {
+  defaults = {
+    cert_pem             = <<-EOT
+      -----BEGIN CERTIFICATE-----
+      MIIBVTCB+6ADAgECAgVtb2NrATAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtb2Nr
+      MCAXDTI2MTEyOTIyMTkwM1oYDzIwNzYxMTE2MjIxOTAzWjAPMQ0wCwYDVQQDDARt
+      b2NrMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEucCtOI9cBCQfHDvXU5bdSx2K
+      Zo9kkqV4G+TO8dU6JihgWC7MPHfwoeMuc9wAOtXA1pwCeXErRb6com3hHAD2dqNC
+      MEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAQYwHQYDVR0OBBYEFM8u
+      mQR8bbg811XdIWqNwwQN47+RMAoGCCqGSM49BAMCA0kAMEYCIQDxWfDTHXjtxMXN
+      WpcvgraZ5BveP+5P4vXR3xs0KrBb6AIhANGHr8ASitp88bOaABUoJjCEkaOG7zjf
+      Sj151dcdSrmZ
+      -----END CERTIFICATE-----
+    EOT
+    serial_number        = "6d6f636b01"
+    signature_algorithm  = "ECDSA-SHA256"
+    key_algorithm        = "ECDSA"
+    validity_start_time  = "2026-11-29T22:19:03Z"
+    validity_end_time    = "2076-11-16T22:19:03Z"
+    ready_for_renewal    = false
+    early_renewal_hours  = 0
+    is_ca_certificate    = false
+    set_subject_key_id   = false
+    set_authority_key_id = false
+  }
+}
+
+mock_resource "hsm_locally_signed_cert" {
+  defaults = {
+    cert_pem            = <<-EOT
+      -----BEGIN CERTIFICATE-----
+      MIIBtDCCAVmgAwIBAgIFbW9jawIwCgYIKoZIzj0EAwIwDzENMAsGA1UEAwwEbW9j
+      azAgFw0yNjExMjkyMjE5MDNaGA8yMDc2MDkyNzIyMTkwM1owGzEZMBcGA1UEAwwQ
+      bW9jay5leGFtcGxlLmNvbTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABMjML/va
+      6r5DhAULDQrmYAwFF34eTPNq5dFLC6UMr4+S/iGc7qeUO8VEkfhmoskBtMHDWmKP
+      FarG2x/55B0WpnejgZMwgZAwDAYDVR0TAQH/BAIwADAOBgNVHQ8BAf8EBAMCB4Aw
+      EwYDVR0lBAwwCgYIKwYBBQUHAwEwHwYDVR0jBBgwFoAUzy6ZBHxtuDzXVd0hao3D
+      BA3jv5EwGwYDVR0RBBQwEoIQbW9jay5leGFtcGxlLmNvbTAdBgNVHQ4EFgQU30fs
+      O4Hcx1/WL9WifBxBS98/O70wCgYIKoZIzj0EAwIDSQAwRgIhALBqAPawADMhkL8U
+      If+Uu4Rw+tfPPPjHliFjtc3dDT5OAiEAi+Ac7m//JjK7kzCBBaGanERMS/i5lhTd
+      rIjHeQ1T9c0=
+      -----END CERTIFICATE-----
+    EOT
+    serial_number       = "6d6f636b02"
+    signature_algorithm = "ECDSA-SHA256"
+    ca_key_algorithm    = "ECDSA"
+    validity_start_time = "2026-11-29T22:19:03Z"
+    validity_end_time   = "2076-09-27T22:19:03Z"
+    ready_for_renewal   = false
+    early_renewal_hours = 0
+    is_ca_certificate   = false
+    set_subject_key_id  = false
+  }
+}
+
+mock_resource "hsm_crl" {
+  defaults = {
+    crl_pem             = <<-EOT
+      -----BEGIN X509 CRL-----
+      MIHIMG8CAQEwCgYIKoZIzj0EAwIwDzENMAsGA1UEAwwEbW9jaxcNMjYxMTI5MjIx
+      OTAzWhcNMzYxMTI2MjIxOTAzWqAvMC0wHwYDVR0jBBgwFoAUzy6ZBHxtuDzXVd0h
+      ao3DBA3jv5EwCgYDVR0UBAMCAQEwCgYIKoZIzj0EAwIDSQAwRgIhAKCZTeYsTRH+
+      bsDf5PsnGClA5wU0DKucvjdl+au/nitbAiEAlOBGCuSoH8tn6+MbYcHXB3M+5It/
+      NAu9nGJqdmc8CZs=
+      -----END X509 CRL-----
+    EOT
+    crl_number          = 1
+    signature_algorithm = "ECDSA-SHA256"
+    ca_key_algorithm    = "ECDSA"
+    validity_start_time = "2026-11-29T22:19:03Z"
+    validity_end_time   = "2036-11-26T22:19:03Z"
+    ready_for_renewal   = false
+    early_renewal_hours = 0
   }
 }
 
