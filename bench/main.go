@@ -42,6 +42,7 @@ func main() {
 	flag.IntVar(&b.rivalMax, "rivals", 100, "the most pairs that other programs read one after the other, which takes them minutes for 1000")
 	flag.IntVar(&b.foreign, "foreign", 5000, "pairs on the token of which three are managed; 0 leaves that out")
 	flag.IntVar(&b.created, "created", 16, "RSA keys of 4096 bits to make, which take seconds each; 0 leaves that out")
+	flag.IntVar(&b.signatures, "signatures", 2000, "how often a key signs; 0 leaves that out")
 	flag.StringVar(&b.only, "only", "", "only the parts that are named so: "+strings.Join(partNames(), ", "))
 	flag.StringVar(&b.provider, "provider", "", "the provider's binary")
 	flag.StringVar(&b.terraform, "terraform", "terraform", "the Terraform to run")
@@ -71,6 +72,7 @@ func main() {
 type bench struct {
 	sizes                                  []int
 	runs, rivalMax, foreign, created       int
+	signatures                             int
 	provider, terraform, module, tls, only string
 	cache, scratch, spy, self              string
 	stands                                 map[int]*stand
@@ -91,6 +93,8 @@ var parts = []struct {
 	{"few", (*bench).few},
 	{"jwks", (*bench).jwks},
 	{"create", (*bench).create},
+	{"sign", (*bench).sign},
+	{"certificates", (*bench).certificates},
 }
 
 func partNames() (names []string) {

@@ -35,7 +35,7 @@ func TestASmallRun(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	b := bench{
-		sizes: []int{2}, runs: 1, rivalMax: 2, foreign: 4, provider: provider, terraform: terraform,
+		sizes: []int{2}, runs: 1, rivalMax: 2, foreign: 4, signatures: 2, provider: provider, terraform: terraform,
 		module: strings.TrimSpace(string(module)), cache: filepath.Join(dir, "cache"),
 	}
 	if err := b.run(context.Background()); err != nil {
@@ -53,6 +53,8 @@ func TestASmallRun(t *testing.T) {
 		"start of the process to its schema", "calls of a plan that changes nothing", "package hsm reads each pair",
 		"waits for the token, 1 ms a call",
 		"calls to read each pair", "3 pairs among 4 others, calls", "hsm_jwks of all keys, the provider's part",
+		"a signature, verified, P-256", "a signature, verified, RSA-2048",
+		"terraform plan of hsm_cert_request", "terraform plan of hsm_locally_signed_cert",
 	} {
 		if r, ok := rows[what]; !ok || strings.HasPrefix(r.ours, "0 ") || r.ours == "0" {
 			t.Errorf("%s: %q", what, r.ours)

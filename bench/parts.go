@@ -274,3 +274,74 @@ func (b *bench) create(ctx context.Context) error {
 	last.target = verdict(cores(costs[0]) >= 0.9*cores(costs[1]), "at least 0.9")
 	return nil
 }
+
+// sign is signatures, each of which the provider verifies before anyone gets it.
+func (b *bench) sign(ctx context.Context) error {
+	if b.signatures == 0 {
+		return nil
+	}
+	for _, key := range []struct {
+		name string
+		bits int
+	}{{"P-256", 0}, {"RSA-2048", 2048}} {
+		s, err := b.stand(ctx, 0)
+		if err != nil {
+			return err
+		}
+		bits, times := fmt.Sprint(key.bits), fmt.Sprint(b.signatures)
+		if _, err := s.worker(ctx, 0, "make-signer", bits); err != nil {
+			return err
+		}
+		costs, err := sideBySide(ctx, b.runs,
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "sign", bits, times) },
+			func(ctx context.Context) (sample, error) { return s.worker(ctx, 0, "raw-sign", bits, times) })
+		if err != nil {
+			return err
+		}
+		each := func(c sample) float64 { return 1e6 * c.seconds / float64(b.signatures) }
+		b.table.add("a signature, verified, "+key.name, b.signatures, each(costs[0]), each(costs[1]), "%.0f us", "raw C_Sign, not verified", 0)
+		b.table.add("calls of these signatures, "+key.name, b.signatures, costs[0].calls, costs[1].calls, "%.0f", "raw C_Sign", 0)
+	}
+	return nil
+}
+
+// certificates is whole runs of terraform plan over certificates and requests that do not change, beside as many of the
+// tls provider.
+func (b *bench) certificates(ctx context.Context) error {
+	for _, n := range b.sizes {
+		if n > 1000 { // Terraform takes many minutes to make the state of more
+			continue
+		}
+		s, err := b.stand(ctx, n)
+		if err != nil {
+			return err
+		}
+		for _, kind := range []struct{ ours, theirs string }{{ofRequests, ofTLSRequests}, {ofCerts, ofTLSCerts}} {
+			beside, what := kind.theirs, "of as many "+kind.theirs
+			if b.tls == "" {
+				beside, what = ofData, "of as many terraform_data"
+			}
+			ours, err := s.workspace(ctx, kind.ours)
+			if err != nil {
+				return err
+			}
+			theirs, err := s.workspace(ctx, beside)
+			if err != nil {
+				return err
+			}
+			costs, err := sideBySide(ctx, b.runs, ours.plan, theirs.plan)
+			if err != nil {
+				return err
+			}
+			most := 0.0
+			if b.tls != "" && n == 1000 {
+				most = 1.1
+			}
+			b.table.add("terraform plan of "+kind.ours, n, costs[0].seconds, costs[1].seconds, "%.2f s", what, most)
+			b.table.add("calls of a plan of "+kind.ours, n, costs[0].calls, 0, "%.0f", "none", 0)
+			last := &b.table.rows[len(b.table.rows)-1]
+			last.target = verdict(costs[0].calls == 0, "none")
+		}
+	}
+	return nil
+}

@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,7 +22,68 @@ const (
 	ofData = "terraform_data"
 	ofTLS  = "tls_private_key"
 	ofJWKS = "hsm_jwks"
+
+	ofRequests    = "hsm_cert_request"
+	ofTLSRequests = "tls_cert_request"
+	ofCerts       = "hsm_locally_signed_cert"
+	ofTLSCerts    = "tls_locally_signed_cert"
 )
+
+// requests and certs are certificates' resources of this provider or of the tls provider, which name the key otherwise.
+func requests(provider, source, key string) string {
+	return source + `
+resource "` + provider + `_cert_request" "k" {
+  count     = %d
+  ` + key + `_key_pem = file("key.pem")
+  dns_names = [format("key-%%05d.example.org", count.index)]
+
+  subject {
+    common_name  = format("key-%%05d.example.org", count.index)
+    organization = "Example"
+  }
+}
+`
+}
+
+func certs(provider, source, key string) string {
+	return source + `
+resource "` + provider + `_self_signed_cert" "ca" {
+  ` + key + `_key_pem       = file("key.pem")
+  is_ca_certificate     = true
+  validity_period_hours = 87600
+  allowed_uses          = ["cert_signing", "crl_signing"]
+
+  subject {
+    common_name = "Example CA"
+  }
+}
+
+resource "` + provider + `_cert_request" "r" {
+  ` + key + `_key_pem = file("key.pem")
+  dns_names = ["www.example.org"]
+
+  subject {
+    common_name = "www.example.org"
+  }
+}
+
+resource "` + provider + `_locally_signed_cert" "k" {
+  count                 = %d
+  ca_` + key + `_key_pem    = file("key.pem")
+  ca_cert_pem           = ` + provider + `_self_signed_cert.ca.cert_pem
+  cert_request_pem      = ` + provider + `_cert_request.r.cert_request_pem
+  validity_period_hours = 43800
+  allowed_uses          = ["digital_signature", "server_auth"]
+}
+`
+}
+
+const tlsSource = `terraform {
+  required_providers {
+    tls = { source = "registry.terraform.io/hashicorp/tls" }
+  }
+}
+`
 
 const hsmSource = `terraform {
   required_providers {
@@ -41,12 +107,11 @@ resource "terraform_data" "k" {
   input = "${format("key-%%05d", count.index)} ${join("", [for i in range(64) : "0123456789"])}"
 }
 `,
-	ofTLS: `terraform {
-  required_providers {
-    tls = { source = "registry.terraform.io/hashicorp/tls" }
-  }
-}
-
+	ofRequests:    requests("hsm", hsmSource, "public"),
+	ofTLSRequests: requests("tls", tlsSource, "private"),
+	ofCerts:       certs("hsm", hsmSource, "public"),
+	ofTLSCerts:    certs("tls", tlsSource, "private"),
+	ofTLS: tlsSource + `
 resource "tls_private_key" "k" {
   count       = %d
   algorithm   = "ECDSA"
@@ -85,6 +150,9 @@ func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) 
 	if kind == ofData {
 		return w, w.adopt()
 	}
+	if err := w.writeKey(ctx); err != nil {
+		return nil, err
+	}
 	cached := filepath.Join(s.b.cache, fmt.Sprintf("%s-%d.tfstate", kind, s.pairs))
 	if state, err := os.ReadFile(cached); err == nil {
 		return w, os.WriteFile(w.state(), state, 0o600)
@@ -105,6 +173,33 @@ func (s *stand) workspace(ctx context.Context, kind string) (*workspace, error) 
 		return nil, err
 	}
 	return w, os.WriteFile(cached, state, 0o600)
+}
+
+// writeKey writes the key that certificates are of: the public half of the token's first pair, or a private key of its
+// kind for the tls provider.
+func (w *workspace) writeKey(ctx context.Context) error {
+	block := &pem.Block{Type: "PUBLIC KEY"}
+	switch w.kind {
+	case ofRequests, ofCerts:
+		_, out, err := w.s.measured(ctx, 0, nil, "", "pkcs11-tool", "--module", w.s.b.module, "--token-label", tokenLabel,
+			"--read-object", "--type", "pubkey", "--id", hex.EncodeToString([]byte(keyID(0))))
+		if err != nil {
+			return err
+		}
+		block.Bytes = out
+	case ofTLSRequests, ofTLSCerts:
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		if block.Bytes, err = x509.MarshalECPrivateKey(key); err != nil {
+			return err
+		}
+		block.Type = "EC PRIVATE KEY"
+	default:
+		return nil
+	}
+	return os.WriteFile(filepath.Join(w.folder, "key.pem"), pem.EncodeToMemory(block), 0o600)
 }
 
 func (w *workspace) cli() string   { return filepath.Join(w.folder, "cli.tfrc") }
@@ -147,7 +242,7 @@ func (w *workspace) run(ctx context.Context, args ...string) (sample, error) {
 	command := append([]string{w.s.b.terraform, "-chdir=" + w.folder}, args...)
 	command = append(command, "-input=false", "-no-color", "-lock=false")
 	program := filepath.Base(w.s.b.provider)
-	if w.kind == ofTLS {
+	if strings.HasPrefix(w.kind, "tls_") {
 		program = filepath.Base(w.s.b.tls)
 	}
 	cost, out, err := w.s.measured(ctx, 0, func(cmd *exec.Cmd) {

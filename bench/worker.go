@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +33,9 @@ var workers = map[string]func(arg func(int) int) error{
 	"jwks":         func(func(int) int) error { return readJWKS() },
 	"crypto11":     func(arg func(int) int) error { return crypto11Pairs(keyIDs(arg(0))) },
 	"crypto11-all": func(arg func(int) int) error { return crypto11All(arg(0)) },
+	"make-signer":  func(arg func(int) int) error { return rawGenerate(1, arg(0), 1, signerID(arg(0))) },
+	"sign":         func(arg func(int) int) error { return sign(arg(0), arg(1)) },
+	"raw-sign":     func(arg func(int) int) error { return rawSign(arg(0), arg(1)) },
 }
 
 func work(name string, args []string) error {
@@ -190,6 +195,68 @@ func readJWKS() error {
 		err = errors.Join(err, fmt.Errorf("%s: %s", d.Summary, d.Detail))
 	}
 	return err
+}
+
+// signerID is the ID of the pair that signs: RSA of so many bits, on P-256 for 0.
+func signerID(bits int) func(int) string {
+	return func(int) string { return fmt.Sprintf("signer-%d", bits) }
+}
+
+// sign signs a text so many times, as a certificate is signed, and verifies each signature.
+func sign(bits, times int) error {
+	ctx := context.Background()
+	token, err := openToken()
+	if err != nil {
+		return err
+	}
+	pair, err := token.Key(ctx, object.Ref{ID: []byte(signerID(bits)(0))})
+	if err != nil {
+		return err
+	}
+	signer, err := token.Signer(ctx, pair.PublicKey)
+	for range times {
+		if err != nil {
+			return err
+		}
+		_, err = signer.SignMessage(nil, signed, crypto.SHA256)
+	}
+	return err
+}
+
+// rawSign signs the same text without verifying.
+func rawSign(bits, times int) error {
+	token, err := openRaw(1)
+	if err != nil {
+		return err
+	}
+	objects, err := token.Find(signerID(bits)(0))
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(signed)
+	data := digest[:]
+	if bits > 0 {
+		data = append(digestInfo, data...)
+	}
+	for _, o := range objects { // the public half signs nothing
+		if err = token.Sign(o, bits > 0, data); err != nil {
+			continue
+		}
+		for range times - 1 {
+			if err := token.Sign(o, bits > 0, data); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return err
+}
+
+var signed = []byte("what the benchmark signs")
+
+// digestInfo is the DER of DigestInfo before a digest of SHA-256 (RFC 8017, 9.2).
+var digestInfo = []byte{
+	0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
 }
 
 func openCrypto11() (*crypto11.Context, error) {

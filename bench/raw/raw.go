@@ -19,7 +19,7 @@ typedef struct { unsigned char version[2]; function_t functions[68]; } list_t;
 #define call(l, i, ...) (((word (*)())(l)->functions[i])(__VA_ARGS__))
 enum {
 	INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24,
-	FIND_OBJECTS_INIT = 26, FIND_OBJECTS = 27, FIND_OBJECTS_FINAL = 28, GENERATE_KEY_PAIR = 59
+	FIND_OBJECTS_INIT = 26, FIND_OBJECTS = 27, FIND_OBJECTS_FINAL = 28, SIGN_INIT = 42, SIGN = 43, GENERATE_KEY_PAIR = 59
 };
 
 static word open_module(const char *path, list_t **l) {
@@ -101,6 +101,15 @@ static word generate(list_t *l, word session, word bits, char *label, char *id) 
 	}
 	return call(l, GENERATE_KEY_PAIR, session, &m, public, publics, private, (word)(sizeof private / sizeof *private), &handles[0], &handles[1]);
 }
+
+// sign_by signs with a private key: by CKM_RSA_PKCS or CKM_ECDSA.
+static word sign_by(list_t *l, word session, word object, word rsa, void *data, word length) {
+	unsigned char signature[ROOM];
+	word n = sizeof signature;
+	mechanism_t m = {rsa ? 0x1 : 0x1041, NULL, 0};
+	word rv = call(l, SIGN_INIT, session, &m, object);
+	return rv == 0 ? call(l, SIGN, session, data, length, signature, &n) : rv;
+}
 */
 import "C"
 
@@ -174,4 +183,13 @@ func (t *Token) Generate(session, bits int, label, id string) error {
 	defer C.free(unsafe.Pointer(l))
 	defer C.free(unsafe.Pointer(i))
 	return check("C_GenerateKeyPair", C.generate(t.list, t.sessions[session], C.word(bits), l, i))
+}
+
+// Sign has a private key sign data in the first session: a DigestInfo by CKM_RSA_PKCS, or a digest by CKM_ECDSA.
+func (t *Token) Sign(o Object, rsa bool, data []byte) error {
+	var byRSA C.word
+	if rsa {
+		byRSA = 1
+	}
+	return check("C_Sign", C.sign_by(t.list, t.sessions[0], C.word(o), byRSA, unsafe.Pointer(&data[0]), C.word(len(data))))
 }
