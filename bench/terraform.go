@@ -9,7 +9,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -199,7 +201,17 @@ func (w *workspace) writeKey(ctx context.Context) error {
 	default:
 		return nil
 	}
-	return os.WriteFile(filepath.Join(w.folder, "key.pem"), pem.EncodeToMemory(block), 0o600)
+	// The states that are kept in the cache have certificates of it.
+	cached := filepath.Join(w.s.b.cache, fmt.Sprintf("%s-%d.pem", w.kind, w.s.pairs))
+	text, err := os.ReadFile(cached)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = pem.EncodeToMemory(block)
+		err = os.WriteFile(cached, text, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(w.folder, "key.pem"), text, 0o600)
 }
 
 func (w *workspace) cli() string   { return filepath.Join(w.folder, "cli.tfrc") }
