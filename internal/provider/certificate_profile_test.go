@@ -21,14 +21,14 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-// authority is a CA of the tests' own, whose certificates and requests a configuration has as texts.
-type authority struct {
+// signingCA is a CA of the tests' own, whose certificates and requests a configuration has as texts.
+type signingCA struct {
 	t    *testing.T
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-func newAuthority(t *testing.T, change func(*x509.Certificate)) authority {
+func newSigningCA(t *testing.T, change func(*x509.Certificate)) signingCA {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -51,12 +51,12 @@ func newAuthority(t *testing.T, change func(*x509.Certificate)) authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return authority{t, key, cert}
+	return signingCA{t, key, cert}
 }
 
-func (a authority) pem() string { return quotedPEM("CERTIFICATE", a.cert.Raw) }
+func (a signingCA) pem() string { return quotedPEM("CERTIFICATE", a.cert.Raw) }
 
-func (a authority) publicPEM() string {
+func (a signingCA) publicPEM() string {
 	der, err := x509.MarshalPKIXPublicKey(a.key.Public())
 	if err != nil {
 		a.t.Fatal(err)
@@ -65,7 +65,7 @@ func (a authority) publicPEM() string {
 }
 
 // requestOf is the DER of a request of that key.
-func (a authority) requestOf(template x509.CertificateRequest) []byte {
+func (a signingCA) requestOf(template x509.CertificateRequest) []byte {
 	der, err := x509.CreateCertificateRequest(rand.Reader, &template, a.key)
 	if err != nil {
 		a.t.Fatal(err)
@@ -77,14 +77,14 @@ func (a authority) requestOf(template x509.CertificateRequest) []byte {
 func TestWhatCannotBeSignedIsAnErrorOfThePlan(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	anybody := newAuthority(t, nil)
+	anybody := newSigningCA(t, nil)
 	ca, key := anybody.pem(), anybody.publicPEM()
-	other := newAuthority(t, nil).publicPEM()
-	bottom := newAuthority(t, func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true }).pem()
-	narrow := newAuthority(t, func(c *x509.Certificate) {
+	other := newSigningCA(t, nil).publicPEM()
+	bottom := newSigningCA(t, func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true }).pem()
+	narrow := newSigningCA(t, func(c *x509.Certificate) {
 		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.org"}
 	}).pem()
-	noCA := newAuthority(t, func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 }).pem()
+	noCA := newSigningCA(t, func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 }).pem()
 	good := anybody.requestOf(x509.CertificateRequest{Subject: pkix.Name{CommonName: "leaf.example.com"},
 		DNSNames: []string{"leaf.example.com"}})
 	bad := slices.Clone(good)
@@ -198,7 +198,7 @@ func TestWhatIsNotKnownYetIsNoError(t *testing.T) {
 	b := newBench(t)
 	later := "resource \"terraform_data\" \"later\" {}\n"
 	const id = "terraform_data.later.id"
-	anybody := newAuthority(t, nil)
+	anybody := newSigningCA(t, nil)
 	key := anybody.publicPEM()
 	plan := func(blocks string, says ...remark) turn {
 		return turn{resource.TestStep{Config: b.config(later, blocks), PlanOnly: true,
@@ -344,7 +344,7 @@ func TestAnotherCertificateOfTheCA(t *testing.T) {
 	hsmtest.NeedsCurves(t, "P-256")
 	b := newBench(t)
 	key := b.keyPEM("EC:prime256v1", "01")
-	requester := newAuthority(t, nil)
+	requester := newSigningCA(t, nil)
 	template := x509.CertificateRequest{Subject: pkix.Name{CommonName: "leaf.example.com"},
 		DNSNames: []string{"leaf.example.com"}}
 	first := quotedPEM("CERTIFICATE REQUEST", requester.requestOf(template))

@@ -268,8 +268,8 @@ func TestEveryKeySignsAllOfIt(t *testing.T) {
 	}
 }
 
-// TestACertificateLives is the life of a certificate by a clock: what changes it, what does not, and when it is due.
-func TestACertificateLives(t *testing.T) {
+// TestASignedCertificateLives is the life of a certificate by a clock: what changes it, what does not, and when it is due.
+func TestASignedCertificateLives(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")
 	b := newBench(t)

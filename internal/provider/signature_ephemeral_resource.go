@@ -45,15 +45,15 @@ type signatureModel struct {
 	SignatureBase64 types.String `tfsdk:"signature_base64"`
 }
 
-// signatureAlgorithm is a row of signatureAlgorithms.
-type signatureAlgorithm struct {
+// messageAlgorithm is a row of signatureAlgorithms.
+type messageAlgorithm struct {
 	name string // as certificates have it
 	of   string // the kty, or the parameter set
 	opts crypto.SignerOpts
 	algs []string // of JOSE, which have the same mechanisms
 }
 
-var signatureAlgorithms = []signatureAlgorithm{
+var signatureAlgorithms = []messageAlgorithm{
 	{"SHA256-RSA", "RSA", crypto.SHA256, []string{"RS256"}},
 	{"SHA384-RSA", "RSA", crypto.SHA384, []string{"RS384"}},
 	{"SHA512-RSA", "RSA", crypto.SHA512, []string{"RS512"}},
@@ -74,15 +74,15 @@ func pssWith(hash crypto.Hash) crypto.SignerOpts {
 }
 
 // fits says that keys of the kind can sign by it.
-func (a signatureAlgorithm) fits(pub crypto.PublicKey) bool {
+func (a messageAlgorithm) fits(pub crypto.PublicKey) bool {
 	return a.of == jwk.Kty(pub) || a.of == publickey.ParameterSet(pub)
 }
 
 // allowed says that the key's allowed mechanisms have one for it.
-func (a signatureAlgorithm) allowed(key object.Key) bool { return key.AllowsAlg(a.algs[0]) }
+func (a messageAlgorithm) allowed(key object.Key) bool { return key.AllowsAlg(a.algs[0]) }
 
 // fittingAlgorithms are those that a key can sign by.
-func fittingAlgorithms(pub crypto.PublicKey) (fitting []signatureAlgorithm) {
+func fittingAlgorithms(pub crypto.PublicKey) (fitting []messageAlgorithm) {
 	for _, a := range signatureAlgorithms {
 		if a.fits(pub) {
 			fitting = append(fitting, a)
@@ -91,7 +91,7 @@ func fittingAlgorithms(pub crypto.PublicKey) (fitting []signatureAlgorithm) {
 	return fitting
 }
 
-func namesOf(algorithms []signatureAlgorithm) (names []string) {
+func namesOf(algorithms []messageAlgorithm) (names []string) {
 	for _, a := range algorithms {
 		names = append(names, a.name)
 	}
@@ -99,7 +99,7 @@ func namesOf(algorithms []signatureAlgorithm) (names []string) {
 }
 
 // algorithmNamed is the row of a name; the zero value for none.
-func algorithmNamed(name string) (named signatureAlgorithm) {
+func algorithmNamed(name string) (named messageAlgorithm) {
 	for _, a := range signatureAlgorithms {
 		if a.name == name {
 			named = a
@@ -110,7 +110,7 @@ func algorithmNamed(name string) (named signatureAlgorithm) {
 
 // defaultAlgorithm is the one by which a key signs where none is asked for: the same as its JWTs', else the first that it
 // allows; the zero value where it allows none.
-func defaultAlgorithm(key object.Key) signatureAlgorithm {
+func defaultAlgorithm(key object.Key) messageAlgorithm {
 	fitting := fittingAlgorithms(key.PublicKey)
 	alg := joseAlgorithm(key)
 	for _, a := range fitting {
@@ -123,7 +123,7 @@ func defaultAlgorithm(key object.Key) signatureAlgorithm {
 			return a
 		}
 	}
-	return signatureAlgorithm{}
+	return messageAlgorithm{}
 }
 
 var base64Text = parsed{
@@ -224,7 +224,7 @@ func (*signatureEphemeralResource) ValidateConfig(ctx context.Context, req ephem
 }
 
 // unfitDigest is an error where what is given as a digest is none of the algorithm's.
-func (m signatureModel) unfitDigest(a signatureAlgorithm) (diags diag.Diagnostics) {
+func (m signatureModel) unfitDigest(a messageAlgorithm) (diags diag.Diagnostics) {
 	digest, err := parseBase64(m.DigestBase64.ValueString())
 	if m.DigestBase64.IsNull() || m.DigestBase64.IsUnknown() || err != nil {
 		return nil
@@ -281,7 +281,7 @@ func (e *signatureEphemeralResource) Open(ctx context.Context, req ephemeral.Ope
 }
 
 // sign gives the signature in the encoding that is asked for. The signer has verified it.
-func (m signatureModel) sign(signer crypto.Signer, a signatureAlgorithm) (signature []byte, err error) {
+func (m signatureModel) sign(signer crypto.Signer, a messageAlgorithm) (signature []byte, err error) {
 	if m.DigestBase64.IsNull() {
 		message, _ := parseBase64(m.MessageBase64.ValueString()) // validated
 		signature, err = crypto.SignMessage(signer, rand.Reader, message, a.opts)
