@@ -217,6 +217,17 @@ func checkUsesOfKey(r *report, allowed []string, pub crypto.PublicKey) {
 	}
 }
 
+// Advice says what is not as it should be, and is signed all the same: the use key_encipherment of a key on a curve,
+// which RFC 8813, 3 forbids, and which the tls provider's own examples have. Clients ignore it.
+func Advice(allowed []string, pub crypto.PublicKey) []Problem {
+	i := slices.Index(allowed, "key_encipherment")
+	if k, _ := kindOf(pub); i < 0 || k != kindEC {
+		return nil
+	}
+	return []Problem{{"allowed_uses", i, "The key is on a curve, and encrypts no other key, so that key_encipherment means " +
+		"nothing; RFC 8813, 3 forbids it. TLS needs digital_signature alone. Leave key_encipherment out."}}
+}
+
 // unfit says of a kind of key what it does not do.
 var unfit = map[kind]string{
 	kindRSA:     "it agrees on no keys (RFC 3279, 2.3.1)",

@@ -102,10 +102,13 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 			"allowed_uses[2]: encipher_only has a meaning only beside key_agreement"},
 		{"encipher_only beside key_agreement", "P-256",
 			leaf(func(p *profile) { p.AllowedUses = append(p.AllowedUses, "key_agreement", "encipher_only") }), ""},
-		{"key_encipherment of an EC key", "P-256", leaf(func(p *profile) {
-			p.AllowedUses = append(p.AllowedUses, "key_encipherment")
+		{"data_encipherment of an EC key", "P-256", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "data_encipherment")
 		}),
-			"allowed_uses[2]: An EC key cannot have the use key_encipherment: it encrypts nothing"},
+			"allowed_uses[2]: An EC key cannot have the use data_encipherment: it encrypts nothing"},
+		{"key_encipherment of an EC key, of which there is advice", "P-256", leaf(func(p *profile) {
+			p.AllowedUses = append(p.AllowedUses, "key_encipherment")
+		}), ""},
 		{"key_encipherment of an RSA key", "RSA", leaf(func(p *profile) {
 			p.AllowedUses = append(p.AllowedUses, "key_encipherment")
 		}), ""},

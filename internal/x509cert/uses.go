@@ -21,7 +21,7 @@ var keyUses = []struct {
 }{
 	{"digital_signature", x509.KeyUsageDigitalSignature, []kind{kindRSA, kindEC, kindEd25519}},
 	{"content_commitment", x509.KeyUsageContentCommitment, []kind{kindRSA, kindEC, kindEd25519}},
-	{"key_encipherment", x509.KeyUsageKeyEncipherment, []kind{kindRSA}},
+	{"key_encipherment", x509.KeyUsageKeyEncipherment, []kind{kindRSA, kindEC}}, // of EC see Advice
 	{"data_encipherment", x509.KeyUsageDataEncipherment, []kind{kindRSA}},
 	{"key_agreement", x509.KeyUsageKeyAgreement, []kind{kindEC}},
 	{"cert_signing", x509.KeyUsageCertSign, []kind{kindRSA, kindEC, kindEd25519}},
