@@ -69,7 +69,8 @@ func (m *certRequestModel) work(ctx context.Context, _ time.Time, _ signedModel)
 	}
 	w := work{key: r.key("public_key_pem", m.PublicKeyPEM), create: request.Create, at: problemAt(atItself)}
 	if !r.diags.HasError() {
-		r.check(certRequestKind, request.Check(w.key), w.at)
+		w.check = r.checks(certRequestKind, w, func() []x509cert.Problem { return request.Check(w.key) }, nil)
+		w.advise(request.AllowedUses, w.key)
 	}
 	return w, r.diags
 }

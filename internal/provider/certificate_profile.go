@@ -257,19 +257,37 @@ func (r *reading) ca(certificate, key types.String) *x509.Certificate {
 	return cert
 }
 
-// check takes those problems that are about what is known.
-func (r *reading) check(k signedKind, problems []x509cert.Problem, at func(x509cert.Problem) path.Path) {
+// checks gives a check of a plan, which takes those problems that are about what is known. rehearse makes the product
+// with a throw-away key, and is for what is known as a whole; nil: there is no more to it than check.
+func (r *reading) checks(k signedKind, w work, check, rehearse func() []x509cert.Problem) func() diag.Diagnostics {
 	if r.blind {
-		return
+		return func() diag.Diagnostics { return nil }
 	}
-	var about []x509cert.Problem
-	for _, p := range problems {
-		root, _, _ := strings.Cut(p.Argument, ".")
-		if !r.unknown[root] && !r.unknown[p.Argument] && !r.unknown[fmt.Sprintf("%s[%d]", p.Argument, p.Index)] {
-			about = append(about, p)
+	return func() diag.Diagnostics {
+		if rehearse != nil && len(r.unknown) == 0 {
+			return k.problems(rehearse(), w.at)
 		}
+		var about []x509cert.Problem
+		for _, p := range check() {
+			root, _, _ := strings.Cut(p.Argument, ".")
+			if !r.unknown[root] && !r.unknown[p.Argument] && !r.unknown[fmt.Sprintf("%s[%d]", p.Argument, p.Index)] {
+				about = append(about, p)
+			}
+		}
+		return k.problems(about, w.at)
 	}
-	r.diags.Append(k.problems(about, at)...)
+}
+
+// advise adds to a plan's check what is signed all the same.
+func (w *work) advise(allowed []string, pub crypto.PublicKey) {
+	check := w.check
+	w.check = func() diag.Diagnostics {
+		diags := check()
+		for _, p := range x509cert.Advice(allowed, pub) {
+			diags.AddAttributeWarning(w.at(p), "Use Without A Meaning", diagnose.Sentence(p.Says))
+		}
+		return diags
+	}
 }
 
 // problemAt is where a problem is shown: at the argument that it names, or at another one where the resource has none of

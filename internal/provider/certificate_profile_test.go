@@ -330,11 +330,18 @@ func TestTheTLSProvidersExamples(t *testing.T) {
 				"validity_period_hours = 12", uses)
 	}
 	empty := resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}
-	key := b.keyPEM("rsa:2048", "01")
-	b.test(
-		turn{TestStep: resource.TestStep{Config: b.config(example(key))}},
-		turn{TestStep: resource.TestStep{Config: b.config(example(key)), ConfigPlanChecks: empty}},
-	)
+	// The documentation's key may be one on a curve too.
+	for key, says := range map[string][]remark{
+		b.keyPEM("rsa:2048", "01"): nil,
+		b.keyPEM("EC:prime256v1", "02"): {
+			warns("Use Without A Meaning", "TLS needs digital_signature alone").pointing("allowed_uses[0]"),
+		},
+	} {
+		b.test(
+			turn{TestStep: resource.TestStep{Config: b.config(example(key))}, says: says},
+			turn{TestStep: resource.TestStep{Config: b.config(example(key)), ConfigPlanChecks: empty}},
+		)
+	}
 }
 
 // TestAnotherCertificateOfTheCA of the same key and name changes in place, and signs nothing, as does a request that was

@@ -63,6 +63,7 @@ type work struct {
 	key    crypto.PublicKey                           // whose private half signs; nil where it is not known yet
 	create func(signer crypto.Signer) ([]byte, error) // gives DER; nil where something is not known yet
 	at     func(problem x509cert.Problem) path.Path   // where a problem is shown
+	check  func() diag.Diagnostics                    // of a plan, before anything is signed; nil for none
 }
 
 func (r *signedResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
@@ -115,6 +116,9 @@ func (r *signedResource) planSigning(ctx context.Context, req resource.ModifyPla
 	}
 	w, diags := m.work(ctx, r.now(), before)
 	resp.Diagnostics.Append(diags...)
+	if w.check != nil {
+		resp.Diagnostics.Append(w.check()...)
+	}
 	if w.key != nil {
 		m.algorithmOf(w.key)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, m)...)

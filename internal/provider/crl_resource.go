@@ -150,7 +150,8 @@ func (m *crlModel) work(ctx context.Context, now time.Time, before signedModel) 
 	}
 	w.key = issuer.PublicKey
 	w.create = func(signer crypto.Signer) ([]byte, error) { return l.Create(issuer, signer) }
-	r.check(crlKind, l.Check(issuer), w.at)
+	w.check = r.checks(crlKind, w, func() []x509cert.Problem { return l.Check(issuer) },
+		func() []x509cert.Problem { return l.Rehearse(issuer) })
 	if !r.blind && !m.EarlyRenewalHours.IsUnknown() {
 		r.diags.Append(alwaysDue(now, l.NextUpdate, m.EarlyRenewalHours.ValueInt64(), "list", false)...)
 	}

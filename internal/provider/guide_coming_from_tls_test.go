@@ -77,7 +77,7 @@ func TestTheGuideComingFromTLS(t *testing.T) {
 		signsItself("signing_without", `allowed_uses = ["cert_signing"]`)+
 		signsItself("small", `public_key_pem = file("small.pem")`)+
 		signsItself("unknown", `public_key_pem = file("secp256k1.pem")`)+
-		signsItself("encrypts", `public_key_pem = file("prime256v1.pem")`, `allowed_uses = ["key_encipherment"]`)+
+		signsItself("encrypts", `public_key_pem = file("prime256v1.pem")`, `allowed_uses = ["data_encipherment"]`)+
 		signsItself("nowhere", `allowed_uses = ["server_auth"]`)+
 		issuedHere("longer", `validity_period_hours = 9000`)+
 		issuedHere("no_ca", `ca_cert_pem = hsm_locally_signed_cert.server.cert_pem`)+
@@ -85,7 +85,7 @@ func TestTheGuideComingFromTLS(t *testing.T) {
 		issuedHere("forged", `cert_request_pem = file("forged.pem")`))
 	planned := s.does(false, "terraform", "plan")
 	s.says(planned, "A CA needs the use cert_signing", "Only a CA has the use cert_signing", "The RSA key has 1024 bits",
-		"secp256k1", "An EC key cannot have the use key_encipherment", "A certificate for server_auth names its server",
+		"secp256k1", "An EC key cannot have the use data_encipherment", "A certificate for server_auth names its server",
 		"after its CA's certificate", "The certificate is not one of a CA")
 	for _, name := range []string{"ca_without", "signing_without", "small", "unknown", "encrypts", "nowhere", "longer",
 		"no_ca", "other_key", "forged"} {

@@ -101,11 +101,12 @@ func (m *locallySignedCertModel) work(ctx context.Context, now time.Time, _ sign
 	if r.diags.HasError() {
 		return w, r.diags
 	}
+	w.check = r.checks(locallySignedCertKind, w, profile.CheckAlone, nil)
 	if issuer != nil {
-		r.check(locallySignedCertKind, profile.Check(pub, issuer), w.at)
-	} else {
-		r.check(locallySignedCertKind, profile.CheckAlone(), w.at)
+		w.check = r.checks(locallySignedCertKind, w, func() []x509cert.Problem { return profile.Check(pub, issuer) },
+			func() []x509cert.Problem { return profile.Rehearse(pub, issuer) })
 	}
+	w.advise(profile.AllowedUses, pub)
 	r.dueLater(&m.certModel, now, profile.NotAfter)
 	return w, r.diags
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/x509cert"
 )
 
 func newSelfSignedCertResource() *signedResource { return &signedResource{kind: selfSignedCertKind} }
@@ -69,7 +71,9 @@ func (m *selfSignedCertModel) work(ctx context.Context, now time.Time, _ signedM
 	w := work{key: r.key("public_key_pem", m.PublicKeyPEM), at: problemAt(atItself)}
 	w.create = func(signer crypto.Signer) ([]byte, error) { return profile.Create(w.key, nil, signer) }
 	if !r.diags.HasError() {
-		r.check(selfSignedCertKind, profile.Check(w.key, nil), w.at)
+		w.check = r.checks(selfSignedCertKind, w, func() []x509cert.Problem { return profile.Check(w.key, nil) },
+			func() []x509cert.Problem { return profile.Rehearse(w.key, nil) })
+		w.advise(profile.AllowedUses, w.key)
 		r.dueLater(&m.certModel, now, profile.NotAfter)
 	}
 	return w, r.diags

@@ -46,7 +46,7 @@ func (p Profile) CheckAlone() []Problem {
 	checkUses(&report, p.AllowedUses)
 	checkAuthority(&report, p.AllowedUses, p.IsCA, false)
 	if p.IsCA && p.MaxPathLength != nil && *p.MaxPathLength < -1 {
-		report.add("max_path_length", "%d is no length of a path. Give 0 or more, or -1 for no bound.",
+		report.add("max_path_length", "The length of a path is 0 or more, or -1 for no bound, and not %d. Give such a one.",
 			*p.MaxPathLength)
 	}
 	p.NameConstraints.check(&report, p.IsCA)

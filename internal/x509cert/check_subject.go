@@ -51,7 +51,7 @@ func checkText(r *report, argument string, index int, text string, most int) {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
 		r.at(argument, index, "It has a control character, or bytes that are no text. Leave them out.")
 	case characters > most:
-		r.at(argument, index, "It has %d characters, but X.509 has room for %d (RFC 5280, A.1). Give a shorter one.",
+		r.at(argument, index, "Its length is %d, and X.509 has room for %d (RFC 5280, A.1). Give a shorter one.",
 			characters, most)
 	}
 }

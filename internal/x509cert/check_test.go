@@ -130,7 +130,7 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		{"a path length", "P-256", ca(func(p *profile) { p.MaxPathLength = new(0) }), ""},
 		{"a path length of -1, which is none", "P-256", ca(func(p *profile) { p.MaxPathLength = new(-1) }), ""},
 		{"a path length of -2", "P-256", ca(func(p *profile) { p.MaxPathLength = new(-2) }),
-			"max_path_length: -2 is no length of a path."},
+			"max_path_length: The length of a path is 0 or more, or -1 for no bound, and not -2."},
 		{"a path length without a CA, which means nothing", "P-256",
 			leaf(func(p *profile) { p.MaxPathLength = new(1) }), ""},
 
@@ -265,24 +265,24 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		}), ""},
 		{"a common name of 65 characters", "P-256",
 			subject(func(s *x509cert.Subject) { s.CommonName = strings.Repeat("ü", 65) }),
-			"subject.common_name: It has 65 characters, but X.509 has room for 64"},
+			"subject.common_name: Its length is 65, and X.509 has room for 64"},
 		{"an organization of 65 characters", "P-256",
 			subject(func(s *x509cert.Subject) { s.Organization = strings.Repeat("o", 65) }),
-			"subject.organization: It has 65 characters"},
+			"subject.organization: Its length is 65, and"},
 		{"a unit of 65 characters", "P-256",
 			subject(func(s *x509cert.Subject) { s.OrganizationalUnit = strings.Repeat("o", 65) }),
-			"subject.organizational_unit: It has 65 characters"},
+			"subject.organizational_unit: Its length is 65, and"},
 		{"a locality of 129 characters", "P-256", subject(func(s *x509cert.Subject) {
 			s.Locality = strings.Repeat("o", 129)
 		}),
-			"subject.locality: It has 129 characters"},
+			"subject.locality: Its length is 129, and"},
 		{"a province of 129 characters", "P-256", subject(func(s *x509cert.Subject) {
 			s.Province = strings.Repeat("o", 129)
 		}),
-			"subject.province: It has 129 characters"},
+			"subject.province: Its length is 129, and"},
 		{"a postal code of 17 characters", "P-256",
 			subject(func(s *x509cert.Subject) { s.PostalCode = strings.Repeat("1", 17) }),
-			"subject.postal_code: It has 17 characters"},
+			"subject.postal_code: Its length is 17, and"},
 		{"a serial number that is not printable", "P-256",
 			subject(func(s *x509cert.Subject) { s.SerialNumber = "1_2" }),
 			"subject.serial_number: It may have letters, digits"},
@@ -553,7 +553,7 @@ func TestCheckOfARequest(t *testing.T) {
 			`signature_algorithm: "MD5" is no`},
 		{"a subject that is too long", nil, x509cert.Request{Subject: x509cert.Subject{CommonName: strings.Repeat("a",
 			65)}},
-			"subject.common_name: It has 65 characters"},
+			"subject.common_name: Its length is 65, and"},
 	} {
 		t.Run(test.name, func(t *testing.T) { want(t, test.request.Check(test.key), test.begins) })
 	}
@@ -639,6 +639,22 @@ func TestASmallKeyHasNoRoomForALongHash(t *testing.T) {
 		if strings.Contains(got, "signature_algorithm: The RSA key of 1024 bits has no room for the hash and the "+
 			"salt") == fits {
 			t.Errorf("%s: the problems are %s", algorithm, got)
+		}
+	}
+}
+
+// What is signed all the same, with advice: the row of it, and what is beside it.
+func TestAdviceIsAboutKeysOnCurvesThatEncrypt(t *testing.T) {
+	ec, rsa := keys()["P-256"].Public(), keys()["RSA"].Public()
+	allowed := []string{"digital_signature", "key_encipherment"}
+	if told := told(x509cert.Advice(allowed, ec)); !strings.HasPrefix(told, "allowed_uses[1]: The key is on a curve") {
+		t.Errorf("of a key on a curve: %q", told)
+	}
+	for _, other := range [][]x509cert.Problem{
+		x509cert.Advice(allowed, rsa), x509cert.Advice(allowed[:1], ec), x509cert.Advice(allowed, nil),
+	} {
+		if len(other) > 0 {
+			t.Errorf("there is advice: %s", told(other))
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // names are what makes are called, wherever the name of one is told from an ordinary word.
 var names = regexp.MustCompile(`(?i)softhsm|opencryptoki|tpm2|p11-kit|kryoptic|gnome-keyring|luna\b|thales|safenet|nshield|` +
-	`entrust|ncipher|cloudhsm|\baws\b|amazon|yubi|ykcs11|kmsp11|google|utimaco|securosys|primus|nethsm|nitrokey|opensc|` +
+	`entrust|\bncipher|cloudhsm|\baws\b|amazon|yubi|ykcs11|kmsp11|google|utimaco|securosys|primus|nethsm|nitrokey|opensc|` +
 	`smartcard-hsm|azure|marvell|fortanix|ep11|\bNSS\b|mozilla`)
 
 // hints are what one of the names has in it: a quick look spares the slow one.
