@@ -48,8 +48,8 @@ func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.Modif
 	if parsed := plan.parsed(); parsed != nil {
 		plan.tell(parsed)
 		r.planPlace(ctx, &config, &plan, state, parsed, &resp.Diagnostics)
-	} else if state != nil && !state.TokenSerial.IsNull() {
-		plan.TokenSerial = state.TokenSerial
+	} else {
+		plan.wait(&config, state)
 	}
 	if resp.Diagnostics.HasError() {
 		return
@@ -58,6 +58,25 @@ func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.Modif
 		resp.Diagnostics.Append(r.client.certs.plan(mark, &plan, state)...)
 	}
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+}
+
+// wait makes unknown what follows from a certificate that the apply alone knows.
+func (m *certificateModel) wait(config, state *certificateModel) {
+	unknown := types.StringUnknown()
+	m.Subject, m.Issuer, m.SerialNumber = unknown, unknown, unknown
+	m.ValidityStartTime, m.ValidityEndTime, m.Fingerprint = unknown, unknown, unknown
+	if config.KeyID.IsNull() {
+		m.KeyID = unknown
+	}
+	if state == nil {
+		return
+	}
+	if !m.KeyID.Equal(state.KeyID) {
+		m.URI = unknown
+	}
+	if !state.TokenSerial.IsNull() {
+		m.TokenSerial = state.TokenSerial
+	}
 }
 
 // planEnd refuses the end of a certificate that deletion_policy protects.
