@@ -118,7 +118,8 @@ func (l *certificateList) stay(name, fingerprint, to string, moves bool) diag.Di
 	}
 	if !moves && len(movable) > 0 {
 		text += "\n\nTo let the certificates of the key change with it, set move_certificates = true. Or change each by " +
-			"hand after the apply, by its label:\n\n  " + l.do(movable, "--set-id", to)
+			"hand after the apply, by its label:\n\n  " + l.do(movable, "--set-id", to) +
+			"\n\nLeave a certificate that has a resource hsm_certificate to that: without key_id, it follows the key."
 	}
 	if len(fixed) > 0 {
 		text += "\n\nA certificate that nobody can change cannot follow the key. If you know it and need it, make a copy " +
@@ -166,8 +167,9 @@ func (l *certificateList) left(name, fingerprint string) diag.Diagnostic {
 	}
 	return diag.NewWarningDiagnostic("Certificates Of A Destroyed Key", fmt.Sprintf(
 		"The key %s is to be destroyed for ever. The token keeps these certificates, which have its ID and its public "+
-			"key:\n\n%s\n\nUnless there is a copy of the key, nothing can be signed or decrypted for them any more. \n\n"+
-			"What to do: if you do not need one, destroy it after the apply, by its label:\n\n  %s", name, certificateLines(own, fingerprint),
+			"key:\n\n%s\n\nUnless there is a copy of the key, nothing can be signed or decrypted for them any more.\n\n"+
+			"What to do: leave a certificate that has a resource hsm_certificate to that. If you do not need another one, "+
+			"destroy it after the apply, by its label:\n\n  %s", name, certificateLines(own, fingerprint),
 		l.do(own, "--delete-object")))
 }
 
