@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ type authority struct {
 	cert *x509.Certificate
 }
 
-var serials int64
+var serials atomic.Int64
 
 func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
@@ -53,13 +54,12 @@ func newAuthority(t testing.TB, name string) *authority {
 // sign makes a certificate of a day and an hour. issuer nil: it signs itself.
 func (a *authority) sign(name string, pub crypto.PublicKey, isCA bool, from time.Time, issuer *x509.Certificate) *x509.Certificate {
 	a.t.Helper()
-	serials++
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano() + serials), Subject: pkix.Name{CommonName: name, Organization: []string{"Example"}},
+		SerialNumber: big.NewInt(time.Now().UnixNano() + serials.Add(1)), Subject: pkix.Name{CommonName: name, Organization: []string{"Example"}},
 		NotBefore: from, NotAfter: from.Add(25 * time.Hour), BasicConstraintsValid: true, IsCA: isCA,
 	}
 	if isCA {
-		tmpl.KeyUsage = x509.KeyUsageCertSign
+		tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	}
 	if issuer == nil {
 		issuer = tmpl

@@ -222,11 +222,26 @@ func (r *signedResource) sign(ctx context.Context, plan tfsdk.Plan, before signe
 		}
 		if err != nil {
 			failure.Token, failure.Err = token, err
-			diags.Append(failure.Diagnostic())
+			failed := failure.Diagnostic()
+			if ofSigner(err) {
+				failed = diag.WithPath(keyArgument(plan), failed)
+			}
+			diags.Append(failed)
 			return
 		}
 		diags.Append(state.Set(ctx, m)...)
 	})
+}
+
+// keyArgument is the argument that says whose key signs.
+func keyArgument(plan tfsdk.Plan) path.Path {
+	given := fieldsOf(plan.Raw)
+	for _, name := range []string{"public_key_pem", "ca_public_key_pem"} {
+		if value, ok := given[name]; ok && !value.IsNull() {
+			return path.Root(name)
+		}
+	}
+	return path.Root("ca_cert_pem")
 }
 
 // problems are the errors of a profile, at their arguments.

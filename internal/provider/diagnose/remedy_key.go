@@ -240,9 +240,9 @@ func nextNoSigner(f Failure) string {
 }
 
 func nextCannotSign(Failure) string {
-	return "choose an algorithm that the key makes, or a key that makes this algorithm. The data source hsm_keys shows the usage " +
-		"and the allowed mechanisms of each key, and hsm_token the mechanisms of the token. A resource that manages the key " +
-		"changes its usage in place. The mechanisms that it allows are those of its creation."
+	return "if its usage has no sign, add that in the resource that manages the key, which changes the usage in place, or sign with " +
+		"another key. Otherwise choose another algorithm: a key keeps the allowed mechanisms of its creation. The data source " +
+		"hsm_keys shows the usage and the allowed mechanisms of each key, and hsm_token the mechanisms of the token."
 }
 
 func nextUnprotectedSigner(f Failure) string {
