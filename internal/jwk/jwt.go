@@ -65,11 +65,21 @@ var registered = map[string]struct {
 	"exp": {seconds, isNumber}, "nbf": {seconds, isNumber}, "iat": {seconds, isNumber},
 }
 
-const seconds = "a number, the seconds since 1970"
+const (
+	seconds = "a number, the seconds since 1970"
+	year10k = 253_402_300_800
+)
 
 func isText(v any) bool { _, ok := v.(string); return ok }
 
 func isNumber(v any) bool { _, ok := v.(json.Number); return ok }
+
+// tooLate says that a date is none that anybody means: it is in milliseconds, or no reader can hold it.
+func tooLate(v any) bool {
+	number, ok := v.(json.Number)
+	date, err := number.Float64()
+	return ok && (err != nil || date >= year10k)
+}
 
 // dates are the claims that From and Until give.
 var dates = []string{"iat", "nbf", "exp"}
@@ -94,6 +104,9 @@ func CheckClaims(text string, dated bool) error {
 		}
 		if claim, ok := registered[name]; ok && !claim.fits(value) {
 			return fmt.Errorf("its claim %s is not %s", name, claim.form)
+		}
+		if slices.Contains(dates, name) && tooLate(value) {
+			return fmt.Errorf("its claim %s is after the year 9999; it must be in seconds, and not in milliseconds", name)
 		}
 	}
 	return nil

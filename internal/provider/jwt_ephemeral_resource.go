@@ -46,12 +46,17 @@ var lifetime = parsed{
 	is: "a length of time of more than a minute, such as 10m", title: "Invalid Length Of Time", named: true,
 	parse: func(s string) error {
 		length, err := parsePeriod(s)
-		if err == nil && length <= clockSkew {
+		switch {
+		case err != nil:
+			return err
+		case length%time.Second != 0:
+			return fmt.Errorf("is %q, and the times of a JWT are whole seconds here", s)
+		case length <= clockSkew:
 			return fmt.Errorf("is %q, and a JWT begins a minute before it is signed, so it would end at once", s)
 		}
-		return err
+		return nil
 	},
-	hint: " It must be more than 1m.",
+	hint: " It must be more than 1m, in whole seconds.",
 }
 
 func (*jwtEphemeralResource) Metadata(_ context.Context, _ ephemeral.MetadataRequest, resp *ephemeral.MetadataResponse) {
@@ -72,7 +77,7 @@ func (*jwtEphemeralResource) Schema(_ context.Context, _ ephemeral.SchemaRequest
 			"claims": schema.StringAttribute{
 				MarkdownDescription: "The claims: a JSON object as text, such as `jsonencode({ sub = \"somebody\" })`. They stand " +
 					"in the JWT as they are given; numbers keep all their digits. `iss`, `sub`, `jti`, `aud`, `exp`, `nbf` and " +
-					"`iat` must have the form of RFC 7519, and no object may name a member twice.",
+					"`iat` must have the form of RFC 7519, dates in seconds and not in milliseconds, and no object may name a member twice.",
 				Required: true, Validators: []validator.String{jwtClaims},
 			},
 			"algorithm": schema.StringAttribute{

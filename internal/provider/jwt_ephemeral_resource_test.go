@@ -265,6 +265,9 @@ func TestAJWTThatMakesNoSenseIsRefusedInThePlan(t *testing.T) {
 			[]string{pem, `claims = "{}"`, `algorithm = "RS256"`}},
 		{fails("Unknown Word", "none").pointing("algorithm"), []string{pem, `claims = "{}"`, `algorithm = "none"`}},
 		{fails("Invalid Length Of Time", `is "1m"`, "more than 1m").pointing("expires_in"), []string{pem, `claims = "{}"`, `expires_in = "1m"`}},
+		{fails("Invalid Length Of Time", `is "60500ms"`, "whole seconds").pointing("expires_in"),
+			[]string{pem, `claims = "{}"`, `expires_in = "60500ms"`}},
+		{fails("Invalid Claims", "milliseconds").pointing("claims"), []string{pem, `claims = jsonencode({ exp = 1795993349000 })`}},
 		{fails("Invalid Length Of Time", `is "600"`).pointing("expires_in"), []string{pem, `claims = "{}"`, `expires_in = "600"`}},
 	} {
 		turns = append(turns, b.refused(row.says, ephemeralBlock("hsm_jwt", "k", row.lines...)))
