@@ -44,7 +44,7 @@ func crlSchema() schema.Schema {
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"serial_number": schema.StringAttribute{
 						MarkdownDescription: "Serial number of the certificate in hexadecimal, such as the " +
-							"attribute `serial_number` of a `hsm_locally_signed_cert`.",
+							"attribute `serial_number` of an `hsm_locally_signed_cert`.",
 						Required: true, Validators: []validator.String{serialNumber},
 					},
 					"time": schema.StringAttribute{

@@ -132,7 +132,7 @@ func (r *reading) request(m *locallySignedCertModel, p *x509cert.Profile) crypto
 		if err != nil {
 			r.diags.AddAttributeError(path.Root(argument), "Invalid Certificate Request",
 				diagnose.Sentence(err.Error())+"\n\nWhat to do: "+
-					"give a certificate request as PEM, such as the attribute cert_request_pem of a hsm_cert_request.")
+					"give a certificate request as PEM, such as the attribute cert_request_pem of an hsm_cert_request.")
 			return nil
 		}
 		if _, names, err = x509cert.RequestNames(request); err != nil {

@@ -6,7 +6,7 @@ resource "hsm_crl" "issuing" {
   revoked = [
     {
       serial_number = "5f8e1c7b2a"
-      time          = "2026-12-01T09:00:00Z"
+      time          = "2026-12-01T09:00:00Z" # not in the future
       reason        = "key_compromise"
       expires       = "2027-02-27T08:00:00Z" # when the certificate ends
     },
