@@ -109,7 +109,7 @@ func TestWhatCannotBeSignedIsAnErrorOfThePlan(t *testing.T) {
 			"\"Germany\"\n }"),
 			fails(noRequest).pointing("subjectcountry")},
 		{"a DNS name with a blank", request("leaf", key, `dns_names = ["a.example.com", "b example.com"]`),
-			fails(noRequest).pointing("dns_names[1]")},
+			fails(noRequest, "dns_names[1]: It ").pointing("dns_names[1]")},
 		{"an IP address that is none", request("leaf", key, `ip_addresses = ["10.0.0.256"]`),
 			fails(noRequest).pointing("ip_addresses[0]")},
 		{"a relative URI", request("leaf", key, `uris = ["/x"]`), fails(noRequest).pointing("uris[0]")},

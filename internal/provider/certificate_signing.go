@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -249,7 +250,11 @@ func (k signedKind) problems(problems []x509cert.Problem,
 	at func(x509cert.Problem) path.Path) (diags diag.Diagnostics) {
 	title := k.title
 	for _, p := range problems {
-		diags.AddAttributeError(at(p), title, diagnose.Sentence(p.Says))
+		says := diagnose.Sentence(p.Says)
+		if p.Index >= 0 { // Terraform shows the list as a whole
+			says = fmt.Sprintf("%s[%d]: %s", p.Argument, p.Index, says)
+		}
+		diags.AddAttributeError(at(p), title, says)
 	}
 	return diags
 }
