@@ -106,7 +106,7 @@ func CheckClaims(text string, dated bool) error {
 			return fmt.Errorf("its claim %s is not %s", name, claim.form)
 		}
 		if slices.Contains(dates, name) && tooLate(value) {
-			return fmt.Errorf("its claim %s is after the year 9999; it must be in seconds, and not in milliseconds", name)
+			return fmt.Errorf("its claim %s is after the year 9999; it must be in seconds, not in milliseconds", name)
 		}
 	}
 	return nil

@@ -207,9 +207,9 @@ func TestClaimsAndHeadersThatAreRefused(t *testing.T) {
 		`{"nbf":true}`:                 "its claim nbf is not a number, the seconds since 1970",
 		`{"iat":1e3,"nbf":0,"exp":-1}`: "",
 		`{"exp":253402300799.5}`:       "",
-		`{"exp":253402300800}`:         "its claim exp is after the year 9999; it must be in seconds, and not in milliseconds",
-		`{"iat":1795993349000}`:        "its claim iat is after the year 9999; it must be in seconds, and not in milliseconds",
-		`{"nbf":1e400}`:                "its claim nbf is after the year 9999; it must be in seconds, and not in milliseconds",
+		`{"exp":253402300800}`:         "its claim exp is after the year 9999; it must be in seconds, not in milliseconds",
+		`{"iat":1795993349000}`:        "its claim iat is after the year 9999; it must be in seconds, not in milliseconds",
+		`{"nbf":1e400}`:                "its claim nbf is after the year 9999; it must be in seconds, not in milliseconds",
 	} {
 		if err := CheckClaims(text, false); (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("the claims %q: %v, not %s", text, err, want)

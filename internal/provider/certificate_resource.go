@@ -123,9 +123,9 @@ func (r *certificateResource) Schema(ctx context.Context, _ resource.SchemaReque
 				"`CN=web,O=Example,C=DE`: the last part of the name comes first."),
 			"issuer":        computed("The issuer, in the same form."),
 			"serial_number": computed("The serial number, in lower-case hexadecimal."),
-			"validity_start_time": computed("When the certificate begins to be valid ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)), " +
+			"validity_start_time": computed("When the certificate begins ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)), " +
 				"in UTC."),
-			"validity_end_time":  computed("When it ends to be valid, in the same form."),
+			"validity_end_time":  computed("When it ends, in the same form."),
 			"fingerprint_sha256": computed("SHA-256 of the certificate in DER, in hexadecimal, as `openssl x509 -fingerprint -sha256` has it without colons."),
 			"uri": computed("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the certificate: the token's label " +
 				"and the ID, with `type=cert`."),
@@ -347,9 +347,12 @@ func (r *certificateResource) gone(ctx context.Context, m *certificateModel, tok
 		}
 		besides = "Other certificates have its ID, and stay as they are:\n\n" + strings.Join(lines, "\n") + "\n\n"
 	}
+	if was := m.TokenSerial.ValueString(); was != "" && was != token.Info().Serial {
+		besides = fmt.Sprintf("This is another token than the one that it was on, which has the serial number %q.\n\n%s", was, besides)
+	}
 	resp.Diagnostics.AddWarning("Certificate Not On The Token: "+m.name(), fmt.Sprintf(
 		"The certificate %s with the SHA-256 fingerprint %s is not on the token in %s. Its deletion_policy is %q, so it "+
-			"leaves the state, and Terraform plans to write it again. %sWhat to do: if this is the wrong token, do not apply, and correct "+
+			"leaves the state, and Terraform plans to write it again.\n\n%sWhat to do: if this is the wrong token, do not apply, and correct "+
 			"the provider's configuration. If you did not destroy it, find out who did: on many tokens that takes no PIN.",
 		m.name(), m.Fingerprint.ValueString(), token.Info(), m.DeletionPolicy.ValueString(), besides))
 	resp.State.RemoveResource(ctx)

@@ -84,8 +84,8 @@ func (d *certificatesDataSource) Schema(_ context.Context, _ datasource.SchemaRe
 						"`CN=web,O=Example,C=DE`: the last part of the name comes first."),
 					"issuer":              computedString("The issuer, in the same form."),
 					"serial_number":       computedString("The serial number, in lower-case hexadecimal."),
-					"validity_start_time": computedString("When the certificate begins to be valid ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)), in UTC."),
-					"validity_end_time":   computedString("When it ends to be valid, in the same form."),
+					"validity_start_time": computedString("When the certificate begins ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)), in UTC."),
+					"validity_end_time":   computedString("When it ends, in the same form."),
 					"fingerprint_sha256":  computedString("SHA-256 of the certificate in DER, in hexadecimal."),
 					"is_ca":               computedBool("Whether it is the certificate of a CA, as it says itself."),
 					"has_private_key": computedBool("Whether the token has a key pair with its public key, under whatever ID. It is not proven " +

@@ -336,10 +336,10 @@ func (m *jwksModel) chains(ctx context.Context, token *hsm.Token, pairs []object
 		chain, err := pool.Chain(pair.Fingerprint(), leaves, at)
 		if err != nil {
 			diags.AddAttributeError(path.Root("x5c"), "No Chain Of Certificates", fmt.Sprintf(
-				"%s\n\nThis was about the key %s, on the token in %s.\n\nWhat to do: write the certificate that is missing, such as by "+
-					"hsm_certificate; if the same configuration writes it, add depends_on. Of several, say in x5c_leaves which one is meant, "+
-					"by its SHA-256 fingerprint, find out who wrote those that you do not know, and destroy what nobody needs. Or leave "+
-					"the key out of the set.", diagnose.Sentence(err.Error()), nameOf(pair.Label, pair.ID), token.Info()))
+				"%s\n\nThis was about the key %s, on the token in %s.\n\nWhat to do: write the certificate that is missing, "+
+					"such as by hsm_certificate; if the same configuration writes it, add depends_on. Of several, say in "+
+					"x5c_leaves which one is meant, by its SHA-256 fingerprint, find out who wrote those that you do not know, "+
+					"and destroy what nobody needs. Or leave the key out of the set.", diagnose.Sentence(err.Error()), nameOf(pair.Label, pair.ID), token.Info()))
 			continue
 		}
 		for _, c := range chain {

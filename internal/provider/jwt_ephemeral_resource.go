@@ -100,7 +100,7 @@ func (*jwtEphemeralResource) Schema(_ context.Context, _ ephemeral.SchemaRequest
 				Optional: true, Computed: true,
 			},
 			"expires_in": schema.StringAttribute{
-				MarkdownDescription: "How long the JWT is valid, such as `10m`, `1h` or `1d12h`. It sets the claims `iat` and " +
+				MarkdownDescription: "How long the JWT is valid, such as `10m`, `1h` or `1d12h`: more than a minute, in whole seconds. It sets the claims `iat` and " +
 					"`nbf` to a minute ago, so that a reader whose clock is slow takes it, and `exp` to `iat` and this " +
 					"time: `exp` less `iat` is just what is given here. `claims` must not have these three then. Without it, " +
 					"they are as `claims` has them, and a JWT without `exp` is valid for ever.",

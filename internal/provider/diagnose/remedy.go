@@ -188,8 +188,8 @@ var remedies = []remedy{
 			e.Found.SHA256())) + "\n\nOr give this one another key_id."
 	}},
 	{is: as[*CertificateImportError], name: "Not One Certificate", next: say("nothing was imported. Give the ID and the " +
-		"SHA-256 fingerprint of one certificate (KEY_ID@FINGERPRINT), in hexadecimal. Where two of one fingerprint have " +
-		"different labels, put the label in front: LABEL/KEY_ID@FINGERPRINT.")},
+		"SHA-256 fingerprint of one certificate (KEY_ID@FINGERPRINT), in hexadecimal. The data source hsm_certificates lists " +
+		"them all. Where two of one fingerprint have different labels, put the label in front: LABEL/KEY_ID@FINGERPRINT.")},
 	{is: is(object.ErrNoCertificate), name: "Certificate Not On The Token", next: say("check that this is the right token. If the " +
 		"certificate is lost, set deletion_policy = \"delete\", which lets Terraform write it again: that takes effect in the " +
 		"state once it is applied with -refresh=false. Or take it out of the state: terraform state rm with its address.")},

@@ -240,8 +240,8 @@ func nextNoSigner(f Failure) string {
 }
 
 func nextCannotSign(Failure) string {
-	return "if its usage has no sign, add that in the resource that manages the key, which changes the usage in place, or sign with " +
-		"another key. Otherwise choose another algorithm: a key keeps the allowed mechanisms of its creation. The data source " +
+	return "if its usage has no sign, add that in the resource that manages the key, which changes the usage in place, or " +
+		"sign with another key. Otherwise choose another algorithm: a key keeps the allowed mechanisms of its creation. The data source " +
 		"hsm_keys shows the usage and the allowed mechanisms of each key, and hsm_token the mechanisms of the token."
 }
 
