@@ -45,12 +45,14 @@ func TestACertificateIsRenewedByTheRunThatSignsIt(t *testing.T) {
 			b.test(
 				step(resource.TestStep{Config: config(1), ConfigPlanChecks: actsOn(plancheck.ResourceActionCreate)}),
 				step(resource.TestStep{
-					Config: config(2), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate, unknown("subject"), unknown("issuer"),
+					Config: config(2),
+					ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate, unknown("subject"), unknown("issuer"),
 						unknown("serial_number"), unknown("validity_start_time"), unknown("validity_end_time"),
 						unknown("fingerprint_sha256"), unknown("uri")),
 					ConfigStateChecks: []statecheck.StateCheck{
 						certificateHas("subject", "CN=name 2"), certificateHas("key_id", at),
-						statecheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("token_serial"), knownvalue.NotNull()),
+						statecheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("token_serial"),
+							knownvalue.NotNull()),
 					},
 				}),
 				step(resource.TestStep{Config: config(2), ConfigPlanChecks: actsOn(plancheck.ResourceActionNoop)}),

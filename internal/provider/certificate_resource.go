@@ -348,7 +348,8 @@ func (r *certificateResource) gone(ctx context.Context, m *certificateModel, tok
 		besides = "Other certificates have its ID, and stay as they are:\n\n" + strings.Join(lines, "\n") + "\n\n"
 	}
 	if was := m.TokenSerial.ValueString(); was != "" && was != token.Info().Serial {
-		besides = fmt.Sprintf("This is another token than the one that it was on, which has the serial number %q.\n\n%s", was, besides)
+		besides = fmt.Sprintf("This is another token than the one that it was on, which has the serial number %q.\n\n%s",
+			was, besides)
 	}
 	resp.Diagnostics.AddWarning("Certificate Not On The Token: "+m.name(), fmt.Sprintf(
 		"The certificate %s with the SHA-256 fingerprint %s is not on the token in %s. Its deletion_policy is %q, so it "+
