@@ -17,9 +17,9 @@ import (
 // found neither, *UnreadableError and *UnseenError where that proves nothing, or the token's failure.
 func (t *Token) Certificate(ctx context.Context, ref object.CertificateRef) (object.Certificate, error) {
 	// Anything but a plain success needs a search on the token: others may have changed what it holds.
-	if found, err := t.certificatesInView(ctx, ref.ID); err != nil {
+	if chosen, err := t.certificatesInView(ctx, ref); err != nil {
 		return object.Certificate{}, err
-	} else if chosen := ref.Choose(found); len(chosen) > 0 {
+	} else if len(chosen) > 0 {
 		return chosen[0], nil
 	}
 	chosen, err := t.chosenCertificates(ctx, ref)
@@ -66,14 +66,28 @@ func (t *Token) movedCertificates(ctx context.Context, ref object.CertificateRef
 	return ref.Choose(there), err
 }
 
-// certificatesInView gives the certificates of an ID with as few calls as it takes: by the handles of the snapshot,
-// where that is taken or due.
-func (t *Token) certificatesInView(ctx context.Context, id []byte) (found []object.Certificate, err error) {
+// certificatesInView finds a certificate with as few calls as it takes: by the handles of the snapshot, where that is
+// taken or due. Of an ID that has many, those of the certificate's label are read first.
+func (t *Token) certificatesInView(ctx context.Context, ref object.CertificateRef) ([]object.Certificate, error) {
 	inventory, err := t.snapshot.whole(ctx)
 	if err != nil || inventory == nil {
 		return nil, err
 	}
-	return t.readKnown(ctx, inventory.Certificates(id))
+	var labelled, others []object.Object
+	for _, o := range inventory.Certificates(ref.ID) {
+		if o.Label == ref.Label {
+			labelled = append(labelled, o)
+		} else {
+			others = append(others, o)
+		}
+	}
+	for _, known := range [][]object.Object{labelled, others} {
+		found, err := t.readKnown(ctx, known)
+		if chosen := ref.Choose(found); err != nil || len(chosen) > 0 {
+			return chosen, err
+		}
+	}
+	return nil, nil
 }
 
 // readKnown reads the certificates that an inventory has. What shows itself otherwise by now is left out.

@@ -2,6 +2,9 @@ package provider_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"slices"
@@ -128,33 +131,160 @@ func TestACertificateOutlivesFaults(t *testing.T) {
 	}
 }
 
-// TestManyCertificatesCostNoMoreThanTheirReading plans 100 unchanged certificates: about a call each, and no search for each.
+// TestManyCertificatesCostNoMoreThanTheirReading plans 100 unchanged certificates, each under an ID of its own or all
+// under that of one key: a few calls each, and no search for each.
 func TestManyCertificatesCostNoMoreThanTheirReading(t *testing.T) {
 	t.Parallel()
-	w := newRingWire(t)
-	ca := newAuthority(t, "CA")
-	var all []*wired
-	for i := range 100 {
-		c := ca.leaf(fmt.Sprintf("web %d", i), &ca.key.PublicKey, time.Hour)
-		all = append(all, &wired{typeName: "hsm_certificate", config: words{
-			"certificate_pem": pemOf(c), "label": fmt.Sprint("web ", i), "key_id": fmt.Sprintf("6b%02x", i),
-		}})
+	for name, own := range map[string]bool{"an ID each": true, "one ID": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRingWire(t)
+			ca := newAuthority(t, "CA")
+			var all []*wired
+			for i := range 100 {
+				c := ca.leaf(fmt.Sprintf("web %d", i), &ca.key.PublicKey, time.Hour)
+				id := "6b31"
+				if own {
+					id = fmt.Sprintf("6b%02x", i)
+				}
+				all = append(all, &wired{typeName: "hsm_certificate", config: words{
+					"certificate_pem": pemOf(c), "label": fmt.Sprint("web ", i), "key_id": id,
+				}})
+			}
+			if said, _ := w.applied(nil, all...); said.failed() {
+				t.Fatal(said)
+			}
+			faults := &hsmtest.Faults{}
+			said := w.start(faults.Hook)
+			for _, r := range all {
+				said = append(said, w.refresh(r)...)
+				planned, more := w.plan(r)
+				said = append(said, more...)
+				if said.failed() || !w.static(r, planned.PlannedState).Equal(w.stateOf(r)) {
+					t.Fatalf("%s", said)
+				}
+			}
+			if calls := faults.Count(""); calls > 2*len(all)+180 || faults.Count("C_FindObjectsInit") > 20 {
+				t.Errorf("%d calls, %d searches", calls, faults.Count("C_FindObjectsInit"))
+			} else {
+				t.Logf("%d calls, %d searches", calls, faults.Count("C_FindObjectsInit"))
+			}
+		})
 	}
-	if said, _ := w.applied(nil, all...); said.failed() {
+}
+
+// ownKey is the public key of a pair in a state.
+func ownKey(t *testing.T, pair *wired) crypto.PublicKey {
+	t.Helper()
+	block, _ := pem.Decode([]byte(pair.attribute("public_key_pem")))
+	if block == nil {
+		t.Fatal("the state has no public key")
+	}
+	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub
+}
+
+// certifiedPair is a pair and its certificate, on the token.
+func certifiedPair(t *testing.T, w ringWire) (pair, c *wired) {
+	t.Helper()
+	pair = ecKey(nil)
+	if said, _ := w.applied(nil, pair); said.failed() {
 		t.Fatal(said)
 	}
-	faults := &hsmtest.Faults{}
-	said := w.start(faults.Hook)
-	for _, r := range all {
-		said = append(said, w.refresh(r)...)
-		planned, more := w.plan(r)
-		if said = append(said, more...); said.failed() || !w.static(r, planned.PlannedState).Equal(w.stateOf(r)) {
-			t.Fatalf("%s", said)
+	c = &wired{typeName: "hsm_certificate", config: words{
+		"certificate_pem": pemOf(newAuthority(t, "CA").leaf("web", ownKey(t, pair), time.Hour)), "label": "web",
+	}}
+	if said, _ := w.applied(nil, pair, c); said.failed() {
+		t.Fatal(said)
+	}
+	return pair, c
+}
+
+// TestACertificateNeedNotWaitForItsKey to get another ID: nothing in the configuration may say that it depends on it.
+// An apply that comes to the certificate first gives what the plan said, and the next one has the certificate follow.
+func TestACertificateNeedNotWaitForItsKey(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][]int{"the certificate first": {1, 0}, "the pair first": {0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRingWire(t)
+			pair, c := certifiedPair(t, w)
+			pair.says("key_id", "6b32")
+			both := []*wired{pair, c}
+			said, planned := w.looks(both...)
+			if said.failed() {
+				t.Fatal(said)
+			}
+			w.begins()
+			for _, i := range order {
+				if said := w.does(both[i], planned[i]); said.failed() {
+					t.Fatal(said)
+				}
+			}
+			if order[0] == 1 && c.attribute("key_id") == "6b31" {
+				if said := w.applies(nil, both...); said.failed() {
+					t.Fatal(said)
+				}
+			}
+			w.settled(c)
+			want := []string{"6b32 web " + c.attribute("fingerprint_sha256")}
+			if have := w.bench.certificatesHeld(); !slices.Equal(have, want) {
+				t.Errorf("the token holds %v, not %v", have, want)
+			}
+		})
+	}
+}
+
+// TestACertificateIsReplacedUnderAnotherLabel by -replace or replace_triggered_by, for which Terraform plans twice, and
+// where it is tainted: what is on the token is the resource's own.
+func TestACertificateIsReplacedUnderAnotherLabel(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	_, c := certifiedPair(t, w)
+	c.says("label", "www")
+	for _, tainted := range []bool{false, true} {
+		w.begins()
+		if said := w.refresh(c); said.failed() {
+			t.Fatal(said)
+		}
+		again := wired{typeName: c.typeName, config: c.config}
+		if !tainted {
+			again.private = c.private
+			if _, said := w.plan(c); said.failed() {
+				t.Fatal(said)
+			}
+		}
+		if _, said := w.plan(&again); len(said) > 0 {
+			t.Errorf("tainted %t: %s", tainted, said)
 		}
 	}
-	if calls := faults.Count(""); calls > 2*len(all)+80 || faults.Count("C_FindObjectsInit") > 20 {
-		t.Errorf("%d calls, %d searches", calls, faults.Count("C_FindObjectsInit"))
-	} else {
-		t.Logf("%d calls, %d searches", calls, faults.Count("C_FindObjectsInit"))
+	w.begins() // another resource's is none of this one
+	if _, said := w.plan(&wired{typeName: c.typeName, config: c.config}); !said.failed() {
+		t.Error("a certificate that nobody has read is to be imported")
+	}
+}
+
+// TestACertificateWantsItsToken: one that is in the state is kept, and a new one is not planned, as long as the token
+// is away.
+func TestACertificateWantsItsToken(t *testing.T) {
+	t.Parallel()
+	w := newRingWire(t)
+	_, c := certifiedPair(t, w)
+	was := c.state
+	w.block["token_label"] = "elsewhere"
+	w.begins()
+	w.heard(w.refresh(c), fails("Unable to Read Certificate: Token Not Found", "elsewhere"))
+	if !c.state.Equal(was) {
+		t.Error("the state has changed")
+	}
+	for _, detail := range []string{"elsewhere", "meets the same"} { // the first tells for all
+		_, said := w.plan(&wired{typeName: c.typeName, config: c.config})
+		w.heard(said, fails("Unable to Plan Certificate: Token Not Found", detail))
+	}
+	if _, said := w.plan(c); len(said) > 0 { // as with -refresh=false
+		t.Error(said)
 	}
 }

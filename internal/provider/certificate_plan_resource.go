@@ -104,7 +104,7 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 			plan.KeyID = state.KeyID // where nobody can tell
 		}
 	}
-	r.look(ctx, plan, diags, func(ctx context.Context, token *hsm.Token) error {
+	r.look(ctx, plan, state, diags, func(ctx context.Context, token *hsm.Token) error {
 		if !same {
 			if err := token.AllowsCertificates(); err != nil {
 				return err
@@ -129,7 +129,9 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 		found, err := token.Certificate(ctx, object.NewCertificateRef(plan.id(), plan.Label.ValueString(), parsed.Raw))
 		// Where this look fails, the apply's tells.
 		labelled := plan.Label.IsUnknown() || found.Label == plan.Label.ValueString()
-		if err == nil && state == nil && !labelled && bytes.Equal(found.ID, plan.id()) {
+		// One that this run has read is the resource's own, which is tainted or replaced, or another's: see certs.plan.
+		read := r.client.certs.wasRead(object.CertificateRef{ID: found.ID, SHA256: found.SHA256()})
+		if err == nil && state == nil && !labelled && !read && bytes.Equal(found.ID, plan.id()) {
 			return &hsm.CertificateExistsError{Found: found}
 		}
 		return nil
@@ -149,18 +151,16 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 	}
 }
 
-// planDefault plans the ID of the pair that has the certificate's public key. Where this run's plan gives the pair another
-// ID, that is it.
+// planDefault plans the ID of the pair that has the certificate's public key. Where this run's plan gives the pair
+// another ID, it is not known: where nothing makes the certificate wait for the pair, the apply may come to the
+// certificate first, and meet the pair under its old ID. Such a certificate follows in the next apply.
 func (r *certificateResource) planDefault(ctx context.Context, token *hsm.Token, plan, state *certificateModel, same bool,
 	parsed *x509.Certificate,
 ) error {
 	ref, ok := object.RefOfPublicKey(parsed.PublicKey)
 	if ok {
-		if to, moves := r.client.view.moving(ref.Fingerprint); moves {
+		if r.client.view.moves(ref.Fingerprint) {
 			plan.KeyID = types.StringUnknown()
-			if to != "" {
-				plan.KeyID = types.StringValue(to)
-			}
 			return nil
 		}
 	}
@@ -188,8 +188,8 @@ func (r *certificateResource) planDefault(ctx context.Context, token *hsm.Token,
 }
 
 // look looks at the token for a plan. What it cannot see, the apply sees; but a PIN that is refused is told, and so is
-// what the apply would refuse.
-func (r *certificateResource) look(ctx context.Context, plan *certificateModel, diags *diag.Diagnostics,
+// what the apply would refuse, and, of a new certificate, a token that cannot be reached and does not come in this run.
+func (r *certificateResource) look(ctx context.Context, plan, state *certificateModel, diags *diag.Diagnostics,
 	at func(context.Context, *hsm.Token) error,
 ) {
 	if !r.client.known() || r.client.waitsForPIN() {
@@ -199,15 +199,23 @@ func (r *certificateResource) look(ctx context.Context, plan *certificateModel, 
 		ctx, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		token, err := r.client.token(ctx)
+		unreached := err != nil && state == nil && !toCome(err)
 		if err == nil {
 			err = at(ctx, token)
 		}
 		var noPair *diagnose.NoPairError
 		var exists *hsm.CertificateExistsError
 		var refused *object.RefusedError
-		if errors.As(err, &noPair) || errors.As(err, &exists) || errors.As(err, &refused) || hsm.IsPINError(err) {
-			diags.Append(r.failure(diagnose.Plan, plan, token, err))
+		told := errors.As(err, &noPair) || errors.As(err, &exists) || errors.As(err, &refused) || hsm.IsPINError(err)
+		if !told && !unreached {
+			return
 		}
+		failure := r.failure(diagnose.Plan, plan, token, err)
+		if unreached && !r.client.view.first(failure.Summary()) { // of a thousand, the first tells it
+			failure = diag.NewErrorDiagnostic(failure.Summary(), "This new certificate meets the same.\n\nWhat to do: see "+
+				"the other error of this run that has the same title.")
+		}
+		diags.Append(failure)
 	})
 }
 
@@ -238,6 +246,7 @@ type certificateClaims struct {
 	held   map[string][]string // by certificate: the marks of the resources that have it, or are to get it
 	leaves map[string]bool     // the marks of those that are to leave the state
 	made   map[string]bool     // the certificates that this run has written
+	read   map[string]bool     // those that this run has read for their resources
 	busy   map[string]*sync.Mutex
 }
 
@@ -300,6 +309,22 @@ func (c *certificateClaims) wasMade(ref object.CertificateRef) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.made[certificateName(ref)]
+}
+
+// noteRead notes that this run has read a certificate for its resource.
+func (c *certificateClaims) noteRead(ref object.CertificateRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.read == nil {
+		c.read = map[string]bool{}
+	}
+	c.read[certificateName(ref)] = true
+}
+
+func (c *certificateClaims) wasRead(ref object.CertificateRef) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read[certificateName(ref)]
 }
 
 // work waits until no other resource of this process writes one of the certificates.

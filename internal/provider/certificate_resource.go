@@ -97,7 +97,8 @@ func (r *certificateResource) Schema(ctx context.Context, _ resource.SchemaReque
 			"key_id": schema.StringAttribute{
 				MarkdownDescription: "ID (`CKA_ID`) in hexadecimal, 1 to 255 bytes. Programs take a certificate for that of the key with the " +
 					"same ID. Defaults to the ID of the key pair on the token that has the certificate's public key; if there is no such " +
-					"pair, as for the certificate of another CA, give one. It changes in place, and follows the pair if that gets another ID.",
+					"pair, as for the certificate of another CA, give one. It changes in place, and follows the pair if that gets another ID: in " +
+					"the same apply if `certificate_pem` or `depends_on` makes it wait for the pair, otherwise in the next one.",
 				Optional:      true,
 				Computed:      true,
 				PlanModifiers: []planmodifier.String{sameKeyID{}},
@@ -305,6 +306,7 @@ func (r *certificateResource) Read(ctx context.Context, req resource.ReadRequest
 		return
 	}
 	resp.Diagnostics.Append(markMissing(ctx, req.Private, resp.Private)...)
+	r.client.certs.noteRead(m.ref())
 	r.within(ctx, &resp.Diagnostics, diagnose.Read, &m, m.Timeouts.Read, certificateTimes.read, func(ctx context.Context,
 		token *hsm.Token) error {
 		found, err := token.Certificate(ctx, m.ref())

@@ -255,7 +255,8 @@ func TestACertificateFollowsItsKey(t *testing.T) {
 				step(resource.TestStep{Config: config("6b31", "import {\n  to = hsm_rsa_keypair.k\n  id = \"6b31\"\n}\n")}),
 				step(resource.TestStep{
 					Config: config("6b32"), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate,
-						plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("key_id"), knownvalue.StringExact("6b32"))),
+						// An apply may come to the certificate first, where nothing makes it wait for the pair.
+						plancheck.ExpectUnknownValue(certificateAddress, tfjsonpath.New("key_id"))),
 					ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6b32"), certificateHas("uri", "pkcs11:token="+b.Label+";id=%6B%32;type=cert")},
 				}, warns("Key ID Changes").pointing("key_id"), stays),
 				step(resource.TestStep{

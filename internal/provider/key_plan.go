@@ -289,7 +289,7 @@ func (r *keyResource) planNewID(ctx context.Context, own claim, plan, state keyM
 		}
 	}
 	if fingerprint := state.fingerprint(); r.client != nil && fingerprint != "" && r.kind.keyType != object.Secret {
-		r.client.view.move(fingerprint, to) // its certificate follows
+		r.client.view.move(fingerprint) // its certificate follows
 	}
 	diags.Append(r.movingID(state.common(), to))
 	r.look(ctx, plan, diags, func(ctx context.Context, token *hsm.Token) error {

@@ -22,7 +22,7 @@ type planView struct {
 	managed map[string]bool   // by formatted key ID
 	told    map[string]bool   // the texts that were given, see first
 	labels  map[string]string // planned ones, by fingerprint
-	ids     map[string]string // planned ones of pairs, by fingerprint, formatted; "" of one that is not known yet
+	moved   map[string]bool   // the pairs, by fingerprint, that are to get another ID
 
 	made      map[made]bool     // the keys that this run has made
 	destroyed map[string]string // by formatted key ID, the names of keys that this run has destroyed
@@ -189,22 +189,21 @@ func (v *planView) relabel(fingerprint, label string) {
 	v.labels[fingerprint] = label
 }
 
-// move notes the ID that a pair is planned to get.
-func (v *planView) move(fingerprint, to string) {
+// move notes that a pair is planned to get another ID.
+func (v *planView) move(fingerprint string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.ids == nil {
-		v.ids = map[string]string{}
+	if v.moved == nil {
+		v.moved = map[string]bool{}
 	}
-	v.ids[fingerprint] = to
+	v.moved[fingerprint] = true
 }
 
-// moving is the ID that a pair is planned to get, if it is to get another one than it has.
-func (v *planView) moving(fingerprint string) (to string, moves bool) {
+// moves says that a pair is planned to get another ID than it has.
+func (v *planView) moves(fingerprint string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	to, moves = v.ids[fingerprint]
-	return to, moves
+	return v.moved[fingerprint]
 }
 
 func (v *planView) relabelled(fingerprint string) {
