@@ -60,7 +60,7 @@ func TestEveryMakeSignsJWTs(t *testing.T) {
 	const named = `key_id = "6b31"`
 	t.Run("RSA", func(t *testing.T) {
 		t.Parallel()
-		sign(t, "RS256", key, pair("k", `label = "web"`, named))
+		sign(t, "RS256", key, pair("k", `label = "web"`, named, `usage = ["sign", "decrypt"]`)) // as a TPM wants it
 	})
 	for _, c := range curves {
 		t.Run(c.name, func(t *testing.T) {
