@@ -158,13 +158,15 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					"own public key, whatever its ID, that is valid now. After it come its issuers as far as the token has them, up to " +
 					"one that signs itself, each valid and verified against the signature before it. A key without a valid certificate is an error.\n\n" +
 					"  On many tokens anyone can write and destroy certificates without a PIN, and certify your key in another name. So " +
-					"of several certificates of a key the latest is taken only if all have one subject, and one issuer on the token " +
-					"has signed them; otherwise it is an error that lists them. `x5c_leaves` says which are meant, and should be set where others " +
-					"can reach the token. Of several certificates of one issuer, one that signs itself is taken, then the latest.",
+					"of several certificates of a key the latest is taken only if all, those that are over too, have one subject, and one " +
+					"issuer on the token has signed them; otherwise it is an error that lists them. `x5c_leaves` says which are meant, and " +
+					"should be set where others can reach the token. Of several certificates of one issuer, one that signs itself is " +
+					"taken, otherwise the same is true of them.",
 				Optional: true,
 			},
 			"x5c_leaves": selection("SHA-256 fingerprints, in hexadecimal, of the certificates that may be leaves of `x5c`, such as the "+
-				"attribute `fingerprint_sha256` of `hsm_certificate`. No other certificate is taken for a key's own.", sha256Hex),
+				"attribute `fingerprint_sha256` of `hsm_certificate`. No other certificate is taken for a key's own. Of several "+
+				"certificates of one issuer, it names the one that is meant.", sha256Hex),
 			"allow_empty": schema.BoolAttribute{
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,

@@ -17,6 +17,8 @@ type ChainError struct {
 	// Several are the certificates of which nothing shows which one is meant; none where the key has no certificate that
 	// is valid.
 	Several []*x509.Certificate
+	// Issuer: those are of an issuer's key, and not of the key itself.
+	Issuer bool
 	// Invalid are those of the key that are not valid at the time.
 	Invalid []*x509.Certificate
 	// Chosen: the configuration names the certificates that may be taken.
@@ -24,7 +26,14 @@ type ChainError struct {
 }
 
 func (e *ChainError) Error() string {
-	if len(e.Several) > 0 {
+	switch {
+	case e.Issuer:
+		return "the token has several valid certificates of one issuer, and nothing shows that one is the renewal of the " +
+			"others:" + certificateList(e.Several)
+	case len(e.Several) > 0 && len(e.Invalid) > 0:
+		return "the token has several certificates for the key, and nothing shows that those which are valid now are " +
+			"renewals of the others:" + certificateList(slices.Concat(e.Several, e.Invalid))
+	case len(e.Several) > 0:
 		return "the token has several valid certificates for the key, and nothing shows that one is the renewal of the " +
 			"others:" + certificateList(e.Several)
 	}
@@ -77,9 +86,10 @@ func NewCertificatePool(all []Certificate) *CertificatePool {
 // has signed the one before it. All are valid at the time.
 //
 // The key's certificate is the one that begins last among renewals: certificates whose signatures the same issuer's key
-// verifies, which is in the pool, or the key's own. Where there are others, it is a *ChainError: anyone may have put one
-// there. leaves, if it is not nil, says by fingerprints which certificates may be taken. Of several issuers, such as
-// cross-signed ones, one that signs itself is taken, then the one that begins last.
+// verifies, which is in the pool, or the key's own. Where there are others, be they over, it is a *ChainError: anyone may
+// have put one there. leaves, if it is not nil, says by fingerprints which certificates may be taken. Of several
+// certificates of an issuer, one that signs itself is taken, which nobody else can make. Else the same goes for them as
+// for the key's own: leaves decides, if it names one.
 func (p *CertificatePool) Chain(fingerprint string, leaves []string, at time.Time) ([]*x509.Certificate, error) {
 	var valid, invalid []*x509.Certificate
 	for _, c := range p.byKey[fingerprint] {
@@ -96,10 +106,13 @@ func (p *CertificatePool) Chain(fingerprint string, leaves []string, at time.Tim
 		return nil, &ChainError{Invalid: invalid, Chosen: leaves != nil}
 	}
 	sortChain(valid)
-	for _, other := range valid[1:] {
-		if !p.renewal(valid[0], other, at) {
-			return nil, &ChainError{Several: valid, Chosen: leaves != nil}
-		}
+	if !p.renewals(valid, at) {
+		return nil, &ChainError{Several: valid, Chosen: leaves != nil}
+	}
+	// One that is over says whose the key's certificates are. A stranger's that is the only one left does not replace it.
+	if leaves == nil && !p.renewals(append(valid[:1:1], invalid...), at) {
+		sortChain(invalid)
+		return nil, &ChainError{Several: valid, Invalid: invalid}
 	}
 	chain := []*x509.Certificate{valid[0]}
 	for len(chain) < maxChain {
@@ -110,9 +123,29 @@ func (p *CertificatePool) Chain(fingerprint string, leaves []string, at time.Tim
 		if selfSigned(last) || len(issuers) == 0 {
 			break
 		}
+		issuers = named(issuers, leaves)
+		if !selfSigned(issuers[0]) && !p.renewals(issuers, at) {
+			return nil, &ChainError{Several: issuers, Issuer: true}
+		}
 		chain = append(chain, issuers[0])
 	}
 	return chain, nil
+}
+
+// named are those of the certificates whose fingerprints are given, or all where none is.
+func named(all []*x509.Certificate, fingerprints []string) []*x509.Certificate {
+	some := slices.DeleteFunc(slices.Clone(all), func(c *x509.Certificate) bool {
+		return !slices.Contains(fingerprints, CertificateSHA256(c.Raw))
+	})
+	if len(some) == 0 {
+		return all
+	}
+	return some
+}
+
+// renewals says that the first of the certificates is a renewal of all others.
+func (p *CertificatePool) renewals(all []*x509.Certificate, at time.Time) bool {
+	return !slices.ContainsFunc(all[1:], func(other *x509.Certificate) bool { return !p.renewal(all[0], other, at) })
 }
 
 func validAt(c *x509.Certificate, at time.Time) bool {

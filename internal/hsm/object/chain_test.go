@@ -140,6 +140,41 @@ func TestAChainIsBuiltOfWhatIsSigned(t *testing.T) {
 			w.put("ca", ca, ca, true, h, h)
 			w.put("web", web, ca, false, h, h)
 		}, nil, names{"web", "ca"}, 0, 0},
+		"none where a stranger has certified the issuer": {func(w *wall, web, ca, root, evil party) {
+			w.put("root", root, root, true, h, h)
+			w.put("ca", ca, root, true, h, h)
+			w.put("web", web, ca, false, h, h)
+			w.put("evil root", evil, evil, true, h, h)
+			w.put("evil ca", ca, evil, true, h/2, h)
+		}, nil, nil, 2, 0},
+		"of an issuer's certificates the one that is named": {func(w *wall, web, ca, root, evil party) {
+			w.put("root", root, root, true, h, h)
+			w.put("ca", ca, root, true, h, h)
+			w.put("web", web, ca, false, h, h)
+			w.put("evil root", evil, evil, true, h, h)
+			w.put("evil ca", ca, evil, true, h/2, h)
+		}, names{"web", "ca"}, names{"web", "ca", "root"}, 0, 0},
+		"of an issuer's certificates the latest renewal": {func(w *wall, web, ca, root, _ party) {
+			w.put("root", root, root, true, 2*h, h)
+			w.put("old ca", ca, root, true, h, h)
+			w.put("ca", ca, root, true, h/2, h)
+			w.put("web", web, ca, false, h, h)
+		}, nil, names{"web", "ca", "root"}, 0, 0},
+		"none where a stranger's alone is not over": {func(w *wall, web, ca, _, evil party) {
+			w.put("ca", ca, ca, true, 2*h, h)
+			w.put("web", web, ca, false, 2*h, -h)
+			w.put("evil", web, evil, false, h, h)
+		}, nil, nil, 1, 1},
+		"the one that is named, whatever is over": {func(w *wall, web, ca, _, evil party) {
+			w.put("ca", ca, ca, true, 2*h, h)
+			w.put("old", web, evil, false, 2*h, -h)
+			w.put("web", web, ca, false, h, h)
+		}, names{"web"}, names{"web", "ca"}, 0, 0},
+		"the renewal of one that is over": {func(w *wall, web, ca, _, _ party) {
+			w.put("ca", ca, ca, true, 2*h, h)
+			w.put("old", web, ca, false, 2*h, -h)
+			w.put("web", web, ca, false, h, h)
+		}, nil, names{"web", "ca"}, 0, 0},
 		"an end where two CAs certify each other": {func(w *wall, web, ca, root, _ party) {
 			w.put("ca", ca, root, true, h, h)
 			w.put("root", root, ca, true, h, h)
