@@ -49,7 +49,7 @@ func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.Modif
 		plan.tell(parsed)
 		r.planPlace(ctx, &config, &plan, state, parsed, &resp.Diagnostics)
 	} else {
-		plan.wait(&config, state)
+		plan.forget(&config, state)
 	}
 	if resp.Diagnostics.HasError() {
 		return
@@ -60,19 +60,20 @@ func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.Modif
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
-// wait makes unknown what follows from a certificate that the apply alone knows.
-func (m *certificateModel) wait(config, state *certificateModel) {
+// forget makes unknown what follows from a certificate that is not known yet.
+func (m *certificateModel) forget(config, state *certificateModel) {
 	unknown := types.StringUnknown()
-	m.Subject, m.Issuer, m.SerialNumber = unknown, unknown, unknown
-	m.ValidityStartTime, m.ValidityEndTime, m.Fingerprint = unknown, unknown, unknown
+	m.Subject, m.Issuer, m.SerialNumber, m.Fingerprint = unknown, unknown, unknown, unknown
+	m.ValidityStartTime, m.ValidityEndTime = unknown, unknown
 	if config.KeyID.IsNull() {
 		m.KeyID = unknown
 	}
+	m.URI = unknown
 	if state == nil {
 		return
 	}
-	if !m.KeyID.Equal(state.KeyID) {
-		m.URI = unknown
+	if strings.EqualFold(m.KeyID.ValueString(), state.KeyID.ValueString()) {
+		m.URI = state.URI
 	}
 	if !state.TokenSerial.IsNull() {
 		m.TokenSerial = state.TokenSerial

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-testing/compare"
 	"github.com/hashicorp/terraform-plugin-testing/config"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
@@ -29,6 +30,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 	"github.com/hashicorp/terraform-plugin-testing/tfversion"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
 // authority is a CA that tests make in memory.
@@ -203,6 +206,42 @@ func TestACertificateLives(t *testing.T) {
 	)
 	b.hasCertificate("6b31", "www", nil)
 	b.hasCertificate("6b39", "www", nil)
+}
+
+// TestACertificateIsRenewedInTheApplyThatSignsIt has the plan not know the new one yet.
+func TestACertificateIsRenewedInTheApplyThatSignsIt(t *testing.T) {
+	t.Parallel()
+	hsmtest.NeedsCurves(t, "P-256")
+	b := newBench(t)
+	key := b.keyPEM("EC:prime256v1", "6b31")
+	config := func(name string) string {
+		return b.config(root("root", key, fmt.Sprintf("subject {\n common_name = %q\n }", name)),
+			"resource \"hsm_certificate\" \"c\" {\n  certificate_pem = hsm_self_signed_cert.root.cert_pem\n  label = \"root\"\n}\n")
+	}
+	at := func(attribute string) tfjsonpath.Path { return tfjsonpath.New(attribute) }
+	b.test(
+		step(resource.TestStep{
+			Config: config("first"), ConfigStateChecks: []statecheck.StateCheck{certificateHas("subject", "CN=first")},
+		}),
+		step(resource.TestStep{
+			Config: config("second"), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate,
+				plancheck.ExpectUnknownValue(certificateAddress, at("subject")),
+				plancheck.ExpectUnknownValue(certificateAddress, at("fingerprint_sha256")),
+				plancheck.ExpectUnknownValue(certificateAddress, at("uri"))),
+			ConfigStateChecks: []statecheck.StateCheck{
+				certificateHas("subject", "CN=second"), certificateHas("key_id", "6b31"),
+				statecheck.CompareValuePairs(certificateAddress, at("certificate_pem"), rootCert, at("cert_pem"), compare.ValuesSame()),
+			},
+		}),
+		step(resource.TestStep{
+			PreConfig: func() {
+				if have := b.certificatesHeld(); len(have) != 1 {
+					t.Errorf("the token holds %v", have)
+				}
+			},
+			Config: config("second"), ConfigPlanChecks: actsOn(plancheck.ResourceActionNoop),
+		}),
+	)
 }
 
 // TestACertificateThatChangesBehindTerraform is seen by the next plan, which corrects it. A stranger's certificate in its place is
