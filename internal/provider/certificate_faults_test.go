@@ -261,10 +261,9 @@ func TestACertificateIsReplacedUnderAnotherLabel(t *testing.T) {
 			t.Errorf("tainted %t: %s", tainted, said)
 		}
 	}
-	w.begins() // another resource's is none of this one
-	if _, said := w.plan(&wired{typeName: c.typeName, config: c.config}); !said.failed() {
-		t.Error("a certificate that nobody has read is to be imported")
-	}
+	w.begins() // so begins the apply of create_before_destroy too
+	_, said := w.plan(&wired{typeName: c.typeName, config: c.config})
+	w.heard(said, fails("Unable to Plan Certificate: Certificate Already On The Token", "create_before_destroy"))
 }
 
 // TestACertificateWantsItsToken: one that is in the state is kept, and a new one is not planned, as long as the token

@@ -185,7 +185,8 @@ var remedies = []remedy{
 	{is: as[*hsm.CertificateExistsError], name: "Certificate Already On The Token", next: func(f Failure) string {
 		e, _ := errors.AsType[*hsm.CertificateExistsError](f.Err)
 		return "import it, which lets the next apply change the label:\n\n" + HowToImport(f.resourceType(), ImportID(e.Found.ID,
-			e.Found.SHA256())) + "\n\nOr give this one another key_id."
+			e.Found.SHA256())) + "\n\nOr give this one another key_id. If create_before_destroy replaces the resource that has it, change " +
+			"the label in an apply that does not replace it."
 	}},
 	{is: as[*CertificateImportError], name: "Not One Certificate", next: say("nothing was imported. Give the ID and the " +
 		"SHA-256 fingerprint of one certificate (KEY_ID@FINGERPRINT), in hexadecimal. The data source hsm_certificates lists " +
