@@ -286,4 +286,9 @@ func TestACertificateWantsItsToken(t *testing.T) {
 	if _, said := w.plan(c); len(said) > 0 { // as with -refresh=false
 		t.Error(said)
 	}
+	c.says("key_id", "6b39")
+	planned, said := w.plan(c)
+	if uri := fields(w.static(c, planned.PlannedState))["uri"]; len(said) > 0 || uri != "unknown" {
+		t.Errorf("the URI of another ID is planned to be %v: %s", uri, said)
+	}
 }

@@ -99,6 +99,7 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 	diags *diag.Diagnostics,
 ) {
 	same := state != nil && state.Fingerprint.Equal(plan.Fingerprint)
+	plan.URI = types.StringUnknown() // where nobody can look
 	if config.KeyID.IsNull() {
 		plan.KeyID = types.StringUnknown()
 		if same {
@@ -118,7 +119,7 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 		}
 		if state == nil {
 			plan.place(token.Info())
-		} else if !plan.KeyID.IsUnknown() && !strings.EqualFold(plan.KeyID.ValueString(), state.KeyID.ValueString()) {
+		} else if !plan.KeyID.IsUnknown() {
 			plan.URI = types.StringValue(pkcs11uri.OfCertificate(token.Info(), plan.id()))
 		}
 		if plan.KeyID.IsUnknown() {
