@@ -213,7 +213,12 @@ func TestEveryKeySignsAllOfIt(t *testing.T) {
 			key := b.keyPEM(k.kind, "6b31")
 			var turns []turn
 			revokedAt := time.Now().UTC().Format(time.RFC3339)
+			picker := hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 2, hsmtest.Matrix: 1,
+				hsmtest.All: 1}[hsmtest.ThisExtent(t)])
 			for i, algorithm := range append([]string{""}, k.signatures[1:]...) {
+				if i > 0 && !picker.Takes() {
+					continue
+				}
 				var lines []string
 				want := k.signatures[i]
 				if algorithm != "" {
