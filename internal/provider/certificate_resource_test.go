@@ -218,7 +218,7 @@ func TestACertificateIsRenewedInTheApplyThatSignsIt(t *testing.T) {
 		return b.config(root("root", key, fmt.Sprintf("subject {\n common_name = %q\n }", name)),
 			"resource \"hsm_certificate\" \"c\" {\n  certificate_pem = hsm_self_signed_cert.root.cert_pem\n  label = \"root\"\n}\n")
 	}
-	at := func(attribute string) tfjsonpath.Path { return tfjsonpath.New(attribute) }
+	at := tfjsonpath.New[string]
 	b.test(
 		step(resource.TestStep{
 			Config: config("first"), ConfigStateChecks: []statecheck.StateCheck{certificateHas("subject", "CN=first")},
@@ -302,6 +302,10 @@ func TestACertificateFollowsItsKey(t *testing.T) {
 					PreConfig: func() { b.hasCertificate("6b32", "web", own) },
 					Config:    config("6b32"), ConfigPlanChecks: actsOn(plancheck.ResourceActionNoop),
 				}),
+				step(resource.TestStep{
+					Config: b.config(certified("c", pemOf(own), `label = "web"`),
+						"removed {\n  from = hsm_rsa_keypair.k\n  lifecycle {\n    destroy = false\n  }\n}\n"),
+				}),
 				step(resource.TestStep{ // and back, by another tool
 					PreConfig: func() {
 						for _, class := range []string{"privkey", "pubkey"} {
@@ -311,7 +315,7 @@ func TestACertificateFollowsItsKey(t *testing.T) {
 							b.Tool(t, "--type", "cert", "--id", "6b32", "--label", "web", "--set-id", "6b31")
 						}
 					},
-					Config:            b.config(certified("c", pemOf(own), `label = "web"`), "removed {\n  from = hsm_rsa_keypair.k\n  lifecycle {\n    destroy = false\n  }\n}\n"),
+					Config:            b.config(certified("c", pemOf(own), `label = "web"`)),
 					ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6b31")},
 				}),
 			)
