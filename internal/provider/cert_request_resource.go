@@ -19,8 +19,7 @@ var certRequestKind = signedKind{
 	typeName: "hsm_cert_request", noun: "certificate request", called: "Certificate Request",
 	schema: certRequestSchema, newModel: func() signedModel { return &certRequestModel{} },
 	arguments: append(alike("subject", "dns_names", "ip_addresses", "uris", "email_addresses", "allowed_uses",
-		"is_ca_certificate",
-		"signature_algorithm"), signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
+		"is_ca_certificate", "signature_algorithm"), signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
 	made:  []string{"cert_request_pem", "key_algorithm", "signature_algorithm"},
 	title: "Request Cannot Be Made",
 }
@@ -30,8 +29,7 @@ func certRequestSchema() schema.Schema {
 		MarkdownDescription: "A certificate request ([RFC 2986](https://www.rfc-editor.org/rfc/rfc2986)), which a " +
 			"key pair on the token signs. Its arguments are those of `tls_cert_request`, with `public_key_pem` in " +
 			"place of `private_key_pem`. A change of any other than a public key that is only written otherwise " +
-			"replaces it." +
-			inTheState,
+			"replaces it." + inTheState,
 		Attributes: with(namesAttributes(""), map[string]schema.Attribute{
 			"public_key_pem": publicKeyPEM("The request is for it."),
 			"allowed_uses": listedTexts("What the certificate is to be good for, as requested extensions."+usesAre+
@@ -63,9 +61,9 @@ func (m *certRequestModel) work(ctx context.Context, _ time.Time, _ signedModel)
 	r := newReading()
 	r.know(m.IsCACertificate)
 	request := x509cert.Request{
-		Subject: r.subject(ctx, m.Subject), Names: r.names(m.namesModel), AllowedUses: r.texts("allowed_uses",
-			m.AllowedUses, ""),
-		IsCA: m.IsCACertificate.ValueBool(), SignatureAlgorithm: m.SignatureAlgorithm.ValueString(),
+		Subject: r.subject(ctx, m.Subject), Names: r.names(m.namesModel),
+		AllowedUses: r.texts("allowed_uses", m.AllowedUses, ""),
+		IsCA:        m.IsCACertificate.ValueBool(), SignatureAlgorithm: m.SignatureAlgorithm.ValueString(),
 	}
 	w := work{key: r.key("public_key_pem", m.PublicKeyPEM), create: request.Create, at: problemAt(atItself)}
 	if !r.diags.HasError() {

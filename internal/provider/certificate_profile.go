@@ -205,10 +205,10 @@ func (r *reading) profile(ctx context.Context, m *certModel) x509cert.Profile {
 	if r.object(ctx, m.NameConstraints, &c) {
 		list := func(name string, v types.List) []string { return r.texts("name_constraints."+name, v, "") }
 		p.NameConstraints = x509cert.NameConstraints{
-			PermittedDNS: list("permitted_dns_domains", c.PermittedDNS), ExcludedDNS: list("excluded_dns_domains",
-				c.ExcludedDNS),
-			PermittedIPs: list("permitted_ip_ranges", c.PermittedIPs), ExcludedIPs: list("excluded_ip_ranges",
-				c.ExcludedIPs),
+			PermittedDNS:    list("permitted_dns_domains", c.PermittedDNS),
+			ExcludedDNS:     list("excluded_dns_domains", c.ExcludedDNS),
+			PermittedIPs:    list("permitted_ip_ranges", c.PermittedIPs),
+			ExcludedIPs:     list("excluded_ip_ranges", c.ExcludedIPs),
 			PermittedEmails: list("permitted_email_addresses", c.PermittedEmails),
 			ExcludedEmails:  list("excluded_email_addresses", c.ExcludedEmails),
 			PermittedURIs:   list("permitted_uri_domains", c.PermittedURIs),
@@ -226,8 +226,8 @@ func (r *reading) key(argument string, v types.String) crypto.PublicKey {
 	pub, err := publickey.ParsePEM(v.ValueString())
 	if err != nil {
 		r.diags.AddAttributeError(path.Root(argument), "Invalid Public Key",
-			diagnose.Sentence(err.Error())+"\n\nWhat to do: give "+
-				"the public key as PEM, such as the attribute public_key_pem of a key pair's resource.")
+			diagnose.Sentence(err.Error())+"\n\nWhat to do: give the public key as PEM, such as the attribute "+
+				"public_key_pem of a key pair's resource.")
 		return nil
 	}
 	return pub
@@ -242,17 +242,14 @@ func (r *reading) ca(certificate, key types.String) *x509.Certificate {
 	cert, err := x509cert.ParseCertificate(certificate.ValueString())
 	if err != nil {
 		r.diags.AddAttributeError(path.Root("ca_cert_pem"), "Invalid CA Certificate",
-			diagnose.Sentence(err.Error())+"\n\nWhat to "+
-				"do: give the certificate of the CA as one PEM block, such as the attribute cert_pem of a "+
-				"hsm_self_signed_cert.")
+			diagnose.Sentence(err.Error())+"\n\nWhat to do: give the certificate of the CA as one PEM block, such as "+
+				"the attribute cert_pem of a hsm_self_signed_cert.")
 		return nil
 	}
 	if pub != nil && !publickey.Equal(pub, cert.PublicKey) {
 		r.diags.AddAttributeError(path.Root("ca_public_key_pem"), "Not The Key Of The CA", "The public key in "+
-			"ca_public_key_pem is not "+
-			"the one in ca_cert_pem. What it signs would not be the CA's.\n\nWhat to do: leave ca_public_key_pem "+
-			"out. Then the key "+
-			"that signs is that of ca_cert_pem.")
+			"ca_public_key_pem is not the one in ca_cert_pem. What it signs would not be the CA's.\n\nWhat to do: "+
+			"leave ca_public_key_pem out. Then the key that signs is that of ca_cert_pem.")
 	}
 	return cert
 }

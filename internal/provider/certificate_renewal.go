@@ -85,7 +85,6 @@ func alwaysDue(now, end time.Time, early int64, noun string, fixed bool) (diags 
 	}
 	diags.AddAttributeError(path.Root(argument), "Due As Soon As Signed", fmt.Sprintf(
 		"The %s would end at %s, and be due at %s. That is in the past, so that every apply would sign another "+
-			"one.\n\n"+
-			"What to do: %s.", noun, end.Format(time.RFC3339), at.Format(time.RFC3339), do))
+			"one.\n\nWhat to do: %s.", noun, end.Format(time.RFC3339), at.Format(time.RFC3339), do))
 	return diags
 }

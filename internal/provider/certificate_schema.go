@@ -67,8 +67,7 @@ func madeText(description string) schema.StringAttribute {
 // defaultsToFalse is a choice that is not made by default.
 func defaultsToFalse(description string) schema.BoolAttribute {
 	return schema.BoolAttribute{MarkdownDescription: description + " Defaults to false.", Optional: true,
-		Computed: true,
-		Default:  booldefault.StaticBool(false)}
+		Computed: true, Default: booldefault.StaticBool(false)}
 }
 
 const usesAre = " They are the words of the tls provider for key usages and extended key usages " +
@@ -117,8 +116,7 @@ func namesAttributes(note string) map[string]schema.Attribute {
 func signatureAlgorithm(of string) schema.StringAttribute {
 	return schema.StringAttribute{
 		MarkdownDescription: "How it is signed: one of " + listed(x509cert.SignatureAlgorithms()) + ". Defaults to " +
-			"what " + of +
-			" is for: `SHA256-RSA`, ECDSA with the hash of the curve's size, or `Ed25519`.",
+			"what " + of + " is for: `SHA256-RSA`, ECDSA with the hash of the curve's size, or `Ed25519`.",
 		Optional: true, Computed: true, Validators: []validator.String{oneOf(x509cert.SignatureAlgorithms()...)},
 	}
 }
@@ -161,8 +159,7 @@ func certAttributes(namesNote, signer string) map[string]schema.Attribute {
 		},
 		"name_constraints": schema.SingleNestedAttribute{
 			MarkdownDescription: "Which names this CA may certify ([RFC " +
-				"5280](https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.10), " +
-				"4.2.1.10), in a critical extension.",
+				"5280](https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.10), 4.2.1.10), in a critical extension.",
 			Optional: true,
 			Attributes: map[string]schema.Attribute{
 				"permitted_dns_domains": listedTexts("DNS domains whose names it may certify, with all of their " +
@@ -184,12 +181,10 @@ func certAttributes(namesNote, signer string) map[string]schema.Attribute {
 		"policies": listedTexts("Object identifiers of the certificate policies that it is issued under, such as " +
 			"`2.23.140.1.2.1`."),
 		"not_before": optionalText("When the certificate begins ([RFC "+
-			"3339](https://www.rfc-editor.org/rfc/rfc3339)). Defaults to a "+
-			"minute before it is signed, for clocks that are slow. One that is signed by a CA never begins before "+
-			"it: in the "+
-			"CA's first hour it begins with the CA if it would outlive it otherwise, so that both can be made in "+
-			"one run for "+
-			"equally long.", timestamp),
+			"3339](https://www.rfc-editor.org/rfc/rfc3339)). Defaults to a minute before it is signed, for clocks "+
+			"that are slow. One that is signed by a CA never begins before it: in the CA's first hour it begins with "+
+			"the CA if it would outlive it otherwise, so that both can be made in one run for equally long.",
+			timestamp),
 		"serial_number": schema.StringAttribute{
 			MarkdownDescription: "Serial number in hexadecimal, at most 20 bytes. Defaults to 20 random bytes, in " +
 				"lower case. Whoever gives one must see to it that a CA never gives it twice.",

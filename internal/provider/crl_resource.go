@@ -49,19 +49,16 @@ func crlSchema() schema.Schema {
 					},
 					"time": schema.StringAttribute{
 						MarkdownDescription: "When it was revoked ([RFC " +
-							"3339](https://www.rfc-editor.org/rfc/rfc3339)). It stays as it was " +
-							"published.",
+							"3339](https://www.rfc-editor.org/rfc/rfc3339)). It stays as it was published.",
 						Required: true, Validators: []validator.String{timestamp},
 					},
-					"reason": optionalText("Why: one of "+listed(x509cert.Reasons())+". None is given by default. "+
-						"It stays as it was "+
-						"published, unless that was `unspecified`, `certificate_hold` or nothing.",
+					"reason": optionalText("Why: one of "+listed(x509cert.Reasons())+". None is given by default. It "+
+						"stays as it was published, unless that was `unspecified`, `certificate_hold` or nothing.",
 						oneOf(x509cert.Reasons()...)),
 					"expires": optionalText("When the certificate ends ([RFC "+
-						"3339](https://www.rfc-editor.org/rfc/rfc3339)), such as its "+
-						"attribute `validity_end_time`. It is not written to the list: it says from when on the "+
-						"entry may be left out, "+
-						"once a list was signed after that. An entry without it stays for ever, but for one of "+
+						"3339](https://www.rfc-editor.org/rfc/rfc3339)), such as its attribute `validity_end_time`. "+
+						"It is not written to the list: it says from when on the entry may be left out, once a list "+
+						"was signed after that. An entry without it stays for ever, but for one of "+
 						"`certificate_hold`, which may be lifted at any time.", timestamp),
 				}},
 			},
@@ -202,46 +199,39 @@ const onHold = "certificate_hold"
 
 // lostRevocations says which published revocations would be dropped too early, or say something else.
 func lostRevocations(published, revoked []revocation, last time.Time) (diags diag.Diagnostics) {
+	const changes, dropped = "Published Revocation Changes", "Published Revocation Dropped"
 	now := map[string]int{}
 	for i, e := range revoked {
 		now[e.Serial.String()] = i
 	}
+	all := path.Root("revoked")
 	for _, e := range published {
 		serial := x509cert.FormatSerial(e.Serial)
 		i, still := now[e.Serial.String()]
 		switch {
 		case still && !revoked[i].Time.Equal(e.Time):
-			diags.AddAttributeError(path.Root("revoked").AtListIndex(i).AtName("time"), "Published Revocation "+
-				"Changes", fmt.Sprintf(
-				"The revocation of the certificate with the serial number %s was published with the time "+
-					"%s.\n\nWhat to do: "+
-					"give it that time again.", serial, e.Time.Format(time.RFC3339)))
+			diags.AddAttributeError(all.AtListIndex(i).AtName("time"), changes, fmt.Sprintf(
+				"The revocation of the certificate with the serial number %s was published with the time %s.\n\n"+
+					"What to do: give it that time again.", serial, e.Time.Format(time.RFC3339)))
 		case still && revoked[i].Reason != e.Reason && !vague(e.Reason):
-			diags.AddAttributeError(path.Root("revoked").AtListIndex(i).AtName("reason"), "Published Revocation "+
-				"Changes", fmt.Sprintf(
+			diags.AddAttributeError(all.AtListIndex(i).AtName("reason"), changes, fmt.Sprintf(
 				"The revocation of the certificate with the serial number %s was published with the reason %s. Only "+
-					"unspecified, "+
-					"certificate_hold and no reason at all may change.\n\nWhat to do: give it that reason again.",
-				serial, e.Reason))
+					"unspecified, certificate_hold and no reason at all may change.\n\nWhat to do: give it that "+
+					"reason again.", serial, e.Reason))
 		case still, e.Reason == onHold:
 		case e.expires.IsZero():
-			diags.AddAttributeError(path.Root("revoked"), "Published Revocation Dropped", fmt.Sprintf(
+			diags.AddAttributeError(all, dropped, fmt.Sprintf(
 				"The revocation of the certificate with the serial number %s was published, and is missing now. "+
-					"Whoever fetches "+
-					"the new list would trust the certificate again.\n\nWhat to do: put the entry back. Once its "+
-					"certificate has "+
-					"ended, give it expires, the end of the certificate. A list that is signed after that still has "+
-					"it, and "+
-					"the one after that need not (RFC 5280, 3.3).", serial))
+					"Whoever fetches the new list would trust the certificate again.\n\nWhat to do: put the entry "+
+					"back. Once its certificate has ended, give it expires, the end of the certificate. A list that "+
+					"is signed after that still has it, and the one after that need not (RFC 5280, 3.3).", serial))
 		case last.Before(e.expires):
-			diags.AddAttributeError(path.Root("revoked"), "Published Revocation Dropped", fmt.Sprintf(
+			diags.AddAttributeError(all, dropped, fmt.Sprintf(
 				"The revocation of the certificate with the serial number %s was published, and is missing now. The "+
-					"certificate "+
-					"ends at %s, and no list has had the entry since then: the last one is of %s. Whoever fetches "+
-					"the new list "+
-					"might trust the certificate again.\n\nWhat to do: put the entry back, until a list that was "+
-					"signed after that has "+
-					"it (RFC 5280, 3.3).", serial, e.expires.UTC().Format(time.RFC3339), last.Format(time.RFC3339)))
+					"certificate ends at %s, and no list has had the entry since then: the last one is of %s. Whoever "+
+					"fetches the new list might trust the certificate again.\n\nWhat to do: put the entry back, "+
+					"until a list that was signed after that has it (RFC 5280, 3.3).",
+				serial, e.expires.UTC().Format(time.RFC3339), last.Format(time.RFC3339)))
 		}
 	}
 	return diags

@@ -24,8 +24,8 @@ func newLocallySignedCertResource() *signedResource {
 var locallySignedCertKind = signedKind{
 	typeName: "hsm_locally_signed_cert", noun: "certificate", called: "Certificate",
 	schema: locallySignedCertSchema, newModel: func() signedModel { return &locallySignedCertModel{} },
-	arguments: slices.Concat(certArguments, alike("crl_distribution_points", "ocsp_servers",
-		"issuing_certificate_urls"),
+	arguments: slices.Concat(certArguments,
+		alike("crl_distribution_points", "ocsp_servers", "issuing_certificate_urls"),
 		[]signedArgument{{"cert_request_pem", sameRequest}, {"ca_cert_pem", sameCA}}),
 	made: append(slices.Clone(certMade), "ca_key_algorithm"),
 	ends: true, due: certificateDue, title: "Certificate Cannot Be Made",
@@ -131,14 +131,13 @@ func (r *reading) request(m *locallySignedCertModel, p *x509cert.Profile) crypto
 		request, err := x509cert.ParseRequest(m.CertRequestPEM.ValueString())
 		if err != nil {
 			r.diags.AddAttributeError(path.Root(argument), "Invalid Certificate Request",
-				diagnose.Sentence(err.Error())+"\n\nWhat to do: "+
-					"give a certificate request as PEM, such as the attribute cert_request_pem of an hsm_cert_request.")
+				diagnose.Sentence(err.Error())+"\n\nWhat to do: give a certificate request as PEM, such as the "+
+					"attribute cert_request_pem of an hsm_cert_request.")
 			return nil
 		}
 		if _, names, err = x509cert.RequestNames(request); err != nil {
 			r.diags.AddAttributeError(path.Root(argument), "Invalid Certificate Request",
-				diagnose.Sentence(err.Error())+"\n\nWhat to do: "+
-					"have the request made without that name.")
+				diagnose.Sentence(err.Error())+"\n\nWhat to do: have the request made without that name.")
 			return nil
 		}
 		if m.Subject.IsNull() {

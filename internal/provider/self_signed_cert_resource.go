@@ -40,9 +40,7 @@ func selfSignedCertSchema() schema.Schema {
 			"the key that it is for, which stays on the token: that of a root CA, for instance. Its arguments are " +
 			"those of `tls_self_signed_cert`, with `public_key_pem` in place of `private_key_pem`. A change " +
 			"replaces it, except that of `early_renewal_hours`, or of arguments that only say otherwise what the " +
-			"certificate has already." +
-			inTheState +
-			" `hsm_certificate` writes it to the token.",
+			"certificate has already." + inTheState + " `hsm_certificate` writes it to the token.",
 		Attributes: with(certAttributes("", "the key"), map[string]schema.Attribute{
 			"public_key_pem": publicKeyPEM("The certificate is for it."),
 			"set_authority_key_id": defaultsToFalse("Whether the certificate has an authority key identifier: that " +

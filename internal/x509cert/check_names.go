@@ -148,8 +148,8 @@ func badEmail(text string) string {
 		return "It is no mail address." + give
 	case strings.ContainsAny(text, "<>() \t"):
 		return "It must be the bare address, without a name, brackets or blanks." + give
-	case at == 0 || at > 64 || slices.Contains(strings.Split(text[:at], "."), "") || strings.ContainsFunc(text[:at],
-		notAtom):
+	case at == 0 || at > 64 || slices.Contains(strings.Split(text[:at], "."), "") ||
+		strings.ContainsFunc(text[:at], notAtom):
 		return "What stands before the @ is no name of a mailbox." + give
 	case badDomain(text[at+1:]) != "":
 		return "What stands after the @ is no DNS name." + give
@@ -168,9 +168,8 @@ func checkURLs(r *report, argument string, texts []string, schemes ...string) {
 	for i, text := range texts {
 		address, err := url.Parse(text)
 		if err != nil || !ascii(text) || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' }) ||
-			!slices.Contains(schemes, address.Scheme) || address.Host == "" && !strings.HasPrefix(address.Scheme,
-			"ldap") ||
-			address.Opaque != "" {
+			!slices.Contains(schemes, address.Scheme) || address.Opaque != "" ||
+			address.Host == "" && !strings.HasPrefix(address.Scheme, "ldap") {
 			r.at(argument, i, "It must be an absolute URL in ASCII with one of the schemes %s, such as "+
 				"http://ca.example.com/ca.crl.", strings.Join(schemes, ", "))
 		}
