@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"slices"
@@ -245,17 +244,6 @@ func criticalsWanted(template *x509.Certificate) []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// EndOf is the last moment of a validity that begins at a time and lasts some hours. It is false where X.509 cannot
-// write it (RFC 5280, 4.1.2.5).
-func EndOf(start time.Time, hours int64) (time.Time, bool) {
-	seconds := new(big.Int).Mul(big.NewInt(hours), big.NewInt(3600))
-	seconds.Add(seconds, big.NewInt(start.Unix()))
-	if !seconds.IsInt64() || seconds.Int64() > lastMoment.Unix() || hours < 0 {
-		return time.Time{}, false
-	}
-	return time.Unix(seconds.Int64(), 0).UTC(), true
 }
 
 // lastMoment is the last that X.509 can write, which is said of certificates without an end (RFC 5280, 4.1.2.5).
