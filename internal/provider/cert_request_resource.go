@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -18,8 +19,8 @@ func newCertRequestResource() *signedResource { return &signedResource{kind: cer
 var certRequestKind = signedKind{
 	typeName: "hsm_cert_request", noun: "certificate request", called: "Certificate Request",
 	schema: certRequestSchema, newModel: func() signedModel { return &certRequestModel{} },
-	arguments: append(alike("subject", "dns_names", "ip_addresses", "uris", "email_addresses", "allowed_uses",
-		"is_ca_certificate", "signature_algorithm"), signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
+	arguments: append(slices.Concat(alike(whoseItIs...), alike("allowed_uses", "is_ca_certificate",
+		"signature_algorithm")), signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
 	made:  []string{"cert_request_pem", "key_algorithm", "signature_algorithm"},
 	title: "Request Cannot Be Made",
 }

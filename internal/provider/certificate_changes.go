@@ -2,9 +2,13 @@ package provider
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
@@ -15,8 +19,8 @@ import (
 // signedArgument is an argument that goes into what is signed.
 type signedArgument struct {
 	name string
-	// same says that another value means the same, so that nothing is to be signed; nil: none does. What is not known yet
-	// never does.
+	// same says that another value means the same, so that nothing is to be signed. What is not known yet does not, unless
+	// it is not signed itself.
 	same func(is, was fields) bool
 }
 
@@ -26,7 +30,7 @@ func (k signedKind) changed(is, was, config fields) (paths []path.Path) {
 		switch {
 		case is[a.name].Equal(was[a.name]):
 		case !is[a.name].IsKnown() && config[a.name].IsNull(): // left to the provider, and kept
-		case a.same != nil && a.same(is, was):
+		case a.same(is, was):
 		default:
 			paths = append(paths, path.Root(a.name))
 		}
@@ -34,12 +38,83 @@ func (k signedKind) changed(is, was, config fields) (paths []path.Path) {
 	return paths
 }
 
-// alike are arguments for which only the same value is the same.
+// alike are arguments of which the same is signed for values that say the same.
 func alike(names ...string) (all []signedArgument) {
 	for _, name := range names {
-		all = append(all, signedArgument{name: name})
+		all = append(all, signedArgument{name, func(is, was fields) bool { return sayTheSame(is[name], was[name]) }})
 	}
 	return all
+}
+
+// alikeOrOfRequest are those in whose place stands what a request has, if they are left out. An empty one leaves that
+// out.
+func alikeOrOfRequest(names ...string) (all []signedArgument) {
+	for _, name := range names {
+		all = append(all, signedArgument{name, func(is, was fields) bool {
+			return is[name].IsNull() == was[name].IsNull() && sayTheSame(is[name], was[name])
+		}})
+	}
+	return all
+}
+
+// sayTheSame compares two values, of which an empty text, list or object says as little as none at all.
+func sayTheSame(a, b tftypes.Value) bool {
+	if silent(a) || silent(b) {
+		return silent(a) && silent(b)
+	}
+	var partsA, partsB map[string]tftypes.Value
+	if !a.IsKnown() || !b.IsKnown() || a.As(&partsA) != nil || b.As(&partsB) != nil {
+		return a.Equal(b)
+	}
+	for name := range partsA {
+		if !sayTheSame(partsA[name], partsB[name]) {
+			return false
+		}
+	}
+	return true
+}
+
+func silent(v tftypes.Value) bool {
+	var text string
+	var list []tftypes.Value
+	var parts map[string]tftypes.Value
+	switch {
+	case v.IsNull():
+		return true
+	case !v.IsKnown():
+		return false
+	case v.As(&text) == nil:
+		return text == ""
+	case v.As(&list) == nil:
+		return len(list) == 0
+	case v.As(&parts) == nil:
+		return !slices.ContainsFunc(slices.Collect(maps.Values(parts)), func(v tftypes.Value) bool { return !silent(v) })
+	}
+	return false
+}
+
+// samePathLength compares bounds, of which -1 is none, and that of what is no CA neither.
+func samePathLength(is, was fields) bool {
+	const name = "max_path_length"
+	bound := func(f fields) int64 {
+		if n, given := f.number(name); given && !f["is_ca_certificate"].Equal(isFalse) {
+			return n
+		}
+		return -1
+	}
+	return is[name].IsKnown() && bound(is) == bound(was)
+}
+
+// ofTheCA says that a CA's public key is left out, is that of the CA's certificate, or is not known yet: nothing is signed
+// for it, and another key is an error.
+func ofTheCA(is, _ fields) bool {
+	const name = "ca_public_key_pem"
+	if is[name].IsNull() || !is[name].IsKnown() {
+		return true
+	}
+	pub, err := publickey.ParsePEM(is.text(name))
+	ca, errCA := x509cert.ParseCertificate(is.text("ca_cert_pem"))
+	return err == nil && errCA == nil && publickey.Equal(pub, ca.PublicKey)
 }
 
 // sameKeyIn compares the keys in two PEM texts.
@@ -69,19 +144,38 @@ func sameCAIn(is, was string) bool {
 		bytes.Equal(a.RawSubject, b.RawSubject) && bytes.Equal(a.SubjectKeyId, b.SubjectKeyId)
 }
 
+const serialArgument = "serial_number"
+
 // sameSerial compares numbers, however they are written.
 func sameSerial(is, was fields) bool {
-	const name = "serial_number"
-	a, errA := x509cert.ParseSerial(is.text(name))
-	b, errB := x509cert.ParseSerial(was.text(name))
+	a, errA := x509cert.ParseSerial(is.text(serialArgument))
+	b, errB := x509cert.ParseSerial(was.text(serialArgument))
 	return errA == nil && errB == nil && a.Cmp(b) == 0
+}
+
+// givenTwice warns of a serial number in the configuration that the certificate has which is to be replaced, unless
+// another CA gives it now.
+func (k signedKind) givenTwice(is, was, config fields, changed []path.Path) (diags diag.Diagnostics) {
+	issuer := "subject" // of what signs itself
+	if _, issued := is["ca_cert_pem"]; issued {
+		issuer = "ca_cert_pem"
+	}
+	other := is[issuer].IsKnown() && slices.ContainsFunc(changed, path.Root(issuer).Equal)
+	if config[serialArgument].IsNull() || !sameSerial(is, was) || other {
+		return nil
+	}
+	diags.AddAttributeWarning(path.Root(serialArgument), "Serial Number Given Twice", fmt.Sprintf("The new certificate has the "+
+		"serial number %s of the one that it replaces. A CA gives each number once (RFC 5280, 4.1.2.2): programs that "+
+		"know one of the two may refuse the other, and a revocation is that of both.\n\nWhat to do: give another "+
+		"serial_number, or leave it out, so that each certificate has a random one.", is.text(serialArgument)))
+	return diags
 }
 
 // sameDates says that the certificate has just the dates that are asked for.
 func sameDates(is, was fields) bool {
 	start, end, ok := was.dates()
-	hours, known := is.number("validity_period_hours")
-	if !ok || !known || !end.Equal(start.Add(time.Duration(hours)*time.Hour)) {
+	lasts, known := is.number("validity_period_hours")
+	if !ok || !known || !end.Equal(start.Add(hours(lasts))) {
 		return false
 	}
 	if is["not_before"].IsNull() {

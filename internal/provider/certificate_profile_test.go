@@ -373,6 +373,14 @@ func TestAnotherCertificateOfTheCA(t *testing.T) {
 		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again), plancheck.ResourceActionUpdate, same),
 		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again, "ca_public_key_pem = "+key),
 			plancheck.ResourceActionUpdate, same),
+		// Another key than the CA's is an error, though nothing was to be signed.
+		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again, "ca_public_key_pem = "+requester.publicPEM()),
+			plancheck.ResourceActionUpdate, same).expecting(fails("Not The Key Of The CA").pointing("ca_public_key_pem")),
+		// What is empty and was left out says the same, but for the names of the request.
+		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again, "ocsp_servers = []"),
+			plancheck.ResourceActionUpdate, same),
+		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again, "uris = []"),
+			plancheck.ResourceActionReplace, anew),
 		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", other), plancheck.ResourceActionReplace, anew),
 		step(leafOf("leaf", "hsm_self_signed_cert.other.cert_pem", other), plancheck.ResourceActionReplace, anew),
 	)
@@ -421,6 +429,7 @@ func (t turn) only() turn {
 }
 
 func (t turn) expecting(says remark) turn {
-	t.PlanOnly, t.ConfigStateChecks, t.says = true, nil, []remark{says}
+	t.PlanOnly, t.ConfigStateChecks, t.ConfigPlanChecks = true, nil, resource.ConfigPlanChecks{}
+	t.says = []remark{says}
 	return t
 }

@@ -150,9 +150,10 @@ func (r *signedResource) planChange(ctx context.Context, req resource.ModifyPlan
 		}
 		return
 	}
-	anew := fields{}
+	anew, config := fields{}, fieldsOf(req.Config.Raw)
+	resp.Diagnostics.Append(r.kind.givenTwice(is, was, config, changed)...)
 	for _, name := range r.kind.made { // Terraform has them unknown already, unless nothing but the time has changed
-		if config := fieldsOf(req.Config.Raw)[name]; config.IsNull() {
+		if config[name].IsNull() {
 			anew[name] = tftypes.NewValue(is[name].Type(), tftypes.UnknownValue)
 		}
 	}

@@ -320,6 +320,12 @@ func TestASignedCertificateLives(t *testing.T) {
 			`signature_algorithm = "ECDSA-SHA256"`), plancheck.ResourceActionUpdate, nil, same,
 			is(map[string]any{"early_renewal_hours": 2, "ready_for_renewal": false})),
 		turnAt("2030-01-01T12:00:00Z", root("root", key, day), plancheck.ResourceActionUpdate, nil, same),
+		// Nor for what is empty and was left out, or has no meaning.
+		turnAt("2030-01-01T12:00:00Z", root("root", key, day, "dns_names = []", "uris = []", "policies = []",
+			"max_path_length = -1", "name_constraints = { permitted_dns_domains = [] }",
+			"subject {\n common_name = \"Root\"\n organization = \"\"\n street_address = []\n }"),
+			plancheck.ResourceActionUpdate, nil, same),
+		turnAt("2030-01-01T12:00:00Z", root("root", key, day), plancheck.ResourceActionUpdate, nil, same),
 		// Due early, and then no more.
 		turn{TestStep: resource.TestStep{PreConfig: c.at("2030-01-01T21:59:59Z"), Config: b.config(root("root",
 			key, day,
@@ -366,6 +372,14 @@ func TestASignedCertificateLives(t *testing.T) {
 		turnAt("2030-01-05T00:00:00Z", root("root", other, "validity_period_hours = 25",
 			`subject { common_name = "Other" }`,
 			`serial_number = "0a1b"`), plancheck.ResourceActionUpdate, nil, k.stays(rootCert, "cert_pem")),
+		// A number that the configuration has is given twice by a renewal, but not by another CA.
+		turnAt("2030-01-07T00:00:00Z", root("root", other, "validity_period_hours = 25",
+			`subject { common_name = "Other" }`, `serial_number = "0A1b"`), plancheck.ResourceActionReplace,
+			[]remark{warns("Certificate Is Due").pointing("ready_for_renewal"),
+				warns("Serial Number Given Twice", "the serial number 0A1b of the one that it replaces").
+					pointing("serial_number")}, k.changes(rootCert, "cert_pem"), remember),
+		turnAt("2030-01-07T00:00:00Z", root("root", other, "validity_period_hours = 25", `serial_number = "0A1b"`),
+			plancheck.ResourceActionReplace, nil, k.changes(rootCert, "cert_pem"), remember),
 	)
 }
 

@@ -24,7 +24,7 @@ var crlKind = signedKind{
 	typeName: "hsm_crl", noun: "revocation list", called: "Revocation List",
 	schema: crlSchema, newModel: func() signedModel { return &crlModel{} },
 	arguments: append(alike("signature_algorithm"), signedArgument{"ca_cert_pem", sameCA},
-		signedArgument{"validity_period_hours", sameDates}, signedArgument{"revoked", sameRevocations}),
+		signedArgument{"ca_public_key_pem", ofTheCA}, signedArgument{"validity_period_hours", sameDates}, signedArgument{"revoked", sameRevocations}),
 	made: []string{"crl_pem", "crl_number", "signature_algorithm", "ca_key_algorithm", validityStart, validityEnd,
 		readyForRenewal},
 	ends: true, inPlace: true, due: listDue, title: "Revocation List Cannot Be Made",

@@ -24,9 +24,9 @@ func newLocallySignedCertResource() *signedResource {
 var locallySignedCertKind = signedKind{
 	typeName: "hsm_locally_signed_cert", noun: "certificate", called: "Certificate",
 	schema: locallySignedCertSchema, newModel: func() signedModel { return &locallySignedCertModel{} },
-	arguments: slices.Concat(certArguments,
+	arguments: slices.Concat(certArguments, alikeOrOfRequest(whoseItIs...),
 		alike("crl_distribution_points", "ocsp_servers", "issuing_certificate_urls"),
-		[]signedArgument{{"cert_request_pem", sameRequest}, {"ca_cert_pem", sameCA}}),
+		[]signedArgument{{"cert_request_pem", sameRequest}, {"ca_cert_pem", sameCA}, {"ca_public_key_pem", ofTheCA}}),
 	made: append(slices.Clone(certMade), "ca_key_algorithm"),
 	ends: true, due: certificateDue, title: "Certificate Cannot Be Made",
 }
@@ -36,7 +36,8 @@ func caAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"ca_cert_pem": requiredText("Certificate of the CA as PEM. The key pair on the token that has its public " +
 			"key signs, under whatever ID and label. A certificate of the same CA (key, subject and subject key " +
-			"identifier), such as a renewed one, changes in place, and nothing is signed."),
+			"identifier), such as a renewed one, changes in place, and nothing is signed; one that is made in the same run is not " +
+			"known to the plan, and what it signs is signed anew."),
 		"ca_public_key_pem": optionalText("Public key of the CA as PEM. Defaults to the key of `ca_cert_pem`, and " +
 			"must be that."),
 		"ca_key_algorithm": madeText("Algorithm of the CA's key: `RSA`, `ECDSA` or `ED25519`."),

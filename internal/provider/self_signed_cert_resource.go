@@ -15,11 +15,11 @@ import (
 
 func newSelfSignedCertResource() *signedResource { return &signedResource{kind: selfSignedCertKind} }
 
-// What goes into every certificate, and what comes out of it.
+// What goes into every certificate, besides whose it is, and what comes out of it.
 var (
-	certArguments = append(alike("subject", "dns_names", "ip_addresses", "uris", "email_addresses", "allowed_uses",
-		"is_ca_certificate", "max_path_length", "name_constraints", "policies", "set_subject_key_id",
-		"signature_algorithm"),
+	whoseItIs     = []string{"subject", "dns_names", "ip_addresses", "uris", "email_addresses"}
+	certArguments = append(alike("allowed_uses", "is_ca_certificate", "name_constraints", "policies",
+		"set_subject_key_id", "signature_algorithm"), signedArgument{"max_path_length", samePathLength},
 		signedArgument{"validity_period_hours", sameDates}, signedArgument{"not_before", sameDates},
 		signedArgument{"serial_number", sameSerial})
 	certMade = []string{"cert_pem", "serial_number", "signature_algorithm", validityStart, validityEnd, readyForRenewal}
@@ -28,7 +28,7 @@ var (
 var selfSignedCertKind = signedKind{
 	typeName: "hsm_self_signed_cert", noun: "certificate", called: "Certificate",
 	schema: selfSignedCertSchema, newModel: func() signedModel { return &selfSignedCertModel{} },
-	arguments: append(slices.Clone(certArguments), signedArgument{"set_authority_key_id", nil},
+	arguments: append(slices.Concat(certArguments, alike(whoseItIs...), alike("set_authority_key_id")),
 		signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
 	made: append(slices.Clone(certMade), "key_algorithm"),
 	ends: true, due: certificateDue, title: "Certificate Cannot Be Made",
