@@ -36,8 +36,8 @@ func caAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"ca_cert_pem": requiredText("Certificate of the CA as PEM. The key pair on the token that has its public " +
 			"key signs, under whatever ID and label. A certificate of the same CA (key, subject and subject key " +
-			"identifier), such as a renewed one, changes in place, and nothing is signed; one that is made in the same run is not " +
-			"known to the plan, and what it signs is signed anew."),
+			"identifier), such as a renewed one, changes in place, and nothing is signed. One that is made " +
+			"in the same run is not known to the plan: then what it signs is signed anew."),
 		"ca_public_key_pem": optionalText("Public key of the CA as PEM. Defaults to the key of `ca_cert_pem`, and " +
 			"must be that."),
 		"ca_key_algorithm": madeText("Algorithm of the CA's key: `RSA`, `ECDSA` or `ED25519`."),
