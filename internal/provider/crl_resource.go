@@ -225,7 +225,7 @@ func lostRevocations(published, revoked []revocation, last time.Time) (diags dia
 					"Whoever fetches the new list would trust the certificate again.\n\nWhat to do: put the entry "+
 					"back. Once its certificate has ended, give it expires, the end of the certificate. A list that "+
 					"is signed after that still has it, and the one after that need not (RFC 5280, 3.3).", serial))
-		case last.Before(e.expires):
+		case !last.After(e.expires):
 			diags.AddAttributeError(all, dropped, fmt.Sprintf(
 				"The revocation of the certificate with the serial number %s was published, and is missing now. The "+
 					"certificate ends at %s, and no list has had the entry since then: the last one is of %s. Whoever "+
