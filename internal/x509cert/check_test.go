@@ -2,6 +2,7 @@ package x509cert_test
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -72,6 +73,9 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 					x509cert.Names{}
 				p.AllowedUses = []string{"key_encipherment", "digital_signature", "server_auth"}
 			}), ""},
+		{"a server of this machine alone", "RSA", leaf(func(p *profile) {
+			p.Subject, p.Names = x509cert.Subject{CommonName: "localhost"}, x509cert.Names{}
+		}), ""},
 		{"a server without a name", "P-256", leaf(func(p *profile) { p.Names = x509cert.Names{} }),
 			"dns_names: A certificate for server_auth names its server."},
 		{"a server with an address", "P-256",
@@ -174,8 +178,7 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 			leaf(func(p *profile) { p.Policies = []string{"2.25.2147483648"} }),
 			"policies[0]: The identifier 2.25.2147483648 has a number of more than 31 bits"},
 		{"a policy that is no identifier", "P-256", leaf(func(p *profile) {
-			p.Policies = []string{"2.5.29.32.0",
-				"policy"}
+			p.Policies = []string{"2.5.29.32.0", "policy"}
 		}),
 			`policies[1]: "policy" is no object identifier.`},
 		{"a policy twice", "P-256", leaf(func(p *profile) { p.Policies = []string{"2.5.29.32.0", "2.5.29.32.0"} }),
@@ -219,8 +222,7 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 			"serial_number: The serial number must be more than 0"},
 
 		{"an authority key identifier", "P-256", leaf(func(p *profile) {
-			p.SetAuthorityKeyID, p.SetSubjectKeyID = true,
-				true
+			p.SetAuthorityKeyID, p.SetSubjectKeyID = true, true
 		}), ""},
 		{"an authority key identifier of a CA", "P-256", ca(func(p *profile) { p.SetAuthorityKeyID = true }), ""},
 		{"an authority key identifier without a subject key identifier", "P-256",
@@ -254,6 +256,8 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		{"a country of three letters", "P-256", subject(func(s *x509cert.Subject) { s.Country = "DEU" }),
 			"subject.country: It must be the two letters of a country"},
 		{"a country of digits", "P-256", subject(func(s *x509cert.Subject) { s.Country = "49" }),
+			"subject.country: It must be the two letters of a country"},
+		{"a country of what is not printable", "P-256", subject(func(s *x509cert.Subject) { s.Country = "D_" }),
 			"subject.country: It must be the two letters of a country"},
 		{"everything in the subject", "P-256", subject(func(s *x509cert.Subject) {
 			*s = x509cert.Subject{
@@ -289,8 +293,7 @@ func TestCheckOfACertificateThatSignsItself(t *testing.T) {
 		{"a mail address that is none", "P-256", subject(func(s *x509cert.Subject) { s.EmailAddress = "a" }),
 			"subject.email_address: It is no mail address."},
 		{"an empty line of a street", "P-256", subject(func(s *x509cert.Subject) {
-			s.StreetAddress = []string{"a",
-				""}
+			s.StreetAddress = []string{"a", ""}
 		}),
 			"subject.street_address[1]: It is empty."},
 		{"a control character", "P-256", subject(func(s *x509cert.Subject) { s.Organization = "a\nb" }),
@@ -374,6 +377,8 @@ func TestCheckOfNames(t *testing.T) {
 		{"uris", "https://a.example/%zz", "It is no URI."},
 		{"email_addresses", "a@b.example", ""},
 		{"email_addresses", "a.b+c@b.example", ""},
+		{"email_addresses", strings.Repeat("a", 64) + "@b.example", ""},
+		{"email_addresses", strings.Repeat("a", 65) + "@b.example", "What stands before the @ is no name"},
 		{"email_addresses", "a", "It is no mail address."},
 		{"email_addresses", "A <a@b.example>", "It must be the bare address"},
 		{"email_addresses", "a..b@c.example", "What stands before the @ is no name of a mailbox."},
@@ -510,6 +515,11 @@ func TestCheckOfAnIssuedCertificate(t *testing.T) {
 				[]byte("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x0c\x02a\n")
 			return p
 		}(), plain, "cert_request_pem: The attribute 2.5.4.3 of the request's subject is empty"},
+		{"a subject out of a request with an empty attribute", key.Public(), func() x509cert.Profile {
+			p := leafProfile("a.example")
+			p.Subject, p.RawSubject = x509cert.Subject{}, []byte("\x30\x0b\x31\x09\x30\x07\x06\x03\x55\x04\x03\x0c\x00")
+			return p
+		}(), plain, "cert_request_pem: The attribute 2.5.4.3 of the request's subject is empty"},
 		{"a subject out of a request that cannot be read", key.Public(), func() x509cert.Profile {
 			p := leafProfile("a.example")
 			p.Subject, p.RawSubject = x509cert.Subject{}, []byte("\x30\x00\x00")
@@ -594,6 +604,12 @@ func TestCheckOfARevocationList(t *testing.T) {
 		{"the number 0", list(func(l *x509cert.List) { l.Number = new(big.Int) }), ca, ""},
 		{"a negative number", list(func(l *x509cert.List) { l.Number = big.NewInt(-1) }), ca,
 			"crl_number: The number of a revocation list"},
+		{"a number of 21 bytes with its sign", list(func(l *x509cert.List) {
+			l.Number = new(big.Int).Lsh(big.NewInt(1), 159)
+		}), ca, "crl_number: The number of a revocation list"},
+		{"the largest number", list(func(l *x509cert.List) {
+			l.Number = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 159), big.NewInt(1))
+		}), ca, ""},
 		{"a number of 21 bytes", list(func(l *x509cert.List) { l.Number = new(big.Int).Lsh(big.NewInt(1), 160) }), ca,
 			"crl_number: The number of a revocation list"},
 		{"an end at the start", list(func(l *x509cert.List) { l.NextUpdate = l.ThisUpdate }), ca,
@@ -639,6 +655,13 @@ func TestASmallKeyHasNoRoomForALongHash(t *testing.T) {
 		if strings.Contains(got, "signature_algorithm: The RSA key of 1024 bits has no room for the hash and the "+
 			"salt") == fits {
 			t.Errorf("%s: the problems are %s", algorithm, got)
+		}
+	}
+	profile.SignatureAlgorithm = "SHA512-RSAPSS" // which takes 130 bytes, less a bit of the modulus
+	for bits, fits := range map[int]bool{1033: false, 1034: true} {
+		key := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits-1, 1), E: 65537}
+		if got := told(profile.Check(key, nil)); strings.Contains(got, "has no room") == fits {
+			t.Errorf("%d bits: the problems are %s", bits, got)
 		}
 	}
 }

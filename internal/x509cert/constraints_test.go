@@ -242,6 +242,30 @@ func TestNameConstraintsHoldForTheSubject(t *testing.T) {
 	}
 }
 
+// A CA's common name is no server's, and may look like one outside of the constraints.
+func TestNameConstraintsHoldForNoCommonNameOfACA(t *testing.T) {
+	key := keys()["P-256"]
+	profile := caProfile("root")
+	profile.NameConstraints.PermittedDNS = []string{"example.com"}
+	root := create(t, profile, key.Public(), nil, key)
+	if problems := caProfile("ca.example.org").Check(key.Public(), root); len(problems) > 0 {
+		t.Errorf("Check says %q", told(problems))
+	}
+	middle := create(t, caProfile("ca.example.org"), keys()["P-256 2"].Public(), root, key)
+	leaf := create(t, leafProfile("a.example.com"), key.Public(), middle, keys()["P-256 2"])
+	folder := t.TempDir()
+	for name, c := range map[string]*x509.Certificate{"root": root, "middle": middle, "leaf": leaf} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(x509cert.CertificatePEM(c.Raw)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.CommandContext(t.Context(), "openssl", "verify", "-CAfile", "root", "-untrusted", "middle", "leaf")
+	command.Dir = folder
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("openssl: %v\n%s", err, output)
+	}
+}
+
 // A URI without a host, or with an address for one, cannot be held against constraints: Go refuses it below any.
 func TestAURIWithoutAHostIsRefusedBelowConstraints(t *testing.T) {
 	key := keys()["P-256"]

@@ -57,6 +57,20 @@ func TestEachArgumentOfALintIsOne(t *testing.T) {
 	}
 }
 
+func TestWhichResultsOfALintAreProblems(t *testing.T) {
+	meta := lint.LintMetadata{Name: "e_serial_number_x", Citation: "RFC", Description: "It is so."}
+	for status := lint.Reserved; status <= lint.Fatal; status++ {
+		bad := status == lint.Error || status == lint.Fatal
+		got := lintProblem("certificate", meta, &lint.LintResult{Status: status})
+		if len(got) != 0 != bad || bad && got[0].Argument != "serial_number" {
+			t.Errorf("%s: %v", status, got)
+		}
+	}
+	if got := lintProblem("certificate", meta, nil); got != nil {
+		t.Errorf("of no result: %v", got)
+	}
+}
+
 // What Check would miss, the lints find.
 func TestLintsFindWhatIsWrong(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

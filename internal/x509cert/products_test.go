@@ -638,3 +638,41 @@ func TestAnEntryOfADeltaListIsReadAsOne(t *testing.T) {
 		t.Errorf("the entries are %v", revoked)
 	}
 }
+
+// What is not known yet is not rehearsed, and what is known of it is checked.
+func TestWhatIsNotKnownYetIsNotRehearsed(t *testing.T) {
+	key := keys()["P-256"]
+	ca := create(t, caProfile("ca"), key.Public(), nil, key)
+	for name, change := range map[string]func(p *x509cert.Profile){
+		"a start": func(p *x509cert.Profile) { p.NotBefore = time.Time{} },
+		"an end":  func(p *x509cert.Profile) { p.NotAfter = time.Time{} },
+	} {
+		profile := leafProfile("a.example")
+		change(&profile)
+		if problems := profile.Rehearse(key.Public(), ca); len(problems) > 0 {
+			t.Errorf("%s: %s", name, told(problems))
+		}
+		profile.Policies = []string{"policy"}
+		if problems := profile.Rehearse(key.Public(), ca); len(problems) != 1 {
+			t.Errorf("%s, and a policy that is none: %s", name, told(problems))
+		}
+	}
+	if problems := leafProfile("a.example").Rehearse(nil, ca); len(problems) > 0 {
+		t.Errorf("a key: %s", told(problems))
+	}
+	for name, change := range map[string]func(l *x509cert.List){
+		"a number":      func(l *x509cert.List) { l.Number = nil },
+		"a start":       func(l *x509cert.List) { l.ThisUpdate = time.Time{} },
+		"an end":        func(l *x509cert.List) { l.NextUpdate = time.Time{} },
+		"an entry":      func(l *x509cert.List) { l.Revoked[0].Serial = nil },
+		"its time":      func(l *x509cert.List) { l.Revoked[0].Time = time.Time{} },
+		"none of those": func(*x509cert.List) {},
+	} {
+		list := x509cert.List{Number: big.NewInt(1), ThisUpdate: start, NextUpdate: start.Add(time.Hour),
+			Revoked: []x509cert.Revocation{{Serial: big.NewInt(2), Time: start}}}
+		change(&list)
+		if problems := list.Rehearse(ca); len(problems) > 0 {
+			t.Errorf("%s of a list: %s", name, told(problems))
+		}
+	}
+}
