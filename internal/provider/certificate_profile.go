@@ -243,7 +243,7 @@ func (r *reading) ca(certificate, key types.String) *x509.Certificate {
 	if err != nil {
 		r.diags.AddAttributeError(path.Root("ca_cert_pem"), "Invalid CA Certificate",
 			diagnose.Sentence(err.Error())+"\n\nWhat to do: give the certificate of the CA as one PEM block, such as "+
-				"the attribute cert_pem of a hsm_self_signed_cert.")
+				"the attribute cert_pem of an hsm_self_signed_cert.")
 		return nil
 	}
 	if pub != nil && !publickey.Equal(pub, cert.PublicKey) {
