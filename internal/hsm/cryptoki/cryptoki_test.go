@@ -22,6 +22,12 @@ func TestMain(m *testing.M) {
 // session opens a logged-in session on a fresh token.
 func session(t testing.TB, hooks ...cryptoki.Hook) *cryptoki.Session {
 	t.Helper()
+	return pacedSession(t, nil, hooks...)
+}
+
+// pacedSession is session on a token that asks for patience by these codes.
+func pacedSession(t testing.TB, busy cryptoki.Busy, hooks ...cryptoki.Hook) *cryptoki.Session {
+	t.Helper()
 	ctx := context.Background()
 	k := hsmtest.New(t)
 	m, err := cryptoki.OpenWith(ctx, k.Library, k.Parameters, hooks...)
@@ -29,6 +35,7 @@ func session(t testing.TB, hooks ...cryptoki.Hook) *cryptoki.Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
+	m.Pace(busy)
 	slots, err := m.GetSlotList(ctx, true)
 	if err != nil {
 		t.Fatal(err)
@@ -294,5 +301,20 @@ func TestAHookChangesWhatIsGiven(t *testing.T) {
 	}
 	if strings.Contains(strings.Join(seen, " "), "C_FindObjects") {
 		t.Errorf("a hook saw its own calls: %v", seen)
+	}
+}
+
+// TestWhatStopsAnOperationIsNotABusyToken: what is done between the two calls fails with a code by which the token asks for
+// patience. The operation is active then, so that it is not begun anew, and the session is used no more.
+func TestWhatStopsAnOperationIsNotABusyToken(t *testing.T) {
+	calls := &hsmtest.Faults{}
+	s := pacedSession(t, cryptoki.Busy{"": {cryptoki.CKR_DEVICE_MEMORY}}, calls.Hook)
+	key := pair(t, s, "a").Private
+	busy := &cryptoki.Error{Function: "C_GetTokenInfo", Code: cryptoki.CKR_DEVICE_MEMORY}
+	short, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	out, err := s.SignAfter(short, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, key, []byte("m"), func() error { return busy })
+	if !errors.Is(err, busy) || out != nil || !s.Lost() || calls.Count("C_SignInit") != 1 || calls.Count("C_Sign") != 0 {
+		t.Errorf("%x, %v, by %v; the session is lost: %t", out, err, calls.Calls(), s.Lost())
 	}
 }

@@ -1,6 +1,7 @@
 package cryptoki
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"fmt"
@@ -194,13 +195,22 @@ func (s *Session) transform(
 	between func() error, do func(*Call) ([]byte, error),
 ) ([]byte, error) {
 	lost := s.Lost()
-	return patiently(ctx, s.module.busy, func() ([]byte, error) {
+	var stopped error
+	if between != nil {
+		do := between
+		between = func() error { stopped = do(); return stopped }
+	}
+	out, err := patiently(ctx, s.module.busy, func() ([]byte, error) {
 		out, err := s.transformOnce(ctx, function, m, key, data, init, between, do)
+		if stopped != nil {
+			return nil, nil // the operation is active: nothing can be made anew in this session
+		}
 		if !lost && s.module.busy.asksForPatience(err) {
 			s.Unharmed() // the operation has ended with its failure (PKCS#11 v2.40, 5.2), and may be made anew
 		}
 		return out, err
 	})
+	return out, cmp.Or(stopped, err)
 }
 
 func (s *Session) transformOnce(
