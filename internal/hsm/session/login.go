@@ -361,6 +361,9 @@ func (c credential) final(user cryptoki.User, digest [sha256.Size]byte) error {
 // remember notes a failed login, and gives the error for every caller. If the token accepted the PIN before, a failure
 // that is not about the PIN does not count.
 func (c credential) remember(user cryptoki.User, digest [sha256.Size]byte, err error, info cryptoki.TokenInfo) error {
+	if !called(err) {
+		return err
+	}
 	f := &failure{err: err}
 	if past := c.failures[user][digest]; past != nil {
 		f.count = past.count
@@ -398,6 +401,15 @@ func (c credential) remember(user cryptoki.User, digest [sha256.Size]byte, err e
 	}
 	c.failures[user][digest] = f
 	return f.err
+}
+
+// called says that a failed call was made: the module has answered, or may still do so. Else the context has ended before,
+// and no PIN was sent.
+func called(err error) bool {
+	var failed *cryptoki.Error
+	var lies *cryptoki.AnswerError
+	var hangs *cryptoki.HangError
+	return errors.As(err, &failed) || errors.As(err, &lies) || errors.As(err, &hangs)
 }
 
 // isLoggedIn asks for the session's state. A vendor's users may have states of their own.
