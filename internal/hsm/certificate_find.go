@@ -149,6 +149,9 @@ func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.K
 		if _, unreadable := errors.AsType[*UnreadableError](err); unreadable && len(all) > 0 {
 			err = nil
 		}
+		if errors.Is(err, object.ErrAmbiguous) { // others have put halves beside those of the pair, which takes no PIN
+			return t.provenBeside(ctx, ref, err)
+		}
 		if err != nil {
 			return object.Key{}, false, err
 		}
@@ -171,4 +174,26 @@ func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.K
 		}
 	}
 	return object.Key{}, false, nil
+}
+
+// provenBeside is PairOf among halves of which nothing shows which belong together: the pair that an operation proves. doubt
+// is the error where there is none.
+func (t *Token) provenBeside(ctx context.Context, ref object.Ref, doubt error) (pair object.Key, found bool, err error) {
+	inventory, err := t.snapshot.all(ctx)
+	if err != nil {
+		return object.Key{}, false, err
+	}
+	for _, ref.ID = range inventory.Doubtful(ref.Type, ref.Fingerprint) {
+		pair, err := t.contestedPair(ctx, ref)
+		if err == nil {
+			err = t.Published(ctx, []object.Key{pair})
+		}
+		if err == nil {
+			return pair, true, nil
+		}
+		if ctx.Err() != nil {
+			return object.Key{}, false, err
+		}
+	}
+	return object.Key{}, false, doubt
 }

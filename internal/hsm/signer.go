@@ -58,7 +58,8 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 	}
 	var inventory *object.Inventory
 	var keys []object.Key
-	for try := 1; len(keys) == 0 && try <= 2; try++ {
+	var doubtful [][]byte
+	for try := 1; len(keys)+len(doubtful) == 0 && try <= 2; try++ {
 		if try == 2 {
 			t.snapshot.dropOlder(0) // others may have made it
 		}
@@ -66,9 +67,7 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 			return object.Key{}, err
 		}
 		keys = inventory.WithFingerprint(keyType, fingerprint)
-	}
-	if len(keys) == 0 {
-		return object.Key{}, t.noSigner(ctx, inventory, keyType, fingerprint)
+		doubtful = inventory.Doubtful(keyType, fingerprint)
 	}
 	var reason error
 	for _, key := range keys {
@@ -78,7 +77,37 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 		}
 		reason = cmp.Or(reason, err)
 	}
-	return object.Key{}, reason
+	for _, id := range doubtful {
+		key, err := t.contestedPair(ctx, object.Ref{Type: keyType, ID: id, Fingerprint: fingerprint})
+		if err == nil {
+			err = t.mayBeSigner(ctx, key)
+		}
+		if err == nil {
+			return key, nil
+		}
+		reason = cmp.Or(reason, err)
+	}
+	if reason != nil {
+		return object.Key{}, reason
+	}
+	return object.Key{}, t.noSigner(ctx, inventory, keyType, fingerprint)
+}
+
+// contestedPair finds a pair by its public key beside what others have put under its ID, which takes no PIN: public
+// halves, and private halves that anyone may use.
+func (t *Token) contestedPair(ctx context.Context, ref object.Ref) (object.Key, error) {
+	objects, err := t.find(ctx, ref.ID)
+	if err != nil {
+		return object.Key{}, err
+	}
+	objects = slices.DeleteFunc(objects, func(o object.Object) bool {
+		return o.Class == cryptoki.CKO_PRIVATE_KEY && o.Claims().Unprotected()
+	})
+	key, err := object.Choose(objects, ref, t.fingerprinter(ctx))
+	if err == nil && !key.Is(ref) {
+		err = key.Differs(ref)
+	}
+	return key, err
 }
 
 // signerOf is the type and the fingerprint of pairs with a public key.
@@ -324,14 +353,23 @@ func (s *Signer) sign(of *scheme, hash crypto.Hash, salt int, what signed) ([]by
 		if err == nil || !refuses(err) {
 			return signature, err
 		}
+		if left[0].hashes && isAny(err, unfitting) { // it may be this message alone, which is too long for the token
+			return nil, s.cannot("the token refuses to sign the %d bytes of the message by %s: %v", len(what.message),
+				left[0].mechanism, err)
+		}
 		s.mu.Lock()
 		s.refused[left[0]] = fmt.Errorf("%s: %w", left[0].mechanism, err)
 		s.mu.Unlock()
 	}
 }
 
-// refuses says that the token does not sign in a way: another one may do.
-func refuses(err error) bool { return cryptoki.Refused(err) || isAny(err, unfitting) }
+// refuses says that the token does not sign in a way: another one may do. What it refuses besides, such as to show the
+// key or to log in, is nothing that it says of the way.
+func refuses(err error) bool {
+	call, answered := errors.AsType[*cryptoki.Error](err)
+	return answered && (call.Function == "C_SignInit" || call.Function == "C_Sign") &&
+		(cryptoki.Refused(err) || isAny(err, unfitting))
+}
 
 // signBy makes a signature in one way. Where the pair is not the one any more that the handle means, it finds the pair
 // again, once. Where sessions were lost meanwhile, a signature that does not verify may be another key's, and is made
@@ -341,8 +379,11 @@ func (s *Signer) signBy(w way, what signed) (signature []byte, err error) {
 		key, epoch := s.Key(), s.token.pool.Epoch()
 		err = s.token.ask(s.ctx, key, func(in *cryptoki.Session) (err error) {
 			signature, err = w.sign(s.ctx, in, key, what, s.login(in, key))
-			if errors.Is(err, errDisproved) {
-				err = in.Abandon(err)
+			switch {
+			case errors.Is(err, errDisproved):
+				return in.Abandon(err)
+			case refuses(err): // without its login, a session is refused what the token would sign
+				return cmp.Or(s.token.pool.LoggedIn(s.ctx, in), err)
 			}
 			return err
 		})
@@ -355,10 +396,9 @@ func (s *Signer) signBy(w way, what signed) (signature []byte, err error) {
 			}
 		case !cryptoki.InvalidHandle(err) || try > 1 || s.ctx.Err() != nil:
 			return nil, err
-		default:
-			if err := s.findAgain(key); err != nil {
-				return nil, err
-			}
+		}
+		if err := s.findAgain(key); err != nil {
+			return nil, err
 		}
 	}
 }

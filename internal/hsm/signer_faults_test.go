@@ -2,6 +2,7 @@ package hsm_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"encoding/hex"
@@ -329,6 +330,8 @@ func TestARefusedPINForEachUseIsNeverSentAgain(t *testing.T) {
 		"refused":   {cryptoki.CKR_PIN_INCORRECT, hsm.ErrPINIncorrect, 1},
 		"locked":    {cryptoki.CKR_PIN_LOCKED, hsm.ErrPINLocked, 1},
 		"failing":   {cryptoki.CKR_GENERAL_ERROR, cryptoki.CKR_GENERAL_ERROR, 2},
+		"no login":  {cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_FUNCTION_NOT_SUPPORTED, 2}, // it says nothing of the mechanism
+		"unfit":     {cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_ARGUMENTS_BAD, 2},
 		"no user":   {cryptoki.CKR_USER_TYPE_INVALID, nil, 3},
 		"not begun": {cryptoki.CKR_OPERATION_NOT_INITIALIZED, nil, 3},
 	} {
@@ -356,6 +359,96 @@ func TestARefusedPINForEachUseIsNeverSentAgain(t *testing.T) {
 				if faults.Count("C_Login") > 0 {
 					t.Errorf("the PIN was sent for a session after that: %v", err)
 				}
+			}
+		})
+	}
+}
+
+// TestAPINThatWasNotSentIsNotRefused: the context ends while C_Login waits, as behind the gate, and so for two signers. The
+// third one sends the PIN, and signs.
+func TestAPINThatWasNotSentIsNotRefused(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	eachUse(t, k, "EC:prime256v1")
+	var end atomic.Pointer[context.CancelFunc]
+	waiting := func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+		cancel := end.Load()
+		if c.Function != "C_Login" || c.User != cryptoki.CKU_CONTEXT_SPECIFIC || cancel == nil || !c.Wait() {
+			return next()
+		}
+		(*cancel)()
+		return c.NotCalled(ctx)
+	}
+	token := openHooked(t, k, waiting)
+	key, err := token.Key(t.Context(), object.Ref{ID: []byte{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		signer, err := token.Signer(ctx, key.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end.Store(&cancel)
+		if sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, context.Canceled) || sig != nil {
+			t.Errorf("signed without the PIN: %v", err)
+		}
+		end.Store(nil)
+	}
+	signs(t, signerOf(t, token, key.PublicKey))
+}
+
+// TestWhatIsNotSaidOfAWayIsNotKept: the same signer signs as soon as the token does, by the mechanism that comes first.
+func TestWhatIsNotSaidOfAWayIsNotKept(t *testing.T) {
+	onSoftHSM(t)
+	long, short := make([]byte, 2000), []byte("m")
+	always := func(function string, code cryptoki.RV, when func(*cryptoki.Call) bool) hsmtest.Fault {
+		return hsmtest.Fault{Function: function, Do: refuses(function, code, when)}
+	}
+	any := func(*cryptoki.Call) bool { return true }
+	for name, c := range hsmtest.InOrder(map[string]struct {
+		kind  string
+		fault hsmtest.Fault
+		first []byte
+		signs bool // the first message too
+	}{
+		"the private half is not read": {"P-256", always("C_GetAttributeValue", cryptoki.CKR_FUNCTION_NOT_SUPPORTED, any), short, false},
+		"the message is too long for the token": {"Ed25519", always("C_Sign", cryptoki.CKR_DATA_LEN_RANGE,
+			func(c *cryptoki.Call) bool { return len(c.Data) > 1000 }), long, false},
+		"the session has lost its login": {"P-256", hsmtest.Fault{Function: "C_SignInit", Nth: 1,
+			Do: func(ctx context.Context, c *cryptoki.Call, _ func() error) error {
+				return cmp.Or(c.Behind().Logout(ctx), error(&cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_KEY_FUNCTION_NOT_PERMITTED}))
+			}}, short, true},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			k, faults := hsmtest.New(t), &hsmtest.Faults{}
+			made := generate(t, open(t, k), kindNamed(c.kind).template("a", "a"))
+			opts, by := crypto.SignerOpts(crypto.SHA256), cryptoki.CKM_ECDSA
+			if c.kind == "Ed25519" {
+				opts, by = crypto.Hash(0), cryptoki.CKM_EDDSA
+			}
+			var last atomic.Int64
+			signer := signerOf(t, openHooked(t, k, faults.Hook, func(_ context.Context, call *cryptoki.Call, next func() error) error {
+				if call.Function == "C_SignInit" {
+					last.Store(int64(call.Mechanism))
+				}
+				return next()
+			}), made.PublicKey)
+			faults.Inject(c.fault)
+			if sig, err := signer.SignMessage(nil, c.first, opts); (err == nil) != c.signs || (sig != nil) != c.signs {
+				t.Errorf("the first signature: %x, %v", sig, err)
+			}
+			if faults.Injected() == 0 {
+				t.Error("nothing was refused")
+			}
+			faults.Clear()
+			if c.kind == "Ed25519" {
+				faults.Inject(c.fault)
+			}
+			sig, err := signer.Sign(nil, digestOf(opts.HashFunc(), short), opts)
+			if err != nil || !verifies(made.PublicKey, opts, short, sig) || cryptoki.MechanismType(last.Load()) != by {
+				t.Errorf("after that: by %s, %v", cryptoki.MechanismType(last.Load()), err)
 			}
 		})
 	}

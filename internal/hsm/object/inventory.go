@@ -3,6 +3,7 @@ package object
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -317,6 +318,17 @@ func (v *Inventory) Fingerprinted(keyType KeyType, value string, compute func([]
 		x.computed = true
 	}
 	return values(all[fingerprint{keyType, value}]), nil
+}
+
+// Doubtful gives the IDs under which the pair of that type and fingerprint may be among halves of which nothing shows
+// which belong together. Anyone may have put some of them there.
+func (v *Inventory) Doubtful(keyType KeyType, value string) (ids [][]byte) {
+	for _, b := range v.indexed().broken {
+		if _, ambiguous := errors.AsType[*AmbiguousError](b.Err); ambiguous && len(b.Objects[0].ID) > 0 && b.mayBe(keyType, value) {
+			ids = append(ids, b.Objects[0].ID)
+		}
+	}
+	return ids
 }
 
 func (x *index) fingerprints() map[fingerprint][]*Key {
