@@ -93,7 +93,7 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 		return before[i], HoldsCertificate, nil
 	}
 	for _, c := range before {
-		if bytes.Equal(c.DER(), tmpl.DER) && !beside {
+		if bytes.Equal(c.DER(), tmpl.DER) && !beside && !c.Fixed() { // of what nobody can relabel anyone can make a copy
 			return object.Certificate{}, HoldsUntouched, &CertificateExistsError{Found: c}
 		}
 	}
@@ -102,7 +102,7 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 	}
 	var first error // what the token said of the template that has all
 	for form, again := 0, false; ; {
-		cause := t.createCertificate(ctx, settle, tmpl, form)
+		strays, cause := t.createCertificate(ctx, settle, tmpl, form, before)
 		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
 			t.snapshot.drop()
 			return object.Certificate{}, HoldsCertificatePerhaps, cause
@@ -119,7 +119,7 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 		if cause == nil {
 			cause = &VerifyError{Problems: []string{"the token says that it wrote the certificate, but does not show it"}}
 		}
-		if left, err := t.clearCertificate(settle, tmpl, cause, before, now); err != nil || left {
+		if left, err := t.clearCertificate(settle, tmpl, cause, before, now); err != nil || left || strays {
 			t.snapshot.drop()
 			return object.Certificate{}, HoldsCertificatePerhaps, errors.Join(cause, err)
 		}
@@ -173,27 +173,31 @@ func refusesForm(err error) bool {
 }
 
 // createCertificate writes a certificate once, and reads it back in the session that has written it. What is not as it
-// should be is destroyed there, where the new handle is certain.
-func (t *Token) createCertificate(ctx, settle context.Context, tmpl object.CertificateTemplate, form int) error {
+// should be is destroyed there, if it is a new certificate under the ID. What the handle shows otherwise may be somebody
+// else's: strays says that it is left as it is.
+func (t *Token) createCertificate(
+	ctx, settle context.Context, tmpl object.CertificateTemplate, form int, before []object.Certificate,
+) (strays bool, err error) {
 	attributes, err := tmpl.Attributes(form, t.differences)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return t.pool.Use(ctx, func(s *cryptoki.Session) error {
+	err = t.pool.Use(ctx, func(s *cryptoki.Session) error {
 		handle, err := s.CreateObject(ctx, attributes)
 		if err != nil {
 			return err
 		}
-		made, err := t.readCertificate(settle, s, handle)
-		if err != nil || tmpl.Made(made) {
+		made, is, err := t.decodeCertificate(settle, s, handle)
+		if err != nil || is && tmpl.Made(made) {
 			return err
 		}
 		different := &VerifyError{Problems: tmpl.Differs(made)}
-		if len(made.ID) > 0 && !bytes.Equal(made.ID, tmpl.ID) && made.Label != tmpl.Label && !bytes.Equal(made.DER(), tmpl.DER) {
-			return s.Abandon(different) // nothing of ours: it is somebody else's
+		if strays = !is || !bytes.Equal(made.ID, tmpl.ID) || slices.ContainsFunc(before, made.Is); strays {
+			return s.Abandon(different)
 		}
 		return errors.Join(different, s.DestroyObject(settle, handle))
 	})
+	return strays, err
 }
 
 // clearCertificate destroys what a failed writing has left half: certificates of the ID and the label that were not there
@@ -210,7 +214,7 @@ func (t *Token) clearCertificate(
 		if !half(c) {
 			continue
 		}
-		remaining, err := t.removeCertificates(ctx, []object.Certificate{c})
+		remaining, err := t.removeCertificates(ctx, []object.Certificate{c}, false)
 		if err != nil || remaining {
 			return true, err
 		}
@@ -282,7 +286,7 @@ func (t *Token) ChangeCertificate(
 	case err != nil:
 		return failed(err, holds)
 	}
-	switch left, err := t.removeCertificates(settle, old); {
+	switch left, err := t.removeCertificates(settle, old, true); {
 	case err != nil:
 		return failed(err, HoldsBothCertificates)
 	case left:
@@ -419,7 +423,7 @@ func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRe
 	}
 	settle, cancel := session.Settling(ctx)
 	defer cancel()
-	left, err := t.removeCertificates(settle, doomed)
+	left, err := t.removeCertificates(settle, doomed, false)
 	switch {
 	case err != nil && left:
 		return failed(err, HoldsCertificate)
@@ -432,8 +436,10 @@ func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRe
 }
 
 // removeCertificates destroys copies of one certificate, and looks what is left. It tries once more on what is left, with
-// fresh handles. left says that some are still there; without it, an error says that the token could not be asked.
-func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certificate) (left bool, err error) {
+// fresh handles. left says that some are still there; without it, an error says that the token could not be asked. A copy
+// that says that nobody can destroy it (CKA_DESTROYABLE) does not count if others went: this provider writes none such, and
+// a stranger can, without a PIN. beside says that it does not count even if it is the only one.
+func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certificate, beside bool) (left bool, err error) {
 	one := doomed[0]
 	for try := 1; ; try++ {
 		var cause error
@@ -441,11 +447,17 @@ func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certific
 			err := t.pool.Use(ctx, func(s *cryptoki.Session) error {
 				err := t.confirmCertificate(ctx, s, c)
 				if err == nil {
-					err = s.DestroyObject(ctx, c.Handle)
+					return s.DestroyObject(ctx, c.Handle)
+				}
+				if now, failure := t.readCertificate(ctx, s, c.Handle); failure == nil && len(now.DER()) > 0 &&
+					bytes.Equal(now.DER(), c.DER()) {
+					return errRenamed
 				}
 				return err
 			})
-			if err != nil && !cryptoki.InvalidHandle(err) {
+			if err == nil {
+				beside = true
+			} else if !cryptoki.InvalidHandle(err) {
 				cause = errors.Join(cause, err)
 			}
 		}
@@ -460,11 +472,37 @@ func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certific
 		}
 		t.snapshot.wroteCertificates(one.ID, now)
 		doomed = slices.DeleteFunc(now, func(c object.Certificate) bool { return !c.Is(one) })
-		if len(doomed) == 0 {
-			return false, nil
+		if len(doomed) > 0 && beside && cryptoki.Refused(cause) {
+			doomed = slices.DeleteFunc(doomed, func(c object.Certificate) bool { return t.indestructible(ctx, c) })
+			if len(doomed) == 0 {
+				return false, nil
+			}
 		}
-		if try == 2 || cryptoki.Refused(cause) {
+		switch {
+		case errors.Is(cause, errRenamed) && len(doomed) == 0:
+			t.snapshot.drop()
+			return true, errRenamed
+		case len(doomed) == 0:
+			return false, nil
+		case try == 2 || cryptoki.Refused(cause):
 			return true, cause
 		}
 	}
+}
+
+// errRenamed says that somebody else has named a certificate otherwise in the very moment.
+var errRenamed = errors.New("another program has given the certificate another label or ID in this moment, so that it was " +
+	"not destroyed")
+
+// indestructible says that the token shows of a certificate that nobody can destroy it.
+func (t *Token) indestructible(ctx context.Context, c object.Certificate) (is bool) {
+	_ = t.reader.Read(ctx, func(s *cryptoki.Session) error { // without an answer, it is left to the destruction's own error
+		shown, err := t.reader.Attributes(ctx, s, c.Handle, []cryptoki.AttributeType{
+			cryptoki.CKA_CLASS, cryptoki.CKA_DESTROYABLE,
+		})
+		destroyable, told, failure := shown.Bool(cryptoki.CKA_DESTROYABLE)
+		is = err == nil && failure == nil && told && !destroyable
+		return err
+	})
+	return is
 }

@@ -79,6 +79,25 @@ func (s *Stranger) FreezesCertificate(t testing.TB, from, label, id string) {
 	s.act(t, "freeze", from, label, id)
 }
 
+// NailsCertificate makes a copy of the certificate with a label, under a label and an ID, that nobody can destroy
+// (CKA_DESTROYABLE=false).
+func (s *Stranger) NailsCertificate(t testing.TB, from, label, id string) {
+	t.Helper()
+	s.act(t, "nail", from, label, id)
+}
+
+// The kinds of certificate that a [Stranger] makes of nothing.
+const (
+	StrangerGarbage = "garbage" // 100 bytes that are no certificate
+	StrangerLong    = "long"    // 2 MiB of them
+)
+
+// PlantsCertificate makes a certificate of a label and an ID that is none.
+func (s *Stranger) PlantsCertificate(t testing.TB, kind, label, id string) {
+	t.Helper()
+	s.act(t, "cert", kind, label, id)
+}
+
 // StrangerData is a data object, which PlantsLong can make too.
 const StrangerData = "data"
 

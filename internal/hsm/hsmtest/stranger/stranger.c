@@ -10,6 +10,8 @@
 //	                                             has 2 MiB
 //	stranger MODULE TOKEN half   KIND LABEL ID   a public half of the stranger's own, beside what is there
 //	stranger MODULE TOKEN freeze FROM LABEL ID   a copy, which nobody can change, of the certificate with the label FROM
+//	stranger MODULE TOKEN nail   FROM LABEL ID   the same, which nobody can destroy
+//	stranger MODULE TOKEN cert   KIND LABEL ID   a certificate that is none (KIND: garbage), or has 2 MiB (long)
 //
 // ID is in hexadecimal; "-" is none: then the object has no CKA_ID, and is found by its label.
 #include <dlfcn.h>
@@ -28,7 +30,7 @@ enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12,
 	DESTROY_OBJECT = 22, GET_ATTRIBUTE_VALUE = 24,
 	FIND_INIT = 26, FIND = 27, FIND_FINAL = 28, GENERATE_KEY = 58, GENERATE_KEY_PAIR = 59 };
 enum { CLASS = 0x0, TOKEN = 0x1, PRIVATE = 0x2, LABEL = 0x3, VALUE = 0x11, CERTIFICATE_TYPE = 0x80, SUBJECT = 0x101,
-	VALUE_LEN = 0x161, MODIFIABLE = 0x170, KEY_TYPE = 0x100, ID = 0x102,
+	VALUE_LEN = 0x161, MODIFIABLE = 0x170, DESTROYABLE = 0x172, KEY_TYPE = 0x100, ID = 0x102,
 	SIGN = 0x108,
 	VERIFY = 0x10A, ENCRYPT = 0x104, MODULUS_BITS = 0x121, PUBLIC_EXPONENT = 0x122, EC_PARAMS = 0x180, EC_POINT = 0x181 };
 enum { CERTIFICATE = 1, PUBLIC_KEY = 2, LONG = 2 << 20 };
@@ -148,13 +150,19 @@ int main(int argc, char **argv) {
 		attribute_t attributes[10] = {{CLASS, &class, sizeof class}, {KEY_TYPE, &type, sizeof type}, {TOKEN, &yes, 1},
 			{PRIVATE, &no, 1}, {EC_PARAMS, p256, sizeof p256}, {EC_POINT, point, sizeof point}};
 		must("C_CreateObject", list->functions[CREATE_OBJECT](session, attributes, names(attributes, 6), &made));
-	} else if (strcmp(act, "freeze") == 0) {
+	} else if (strcmp(act, "cert") == 0) {
+		word class = CERTIFICATE, type = 0, made;
+		unsigned char *value = calloc(LONG, 1);
+		attribute_t attributes[10] = {{CLASS, &class, sizeof class}, {CERTIFICATE_TYPE, &type, sizeof type},
+			{TOKEN, &yes, 1}, {PRIVATE, &no, 1}, {SUBJECT, "0", 1}, {VALUE, value, strcmp(kind, "long") == 0 ? LONG : 100}};
+		must("C_CreateObject", list->functions[CREATE_OBJECT](session, attributes, names(attributes, 6), &made));
+	} else if (strcmp(act, "freeze") == 0 || strcmp(act, "nail") == 0) {
 		word class = CERTIFICATE, type = 0, made;
 		unsigned char subject[4096], value[4096];
 		attribute_t wanted[] = {{CLASS, &class, sizeof class}, {LABEL, argv[4], strlen(argv[4])}};
 		attribute_t attributes[10] = {{SUBJECT, subject, sizeof subject}, {VALUE, value, sizeof value},
 			{CLASS, &class, sizeof class}, {CERTIFICATE_TYPE, &type, sizeof type}, {TOKEN, &yes, 1}, {PRIVATE, &no, 1},
-			{MODIFIABLE, &no, 1}};
+			{strcmp(act, "nail") == 0 ? DESTROYABLE : MODIFIABLE, &no, 1}};
 		must("C_FindObjectsInit", list->functions[FIND_INIT](session, wanted, 2UL));
 		must("C_FindObjects", list->functions[FIND](session, found, 1UL, &n));
 		must("C_FindObjectsFinal", list->functions[FIND_FINAL](session));
