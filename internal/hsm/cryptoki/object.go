@@ -202,10 +202,10 @@ func (s *Session) transform(
 	}
 	out, err := patiently(ctx, s.module.busy, func() ([]byte, error) {
 		out, err := s.transformOnce(ctx, function, m, key, data, init, between, do)
-		if stopped != nil {
-			return nil, nil // the operation is active: nothing can be made anew in this session
-		}
-		if !lost && s.module.busy.asksForPatience(err) {
+		switch {
+		case stopped != nil:
+			err = nil // not to be made anew: the operation is active in this session
+		case !lost && s.module.busy.asksForPatience(err):
 			s.Unharmed() // the operation has ended with its failure (PKCS#11 v2.40, 5.2), and may be made anew
 		}
 		return out, err
