@@ -299,8 +299,10 @@ func (b *bench) sign(ctx context.Context) error {
 			return err
 		}
 		each := func(c sample) float64 { return 1e6 * c.seconds / float64(b.signatures) }
-		b.table.add("a signature, verified, "+key.name, b.signatures, each(costs[0]), each(costs[1]), "%.0f us", "raw C_Sign, not verified", 0)
-		b.table.add("calls of these signatures, "+key.name, b.signatures, costs[0].calls, costs[1].calls, "%.0f", "raw C_Sign", 0)
+		b.table.add("a signature, verified, "+key.name, b.signatures, each(costs[0]), each(costs[1]), "%.0f us",
+			"raw C_Sign, not verified", 0)
+		b.table.add("calls of these signatures, "+key.name, b.signatures, costs[0].calls, costs[1].calls, "%.0f",
+			"raw C_Sign", 0)
 	}
 	return nil
 }

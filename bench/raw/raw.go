@@ -19,7 +19,8 @@ typedef struct { unsigned char version[2]; function_t functions[68]; } list_t;
 #define call(l, i, ...) (((word (*)())(l)->functions[i])(__VA_ARGS__))
 enum {
 	INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24,
-	FIND_OBJECTS_INIT = 26, FIND_OBJECTS = 27, FIND_OBJECTS_FINAL = 28, SIGN_INIT = 42, SIGN = 43, GENERATE_KEY_PAIR = 59
+	FIND_OBJECTS_INIT = 26, FIND_OBJECTS = 27, FIND_OBJECTS_FINAL = 28, SIGN_INIT = 42, SIGN = 43,
+	GENERATE_KEY_PAIR = 59
 };
 
 static word open_module(const char *path, list_t **l) {
@@ -191,5 +192,6 @@ func (t *Token) Sign(o Object, rsa bool, data []byte) error {
 	if rsa {
 		byRSA = 1
 	}
-	return check("C_Sign", C.sign_by(t.list, t.sessions[0], C.word(o), byRSA, unsafe.Pointer(&data[0]), C.word(len(data))))
+	text := unsafe.Pointer(&data[0])
+	return check("C_Sign", C.sign_by(t.list, t.sessions[0], C.word(o), byRSA, text, C.word(len(data))))
 }
