@@ -148,23 +148,7 @@ func (r *certificateResource) ListResourceConfigSchema(_ context.Context, _ list
 
 // List gives the certificates that can be managed, and warns of the others.
 func (r *certificateResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
-	stream.Results = func(push func(list.ListResult) bool) {
-		var m keyListModel
-		diags := req.Config.Get(ctx, &m)
-		var all []object.Certificate
-		var token *hsm.Token
-		if !diags.HasError() {
-			token, all = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
-		}
-		if len(diags) > 0 && !push(list.ListResult{Diagnostics: diags}) || diags.HasError() {
-			return
-		}
-		for i, c := range all {
-			if req.Limit > 0 && int64(i) == req.Limit || !push(r.result(ctx, req, token.Info(), c)) {
-				return
-			}
-		}
-	}
+	stream.Results = listing(ctx, req, r.listed, r.result)
 }
 
 func (r *certificateResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token,

@@ -230,24 +230,8 @@ func (r *certificateResource) within(ctx context.Context, diags *diag.Diagnostic
 	if diags.Append(ds...); diags.HasError() {
 		return
 	}
-	r.client.run(ctx, diags, certificateKind.Doing(doing), func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		token, err := r.client.token(ctx)
-		if doing == diagnose.Read && errors.Is(err, diagnose.ErrPINToCome) {
-			r.client.notRead(diags)
-			return
-		}
-		if err == nil {
-			err = operation(ctx, token)
-		}
-		if err != nil {
-			diags.Append(r.failure(doing, m, token, err))
-		}
-		if token != nil && doing != diagnose.Read {
-			diags.Append(r.client.cautions(token)...)
-		}
-	})
+	r.client.within(ctx, diags, limit, certificateKind.Doing(doing), doing == diagnose.Read, operation,
+		func(token *hsm.Token, err error) diag.Diagnostic { return r.failure(doing, m, token, err) })
 }
 
 // settled is the ID of a certificate that is about to be written, which the plan may not have known.

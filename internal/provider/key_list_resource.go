@@ -45,22 +45,28 @@ func (r *keyResource) ListResourceConfigSchema(_ context.Context, _ list.ListRes
 // List gives the keys that are whole, and warns of what is not: one broken object must not keep others from being
 // adopted.
 func (r *keyResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
-	stream.Results = func(push func(list.ListResult) bool) {
+	stream.Results = listing(ctx, req, r.listed, r.result)
+}
+
+// listing gives what was read from the token, up to the limit, behind what there is to say of it.
+func listing[T any](
+	ctx context.Context, req list.ListRequest,
+	listed func(ctx context.Context, prefix string, diags *diag.Diagnostics) (*hsm.Token, []T),
+	result func(context.Context, list.ListRequest, hsm.TokenInfo, T) list.ListResult,
+) func(push func(list.ListResult) bool) {
+	return func(push func(list.ListResult) bool) {
 		var m keyListModel
 		diags := req.Config.Get(ctx, &m)
-		var keys []object.Key
+		var all []T
 		var token *hsm.Token
 		if !diags.HasError() {
-			token, keys = r.listed(ctx, m.LabelPrefix.ValueString(), &diags)
+			token, all = listed(ctx, m.LabelPrefix.ValueString(), &diags)
 		}
 		if len(diags) > 0 && !push(list.ListResult{Diagnostics: diags}) || diags.HasError() {
 			return
 		}
-		for i, key := range keys {
-			if req.Limit > 0 && int64(i) == req.Limit {
-				return
-			}
-			if !push(r.result(ctx, req, token.Info(), key)) {
+		for i, one := range all {
+			if req.Limit > 0 && int64(i) == req.Limit || !push(result(ctx, req, token.Info(), one)) {
 				return
 			}
 		}

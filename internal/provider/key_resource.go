@@ -89,22 +89,32 @@ func (r *keyResource) within(ctx context.Context, diags *diag.Diagnostics, doing
 	if limit <= 0 { // in the state of a provider that took it
 		limit = otherwise
 	}
-	r.client.run(ctx, diags, r.kind.doing(doing), func(ctx context.Context) {
+	r.client.within(ctx, diags, limit, r.kind.doing(doing), doing == diagnose.Read, operation,
+		func(token *hsm.Token, err error) diag.Diagnostic { return r.failure(doing, m, token, err) })
+}
+
+// within runs a resource's operation with a time limit, on the open token. reads says that it changes nothing, so that
+// there is nothing to be cautious about, and nothing to do while the token's PIN is to come.
+func (c *client) within(
+	ctx context.Context, diags *diag.Diagnostics, limit time.Duration, doing string, reads bool,
+	operation func(context.Context, *hsm.Token) error, failure func(*hsm.Token, error) diag.Diagnostic,
+) {
+	c.run(ctx, diags, doing, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		token, err := r.client.token(ctx)
-		if doing == diagnose.Read && errors.Is(err, diagnose.ErrPINToCome) {
-			r.client.notRead(diags)
+		token, err := c.token(ctx)
+		if reads && errors.Is(err, diagnose.ErrPINToCome) {
+			c.notRead(diags)
 			return
 		}
 		if err == nil {
 			err = operation(ctx, token)
 		}
 		if err != nil {
-			diags.Append(r.failure(doing, m, token, err))
+			diags.Append(failure(token, err))
 		}
-		if token != nil && doing != diagnose.Read {
-			diags.Append(r.client.cautions(token)...)
+		if token != nil && !reads {
+			diags.Append(c.cautions(token)...)
 		}
 	})
 }
