@@ -73,17 +73,6 @@ func listIssuer(issuer *x509.Certificate) (*x509.Certificate, error) {
 	return &with, nil
 }
 
-// Revoked are the entries of a list, by their serial numbers. An entry that only a delta list can have has the reason
-// remove_from_crl, which is not one of Reasons.
-func Revoked(list *x509.RevocationList) []Revocation {
-	var revoked []Revocation
-	for _, entry := range list.RevokedCertificateEntries {
-		revoked = append(revoked, Revocation{entry.SerialNumber, entry.RevocationTime, reasonWord(entry.ReasonCode)})
-	}
-	slices.SortFunc(revoked, func(a, b Revocation) int { return a.Serial.Cmp(b.Serial) })
-	return revoked
-}
-
 // verifyList parses what was signed, verifies the signature, and says what is not as it was asked for.
 func verifyList(der []byte, want *x509.RevocationList, parent *x509.Certificate) error {
 	got, err := x509.ParseRevocationList(der)

@@ -98,20 +98,6 @@ func parseRequest(der []byte) (*x509.CertificateRequest, error) {
 	return request, nil
 }
 
-// ParseList reads a text that is one PEM block X509 CRL. Errors are as those of ParseCertificate. The signature is its
-// issuer's to verify: x509.RevocationList.CheckSignatureFrom.
-func ParseList(text string) (*x509.RevocationList, error) {
-	der, err := listBlock.Read(text)
-	if err != nil {
-		return nil, err
-	}
-	list, err := x509.ParseRevocationList(der)
-	if err != nil {
-		return nil, unreadable("revocation list", err)
-	}
-	return list, nil
-}
-
 // unreadable says why a parser of crypto/x509 refuses something, where it says so in words alone.
 func unreadable(what string, err error) error {
 	reason := strings.TrimPrefix(err.Error(), "x509: ")

@@ -36,18 +36,5 @@ func reasonCode(word string) int {
 	return 0
 }
 
-// removeFromCRL is what a list read back says of an entry that no full list may have.
+// removeFromCRL is the word for 8.
 const removeFromCRL = "remove_from_crl"
-
-// reasonWord is the word of a number; "" for unspecified, which a list does not write.
-func reasonWord(code int) string {
-	for _, r := range reasons[1:] {
-		if r.code == code {
-			return r.word
-		}
-	}
-	if code == 8 {
-		return removeFromCRL
-	}
-	return ""
-}

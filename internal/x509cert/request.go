@@ -99,47 +99,6 @@ func RequestNames(request *x509.CertificateRequest) (subject []byte, names Names
 	return request.RawSubject, names, nil
 }
 
-// RequestUses are the uses that a request asks for, in the words of Uses, and whether it asks for a CA. A use that has
-// no word is an error.
-func RequestUses(request *x509.CertificateRequest) (allowed []string, isCA bool, err error) {
-	var key x509.KeyUsage
-	if value := extension(request.Extensions, oidKeyUsage); value != nil {
-		var list asn1.BitString
-		if rest, err := asn1.Unmarshal(value, &list); err != nil || len(rest) > 0 {
-			return nil, false, errors.New("the key usage that the request asks for cannot be read")
-		}
-		for i := range 9 {
-			key |= x509.KeyUsage(list.At(i) << i)
-		}
-	}
-	var extended []x509.ExtKeyUsage
-	if value := extension(request.Extensions, oidExtKeyUsage); value != nil {
-		var oids []asn1.ObjectIdentifier
-		if rest, err := asn1.Unmarshal(value, &oids); err != nil || len(rest) > 0 {
-			return nil, false, errors.New("the extended key usage that the request asks for cannot be read")
-		}
-		for _, oid := range oids {
-			i := slices.IndexFunc(extendedUses, func(use extendedUse) bool { return use.oid.Equal(oid) })
-			if i < 0 {
-				return nil, false, fmt.Errorf("the request asks for the extended key usage %s, which has no word in "+
-					"allowed_uses", oid)
-			}
-			extended = append(extended, extendedUses[i].usage)
-		}
-	}
-	if value := extension(request.Extensions, oidBasicConstraints); value != nil {
-		var constraints struct {
-			IsCA          bool `asn1:"optional"`
-			MaxPathLength int  `asn1:"optional,default:-1"`
-		}
-		if rest, err := asn1.Unmarshal(value, &constraints); err != nil || len(rest) > 0 {
-			return nil, false, errors.New("the basic constraints that the request asks for cannot be read")
-		}
-		isCA = constraints.IsCA
-	}
-	return words(key, extended), isCA, nil
-}
-
 // extension is the value of an extension, nil where there is none.
 func extension(extensions []pkix.Extension, id asn1.ObjectIdentifier) []byte {
 	for _, e := range extensions {

@@ -105,21 +105,3 @@ func usages(words []string) (x509.KeyUsage, []x509.ExtKeyUsage) {
 	}
 	return key, extended
 }
-
-// words are the words of usages.
-func words(key x509.KeyUsage, extended []x509.ExtKeyUsage) []string {
-	var words []string
-	for _, use := range keyUses {
-		if key&use.usage != 0 {
-			words = append(words, use.word)
-		}
-	}
-	for _, usage := range extended {
-		for _, use := range extendedUses {
-			if use.usage == usage {
-				words = append(words, use.word)
-			}
-		}
-	}
-	return words
-}
