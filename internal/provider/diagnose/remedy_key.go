@@ -409,6 +409,11 @@ func nextNoMatch(f Failure) string {
 }
 
 func nextUnchangeable(f Failure) string {
+	if f.certificate() && (f.Doing == Update || f.Doing == Delete) {
+		return "the token lets nobody do that to this certificate. Without the PIN, anyone can write one of which that is so " +
+			"(CKA_DESTROYABLE or CKA_MODIFIABLE is false). A certificate is no secret, so it may stay where it is: take any " +
+			"change to it back, set deletion_policy = \"abandon\" and run terraform apply, then remove the resource."
+	}
 	if f.Doing != Update {
 		return otherwise.next(f)
 	}
