@@ -11,8 +11,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/session"
 )
 
-// DestroyCertificate destroys a certificate, and looks again. One that is already gone is no failure. Copies of the same
-// ID, label and value go with it: nothing tells them apart. All others stay. Errors are *OperationError. They wrap
+// DestroyCertificate destroys a certificate, and looks again. One that is already gone is no failure. Copies of the
+// same ID, label and value go with it: nothing tells them apart. All others stay. Errors are *OperationError. They wrap
 // *UnreadableError and *UnseenError where what is gone may only be hidden, or the token's failure.
 func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRef) error {
 	failed := func(err error, holds Holding) error {
@@ -45,10 +45,10 @@ func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRe
 	return nil
 }
 
-// removeCertificates destroys copies of one certificate, and looks what is left. It tries once more on what is left, with
-// fresh handles. left says that some are still there; without it, an error says that the token could not be asked. A copy
-// that says that nobody can destroy it (CKA_DESTROYABLE) does not count if others went: this provider writes none such, and
-// a stranger can, without a PIN. beside says that it does not count even if it is the only one.
+// removeCertificates destroys copies of one certificate, and looks what is left. It tries once more on what is left,
+// with fresh handles. left says that some are still there; without it, an error says that the token could not be asked.
+// A copy that says that nobody can destroy it (CKA_DESTROYABLE) does not count if others went: this provider writes
+// none such, and a stranger can, without a PIN. beside says that it does not count even if it is the only one.
 func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certificate, beside bool) (left bool, err error) {
 	one := doomed[0]
 	for try := 1; ; try++ {

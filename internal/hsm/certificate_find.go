@@ -13,8 +13,8 @@ import (
 )
 
 // Certificate finds a certificate by its ID and its value. Where it is not under the ID, it may be under that of the
-// pair that it is for: certificates move with their key. Errors: object.ErrNoCertificate where a search on the token has
-// found neither, *UnreadableError and *UnseenError where that proves nothing, or the token's failure.
+// pair that it is for: certificates move with their key. Errors: object.ErrNoCertificate where a search on the token
+// has found neither, *UnreadableError and *UnseenError where that proves nothing, or the token's failure.
 func (t *Token) Certificate(ctx context.Context, ref object.CertificateRef) (object.Certificate, error) {
 	// Anything but a plain success needs a search on the token: others may have changed what it holds.
 	if chosen, err := t.certificatesInView(ctx, ref); err != nil {
@@ -128,8 +128,8 @@ func (t *Token) searched(start time.Time, reads int, reading time.Duration) {
 	}
 }
 
-// PairOf finds the pair on the token that has a public key, under whatever ID. Where several show it, it is the first one
-// that an operation proves, since anyone can make halves without a PIN. found is false where there is none. Errors:
+// PairOf finds the pair on the token that has a public key, under whatever ID. Where several show it, it is the first
+// one that an operation proves, since anyone can make halves without a PIN. found is false where there is none. Errors:
 // those of KeyByFingerprint.
 func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.Key, found bool, err error) {
 	ref, ok := object.RefOfPublicKey(pub)
@@ -176,9 +176,11 @@ func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.K
 	return object.Key{}, false, nil
 }
 
-// provenBeside is PairOf among halves of which nothing shows which belong together: the pair that an operation proves. doubt
-// is the error where there is none.
-func (t *Token) provenBeside(ctx context.Context, ref object.Ref, doubt error) (pair object.Key, found bool, err error) {
+// provenBeside is PairOf among halves of which nothing shows which belong together: the pair that an operation proves.
+// doubt is the error where there is none.
+func (t *Token) provenBeside(
+	ctx context.Context, ref object.Ref, doubt error,
+) (pair object.Key, found bool, err error) {
 	inventory, err := t.snapshot.all(ctx)
 	if err != nil {
 		return object.Key{}, false, err

@@ -223,7 +223,8 @@ func TestACertificateHasAllItsAttributes(t *testing.T) {
 }
 
 // TestACertificatesEveryCallFails has each call of each step fail in each way, before and after it took effect. No
-// certificate is lost, none is doubled, a stranger's stays, the error says what the token holds, and the next run goes on.
+// certificate is lost, none is doubled, a stranger's stays, the error says what the token holds, and the next run goes
+// on.
 func TestACertificatesEveryCallFails(t *testing.T) {
 	extent := hsmtest.ThisExtent(t)
 	every := map[hsmtest.Extent]int{hsmtest.Sample: 60, hsmtest.Matrix: 1, hsmtest.All: 1}[extent]
@@ -339,8 +340,8 @@ func TestALabelIsForOneSubject(t *testing.T) {
 	}
 }
 
-// TestACertificatesProcessIsKilledAtEveryCall kills a process before and after each call that it makes. The token holds the
-// certificate as it was or as it was to be, or both, and the next run goes on.
+// TestACertificatesProcessIsKilledAtEveryCall kills a process before and after each call that it makes. The token holds
+// the certificate as it was or as it was to be, or both, and the next run goes on.
 func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
 	extent := hsmtest.ThisExtent(t)
 	every := map[hsmtest.Extent]int{hsmtest.Sample: 20, hsmtest.Matrix: 1, hsmtest.All: 1}[extent]

@@ -67,8 +67,8 @@ func destroyOurs(t testing.TB, k *hsmtest.Token, label string) {
 	})
 }
 
-// TestAStrangerKeepsNoCertificateFromItsEnd by copies, and by certificates that are none: each step ends, and leaves what it
-// is to leave. Only where ours is gone and nobody can destroy the copy, a destruction fails.
+// TestAStrangerKeepsNoCertificateFromItsEnd by copies, and by certificates that are none: each step ends, and leaves
+// what it is to leave. Only where ours is gone and nobody can destroy the copy, a destruction fails.
 func TestAStrangerKeepsNoCertificateFromItsEnd(t *testing.T) {
 	onSoftHSM(t)
 	k := hsmtest.New(t)
@@ -165,8 +165,8 @@ func TestACopyThatNobodyCanChangeKeepsNoCertificateOut(t *testing.T) {
 	}
 }
 
-// TestAWrongHandleDestroysNothing: the token says that it wrote a certificate, and gives the handle of something else, of
-// each sort. What the handle means stays, and so does what was written.
+// TestAWrongHandleDestroysNothing: the token says that it wrote a certificate, and gives the handle of something else,
+// of each sort. What the handle means stays, and so does what was written.
 func TestAWrongHandleDestroysNothing(t *testing.T) {
 	onSoftHSM(t)
 	id := []byte("the ID")
@@ -235,8 +235,8 @@ func TestAWrongHandleDestroysNothing(t *testing.T) {
 	}
 }
 
-// TestADestructionSeesThatTheCertificateWasRenamed in the moment before it, by another process: it does not say that the
-// certificate is gone, and the next run destroys it.
+// TestADestructionSeesThatTheCertificateWasRenamed in the moment before it, by another process: it does not say that
+// the certificate is gone, and the next run destroys it.
 func TestADestructionSeesThatTheCertificateWasRenamed(t *testing.T) {
 	onSoftHSM(t)
 	for name, to := range map[string]cryptoki.Attribute{

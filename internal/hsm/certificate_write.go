@@ -56,8 +56,8 @@ func (t *Token) writable(ctx context.Context, ids ...[]byte) (leave func(), err 
 }
 
 // WriteCertificate writes a certificate, reads it back, and keeps it if it is what was to be written. One that is there
-// already, with this ID and label, is taken as written: an interrupted run may have left it, and a copy that somebody else
-// made is as good. Errors are *OperationError. They wrap *object.RefusedError where the make takes none,
+// already, with this ID and label, is taken as written: an interrupted run may have left it, and a copy that somebody
+// else made is as good. Errors are *OperationError. They wrap *object.RefusedError where the make takes none,
 // *CertificateExistsError, *VerifyError, or the token's failure.
 func (t *Token) WriteCertificate(ctx context.Context, tmpl object.CertificateTemplate) (object.Certificate, error) {
 	failed := func(err error, holds Holding) (object.Certificate, error) {
@@ -117,7 +117,8 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 			return now[i], HoldsCertificate, nil
 		}
 		if cause == nil {
-			cause = &VerifyError{Problems: []string{"the token says that it wrote the certificate, but does not show it"}}
+			cause = &VerifyError{Problems: []string{
+				"the token says that it wrote the certificate, but does not show it"}}
 		}
 		if left, err := t.clearCertificate(settle, tmpl, cause, before, now); err != nil || left || strays {
 			t.snapshot.drop()
@@ -135,14 +136,15 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 	}
 }
 
-// labelTaken is a *object.RefusedError where the make wants another label for each subject, and a certificate of another
-// subject has the label.
+// labelTaken is a *object.RefusedError where the make wants another label for each subject, and a certificate of
+// another subject has the label.
 func (t *Token) labelTaken(ctx context.Context, tmpl object.CertificateTemplate) error {
 	if !t.differences.LabelPerSubject {
 		return nil
 	}
 	have, err := t.searchCertificates(ctx, []cryptoki.Attribute{
-		cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(tmpl.Label)),
+		cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass),
+		cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(tmpl.Label)),
 	}, nil)
 	if err != nil {
 		return err
@@ -152,11 +154,12 @@ func (t *Token) labelTaken(ctx context.Context, tmpl object.CertificateTemplate)
 		return err
 	}
 	for _, c := range have {
-		if other, err := c.Parse(); err == nil && c.Label == tmpl.Label && !bytes.Equal(other.RawSubject, want.RawSubject) {
+		other, err := c.Parse()
+		if err == nil && c.Label == tmpl.Label && !bytes.Equal(other.RawSubject, want.RawSubject) {
 			return &object.RefusedError{
 				Attribute: "label",
-				Problem: fmt.Sprintf("the token has the label %q for certificates of one subject, and a certificate of another one "+
-					"has it: %s", tmpl.Label, c.Name()),
+				Problem: fmt.Sprintf("the token has the label %q for certificates of one subject, and a certificate of "+
+					"another one has it: %s", tmpl.Label, c.Name()),
 				Way: "choose another label.",
 			}
 		}
@@ -173,8 +176,8 @@ func refusesForm(err error) bool {
 }
 
 // createCertificate writes a certificate once, and reads it back in the session that has written it. What is not as it
-// should be is destroyed there, if it is a new certificate under the ID. What the handle shows otherwise may be somebody
-// else's: strays says that it is left as it is.
+// should be is destroyed there, if it is a new certificate under the ID. What the handle shows otherwise may be
+// somebody else's: strays says that it is left as it is.
 func (t *Token) createCertificate(
 	ctx, settle context.Context, tmpl object.CertificateTemplate, form int, before []object.Certificate,
 ) (strays bool, err error) {
@@ -200,8 +203,8 @@ func (t *Token) createCertificate(
 	return strays, err
 }
 
-// clearCertificate destroys what a failed writing has left half: certificates of the ID and the label that were not there
-// before, and show no value, or that the token has written otherwise. left says that one is still there.
+// clearCertificate destroys what a failed writing has left half: certificates of the ID and the label that were not
+// there before, and show no value, or that the token has written otherwise. left says that one is still there.
 func (t *Token) clearCertificate(
 	ctx context.Context, tmpl object.CertificateTemplate, cause error, before, now []object.Certificate,
 ) (left bool, err error) {
@@ -299,12 +302,13 @@ func (t *Token) ChangeCertificate(
 func unchangeable(err error) bool {
 	_, lies := errors.AsType[*VerifyError](err)
 	return lies || refusesForm(err) || isAny(err, []error{
-		cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_ACTION_PROHIBITED, cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_FUNCTION_REJECTED,
+		cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_ACTION_PROHIBITED, cryptoki.CKR_ARGUMENTS_BAD,
+		cryptoki.CKR_FUNCTION_REJECTED,
 	})
 }
 
-// setCertificate gives a certificate its label and ID in place, or puts back what it had. It reads from the token whether
-// a call took effect: the code of a call does not show that.
+// setCertificate gives a certificate its label and ID in place, or puts back what it had. It reads from the token
+// whether a call took effect: the code of a call does not show that.
 func (t *Token) setCertificate(ctx, settle context.Context, old object.Certificate, tmpl object.CertificateTemplate) (
 	object.Certificate, Holding, error,
 ) {

@@ -37,8 +37,8 @@ var (
 )
 
 // Signer gives the signer of the pair on the token that has the public key, under whatever ID and label. It signs until
-// ctx ends. The pair is proven, as far as that takes no PIN and the token offers a proof; else its first signature is its
-// proof, since none is given that does not verify. Errors: *NoSignerError where the token has no such pair,
+// ctx ends. The pair is proven, as far as that takes no PIN and the token offers a proof; else its first signature is
+// its proof, since none is given that does not verify. Errors: *NoSignerError where the token has no such pair,
 // *CannotSignError where the pair signs nothing, *UnprotectedSignerError where the PIN does not protect it,
 // *UnreadableError and *UnseenError where it may be there all the same, that of what makes no sense and may be the
 // pair, *DisprovedError, or the token's failure.

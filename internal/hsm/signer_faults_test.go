@@ -364,8 +364,8 @@ func TestARefusedPINForEachUseIsNeverSentAgain(t *testing.T) {
 	}
 }
 
-// TestAPINThatWasNotSentIsNotRefused: the context ends while C_Login waits, as behind the gate, and so for two signers. The
-// third one sends the PIN, and signs.
+// TestAPINThatWasNotSentIsNotRefused: the context ends while C_Login waits, as behind the gate, and so for two signers.
+// The third one sends the PIN, and signs.
 func TestAPINThatWasNotSentIsNotRefused(t *testing.T) {
 	onSoftHSM(t)
 	k := hsmtest.New(t)

@@ -84,9 +84,9 @@ func tooLate(v any) bool {
 // dates are the claims that From and Until give.
 var dates = []string{"iat", "nbf", "exp"}
 
-// CheckClaims is an error where a text is not the claims of a JWT: one JSON object that names no member twice, and whose
-// registered claims have their form. dated says that From and Until are given; then the text must not have iat, nbf and
-// exp. Errors repeat nothing of the text but names of claims.
+// CheckClaims is an error where a text is not the claims of a JWT: one JSON object that names no member twice, and
+// whose registered claims have their form. dated says that From and Until are given; then the text must not have iat,
+// nbf and exp. Errors repeat nothing of the text but names of claims.
 func CheckClaims(text string, dated bool) error {
 	o, err := parseJSON(text, "give a JSON object as text, such as jsonencode({ sub = \"somebody\" })")
 	if err != nil {
@@ -148,7 +148,8 @@ func withAlg(o object) object {
 }
 
 // Sign makes the JWT, in compact form (RFC 7515, 7.1), and verifies it. The claims stand in it as they were given, but
-// for white space; numbers keep all their digits. Errors: those of ValidAlg, CheckHeader and CheckClaims, or the signer's.
+// for white space; numbers keep all their digits. Errors: those of ValidAlg, CheckHeader and CheckClaims, or the
+// signer's.
 func (t JWT) Sign(signer crypto.Signer) (string, error) {
 	if err := ValidAlg(signer.Public(), Sig, t.Alg); err != nil {
 		return "", err

@@ -19,8 +19,8 @@ import (
 // signedArgument is an argument that goes into what is signed.
 type signedArgument struct {
 	name string
-	// same says that another value means the same, so that nothing is to be signed. What is not known yet does not, unless
-	// it is not signed itself.
+	// same says that another value means the same, so that nothing is to be signed. What is not known yet does not,
+	// unless it is not signed itself.
 	same func(is, was fields) bool
 }
 
@@ -105,8 +105,8 @@ func samePathLength(is, was fields) bool {
 	return is[name].IsKnown() && bound(is) == bound(was)
 }
 
-// ofTheCA says that a CA's public key is left out, is that of the CA's certificate, or is not known yet: nothing is signed
-// for it, and another key is an error.
+// ofTheCA says that a CA's public key is left out, is that of the CA's certificate, or is not known yet: nothing is
+// signed for it, and another key is an error.
 func ofTheCA(is, _ fields) bool {
 	const name = "ca_public_key_pem"
 	if is[name].IsNull() || !is[name].IsKnown() {

@@ -38,9 +38,9 @@ func (b *bench) certificatesHeld() (lines []string) {
 	return lines
 }
 
-// TestACertificateOutlivesFaults has calls fail in applies that write, change, renew, move and destroy a certificate, before
-// and after they took effect, once and from then on. There is never more than the old one and the new one, and the next
-// applies lead to what is configured. A stranger's certificate under the same ID and label is never touched.
+// TestACertificateOutlivesFaults has calls fail in applies that write, change, renew, move and destroy a certificate,
+// before and after they took effect, once and from then on. There is never more than the old one and the new one, and
+// the next applies lead to what is configured. A stranger's certificate under the same ID and label is never touched.
 func TestACertificateOutlivesFaults(t *testing.T) {
 	t.Parallel()
 	w := newRingWire(t)

@@ -287,8 +287,8 @@ func (w *work) advise(allowed []string, pub crypto.PublicKey) {
 	}
 }
 
-// problemAt is where a problem is shown: at the argument that it names, or at another one where the resource has none of
-// that name, or another one gives its value.
+// problemAt is where a problem is shown: at the argument that it names, or at another one where the resource has none
+// of that name, or another one gives its value.
 func problemAt(instead func(argument string) string) func(x509cert.Problem) path.Path {
 	return func(p x509cert.Problem) path.Path {
 		root, rest, _ := strings.Cut(p.Argument, ".")

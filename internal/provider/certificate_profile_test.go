@@ -226,8 +226,8 @@ func TestWhatIsNotKnownYetIsNoError(t *testing.T) {
 	}
 }
 
-// TestAChainInOneApply makes a root with name constraints, an intermediate and a leaf, whose names come from requests and from
-// the certificate's own arguments, and openssl and Go verify it.
+// TestAChainInOneApply makes a root with name constraints, an intermediate and a leaf, whose names come from requests
+// and from the certificate's own arguments, and openssl and Go verify it.
 func TestAChainInOneApply(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")
@@ -344,8 +344,8 @@ func TestTheTLSProvidersExamples(t *testing.T) {
 	}
 }
 
-// TestAnotherCertificateOfTheCA of the same key and name changes in place, and signs nothing, as does a request that was
-// signed anew.
+// TestAnotherCertificateOfTheCA of the same key and name changes in place, and signs nothing, as does a request that
+// was signed anew.
 func TestAnotherCertificateOfTheCA(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")

@@ -244,8 +244,8 @@ func TestACertificateIsRenewedInTheApplyThatSignsIt(t *testing.T) {
 	)
 }
 
-// TestACertificateThatChangesBehindTerraform is seen by the next plan, which corrects it. A stranger's certificate in its place is
-// neither taken for it, nor destroyed.
+// TestACertificateThatChangesBehindTerraform is seen by the next plan, which corrects it. A stranger's certificate in
+// its place is neither taken for it, nor destroyed.
 func TestACertificateThatChangesBehindTerraform(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -273,8 +273,8 @@ func TestACertificateThatChangesBehindTerraform(t *testing.T) {
 	b.hasCertificate("6b31", "web", strangers)
 }
 
-// TestACertificateFollowsItsKey gives a pair another ID. The certificate follows in the same apply, whether the pair's resource
-// moves certificates itself or not.
+// TestACertificateFollowsItsKey gives a pair another ID. The certificate follows in the same apply, whether the pair's
+// resource moves certificates itself or not.
 func TestACertificateFollowsItsKey(t *testing.T) {
 	for _, moves := range []bool{false, true} {
 		t.Run(fmt.Sprintf("move_certificates %t", moves), func(t *testing.T) {
@@ -383,7 +383,8 @@ func exampleCertificate(t *testing.T) *x509.Certificate {
 	return c
 }
 
-// TestTheImportExamplesAdoptACertificate that another tool has written, by each of the documented ways, and the list finds it.
+// TestTheImportExamplesAdoptACertificate that another tool has written, by each of the documented ways, and the list
+// finds it.
 func TestTheImportExamplesAdoptACertificate(t *testing.T) {
 	folder := filepath.Join("resources", "hsm_certificate")
 	c := exampleCertificate(t)

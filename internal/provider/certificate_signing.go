@@ -24,8 +24,8 @@ var (
 	_ resource.ResourceWithModifyPlan = (*signedResource)(nil)
 )
 
-// signedResource is each of the resources of what a key on the token signs: requests, certificates and revocation lists.
-// All that there is of one is in the state. So a refresh and a plan touch no token, only what is signed does.
+// signedResource is each of the resources of what a key on the token signs: requests, certificates and revocation
+// lists. All that there is of one is in the state. So a refresh and a plan touch no token, only what is signed does.
 type signedResource struct {
 	kind   signedKind
 	client *client

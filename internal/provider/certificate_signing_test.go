@@ -199,8 +199,8 @@ var certKeys = []struct {
 	{"Ed25519", "EC:edwards25519", "ED25519", []string{"Ed25519"}, []string{"Ed25519"}},
 }
 
-// TestEveryKeySignsAllOfIt has each kind of key sign a request, a root, a leaf and a list by each algorithm, in one apply,
-// and openssl and Go agree with them.
+// TestEveryKeySignsAllOfIt has each kind of key sign a request, a root, a leaf and a list by each algorithm, in one
+// apply, and openssl and Go agree with them.
 func TestEveryKeySignsAllOfIt(t *testing.T) {
 	t.Parallel()
 	for _, k := range certKeys {
@@ -275,7 +275,8 @@ func TestEveryKeySignsAllOfIt(t *testing.T) {
 	}
 }
 
-// TestASignedCertificateLives is the life of a certificate by a clock: what changes it, what does not, and when it is due.
+// TestASignedCertificateLives is the life of a certificate by a clock: what changes it, what does not, and when it is
+// due.
 func TestASignedCertificateLives(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")

@@ -20,8 +20,8 @@ import (
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 )
 
-// TestOtherProgramsUseTheCertificate that hsm_certificate has written: pkcs11-tool reads it, in Java's key store it and its key are
-// one entry, which signs, and curl proves with both who it is, by the PKCS#11 engine of openssl.
+// TestOtherProgramsUseTheCertificate that hsm_certificate has written: pkcs11-tool reads it, in Java's key store it and
+// its key are one entry, which signs, and curl proves with both who it is, by the PKCS#11 engine of openssl.
 func TestOtherProgramsUseTheCertificate(t *testing.T) {
 	t.Parallel()
 	hsmtest.Needs(t, hsmtest.OtherEyes)

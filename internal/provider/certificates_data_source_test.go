@@ -104,7 +104,8 @@ func (c x5cCheck) check(state map[string]any) error {
 	return nil
 }
 
-// TestASetHasItsCertificates in x5c: the leaf of each key, and its issuers. Nothing that a stranger puts beside them is published.
+// TestASetHasItsCertificates in x5c: the leaf of each key, and its issuers. Nothing that a stranger puts beside them is
+// published.
 func TestASetHasItsCertificates(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -172,8 +172,8 @@ func thisUpdate(now time.Time, issuer *x509.Certificate, revoked []x509cert.Revo
 	return begins
 }
 
-// follow makes the list one that comes after another: nothing in it goes back, and nothing is lost. Another CA's list has
-// nothing to follow but the number.
+// follow makes the list one that comes after another: nothing in it goes back, and nothing is lost. Another CA's list
+// has nothing to follow but the number.
 func (m *crlModel) follow(ctx context.Context, r *reading, l *x509cert.List, last *crlModel, revoked []revocation) {
 	if number := big.NewInt(last.CRLNumber.ValueInt64() + 1); number.Cmp(l.Number) > 0 {
 		l.Number = number

@@ -47,8 +47,8 @@ func listHas(want ...string) attributes {
 	}}
 }
 
-// TestARevocationListLives is the life of a list by a clock. Its number rises whatever happens, also where the clock goes
-// back and where the state is lost, and what was published stays.
+// TestARevocationListLives is the life of a list by a clock. Its number rises whatever happens, also where the clock
+// goes back and where the state is lost, and what was published stays.
 func TestARevocationListLives(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t, "P-256")

@@ -35,8 +35,8 @@ type opening struct {
 	resp  *ephemeral.OpenResponse
 	doing string
 	// later is the result where this plan makes the token, sets its PIN, or does not know the provider's configuration
-	// yet: its computed values are not known. Terraform opens an ephemeral resource in the plan as soon as its arguments
-	// are known, whatever else it waits for, and once more in the apply.
+	// yet: its computed values are not known. Terraform opens an ephemeral resource in the plan as soon as its
+	// arguments are known, whatever else it waits for, and once more in the apply.
 	later any
 }
 

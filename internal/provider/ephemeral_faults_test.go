@@ -246,8 +246,8 @@ func TestALyingTokensSignatureIsNeverGivenOut(t *testing.T) {
 	}
 }
 
-// TestWhatMakesTheTokenLeavesTheRestForTheApply opens ephemeral resources in a plan that makes the token, in one that sets
-// the provider's PIN, and where the provider's block is not known yet.
+// TestWhatMakesTheTokenLeavesTheRestForTheApply opens ephemeral resources in a plan that makes the token, in one that
+// sets the provider's PIN, and where the provider's block is not known yet.
 func TestWhatMakesTheTokenLeavesTheRestForTheApply(t *testing.T) {
 	t.Parallel()
 	hsmtest.Alone(t, func(t *testing.T, blank *hsmtest.Blank) {

@@ -76,8 +76,8 @@ func TestEveryMakeSignsJWTs(t *testing.T) {
 	})
 }
 
-// TestABlankSlotSignsInTheApplyThatMakesItsToken makes a token, a key on it, and then a JWT and random bytes of it, in one
-// apply whose plan knows neither.
+// TestABlankSlotSignsInTheApplyThatMakesItsToken makes a token, a key on it, and then a JWT and random bytes of it, in
+// one apply whose plan knows neither.
 func TestABlankSlotSignsInTheApplyThatMakesItsToken(t *testing.T) {
 	beside(t, func(blank *hsmtest.Blank, b *bench) {
 		b.t.Setenv("HSM_SO_PIN", blank.SOPIN)

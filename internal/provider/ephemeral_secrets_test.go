@@ -42,8 +42,8 @@ func needsEphemeral(t *testing.T, s shell) {
 	}
 }
 
-// TestWhatIsNeverStoredIsNowhere plans and applies tokens, signatures and random bytes. What a provisioner was handed is in
-// no state, plan, log or output.
+// TestWhatIsNeverStoredIsNowhere plans and applies tokens, signatures and random bytes. What a provisioner was handed
+// is in no state, plan, log or output.
 func TestWhatIsNeverStoredIsNowhere(t *testing.T) {
 	t.Parallel()
 	hsmtest.Needs(t, hsmtest.OwnToken)

@@ -98,8 +98,8 @@ func TestTheGuideComingFromTLS(t *testing.T) {
 	}
 }
 
-// signsItself is a certificate that signs itself, and issuedHere one of the example's CA: with the lines, and with others
-// where the lines say nothing of them.
+// signsItself is a certificate that signs itself, and issuedHere one of the example's CA: with the lines, and with
+// others where the lines say nothing of them.
 func signsItself(name string, lines ...string) string {
 	return keyPairBlock("hsm_self_signed_cert", name, map[string]string{
 		"public_key_pem": "hsm_rsa_keypair.ca.public_key_pem", "allowed_uses": `["digital_signature"]`,

@@ -38,8 +38,8 @@ type jwtModel struct {
 	Token        types.String `tfsdk:"token"`
 }
 
-// clockSkew is how far before the present a JWT begins, as certificates do: clocks differ, and readers refuse what begins
-// later.
+// clockSkew is how far before the present a JWT begins, as certificates do: clocks differ, and readers refuse what
+// begins later.
 const clockSkew = time.Minute
 
 var lifetime = parsed{

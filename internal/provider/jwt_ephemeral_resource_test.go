@@ -114,7 +114,8 @@ func jwtRows(name string) string {
 		"data.hsm_jwks.%[1]s[i].json }]", name)
 }
 
-// TestJWTsOfEveryAlgorithmVerifyByTheSet makes the keys, their set and the tokens in one apply: the plan knows none of them.
+// TestJWTsOfEveryAlgorithmVerifyByTheSet makes the keys, their set and the tokens in one apply: the plan knows none of
+// them.
 func TestJWTsOfEveryAlgorithmVerifyByTheSet(t *testing.T) {
 	t.Parallel()
 	hsmtest.NeedsCurves(t)

@@ -112,8 +112,8 @@ func (m *locallySignedCertModel) work(ctx context.Context, now time.Time, _ sign
 	return w, r.diags
 }
 
-// request gives the profile what it has of the request, and the key that that is for: nil where it is not known yet, and
-// then something stands in place of its names.
+// request gives the profile what it has of the request, and the key that that is for: nil where it is not known yet,
+// and then something stands in place of its names.
 func (r *reading) request(m *locallySignedCertModel, p *x509cert.Profile) crypto.PublicKey {
 	const argument = "cert_request_pem"
 	names := x509cert.Names{DNS: []string{someDNSName}}

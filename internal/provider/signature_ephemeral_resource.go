@@ -108,8 +108,8 @@ func algorithmNamed(name string) (named messageAlgorithm) {
 	return named
 }
 
-// defaultAlgorithm is the one by which a key signs where none is asked for: the same as its JWTs', else the first that it
-// allows; the zero value where it allows none.
+// defaultAlgorithm is the one by which a key signs where none is asked for: the same as its JWTs', else the first that
+// it allows; the zero value where it allows none.
 func defaultAlgorithm(key object.Key) messageAlgorithm {
 	fitting := fittingAlgorithms(key.PublicKey)
 	alg := joseAlgorithm(key)

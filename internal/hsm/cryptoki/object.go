@@ -258,8 +258,8 @@ func OAEP() Mechanism {
 	return Mechanism{Type: CKM_RSA_PKCS_OAEP, parameter: parameter}
 }
 
-// PSS gives a mechanism of RSASSA-PSS its parameters: the hash, MGF1 with the same hash, and how many bytes the salt has;
-// in JOSE, that is as many as the hash has (RFC 7518, 3.5). Hashes are SHA-256, SHA-384 and SHA-512.
+// PSS gives a mechanism of RSASSA-PSS its parameters: the hash, MGF1 with the same hash, and how many bytes the salt
+// has; in JOSE, that is as many as the hash has (RFC 7518, 3.5). Hashes are SHA-256, SHA-384 and SHA-512.
 func PSS(m MechanismType, hash crypto.Hash, salt int) Mechanism {
 	parameter := ck.PSS{Hash: pkcs11.CKM_SHA256, MGF: pkcs11.CKG_MGF1_SHA256, Salt: salt}
 	switch hash {

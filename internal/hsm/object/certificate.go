@@ -146,8 +146,8 @@ type CertificateRef struct {
 	ID     []byte
 	SHA256 string // lower-case hex
 	Label  string
-	// Key is the pair that the certificate is for, without an ID: a certificate may move to another ID with its key. The
-	// zero value where that is not known.
+	// Key is the pair that the certificate is for, without an ID: a certificate may move to another ID with its key.
+	// The zero value where that is not known.
 	Key Ref
 }
 
@@ -160,8 +160,8 @@ func NewCertificateRef(id []byte, label string, der []byte) CertificateRef {
 	return ref
 }
 
-// RefOfPublicKey is the ref of the pair that has a public key, under any ID. ok is false where no pair of this provider's
-// can have it.
+// RefOfPublicKey is the ref of the pair that has a public key, under any ID. ok is false where no pair of this
+// provider's can have it.
 func RefOfPublicKey(pub crypto.PublicKey) (ref Ref, ok bool) {
 	fingerprint, err := publickey.Fingerprint(pub)
 	if err != nil {
@@ -204,8 +204,8 @@ type CertificateTemplate struct {
 const CertificateForms = 3
 
 // Attributes gives the template of a form: 0 has all that programs look for, 1 what PKCS#11 v2.40 (4.6.3) has in a
-// certificate, 2 only what no token can do without. A token that refuses one form may take the next. CKA_TRUSTED is in none:
-// the security officer alone decides on that.
+// certificate, 2 only what no token can do without. A token that refuses one form may take the next. CKA_TRUSTED is in
+// none: the security officer alone decides on that.
 func (t CertificateTemplate) Attributes(form int, d quirk.Differences) (all []cryptoki.Attribute, err error) {
 	defer func() {
 		all = slices.DeleteFunc(all, func(a cryptoki.Attribute) bool { return slices.Contains(d.CertificateOmits, a.Type) })

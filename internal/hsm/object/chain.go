@@ -14,8 +14,8 @@ import (
 
 // ChainError says why there is no chain of certificates for a key.
 type ChainError struct {
-	// Several are the certificates of which nothing shows which one is meant; none where the key has no certificate that
-	// is valid.
+	// Several are the certificates of which nothing shows which one is meant; none where the key has no certificate
+	// that is valid.
 	Several []*x509.Certificate
 	// Issuer: those are of an issuer's key, and not of the key itself.
 	Issuer bool
@@ -109,7 +109,8 @@ func (p *CertificatePool) Chain(fingerprint string, leaves []string, at time.Tim
 	if !p.renewals(valid, at) {
 		return nil, &ChainError{Several: valid, Chosen: leaves != nil}
 	}
-	// One that is over says whose the key's certificates are. A stranger's that is the only one left does not replace it.
+	// One that is over says whose the key's certificates are. A stranger's that is the only one left does not replace
+	// it.
 	if leaves == nil && !p.renewals(append(valid[:1:1], invalid...), at) {
 		sortChain(invalid)
 		return nil, &ChainError{Several: valid, Invalid: invalid}
