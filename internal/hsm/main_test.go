@@ -13,7 +13,7 @@ func TestMain(m *testing.M) {
 	if order := os.Getenv("HSMTEST_ORDER"); order != "" {
 		os.Exit(obey(order))
 	}
-	hsmtest.Tokens = 28
+	hsmtest.Tokens = 32
 	if err := flag.Set("test.parallel", "6"); err != nil { // they wait for the module more than they compute
 		log.Fatal(err)
 	}

@@ -81,7 +81,8 @@ func Library(t testing.TB) string {
 	return ""
 }
 
-// New gives an empty token with a PIN: one of SoftHSM's for this test alone, or that of the make that HSMTEST_MAKE names.
+// New gives an empty token with a PIN: one of SoftHSM's for this test alone, or that of the make that HSMTEST_MAKE
+// names.
 func New(t testing.TB) *Token {
 	t.Helper()
 	if ThisMake(t).Name != "softhsm" {
@@ -115,6 +116,17 @@ func New(t testing.TB) *Token {
 // Spoil keeps the token from going to another test: the process remembers that its PIN was refused.
 func (k *Token) Spoil() { k.spoilt = true }
 
+// closeAllSessions closes what sessions the process has on the token. It holds the module open for that: the last test
+// that runs beside would finalize it in the middle.
+func (k *Token) closeAllSessions() error {
+	m, err := cryptoki.OpenWith(context.Background(), k.Library, k.Parameters)
+	if err != nil {
+		return err
+	}
+	err = Apart(func() error { return cryptokitest.CloseAllSessions(k.Library, k.Label) })
+	return errors.Join(err, m.Close())
+}
+
 // giveBack lets another test have the token, emptied and logged out, unless something may be wrong with it.
 func (k *Token) giveBack(t testing.TB, n int) {
 	err := errSpoilt
@@ -122,7 +134,7 @@ func (k *Token) giveBack(t testing.TB, n int) {
 		err = k.empty()
 	}
 	if errors.Is(err, errInUse) { // by sessions that a fault kept open, or that hang
-		err = Apart(func() error { return cryptokitest.CloseAllSessions(k.Library, k.Label) })
+		err = k.closeAllSessions()
 	}
 	softHSM.Lock()
 	defer softHSM.Unlock()
