@@ -2,12 +2,18 @@ package publickey
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
 func unhex(s string) []byte {
@@ -119,7 +125,18 @@ func TestParseECReadsEachFormOfParametersAndPoint(t *testing.T) {
 }
 
 func TestParseECRefuses(t *testing.T) {
-	keys := newKeys(t)
+	// These keys are always the same: one of 256 points of fresh ones, cut off, is an OCTET STRING with other bytes.
+	keys := map[string]crypto.PublicKey{
+		Secp256k1: secp256k1.PrivKeyFromBytes([]byte{1}).PubKey(),
+		Ed25519:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public(),
+	}
+	for name, curve := range map[string]elliptic.Curve{P256: elliptic.P256(), P521: elliptic.P521()} {
+		private, err := ecdsa.ParseRawPrivateKey(curve, append(make([]byte, curveNamed(name).size-1), 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[name] = private.Public()
+	}
 	p256, p521, ed := Point(keys[P256]), Point(keys[P521]), Point(keys[Ed25519])
 	change := func(point []byte, at int, to byte) []byte {
 		point = slices.Clone(point)
