@@ -137,6 +137,9 @@ func TestASetHasItsCertificates(t *testing.T) {
 			Config:            b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true", fmt.Sprintf("x5c_leaves = [%q]", strings.ToUpper(sumOf(web))))),
 			ConfigStateChecks: chain(sumOf(web), sumOf(ca.cert)),
 		}),
+		step(resource.TestStep{ // as a list comes out whose resources are not there
+			Config: b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true", "x5c_leaves = []")),
+		}, fails("No Chain Of Certificates", "none of the certificates that x5c_leaves names").pointing("x5c")),
 		step(resource.TestStep{
 			Config: b.config(jwks("s", `key_ids = ["6b31"]`, fmt.Sprintf("x5c_leaves = [%q]", sumOf(web)))), PlanOnly: true,
 		}, fails("Invalid Combination Of Arguments", "x5c_leaves").pointing("x5c_leaves")),

@@ -328,7 +328,10 @@ func (m *jwksModel) chains(ctx context.Context, token *hsm.Token, pairs []object
 		diags.Append(diagnose.Failure{Doing: readingJWKS, Err: err, Token: token}.Diagnostic())
 		return nil, diags
 	}
-	var leaves []string
+	var leaves []string // not nil where the list is there and empty: then no certificate is meant
+	if m.X5CLeaves != nil {
+		leaves = []string{}
+	}
 	for _, leaf := range m.X5CLeaves {
 		leaves = append(leaves, strings.ToLower(leaf.ValueString()))
 	}
