@@ -101,8 +101,10 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 		return object.Certificate{}, HoldsUntouched, err
 	}
 	var first error // what the token said of the template that has all
+	var unread bool // something was written, and nobody knows what
 	for form, again := 0, false; ; {
-		strays, cause := t.createCertificate(ctx, settle, tmpl, form, before)
+		made, cause := t.createCertificate(ctx, settle, tmpl, form, before)
+		unread = unread || made == isUnread
 		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
 			t.snapshot.drop()
 			return object.Certificate{}, HoldsCertificatePerhaps, cause
@@ -120,7 +122,8 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 			cause = &VerifyError{Problems: []string{
 				"the token says that it wrote the certificate, but does not show it"}}
 		}
-		if left, err := t.clearCertificate(settle, tmpl, cause, before, now); err != nil || left || strays {
+		half, like := leftovers(tmpl, cause, before)
+		if left, err := t.clearCertificates(settle, now, half); err != nil || left || made == isStray {
 			t.snapshot.drop()
 			return object.Certificate{}, HoldsCertificatePerhaps, errors.Join(cause, err)
 		}
@@ -130,6 +133,8 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 			form, first = form+1, cmp.Or(first, cause)
 		case !again && session.Repeatable(ctx, cause) && !cryptoki.Refused(cause):
 			again = true
+		case unread || slices.ContainsFunc(now, like):
+			return object.Certificate{}, HoldsCertificatePerhaps, cmp.Or(first, cause)
 		default:
 			return object.Certificate{}, HoldsNoCertificate, cmp.Or(first, cause)
 		}
@@ -175,15 +180,23 @@ func refusesForm(err error) bool {
 	})
 }
 
+// created says what is known of the object that a C_CreateObject has given.
+type created int
+
+const (
+	isKnown  created = iota // it is as it should be, or gone, or there is none
+	isUnread                // it could not be read
+	isStray                 // it is left as it is, since it may be somebody else's
+)
+
 // createCertificate writes a certificate once, and reads it back in the session that has written it. What is not as it
-// should be is destroyed there, if it is a new certificate under the ID. What the handle shows otherwise may be
-// somebody else's: strays says that it is left as it is.
+// should be is destroyed there, if it is a new certificate under the ID. What the handle shows otherwise stays.
 func (t *Token) createCertificate(
 	ctx, settle context.Context, tmpl object.CertificateTemplate, form int, before []object.Certificate,
-) (strays bool, err error) {
+) (what created, err error) {
 	attributes, err := tmpl.Attributes(form, t.differences)
 	if err != nil {
-		return false, err
+		return isKnown, err
 	}
 	err = t.pool.Use(ctx, func(s *cryptoki.Session) error {
 		handle, err := s.CreateObject(ctx, attributes)
@@ -191,28 +204,45 @@ func (t *Token) createCertificate(
 			return err
 		}
 		made, is, err := t.decodeCertificate(settle, s, handle)
-		if err != nil || is && tmpl.Made(made) {
+		if err != nil {
+			what = isUnread
 			return err
 		}
+		if is && tmpl.Made(made) {
+			return nil
+		}
 		different := &VerifyError{Problems: tmpl.Differs(made)}
-		if strays = !is || !bytes.Equal(made.ID, tmpl.ID) || slices.ContainsFunc(before, made.Is); strays {
+		if !is || !bytes.Equal(made.ID, tmpl.ID) || slices.ContainsFunc(before, made.Is) {
+			what = isStray
 			return s.Abandon(different)
 		}
 		return errors.Join(different, s.DestroyObject(settle, handle))
 	})
-	return strays, err
+	return what, err
 }
 
-// clearCertificate destroys what a failed writing has left half: certificates of the ID and the label that were not
-// there before, and show no value, or that the token has written otherwise. left says that one is still there.
-func (t *Token) clearCertificate(
-	ctx context.Context, tmpl object.CertificateTemplate, cause error, before, now []object.Certificate,
-) (left bool, err error) {
-	half := func(c object.Certificate) bool {
+// leftovers tell what a failed writing may have left. half: certificates of the ID and the label that were not there
+// before, and show no value, or that the token has written under another label. like: those that somebody else may have
+// written meanwhile as well, so that they stay.
+func leftovers(
+	tmpl object.CertificateTemplate, cause error, before []object.Certificate,
+) (half, like func(object.Certificate) bool) {
+	half = func(c object.Certificate) bool {
 		named := len(c.DER()) == 0 && (c.Label == tmpl.Label || c.Label == "")
 		unlike := as[*VerifyError](cause) && bytes.Equal(c.DER(), tmpl.DER) // the token gave it another label
 		return (named || unlike) && !slices.ContainsFunc(before, c.Is)
 	}
+	like = func(c object.Certificate) bool {
+		alike := c.Label == tmpl.Label || bytes.Equal(c.DER(), tmpl.DER)
+		return alike && !half(c) && !slices.ContainsFunc(before, c.Is)
+	}
+	return half, like
+}
+
+// clearCertificates destroys what a failed writing has left half. left says that one is still there.
+func (t *Token) clearCertificates(
+	ctx context.Context, now []object.Certificate, half func(object.Certificate) bool,
+) (left bool, err error) {
 	for _, c := range now {
 		if !half(c) {
 			continue
