@@ -35,6 +35,8 @@ func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRe
 	defer cancel()
 	left, err := t.removeCertificates(settle, doomed, false)
 	switch {
+	case left && errors.Is(err, ErrRenamed):
+		return failed(err, HoldsRenamedCertificate)
 	case err != nil && left:
 		return failed(err, HoldsCertificate)
 	case err != nil:
@@ -61,7 +63,7 @@ func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certific
 				}
 				if now, failure := t.readCertificate(ctx, s, c.Handle); failure == nil && len(now.DER()) > 0 &&
 					bytes.Equal(now.DER(), c.DER()) {
-					return errRenamed
+					return ErrRenamed
 				}
 				return err
 			})
@@ -89,9 +91,9 @@ func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certific
 			}
 		}
 		switch {
-		case errors.Is(cause, errRenamed) && len(doomed) == 0:
+		case errors.Is(cause, ErrRenamed) && len(doomed) == 0:
 			t.snapshot.drop()
-			return true, errRenamed
+			return true, ErrRenamed
 		case len(doomed) == 0:
 			return false, nil
 		case try == 2 || cryptoki.Refused(cause):
@@ -100,9 +102,9 @@ func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certific
 	}
 }
 
-// errRenamed says that somebody else has named a certificate otherwise in the very moment.
-var errRenamed = errors.New("another program has given the certificate another label or ID in this moment, so that it was " +
-	"not destroyed")
+// ErrRenamed says that somebody else has named a certificate otherwise in the very moment.
+var ErrRenamed = errors.New("another program has given the certificate another label or ID in this moment, so " +
+	"that it was not destroyed")
 
 // indestructible says that the token shows of a certificate that nobody can destroy it.
 func (t *Token) indestructible(ctx context.Context, c object.Certificate) (is bool) {

@@ -255,7 +255,7 @@ func TestADestructionSeesThatTheCertificateWasRenamed(t *testing.T) {
 			return errors.Join(err, c.Behind().SetAttributeValue(ctx, c.Object, []cryptoki.Attribute{to}))
 		}})
 		err := token.DestroyCertificate(t.Context(), ref)
-		if failed, is := errors.AsType[*hsm.OperationError](err); !is || failed.Holds != hsm.HoldsCertificate || len(heldCertificates(t, k)) != 1 {
+		if failed, is := errors.AsType[*hsm.OperationError](err); !is || failed.Holds != hsm.HoldsRenamedCertificate || len(heldCertificates(t, k)) != 1 {
 			t.Errorf("%s: %v, and the token holds %v", name, err, heldCertificates(t, k))
 		}
 		if to.Type == cryptoki.CKA_ID {

@@ -281,6 +281,7 @@ const (
 	HoldsCertificate        // the certificate as it was before
 	HoldsBothCertificates   // the new certificate, and the old one
 	HoldsMixedCertificate   // the certificate, with some of the changes made
+	HoldsRenamedCertificate // the certificate, which somebody else has given another label or ID
 	HoldsCertificatePerhaps // it is not known whether the certificate is there, or how it is
 )
 
@@ -298,10 +299,11 @@ var holdings = map[Holding]string{
 		"whole or in part.",
 	HoldsOther: "The token holds nothing that this operation made, but other key objects use the ID.",
 
-	HoldsNoCertificate:    "The token holds nothing of the certificate that was to be written.",
-	HoldsCertificate:      "The token holds the certificate as it was before.",
-	HoldsBothCertificates: "The token holds the new certificate, and still the old one too.",
-	HoldsMixedCertificate: "The token holds the certificate, but only some of the changes were made.",
+	HoldsNoCertificate:      "The token holds nothing of the certificate that was to be written.",
+	HoldsCertificate:        "The token holds the certificate as it was before.",
+	HoldsBothCertificates:   "The token holds the new certificate, and still the old one too.",
+	HoldsRenamedCertificate: "The token holds the certificate, with another label or ID than before.",
+	HoldsMixedCertificate:   "The token holds the certificate, but only some of the changes were made.",
 	HoldsCertificatePerhaps: "It is not known whether the token holds the certificate, and with which label and ID: the token no " +
 		"longer answered, or its answer makes no sense.",
 }

@@ -194,6 +194,9 @@ var remedies = []remedy{
 	{is: is(object.ErrNoCertificate), name: "Certificate Not On The Token", next: say("check that this is the right token. If the " +
 		"certificate is lost, set deletion_policy = \"delete\", which lets Terraform write it again: that takes effect in the " +
 		"state once it is applied with -refresh=false. Or take it out of the state: terraform state rm with its address.")},
+	{is: is(hsm.ErrRenamed), name: "Certificate Renamed Meanwhile", next: say("find out which program did that: on " +
+		"many tokens it takes no PIN. Then run terraform plan, which finds the certificate under its new label, and " +
+		"under a new ID if that is the ID of its key.")},
 	{is: ofRing, name: "Pair Of The Ring Not Usable", next: nextRing},
 	{is: is(object.ErrExists), name: "Key ID Taken", attribute: "key_id", next: nextExists},
 	{is: as[*hsm.UnreadableError], name: "Keys That Cannot Be Read", attribute: "key_id", next: say(whoReads)},
