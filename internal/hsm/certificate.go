@@ -35,28 +35,53 @@ func (t *Token) searchCertificates(
 	defer func() { t.searched(start, reads, reading) }()
 	err = t.reader.Read(ctx, func(s *cryptoki.Session) error {
 		found = nil
-		handles, err := s.FindObjects(ctx, template)
-		if err != nil {
-			return err
-		}
-		for _, handle := range handles {
-			began := time.Now()
-			c, is, err := t.decodeCertificate(ctx, s, handle)
-			reads, reading = reads+1, reading+time.Since(began)
-			if err == nil && check != nil {
-				err = check(c)
-			}
-			if err != nil {
+		known := map[cryptoki.Object]*object.Certificate{} // nil for what is none
+		var handles []cryptoki.Object
+		vanished := error(nil)
+		for try := 1; try == 1 || vanished != nil && try <= listings; try++ {
+			var err error
+			if handles, err = s.FindObjects(ctx, template); err != nil {
 				return err
 			}
-			if is {
-				found = append(found, c)
+			vanished = nil
+			for _, handle := range handles {
+				if _, is := known[handle]; is {
+					continue
+				}
+				began := time.Now()
+				c, is, err := t.decodeCertificate(ctx, s, handle)
+				reads, reading = reads+1, reading+time.Since(began)
+				if cryptoki.InvalidHandle(err) {
+					vanished = err
+					continue
+				}
+				if err == nil && check != nil {
+					err = check(c)
+				}
+				if err != nil {
+					return err
+				}
+				if known[handle] = nil; is {
+					known[handle] = &c
+				}
+			}
+		}
+		if vanished != nil {
+			return fmt.Errorf("the certificates on the token change while they are read: %w", vanished)
+		}
+		for _, handle := range handles {
+			if c := known[handle]; c != nil {
+				found = append(found, *c)
 			}
 		}
 		return t.pool.LoggedIn(ctx, s) // a token hides private certificates from who is not logged in
 	})
 	return found, err
 }
+
+// listings is how often certificates are listed at most, until all that a list has are read. One that vanishes in
+// between may have been renewed: then another one is there.
+const listings = 4
 
 // readCertificate reads a certificate in a session. What is none by now has no ID.
 func (t *Token) readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Certificate, error) {
