@@ -274,6 +274,12 @@ var remedies = []remedy{
 		"run terraform plan, which compares the token with the state.")},
 	{is: is(context.DeadlineExceeded), name: "Timed Out", next: nextNoAnswer},
 	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: func(f Failure) string {
+		operation, is := errors.AsType[*hsm.OperationError](f.Err)
+		if is && operation.Holds == hsm.HoldsCertificatePerhaps {
+			return "look for what the token may have written instead, which was left where it is, and destroy it with " +
+				"another tool:\n\n  " + f.command("--list-objects", "--type", "cert") + "\n\nThen look in the " +
+				"documentation or the configuration of the token and its PKCS#11 module for the attributes named above."
+		}
 		if f.Doing == Update {
 			return "take the change back in the configuration: the token says that it changes this, and does not. If its " +
 				"maker has a tool for it, make the change with that, and run terraform plan."
