@@ -37,10 +37,10 @@ func changedByHalf(code cryptoki.RV) hsmtest.Fault {
 	}}
 }
 
-// TestACertificateIsHalfDone: the token writes another certificate than it is told, or makes one of two changes, and
-// each other call fails in turn. The error says what the token holds, nothing goes but what was written, and the next
-// run leads to what was to be, or says that somebody has to look.
-func TestACertificateIsHalfDone(t *testing.T) {
+// TestACertificateIsHalfDoneAndACallFails: the token writes another certificate than it is told, or makes one of two
+// changes, and each other call fails in turn. The error says what the token holds, nothing goes but what was written,
+// and the next run leads to what was to be, or says that somebody has to look.
+func TestACertificateIsHalfDoneAndACallFails(t *testing.T) {
 	onSoftHSM(t)
 	steps, strangers := certificateSteps(t)
 	writing := []string{"write", "renew"}
