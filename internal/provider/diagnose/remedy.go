@@ -276,8 +276,8 @@ var remedies = []remedy{
 	{is: as[*hsm.VerifyError], name: "Not What Was Asked For", next: func(f Failure) string {
 		operation, is := errors.AsType[*hsm.OperationError](f.Err)
 		if is && operation.Holds == hsm.HoldsCertificatePerhaps {
-			return "look for what the token may have written instead, which was left where it is, and destroy it with " +
-				"another tool:\n\n  " + f.command("--list-objects", "--type", "cert") + "\n\nThen look in the " +
+			return "look for what the token may have written instead, which was left where it is, and destroy it " +
+				"with another tool:\n\n  " + f.command("--list-objects", "--type", "cert") + "\n\nThen look in the " +
 				"documentation or the configuration of the token and its PKCS#11 module for the attributes named above."
 		}
 		if f.Doing == Update {
