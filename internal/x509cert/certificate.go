@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // Create makes the certificate, in DER: the signer is the issuer's, or the key's own where issuer is nil. Errors:
@@ -28,11 +30,16 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 	if len(problems) > 0 {
 		return nil, &ProblemError{problems}
 	}
+	return p.signed(pub, issuer, signer)
+}
+
+// signed has the certificate signed, and looks at what comes out.
+func (p Profile) signed(pub crypto.PublicKey, issuer *x509.Certificate, signer crypto.Signer) ([]byte, error) {
 	template, parent, err := p.templates(pub, issuer)
 	if err != nil {
 		return nil, err
 	}
-	der, err = x509.CreateCertificate(rand.Reader, template, parent, pub, signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +51,11 @@ func (p Profile) Create(pub crypto.PublicKey, issuer *x509.Certificate, signer c
 
 // checkSigner says where a signer is of another key than the one that is to sign.
 func checkSigner(signer crypto.Signer, pub crypto.PublicKey, issuer *x509.Certificate) []Problem {
-	if issuer != nil && !equal(issuer.PublicKey, signer.Public()) {
+	if issuer != nil && !publickey.Equal(issuer.PublicKey, signer.Public()) {
 		return []Problem{{"ca_cert_pem", -1, "The certificate's key is not the one that signs. Give the certificate " +
 			"of the CA whose key signs."}}
 	}
-	if issuer == nil && !equal(pub, signer.Public()) {
+	if issuer == nil && !publickey.Equal(pub, signer.Public()) {
 		return []Problem{{"public_key_pem", -1, "The key is not the one that signs. A self-signed certificate is " +
 			"signed with its own key."}}
 	}
@@ -182,7 +189,7 @@ func verifyCertificate(der []byte, want, parent *x509.Certificate) error {
 		{"serial number", got.SerialNumber.Cmp(want.SerialNumber) == 0},
 		{"issuer", bytes.Equal(got.RawIssuer, parent.RawSubject)},
 		{"subject", bytes.Equal(got.RawSubject, want.RawSubject)},
-		{"key", equal(got.PublicKey, want.PublicKey)},
+		{"key", publickey.Equal(got.PublicKey, want.PublicKey)},
 		{"signature algorithm", got.SignatureAlgorithm == want.SignatureAlgorithm},
 		{"start", got.NotBefore.Equal(want.NotBefore)},
 		{"end", got.NotAfter.Equal(want.NotAfter)},

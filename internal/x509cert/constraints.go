@@ -6,25 +6,15 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 
-func (c NameConstraints) lists() [][]string {
-	return [][]string{
-		c.PermittedDNS, c.ExcludedDNS, c.PermittedIPs, c.ExcludedIPs, c.PermittedEmails, c.ExcludedEmails,
-		c.PermittedURIs, c.ExcludedURIs,
-	}
-}
-
 func (c NameConstraints) empty() bool {
-	for _, list := range c.lists() {
-		if len(list) > 0 {
-			return false
-		}
-	}
-	return true
+	return len(c.PermittedDNS)+len(c.ExcludedDNS)+len(c.PermittedIPs)+len(c.ExcludedIPs)+len(c.PermittedEmails)+
+		len(c.ExcludedEmails)+len(c.PermittedURIs)+len(c.ExcludedURIs) == 0
 }
 
 // check says which constraints are not what RFC 5280, 4.2.1.10 has.
@@ -160,12 +150,7 @@ func allowsDNS(issuer *x509.Certificate, name string) bool {
 
 func allowsIP(issuer *x509.Certificate, ip net.IP) bool {
 	contains := func(nets []*net.IPNet) bool {
-		for _, n := range nets {
-			if n.Contains(ip) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(nets, func(n *net.IPNet) bool { return n.Contains(ip) })
 	}
 	return (len(issuer.PermittedIPRanges) == 0 || contains(issuer.PermittedIPRanges)) &&
 		!contains(issuer.ExcludedIPRanges)
@@ -199,12 +184,7 @@ func within(permitted []string, name string, match func(constraint, name string)
 }
 
 func anyOf(constraints []string, name string, match func(constraint, name string) bool) bool {
-	for _, constraint := range constraints {
-		if match(constraint, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(constraints, func(constraint string) bool { return match(constraint, name) })
 }
 
 // below says that a name is a domain or below it; with a dot before the domain, that it is below it.

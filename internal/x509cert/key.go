@@ -101,9 +101,3 @@ func throwAway(pub crypto.PublicKey) (crypto.Signer, error) {
 }
 
 var throwAwayRSA = sync.OnceValues(func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-
-// equal says that two public keys are the same.
-func equal(a, b crypto.PublicKey) bool {
-	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(b)
-}

@@ -2,7 +2,6 @@ package x509cert
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -56,15 +55,7 @@ func (p Profile) trial(pub crypto.PublicKey, issuer *x509.Certificate) ([]byte, 
 	} else {
 		issuer = withKey(issuer, key.Public())
 	}
-	template, parent, err := p.templates(pub, issuer)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
-	if err != nil {
-		return nil, err
-	}
-	return der, verifyCertificate(der, template, parent)
+	return p.signed(pub, issuer, key)
 }
 
 // withKey is a certificate as if it had another key.
@@ -95,16 +86,7 @@ func (l List) trial(issuer *x509.Certificate) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	parent, err := listIssuer(withKey(issuer, key.Public()))
-	if err != nil {
-		return nil, err
-	}
-	template := l.template(key.Public())
-	der, err := x509.CreateRevocationList(rand.Reader, template, parent, key)
-	if err != nil {
-		return nil, err
-	}
-	return der, verifyList(der, template, parent)
+	return l.signed(withKey(issuer, key.Public()), key)
 }
 
 // lintSources are the standards whose lints apply to a private CA. The others are rules of browsers and of those who

@@ -28,12 +28,17 @@ func (l List) Create(issuer *x509.Certificate, signer crypto.Signer) (der []byte
 	if len(problems) > 0 {
 		return nil, &ProblemError{problems}
 	}
-	template := l.template(issuer.PublicKey)
+	return l.signed(issuer, signer)
+}
+
+// signed has the list signed, and looks at what comes out.
+func (l List) signed(issuer *x509.Certificate, signer crypto.Signer) ([]byte, error) {
 	parent, err := listIssuer(issuer)
 	if err != nil {
 		return nil, err
 	}
-	der, err = x509.CreateRevocationList(rand.Reader, template, parent, signer)
+	template := l.template(issuer.PublicKey)
+	der, err := x509.CreateRevocationList(rand.Reader, template, parent, signer)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+
+	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/publickey"
 )
 
 // Create makes the request, which the signer signs, in DER. Errors: *ProblemError, or the signer's.
@@ -117,7 +119,7 @@ func verifyRequest(der []byte, template *x509.CertificateRequest, pub crypto.Pub
 	}
 	return differences("request", []difference{
 		{"subject", bytes.Equal(request.RawSubject, template.RawSubject)},
-		{"key", equal(request.PublicKey, pub)},
+		{"key", publickey.Equal(request.PublicKey, pub)},
 		{"signature algorithm", request.SignatureAlgorithm == template.SignatureAlgorithm},
 		{"requested extensions", slices.EqualFunc(request.Extensions, template.ExtraExtensions, sameExtension)},
 	})
