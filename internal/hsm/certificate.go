@@ -142,7 +142,7 @@ func (c *certificates) move(ctx, settle context.Context) (Holding, error) {
 		return HoldsKey, nil
 	}
 	holds, failure := c.putBack(settle)
-	if _, hangs := errors.AsType[*cryptoki.HangError](err); hangs {
+	if as[*cryptoki.HangError](err) {
 		holds = HoldsKeyAtLeast // it may still take effect
 	}
 	return holds, errors.Join(err, failure)
@@ -166,7 +166,7 @@ func (c *certificates) shift(ctx, settle context.Context, from, to []byte, keep 
 	}
 	for again := false; ; again = true {
 		cause := c.set(ctx, left, to)
-		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
+		if as[*cryptoki.HangError](cause) {
 			return cause
 		}
 		if left, err = c.own(settle, from, keep); err != nil {
@@ -180,8 +180,7 @@ func (c *certificates) shift(ctx, settle context.Context, from, to []byte, keep 
 				"the token says that it changed the " + left[0].Name().String() + ", but still shows it as it was",
 			}}
 		}
-		_, lies := errors.AsType[*VerifyError](cause)
-		if again || cryptoki.Refused(cause) || !lies && !session.Repeatable(ctx, cause) {
+		if again || cryptoki.Refused(cause) || !as[*VerifyError](cause) && !session.Repeatable(ctx, cause) {
 			return cause
 		}
 	}
@@ -190,23 +189,9 @@ func (c *certificates) shift(ctx, settle context.Context, from, to []byte, keep 
 // set gives certificates an ID, each in a session that has read that it is the one.
 func (c *certificates) set(ctx context.Context, all []object.Certificate, id []byte) error {
 	for _, one := range all {
-		err := c.token.pool.Use(ctx, func(s *cryptoki.Session) error {
-			now, err := c.token.readCertificate(ctx, s, one.Handle)
-			if err == nil && (!bytes.Equal(now.ID, one.ID) || !now.Is(one)) { // after a new login, another object
-				err = s.Abandon(&cryptoki.Error{
-					Function: "C_GetAttributeValue", Code: cryptoki.CKR_OBJECT_HANDLE_INVALID,
-				})
-			}
-			if err == nil {
-				err = s.SetAttributeValue(ctx, one.Handle, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_ID, id)})
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", one.Name(), err)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+		moved := object.CertificateTemplate{ID: id, Label: one.Label, DER: one.DER()}
+		if err := c.token.setOnce(ctx, one, moved); err != nil {
+			return fmt.Errorf("%s: %w", one.Name(), err)
 		}
 	}
 	return nil

@@ -54,8 +54,7 @@ func (t *Token) movedCertificates(ctx context.Context, ref object.CertificateRef
 		return nil, nil
 	}
 	key, found, err := t.KeyByFingerprint(ctx, ref.Key, func(id []byte) bool { return bytes.Equal(id, ref.ID) })
-	if _, unreadable := errors.AsType[*UnreadableError](err); unreadable || errors.Is(err, object.ErrMalformed) ||
-		errors.Is(err, object.ErrHalfPair) || errors.Is(err, object.ErrAmbiguous) {
+	if as[*UnreadableError](err) || isAny(err, []error{object.ErrMalformed, object.ErrHalfPair, object.ErrAmbiguous}) {
 		return nil, nil // nobody can tell where the pair is, so that nothing has moved with it
 	}
 	if err != nil || !found {
@@ -132,35 +131,19 @@ func (t *Token) searched(start time.Time, reads int, reading time.Duration) {
 // one that an operation proves, since anyone can make halves without a PIN. found is false where there is none. Errors:
 // those of KeyByFingerprint.
 func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.Key, found bool, err error) {
-	ref, ok := object.RefOfPublicKey(pub)
-	if !ok {
-		return object.Key{}, false, nil
+	ref, err := object.RefOfPublicKey(pub)
+	if err != nil {
+		return object.Key{}, false, nil //nolint:nilerr // such as one on a curve that no pair here has
 	}
-	var all []object.Key
-	for {
-		pair, found, err = t.KeyByFingerprint(ctx, ref, func(id []byte) bool {
-			for _, other := range all {
-				if bytes.Equal(other.ID, id) {
-					return true
-				}
-			}
-			return false
-		})
-		if _, unreadable := errors.AsType[*UnreadableError](err); unreadable && len(all) > 0 {
-			err = nil
-		}
-		if errors.Is(err, object.ErrAmbiguous) { // others have put halves beside those of the pair, which takes no PIN
-			return t.provenBeside(ctx, ref, err)
-		}
-		if err != nil {
-			return object.Key{}, false, err
-		}
-		if !found {
-			break
-		}
-		all = append(all, pair)
-	}
-	if len(all) == 1 {
+	all, err := t.keysByFingerprint(ctx, ref)
+	switch {
+	case errors.Is(err, object.ErrAmbiguous): // others have put halves beside those of the pair, which takes no PIN
+		return t.provenBeside(ctx, ref, err)
+	case err != nil:
+		return object.Key{}, false, err
+	case len(all) == 0:
+		return object.Key{}, false, t.hidden(nil)
+	case len(all) == 1:
 		return all[0], true, nil
 	}
 	for _, pair := range all {

@@ -105,7 +105,7 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 	for form, again := 0, false; ; {
 		made, cause := t.createCertificate(ctx, settle, tmpl, form, before)
 		unread = unread || made == isUnread
-		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
+		if as[*cryptoki.HangError](cause) {
 			t.snapshot.drop()
 			return object.Certificate{}, HoldsCertificatePerhaps, cause
 		}
@@ -330,8 +330,7 @@ func (t *Token) ChangeCertificate(
 
 // unchangeable says that a token does not change a certificate in place, so that it has to be written anew.
 func unchangeable(err error) bool {
-	_, lies := errors.AsType[*VerifyError](err)
-	return lies || refusesForm(err) || isAny(err, []error{
+	return as[*VerifyError](err) || refusesForm(err) || isAny(err, []error{
 		cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_ACTION_PROHIBITED, cryptoki.CKR_ARGUMENTS_BAD,
 		cryptoki.CKR_FUNCTION_REJECTED,
 	})
@@ -346,7 +345,7 @@ func (t *Token) setCertificate(ctx, settle context.Context, old object.Certifica
 	now, cause := old, error(nil)
 	for range 2 {
 		cause = t.setOnce(ctx, now, tmpl)
-		if _, hangs := errors.AsType[*cryptoki.HangError](cause); hangs {
+		if as[*cryptoki.HangError](cause) {
 			t.snapshot.drop()
 			return now, HoldsCertificatePerhaps, cause
 		}

@@ -162,11 +162,24 @@ func (t *Token) otherHalf(ctx context.Context, halves []object.Object) *object.N
 func (t *Token) KeyByFingerprint(
 	ctx context.Context, ref object.Ref, skip func(id []byte) bool,
 ) (key object.Key, found bool, err error) {
-	var keys []object.Key
+	keys, err := t.keysByFingerprint(ctx, ref)
+	if err != nil {
+		return object.Key{}, false, err
+	}
+	for _, key := range keys {
+		if !skip(key.ID) {
+			return key, true, nil
+		}
+	}
+	return object.Key{}, false, t.hidden(nil)
+}
+
+// keysByFingerprint finds all that KeyByFingerprint may give.
+func (t *Token) keysByFingerprint(ctx context.Context, ref object.Ref) (keys []object.Key, err error) {
 	for range 2 {
 		var inventory *object.Inventory
 		if inventory, err = t.snapshot.all(ctx); err != nil {
-			return object.Key{}, false, err
+			return nil, err
 		}
 		keys, err = inventory.Fingerprinted(ref.Type, ref.Fingerprint, func(keys []object.Key) ([]object.Key, error) {
 			for i := range keys {
@@ -182,15 +195,7 @@ func (t *Token) KeyByFingerprint(
 		}
 		t.snapshot.drop() // its handles may be older than a new login
 	}
-	if err != nil {
-		return object.Key{}, false, err
-	}
-	for _, key := range keys {
-		if key.Is(ref) && !skip(key.ID) {
-			return key, true, nil
-		}
-	}
-	return object.Key{}, false, t.hidden(nil)
+	return slices.DeleteFunc(keys, func(key object.Key) bool { return !key.Is(ref) }), err
 }
 
 // PublicKey finds the one public key that want names, and proves that its private half belongs to it. It also finds a

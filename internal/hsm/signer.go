@@ -52,7 +52,7 @@ func (t *Token) Signer(ctx context.Context, pub crypto.PublicKey) (*Signer, erro
 
 // signingPair finds the pair that signs for a public key. Of several, it is the first one that may.
 func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.Key, error) {
-	keyType, fingerprint, err := signerOf(pub)
+	ref, err := object.RefOfPublicKey(pub)
 	if err != nil {
 		return object.Key{}, err
 	}
@@ -66,8 +66,8 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 		if inventory, err = t.snapshot.all(ctx); err != nil {
 			return object.Key{}, err
 		}
-		keys = inventory.WithFingerprint(keyType, fingerprint)
-		doubtful = inventory.Doubtful(keyType, fingerprint)
+		keys = inventory.WithFingerprint(ref.Type, ref.Fingerprint)
+		doubtful = inventory.Doubtful(ref.Type, ref.Fingerprint)
 	}
 	var reason error
 	for _, key := range keys {
@@ -77,8 +77,8 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 		}
 		reason = cmp.Or(reason, err)
 	}
-	for _, id := range doubtful {
-		key, err := t.contestedPair(ctx, object.Ref{Type: keyType, ID: id, Fingerprint: fingerprint})
+	for _, ref.ID = range doubtful {
+		key, err := t.contestedPair(ctx, ref)
 		if err == nil {
 			err = t.mayBeSigner(ctx, key)
 		}
@@ -90,7 +90,7 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 	if reason != nil {
 		return object.Key{}, reason
 	}
-	return object.Key{}, t.noSigner(ctx, inventory, keyType, fingerprint)
+	return object.Key{}, t.noSigner(ctx, inventory, ref)
 }
 
 // contestedPair finds a pair by its public key beside what others have put under its ID, which takes no PIN: public
@@ -110,33 +110,16 @@ func (t *Token) contestedPair(ctx context.Context, ref object.Ref) (object.Key, 
 	return key, err
 }
 
-// signerOf is the type and the fingerprint of pairs with a public key.
-func signerOf(pub crypto.PublicKey) (keyType object.KeyType, fingerprint string, err error) {
-	fingerprint, err = publickey.Fingerprint(pub)
-	switch {
-	case err != nil:
-	case publickey.Curve(pub) != "":
-		keyType = object.EC
-	case publickey.ParameterSet(pub) != "":
-		keyType = object.MLDSA
-	default:
-		keyType = object.RSA
-	}
-	return keyType, fingerprint, err
-}
-
 // noSigner says why no pair of a fingerprint was found.
-func (t *Token) noSigner(
-	ctx context.Context, inventory *object.Inventory, keyType object.KeyType, fingerprint string,
-) error {
+func (t *Token) noSigner(ctx context.Context, inventory *object.Inventory, ref object.Ref) error {
 	compute := func([]object.Key) ([]object.Key, error) { return nil, nil } // secret keys alone need that
-	_, err := inventory.Fingerprinted(keyType, fingerprint, compute)
+	_, err := inventory.Fingerprinted(ref.Type, ref.Fingerprint, compute)
 	if err = cmp.Or(err, t.hidden(nil), t.Unseen(ctx, nil)); err != nil {
 		return err
 	}
-	none := &NoSignerError{Fingerprint: fingerprint}
+	none := &NoSignerError{Fingerprint: ref.Fingerprint}
 	for _, o := range inventory.Loose() {
-		if spec := object.SpecOf(o.CKK); spec != nil && !spec.Alone() && spec.Fingerprint(o) == fingerprint {
+		if spec := object.SpecOf(o.CKK); spec != nil && !spec.Alone() && spec.Fingerprint(o) == ref.Fingerprint {
 			none.Public = append(none.Public, o.Name())
 		}
 	}

@@ -159,14 +159,12 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 func (r *certificateResource) planDefault(ctx context.Context, token *hsm.Token, plan, state *certificateModel, same bool,
 	parsed *x509.Certificate,
 ) error {
-	ref, ok := object.RefOfPublicKey(parsed.PublicKey)
-	if ok {
-		if r.client.view.moves(ref.Fingerprint) {
-			plan.KeyID = types.StringUnknown()
-			return nil
-		}
+	ref, err := object.RefOfPublicKey(parsed.PublicKey)
+	if err == nil && r.client.view.moves(ref.Fingerprint) {
+		plan.KeyID = types.StringUnknown()
+		return nil
 	}
-	if state != nil && ok { // most plans: the pair is where it was
+	if err == nil && state != nil { // most plans: the pair is where it was
 		ref.ID = state.id()
 		if key, err := token.Key(ctx, ref); err == nil && key.Fingerprint() == ref.Fingerprint {
 			plan.KeyID = state.KeyID

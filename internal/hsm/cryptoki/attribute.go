@@ -55,11 +55,10 @@ const (
 	CKA_ALWAYS_AUTHENTICATE AttributeType = pkcs11.CKA_ALWAYS_AUTHENTICATE
 	CKA_ALLOWED_MECHANISMS  AttributeType = pkcs11.CKA_ALLOWED_MECHANISMS
 
-	CKA_CERTIFICATE_TYPE     AttributeType = pkcs11.CKA_CERTIFICATE_TYPE
-	CKA_CERTIFICATE_CATEGORY AttributeType = pkcs11.CKA_CERTIFICATE_CATEGORY
-	CKA_SUBJECT              AttributeType = pkcs11.CKA_SUBJECT
-	CKA_ISSUER               AttributeType = pkcs11.CKA_ISSUER
-	CKA_SERIAL_NUMBER        AttributeType = pkcs11.CKA_SERIAL_NUMBER
+	CKA_CERTIFICATE_TYPE AttributeType = pkcs11.CKA_CERTIFICATE_TYPE
+	CKA_SUBJECT          AttributeType = pkcs11.CKA_SUBJECT
+	CKA_ISSUER           AttributeType = pkcs11.CKA_ISSUER
+	CKA_SERIAL_NUMBER    AttributeType = pkcs11.CKA_SERIAL_NUMBER
 
 	CKA_PARAMETER_SET AttributeType = 0x61d // PKCS#11 3.2
 )
@@ -110,11 +109,10 @@ var attributes = map[AttributeType]struct {
 	CKA_ALWAYS_AUTHENTICATE: {name: "CKA_ALWAYS_AUTHENTICATE", room: flag},
 	CKA_ALLOWED_MECHANISMS:  {name: "CKA_ALLOWED_MECHANISMS", room: defaultRoom},
 
-	CKA_CERTIFICATE_TYPE:     {name: "CKA_CERTIFICATE_TYPE", room: number},
-	CKA_CERTIFICATE_CATEGORY: {name: "CKA_CERTIFICATE_CATEGORY", room: number},
-	CKA_SUBJECT:              {name: "CKA_SUBJECT", room: defaultRoom},
-	CKA_ISSUER:               {name: "CKA_ISSUER", room: defaultRoom},
-	CKA_SERIAL_NUMBER:        {name: "CKA_SERIAL_NUMBER", room: defaultRoom},
+	CKA_CERTIFICATE_TYPE: {name: "CKA_CERTIFICATE_TYPE", room: number},
+	CKA_SUBJECT:          {name: "CKA_SUBJECT", room: defaultRoom},
+	CKA_ISSUER:           {name: "CKA_ISSUER", room: defaultRoom},
+	CKA_SERIAL_NUMBER:    {name: "CKA_SERIAL_NUMBER", room: defaultRoom},
 
 	CKA_PARAMETER_SET: {name: "CKA_PARAMETER_SET", room: number},
 }

@@ -155,25 +155,25 @@ type CertificateRef struct {
 func NewCertificateRef(id []byte, label string, der []byte) CertificateRef {
 	ref := CertificateRef{ID: id, Label: label, SHA256: CertificateSHA256(der)}
 	if parsed, err := x509.ParseCertificate(der); err == nil {
-		ref.Key, _ = RefOfPublicKey(parsed.PublicKey)
+		ref.Key, _ = RefOfPublicKey(parsed.PublicKey) // the zero value of a key that is no pair's
 	}
 	return ref
 }
 
-// RefOfPublicKey is the ref of the pair that has a public key, under any ID. ok is false where no pair of this
-// provider's can have it.
-func RefOfPublicKey(pub crypto.PublicKey) (ref Ref, ok bool) {
+// RefOfPublicKey is the ref of the pair that has a public key, under any ID. It fails where no pair of this provider's
+// can have it.
+func RefOfPublicKey(pub crypto.PublicKey) (Ref, error) {
 	fingerprint, err := publickey.Fingerprint(pub)
 	if err != nil {
-		return Ref{}, false
+		return Ref{}, err
 	}
-	ref = Ref{Type: EC, Fingerprint: fingerprint}
+	ref := Ref{Type: EC, Fingerprint: fingerprint}
 	if _, is := pub.(*rsa.PublicKey); is {
 		ref.Type = RSA
 	} else if publickey.ParameterSet(pub) != "" {
 		ref.Type = MLDSA
 	}
-	return ref, true
+	return ref, nil
 }
 
 // Choose picks what is meant out of the certificates of the ID: copies that have one label, usually one. Those of the

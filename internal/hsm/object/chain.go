@@ -195,10 +195,8 @@ func (p *CertificatePool) renewal(a, b *x509.Certificate, at time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.issuers(a, at), func(of *x509.Certificate) bool {
-		key, err := publickey.Fingerprint(of.PublicKey)
-		return err == nil && slices.ContainsFunc(p.issuers(b, at), func(other *x509.Certificate) bool {
-			fingerprint, err := publickey.Fingerprint(other.PublicKey)
-			return err == nil && fingerprint == key
+		return slices.ContainsFunc(p.issuers(b, at), func(other *x509.Certificate) bool {
+			return publickey.Equal(of.PublicKey, other.PublicKey)
 		})
 	})
 }
