@@ -17,7 +17,7 @@ import (
 func newCertRequestResource() *signedResource { return &signedResource{kind: certRequestKind} }
 
 var certRequestKind = signedKind{
-	typeName: "hsm_cert_request", noun: "certificate request", called: "Certificate Request",
+	typeName: "hsm_cert_request", called: "Certificate Request",
 	schema: certRequestSchema, newModel: func() signedModel { return &certRequestModel{} },
 	arguments: append(slices.Concat(alike(whoseItIs...), alike("allowed_uses", "is_ca_certificate",
 		"signature_algorithm")), signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),

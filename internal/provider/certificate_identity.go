@@ -31,11 +31,7 @@ type certificateIdentity struct {
 
 func (r *certificateResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
 	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
-		"token_serial": identityschema.StringAttribute{
-			Description: "Serial number of the token. An import that gives it is refused on every other token. " +
-				"Null if the token has none.",
-			OptionalForImport: true,
-		},
+		"token_serial": identityOfToken,
 		"key_id": identityschema.StringAttribute{
 			Description:       "ID (CKA_ID) of the certificate in hexadecimal.",
 			RequiredForImport: true,

@@ -132,7 +132,7 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 		// Where this look fails, the apply's tells.
 		labelled := plan.Label.IsUnknown() || found.Label == plan.Label.ValueString()
 		// One that this run has read is the resource's own, which is tainted or replaced, or another's: see certs.plan.
-		read := r.client.certs.wasRead(object.CertificateRef{ID: found.ID, SHA256: found.SHA256()})
+		read := r.client.certs.read.has(object.CertificateRef{ID: found.ID, SHA256: found.SHA256()})
 		if err == nil && state == nil && !labelled && !read && bytes.Equal(found.ID, plan.id()) {
 			return &hsm.CertificateExistsError{Found: found}
 		}
@@ -245,9 +245,20 @@ type certificateClaims struct {
 	mu     sync.Mutex
 	held   map[string][]string // by certificate: the marks of the resources that have it, or are to get it
 	leaves map[string]bool     // the marks of those that are to leave the state
-	made   map[string]bool     // the certificates that this run has written
-	read   map[string]bool     // those that this run has read for their resources
 	busy   map[string]*sync.Mutex
+
+	made certificateSet // those that this run has written
+	read certificateSet // those that this run has read for their resources
+}
+
+// certificateSet is a set of certificates.
+type certificateSet struct{ names sync.Map }
+
+func (s *certificateSet) add(ref object.CertificateRef) { s.names.Store(certificateName(ref), nil) }
+
+func (s *certificateSet) has(ref object.CertificateRef) bool {
+	_, has := s.names.Load(certificateName(ref))
+	return has
 }
 
 // certificateName is who a certificate is.
@@ -293,38 +304,6 @@ func (c *certificateClaims) leave(mark string) {
 		c.leaves = map[string]bool{}
 	}
 	c.leaves[mark] = mark != ""
-}
-
-// noteMade notes that this run has written a certificate.
-func (c *certificateClaims) noteMade(ref object.CertificateRef) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.made == nil {
-		c.made = map[string]bool{}
-	}
-	c.made[certificateName(ref)] = true
-}
-
-func (c *certificateClaims) wasMade(ref object.CertificateRef) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.made[certificateName(ref)]
-}
-
-// noteRead notes that this run has read a certificate for its resource.
-func (c *certificateClaims) noteRead(ref object.CertificateRef) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.read == nil {
-		c.read = map[string]bool{}
-	}
-	c.read[certificateName(ref)] = true
-}
-
-func (c *certificateClaims) wasRead(ref object.CertificateRef) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.read[certificateName(ref)]
 }
 
 // work waits until no other resource of this process writes one of the certificates.

@@ -86,8 +86,7 @@ func (m *certModel) took(der []byte) error {
 		return err
 	}
 	m.CertPEM = types.StringValue(x509cert.CertificatePEM(der))
-	m.ValidityStartTime = types.StringValue(cert.NotBefore.UTC().Format(time.RFC3339))
-	m.ValidityEndTime = types.StringValue(cert.NotAfter.UTC().Format(time.RFC3339))
+	m.ValidityStartTime, m.ValidityEndTime = timeText(cert.NotBefore), timeText(cert.NotAfter)
 	m.ReadyForRenewal = types.BoolValue(false)
 	if m.SerialNumber.IsUnknown() {
 		m.SerialNumber = types.StringValue(x509cert.FormatSerial(cert.SerialNumber))

@@ -204,11 +204,10 @@ type certificateText struct {
 }
 
 func certificateTextOf(c *x509.Certificate) certificateText {
-	at := func(t time.Time) types.String { return types.StringValue(t.UTC().Format(time.RFC3339)) }
 	return certificateText{
 		Subject: types.StringValue(nameText(c.RawSubject)), Issuer: types.StringValue(nameText(c.RawIssuer)),
 		SerialNumber:      types.StringValue(x509cert.FormatSerial(c.SerialNumber)),
-		ValidityStartTime: at(c.NotBefore), ValidityEndTime: at(c.NotAfter),
+		ValidityStartTime: timeText(c.NotBefore), ValidityEndTime: timeText(c.NotAfter),
 		Fingerprint: types.StringValue(object.CertificateSHA256(c.Raw)),
 	}
 }
@@ -273,7 +272,7 @@ func (r *certificateResource) Create(ctx context.Context, req resource.CreateReq
 		if err != nil {
 			return err
 		}
-		r.client.certs.noteMade(m.ref())
+		r.client.certs.made.add(m.ref())
 		if err := m.read(made, token.Info()); err != nil {
 			return err
 		}
@@ -290,7 +289,7 @@ func (r *certificateResource) Read(ctx context.Context, req resource.ReadRequest
 		return
 	}
 	resp.Diagnostics.Append(markMissing(ctx, req.Private, resp.Private)...)
-	r.client.certs.noteRead(m.ref())
+	r.client.certs.read.add(m.ref())
 	r.within(ctx, &resp.Diagnostics, diagnose.Read, &m, m.Timeouts.Read, certificateTimes.read, func(ctx context.Context,
 		token *hsm.Token) error {
 		found, err := token.Certificate(ctx, m.ref())
@@ -373,7 +372,7 @@ func (r *certificateResource) Update(ctx context.Context, req resource.UpdateReq
 		if err != nil {
 			return err
 		}
-		r.client.certs.noteMade(m.ref())
+		r.client.certs.made.add(m.ref())
 		if err := m.read(changed, token.Info()); err != nil {
 			return err
 		}
@@ -409,7 +408,7 @@ func (r *certificateResource) Delete(ctx context.Context, req resource.DeleteReq
 		}
 		release := r.client.certs.work(m.ref())
 		defer release()
-		if r.client.certs.wasMade(m.ref()) { // by create_before_destroy: the new one is this one
+		if r.client.certs.made.has(m.ref()) { // by create_before_destroy: the new one is this one
 			return nil
 		}
 		return token.DestroyCertificate(ctx, m.ref())

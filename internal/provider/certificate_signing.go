@@ -34,7 +34,6 @@ type signedResource struct {
 // signedKind is what differs between them.
 type signedKind struct {
 	typeName string
-	noun     string // in texts: "certificate"
 	called   string // in summaries: "Certificate"
 	schema   func() schema.Schema
 	newModel func() signedModel
@@ -249,13 +248,12 @@ func keyArgument(plan tfsdk.Plan) path.Path {
 // problems are the errors of a profile, at their arguments.
 func (k signedKind) problems(problems []x509cert.Problem,
 	at func(x509cert.Problem) path.Path) (diags diag.Diagnostics) {
-	title := k.title
 	for _, p := range problems {
 		says := diagnose.Sentence(p.Says)
 		if p.Index >= 0 { // Terraform shows the list as a whole
 			says = fmt.Sprintf("%s[%d]: %s", p.Argument, p.Index, says)
 		}
-		diags.AddAttributeError(at(p), title, says)
+		diags.AddAttributeError(at(p), k.title, says)
 	}
 	return diags
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"math/big"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ import (
 func newCRLResource() *signedResource { return &signedResource{kind: crlKind} }
 
 var crlKind = signedKind{
-	typeName: "hsm_crl", noun: "revocation list", called: "Revocation List",
+	typeName: "hsm_crl", called: "Revocation List",
 	schema: crlSchema, newModel: func() signedModel { return &crlModel{} },
 	arguments: append(alike("signature_algorithm"), signedArgument{"ca_cert_pem", sameCA},
 		signedArgument{"ca_public_key_pem", ofTheCA}, signedArgument{"validity_period_hours", sameDates}, signedArgument{"revoked", sameRevocations}),
@@ -149,9 +150,7 @@ func (m *crlModel) work(ctx context.Context, now time.Time, before signedModel) 
 	w.create = func(signer crypto.Signer) ([]byte, error) { return l.Create(issuer, signer) }
 	w.check = r.checks(crlKind, w, func() []x509cert.Problem { return l.Check(issuer) },
 		func() []x509cert.Problem { return l.Rehearse(issuer) })
-	if !r.blind && !m.EarlyRenewalHours.IsUnknown() {
-		r.diags.Append(alwaysDue(now, l.NextUpdate, m.EarlyRenewalHours.ValueInt64(), "list", false)...)
-	}
+	r.dueLater(m.EarlyRenewalHours, now, l.NextUpdate, "list", false)
 	return w, r.diags
 }
 
@@ -241,15 +240,7 @@ func lostRevocations(published, revoked []revocation, last time.Time) (diags dia
 func sameRevocations(is, was fields) bool {
 	a, okA := is.revocations()
 	b, okB := was.revocations()
-	if !okA || !okB || len(a) != len(b) {
-		return false
-	}
-	for serial, entry := range a {
-		if b[serial] != entry {
-			return false
-		}
-	}
-	return true
+	return okA && okB && maps.Equal(a, b)
 }
 
 // revocations are the entries by their numbers, with time and reason. It is not ok where one is not known, or is there
@@ -276,8 +267,7 @@ func (m *crlModel) took(der []byte) error {
 		return err
 	}
 	m.CRLPEM, m.CRLNumber = types.StringValue(x509cert.ListPEM(der)), types.Int64Value(l.Number.Int64())
-	m.ValidityStartTime = types.StringValue(l.ThisUpdate.UTC().Format(time.RFC3339))
-	m.ValidityEndTime = types.StringValue(l.NextUpdate.UTC().Format(time.RFC3339))
+	m.ValidityStartTime, m.ValidityEndTime = timeText(l.ThisUpdate), timeText(l.NextUpdate)
 	m.ReadyForRenewal = types.BoolValue(false)
 	if m.SignatureAlgorithm.IsUnknown() {
 		m.SignatureAlgorithm = types.StringValue(l.SignatureAlgorithm.String())

@@ -28,16 +28,19 @@ type keyIdentity struct {
 
 func (r *keyResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
 	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
-		"token_serial": identityschema.StringAttribute{
-			Description: "Serial number of the token. An import that gives it is refused on every other token. " +
-				"Null if the token has none.",
-			OptionalForImport: true,
-		},
+		"token_serial": identityOfToken,
 		"key_id": identityschema.StringAttribute{
 			Description:       "ID (CKA_ID) of the key in hexadecimal.",
 			RequiredForImport: true,
 		},
 	}}
+}
+
+// identityOfToken is the part of an identity that says which token it is on.
+var identityOfToken = identityschema.StringAttribute{
+	Description: "Serial number of the token. An import that gives it is refused on every other token. Null if the " +
+		"token has none.",
+	OptionalForImport: true,
 }
 
 // identify sets a key's identity, in one form however the configuration writes key_id. Terraform before 1.12

@@ -336,7 +336,7 @@ func (m *keyRingModel) take(ctx context.Context, r hsm.Ring, held hsm.RingState,
 		case same:
 			key.PublishedSince = before.PublishedSince
 		default:
-			key.PublishedSince = types.StringValue(now.UTC().Format(time.RFC3339))
+			key.PublishedSince = timeText(now)
 		}
 		keys[generation] = key
 	}

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"crypto"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +21,7 @@ func newLocallySignedCertResource() *signedResource {
 }
 
 var locallySignedCertKind = signedKind{
-	typeName: "hsm_locally_signed_cert", noun: "certificate", called: "Certificate",
+	typeName: "hsm_locally_signed_cert", called: "Certificate",
 	schema: locallySignedCertSchema, newModel: func() signedModel { return &locallySignedCertModel{} },
 	arguments: slices.Concat(certArguments, alikeOrOfRequest(whoseItIs...),
 		alike("crl_distribution_points", "ocsp_servers", "issuing_certificate_urls"),
@@ -45,8 +44,7 @@ func caAttributes() map[string]schema.Attribute {
 }
 
 func locallySignedCertSchema() schema.Schema {
-	all := with(certAttributes(" Defaults to those of the request; an empty list leaves them out.", "the key of the "+
-		"CA"),
+	all := with(certAttributes(" Defaults to those of the request; an empty list leaves them out.", "the key of the CA"),
 		map[string]schema.Attribute{
 			"cert_request_pem": requiredText("The certificate request as PEM, whose key and names the certificate " +
 				"is for, and whose signature is checked. What it asks for besides those is not granted for that."),
@@ -54,7 +52,6 @@ func locallySignedCertSchema() schema.Schema {
 			"ocsp_servers":             listedTexts("URLs of the CA's OCSP responders."),
 			"issuing_certificate_urls": listedTexts("URLs of the CA's own certificate."),
 		})
-	maps.Copy(all, caAttributes())
 	return schema.Schema{
 		MarkdownDescription: "A certificate ([RFC 5280](https://www.rfc-editor.org/rfc/rfc5280)) that a CA issues " +
 			"for a request. The CA's key stays on the token. Its arguments are those of `tls_locally_signed_cert`, " +
@@ -63,7 +60,7 @@ func locallySignedCertSchema() schema.Schema {
 			"constraints: these are errors of the plan. Only the CA's own certificate is looked at, not those above " +
 			"it. A change replaces it, except that of `early_renewal_hours`, or of arguments that only say " +
 			"otherwise what the certificate has already." + inTheState + " Its destruction revokes nothing.",
-		Attributes: all,
+		Attributes: with(all, caAttributes()),
 		Blocks: map[string]schema.Block{"subject": subjectBlock("Who the certificate is for. Defaults to the " +
 			"subject of the request, as it stands.")},
 	}
@@ -108,7 +105,7 @@ func (m *locallySignedCertModel) work(ctx context.Context, now time.Time, _ sign
 			func() []x509cert.Problem { return profile.Rehearse(pub, issuer) })
 	}
 	w.advise(profile.AllowedUses, pub)
-	r.dueLater(&m.certModel, now, profile.NotAfter)
+	r.dueLater(m.EarlyRenewalHours, now, profile.NotAfter, "certificate", !m.NotBefore.IsNull())
 	return w, r.diags
 }
 
@@ -120,7 +117,7 @@ func (r *reading) request(m *locallySignedCertModel, p *x509cert.Profile) crypto
 	var pub crypto.PublicKey
 	switch {
 	case m.CertRequestPEM.IsUnknown():
-		for _, name := range []string{"subject", "dns_names", "ip_addresses", "uris", "email_addresses"} {
+		for _, name := range whoseItIs {
 			if m.instead(name) == argument {
 				r.unknown[name] = true
 			}

@@ -26,7 +26,7 @@ var (
 )
 
 var selfSignedCertKind = signedKind{
-	typeName: "hsm_self_signed_cert", noun: "certificate", called: "Certificate",
+	typeName: "hsm_self_signed_cert", called: "Certificate",
 	schema: selfSignedCertSchema, newModel: func() signedModel { return &selfSignedCertModel{} },
 	arguments: append(slices.Concat(certArguments, alike(whoseItIs...), alike("set_authority_key_id")),
 		signedArgument{"public_key_pem", sameKeyIn("public_key_pem")}),
@@ -72,16 +72,9 @@ func (m *selfSignedCertModel) work(ctx context.Context, now time.Time, _ signedM
 		w.check = r.checks(selfSignedCertKind, w, func() []x509cert.Problem { return profile.Check(w.key, nil) },
 			func() []x509cert.Problem { return profile.Rehearse(w.key, nil) })
 		w.advise(profile.AllowedUses, w.key)
-		r.dueLater(&m.certModel, now, profile.NotAfter)
+		r.dueLater(m.EarlyRenewalHours, now, profile.NotAfter, "certificate", !m.NotBefore.IsNull())
 	}
 	return w, r.diags
 }
 
 func (m *selfSignedCertModel) algorithmOf(pub crypto.PublicKey) { m.KeyAlgorithm = keyAlgorithm(pub) }
-
-// dueLater says that a certificate would be due as soon as it is signed.
-func (r *reading) dueLater(m *certModel, now, end time.Time) {
-	if !r.blind && !m.EarlyRenewalHours.IsUnknown() {
-		r.diags.Append(alwaysDue(now, end, m.EarlyRenewalHours.ValueInt64(), "certificate", !m.NotBefore.IsNull())...)
-	}
-}
