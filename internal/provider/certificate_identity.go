@@ -188,7 +188,8 @@ func (r *certificateResource) listed(ctx context.Context, prefix string, diags *
 func (r *certificateResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, c object.Certificate) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = fmt.Sprintf("%s (%s)", printable(c.Label), object.FormatID(c.ID))
-	m := certificateModel{KeyID: types.StringValue(object.FormatID(c.ID)), Fingerprint: types.StringValue(c.SHA256())}
+	m := certificateModel{KeyID: types.StringValue(object.FormatID(c.ID))}
+	m.Fingerprint = types.StringValue(c.SHA256())
 	identifyCertificate(ctx, result.Identity, &result.Diagnostics, token, &m)
 	if !req.IncludeResource {
 		return result

@@ -46,7 +46,7 @@ func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.Modif
 		return
 	}
 	if parsed := plan.parsed(); parsed != nil {
-		plan.tell(parsed)
+		plan.certificateText = certificateTextOf(parsed)
 		r.planPlace(ctx, &config, &plan, state, parsed, &resp.Diagnostics)
 	} else {
 		plan.forget(&config, state)
@@ -63,8 +63,7 @@ func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.Modif
 // forget makes unknown what follows from a certificate that is not known yet.
 func (m *certificateModel) forget(config, state *certificateModel) {
 	unknown := types.StringUnknown()
-	m.Subject, m.Issuer, m.SerialNumber, m.Fingerprint = unknown, unknown, unknown, unknown
-	m.ValidityStartTime, m.ValidityEndTime = unknown, unknown
+	m.certificateText = certificateText{unknown, unknown, unknown, unknown, unknown, unknown}
 	if config.KeyID.IsNull() {
 		m.KeyID = unknown
 	}

@@ -47,20 +47,16 @@ const certificateType = "hsm_certificate"
 var certificateKind = diagnose.Kind{Resource: certificateType, Noun: diagnose.Certificate, Title: "Certificate"}
 
 type certificateModel struct {
+	certificateText
+
 	CertificatePEM types.String   `tfsdk:"certificate_pem"`
 	Label          types.String   `tfsdk:"label"`
 	KeyID          types.String   `tfsdk:"key_id"`
 	DeletionPolicy types.String   `tfsdk:"deletion_policy"`
 	Timeouts       timeouts.Value `tfsdk:"timeouts"`
 
-	Subject           types.String `tfsdk:"subject"`
-	Issuer            types.String `tfsdk:"issuer"`
-	SerialNumber      types.String `tfsdk:"serial_number"`
-	ValidityStartTime types.String `tfsdk:"validity_start_time"`
-	ValidityEndTime   types.String `tfsdk:"validity_end_time"`
-	Fingerprint       types.String `tfsdk:"fingerprint_sha256"`
-	URI               types.String `tfsdk:"uri"`
-	TokenSerial       types.String `tfsdk:"token_serial"`
+	URI         types.String `tfsdk:"uri"`
+	TokenSerial types.String `tfsdk:"token_serial"`
 }
 
 func (r *certificateResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
@@ -168,13 +164,6 @@ func (m *certificateModel) ref() object.CertificateRef {
 	return object.CertificateRef{ID: m.id(), Label: m.Label.ValueString(), SHA256: m.Fingerprint.ValueString()} // of an import
 }
 
-// tell fills in what the certificate itself says.
-func (m *certificateModel) tell(c *x509.Certificate) {
-	said := certificateTextOf(c)
-	m.Subject, m.Issuer, m.SerialNumber = said.Subject, said.Issuer, said.SerialNumber
-	m.ValidityStartTime, m.ValidityEndTime, m.Fingerprint = said.ValidityStartTime, said.ValidityEndTime, said.Fingerprint
-}
-
 // place fills in what says where the certificate is.
 func (m *certificateModel) place(token hsm.TokenInfo) {
 	m.URI, m.TokenSerial = types.StringValue(pkcs11uri.OfCertificate(token, m.id())), serialOf(token)
@@ -193,14 +182,19 @@ func (m *certificateModel) read(found object.Certificate, token hsm.TokenInfo) e
 		m.KeyID = types.StringValue(text)
 	}
 	m.Label = types.StringValue(printable(found.Label))
-	m.tell(parsed)
+	m.certificateText = certificateTextOf(parsed)
 	m.place(token)
 	return nil
 }
 
 // certificateText is what a certificate says of itself, in the form of attributes.
 type certificateText struct {
-	Subject, Issuer, SerialNumber, ValidityStartTime, ValidityEndTime, Fingerprint types.String
+	Subject           types.String `tfsdk:"subject"`
+	Issuer            types.String `tfsdk:"issuer"`
+	SerialNumber      types.String `tfsdk:"serial_number"`
+	ValidityStartTime types.String `tfsdk:"validity_start_time"`
+	ValidityEndTime   types.String `tfsdk:"validity_end_time"`
+	Fingerprint       types.String `tfsdk:"fingerprint_sha256"`
 }
 
 func certificateTextOf(c *x509.Certificate) certificateText {

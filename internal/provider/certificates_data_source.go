@@ -32,18 +32,14 @@ type certificatesModel struct {
 }
 
 type certificateObjectModel struct {
-	CertificatePEM    types.String `tfsdk:"certificate_pem"`
-	Label             types.String `tfsdk:"label"`
-	KeyID             types.String `tfsdk:"key_id"`
-	Subject           types.String `tfsdk:"subject"`
-	Issuer            types.String `tfsdk:"issuer"`
-	SerialNumber      types.String `tfsdk:"serial_number"`
-	ValidityStartTime types.String `tfsdk:"validity_start_time"`
-	ValidityEndTime   types.String `tfsdk:"validity_end_time"`
-	Fingerprint       types.String `tfsdk:"fingerprint_sha256"`
-	IsCA              types.Bool   `tfsdk:"is_ca"`
-	HasPrivateKey     types.Bool   `tfsdk:"has_private_key"`
-	Problem           types.String `tfsdk:"problem"`
+	certificateText
+
+	CertificatePEM types.String `tfsdk:"certificate_pem"`
+	Label          types.String `tfsdk:"label"`
+	KeyID          types.String `tfsdk:"key_id"`
+	IsCA           types.Bool   `tfsdk:"is_ca"`
+	HasPrivateKey  types.Bool   `tfsdk:"has_private_key"`
+	Problem        types.String `tfsdk:"problem"`
 }
 
 func (d *certificatesDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -163,9 +159,8 @@ func pairsOf(ctx context.Context, token *hsm.Token) (map[string]bool, error) {
 }
 
 func certificateObjectOf(c object.Certificate, pairs map[string]bool) certificateObjectModel {
-	m := certificateObjectModel{
-		Label: types.StringValue(printable(c.Label)), KeyID: given(object.FormatID(c.ID)), Fingerprint: given(c.SHA256()),
-	}
+	m := certificateObjectModel{Label: types.StringValue(printable(c.Label)), KeyID: given(object.FormatID(c.ID))}
+	m.Fingerprint = given(c.SHA256())
 	if len(c.DER()) > 0 {
 		m.CertificatePEM = types.StringValue(x509cert.CertificatePEM(c.DER()))
 	}
@@ -174,9 +169,7 @@ func certificateObjectOf(c object.Certificate, pairs map[string]bool) certificat
 		m.Problem = types.StringValue(diagnose.Sentence(printable(err.Error())))
 		return m
 	}
-	said := certificateTextOf(parsed)
-	m.Subject, m.Issuer, m.SerialNumber = said.Subject, said.Issuer, said.SerialNumber
-	m.ValidityStartTime, m.ValidityEndTime = said.ValidityStartTime, said.ValidityEndTime
+	m.certificateText = certificateTextOf(parsed)
 	m.IsCA = types.BoolValue(parsed.BasicConstraintsValid && parsed.IsCA)
 	m.HasPrivateKey = types.BoolValue(c.KeyFingerprint() != "" && pairs[c.KeyFingerprint()])
 	return m
