@@ -184,7 +184,8 @@ func (w *workspace) writeKey(ctx context.Context) error {
 	switch w.kind {
 	case ofRequests, ofCerts:
 		_, out, err := w.s.measured(ctx, 0, nil, "", "pkcs11-tool", "--module", w.s.b.module,
-			"--token-label", tokenLabel, "--read-object", "--type", "pubkey", "--id", hex.EncodeToString([]byte(keyID(0))))
+			"--token-label", tokenLabel, "--read-object", "--type", "pubkey",
+			"--id", hex.EncodeToString([]byte(keyID(0))))
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,9 @@ func (t *Token) DestroyCertificate(ctx context.Context, ref object.CertificateRe
 // with fresh handles. left says that some are still there; without it, an error says that the token could not be asked.
 // A copy that says that nobody can destroy it (CKA_DESTROYABLE) does not count if others went: this provider writes
 // none such, and a stranger can, without a PIN. beside says that it does not count even if it is the only one.
-func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certificate, beside bool) (left bool, err error) {
+func (t *Token) removeCertificates(
+	ctx context.Context, doomed []object.Certificate, beside bool,
+) (left bool, err error) {
 	one := doomed[0]
 	for try := 1; ; try++ {
 		var cause error
@@ -103,12 +105,13 @@ func (t *Token) removeCertificates(ctx context.Context, doomed []object.Certific
 }
 
 // ErrRenamed says that somebody else has named a certificate otherwise in the very moment.
-var ErrRenamed = errors.New("another program has given the certificate another label or ID in this moment, so " +
-	"that it was not destroyed")
+var ErrRenamed = errors.New("another program has given the certificate another label or ID in this moment, so that " +
+	"it was not destroyed")
 
 // indestructible says that the token shows of a certificate that nobody can destroy it.
 func (t *Token) indestructible(ctx context.Context, c object.Certificate) (is bool) {
-	_ = t.reader.Read(ctx, func(s *cryptoki.Session) error { // without an answer, it is left to the destruction's own error
+	// Without an answer, it is left to the destruction's own error.
+	_ = t.reader.Read(ctx, func(s *cryptoki.Session) error {
 		shown, err := t.reader.Attributes(ctx, s, c.Handle, []cryptoki.AttributeType{
 			cryptoki.CKA_CLASS, cryptoki.CKA_DESTROYABLE,
 		})

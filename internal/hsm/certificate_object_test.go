@@ -368,7 +368,8 @@ func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
 					}
 					crash := hsmtest.Crash{Nth: nth, After: after}
 					out, err := run(crash)
-					// A process that sees the token at its first look makes fewer calls than one that has to look again.
+					// A process that sees the token at its first look makes fewer calls than one that has to look
+					// again.
 					if made, parsed := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && parsed == nil && made < nth {
 						step.heldAfter(t, k, strangers, nil)
 						continue

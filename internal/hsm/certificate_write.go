@@ -28,8 +28,8 @@ func (t *Token) AllowsCertificates() error {
 	if !refused {
 		return nil
 	}
-	return &object.RefusedError{Problem: "the token takes no certificates through PKCS#11", Way: "keep the certificate " +
-		"elsewhere, and leave hsm_certificate out. " + way}
+	return &object.RefusedError{Problem: "the token takes no certificates through PKCS#11", Way: "keep the " +
+		"certificate elsewhere, and leave hsm_certificate out. " + way}
 }
 
 // certificateFailure is a failed operation on a certificate.
@@ -93,7 +93,8 @@ func (t *Token) putCertificate(ctx, settle context.Context, tmpl object.Certific
 		return before[i], HoldsCertificate, nil
 	}
 	for _, c := range before {
-		if bytes.Equal(c.DER(), tmpl.DER) && !beside && !c.Fixed() { // of what nobody can relabel anyone can make a copy
+		// Of what nobody can relabel, anyone can make a copy.
+		if bytes.Equal(c.DER(), tmpl.DER) && !beside && !c.Fixed() {
 			return object.Certificate{}, HoldsUntouched, &CertificateExistsError{Found: c}
 		}
 	}
@@ -163,8 +164,8 @@ func (t *Token) labelTaken(ctx context.Context, tmpl object.CertificateTemplate)
 		if err == nil && c.Label == tmpl.Label && !bytes.Equal(other.RawSubject, want.RawSubject) {
 			return &object.RefusedError{
 				Attribute: "label",
-				Problem: fmt.Sprintf("the token has the label %q for certificates of one subject, and a certificate of "+
-					"another one has it: %s", tmpl.Label, c.Name()),
+				Problem: fmt.Sprintf("the token has the label %q for certificates of one subject, and a certificate "+
+					"of another one has it: %s", tmpl.Label, c.Name()),
 				Way: "choose another label.",
 			}
 		}

@@ -304,8 +304,8 @@ var holdings = map[Holding]string{
 	HoldsBothCertificates:   "The token holds the new certificate, and still the old one too.",
 	HoldsRenamedCertificate: "The token holds the certificate, with another label or ID than before.",
 	HoldsMixedCertificate:   "The token holds the certificate, but only some of the changes were made.",
-	HoldsCertificatePerhaps: "It is not known whether the token holds the certificate, and with which label and ID: the token no " +
-		"longer answered, or its answer makes no sense.",
+	HoldsCertificatePerhaps: "It is not known whether the token holds the certificate, and with which label and ID: " +
+		"the token no longer answered, or its answer makes no sense.",
 }
 
 // String is a full sentence.

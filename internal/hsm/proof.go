@@ -22,8 +22,8 @@ import (
 type prover func(context.Context, *cryptoki.Session, object.Key) error
 
 // proofBy makes the proofs by mechanisms that do not sign: that the halves of a pair belong together, or that a secret
-// key decrypts what it encrypts or verifies what it signs. Where a token takes the mechanism and refuses what it is given,
-// the next proof in the list gives it something else. A pair that signs is proven by the table of ways.
+// key decrypts what it encrypts or verifies what it signs. Where a token takes the mechanism and refuses what it is
+// given, the next proof in the list gives it something else. A pair that signs is proven by the table of ways.
 var proofBy = map[cryptoki.MechanismType][]prover{
 	cryptoki.CKM_RSA_PKCS_OAEP: {proveRSADecryption},
 	cryptoki.CKM_ECDH1_DERIVE:  {proveAgreement(rawPoint), proveAgreement(pointInDER)},

@@ -135,8 +135,8 @@ func parseHeader(text string) (object, error) {
 		return nil, errors.New("it is not JSON")
 	}
 	if _, err := jose.ParseSignedCompact(encode(header)+".e30.AA", []jose.SignatureAlgorithm{"ES256"}); err != nil {
-		return nil, errors.New("readers refuse a member of it: x5c must be a list of certificates in base64 (DER), nonce a " +
-			"string, and a number no larger than a computer's")
+		return nil, errors.New("readers refuse a member of it: x5c must be a list of certificates in base64 (DER), " +
+			"nonce a string, and a number no larger than a computer's")
 	}
 	return o, nil
 }

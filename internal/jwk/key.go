@@ -79,8 +79,8 @@ func (r Rendered) Member(name string) string {
 // that is not UTF-8, which JSON cannot hold.
 func (k Key) Render() (Rendered, error) { return k.RenderWith(nil) }
 
-// RenderWith is Render with x5c and x5t#S256 at the end (RFC 7517, 4.7 and 4.9): a chain of certificates in DER, the key's
-// own first, which it does not check. It has neither of no chain.
+// RenderWith is Render with x5c and x5t#S256 at the end (RFC 7517, 4.7 and 4.9): a chain of certificates in DER, the
+// key's own first, which it does not check. It has neither of no chain.
 func (k Key) RenderWith(chain [][]byte) (Rendered, error) {
 	m, err := keyMembers(k.PublicKey)
 	if err != nil {

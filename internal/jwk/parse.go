@@ -53,8 +53,8 @@ func Parse(text string) (Key, error) {
 // object is a JSON object. The values of its members are as they were written.
 type object map[string]json.RawMessage
 
-// parseObject reads a text that is one JWK or JWK Set, as far as it is one JSON object. No object in it may name a member
-// twice.
+// parseObject reads a text that is one JWK or JWK Set, as far as it is one JSON object. No object in it may name a
+// member twice.
 func parseObject(text string) (object, error) {
 	syntax := json.Unmarshal([]byte(text), new(json.RawMessage))
 	if syntax != nil && strings.Contains(text, "-----BEGIN ") && !strings.HasPrefix(strings.TrimSpace(text), "{") {
@@ -63,8 +63,8 @@ func parseObject(text string) (object, error) {
 	return parseJSON(text, isJWK)
 }
 
-// parseJSON reads a text that is one JSON object. No object in it may name a member twice. instead is what to give where
-// it is none.
+// parseJSON reads a text that is one JSON object. No object in it may name a member twice. instead is what to give
+// where it is none.
 func parseJSON(text, instead string) (object, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("it is not UTF-8")

@@ -3,7 +3,6 @@ package provider
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"time"
@@ -88,7 +87,12 @@ func silent(v tftypes.Value) bool {
 	case v.As(&list) == nil:
 		return len(list) == 0
 	case v.As(&parts) == nil:
-		return !slices.ContainsFunc(slices.Collect(maps.Values(parts)), func(v tftypes.Value) bool { return !silent(v) })
+		for _, part := range parts {
+			if !silent(part) {
+				return false
+			}
+		}
+		return true
 	}
 	return false
 }
@@ -164,10 +168,11 @@ func (k signedKind) givenTwice(is, was, config fields, changed []path.Path) (dia
 	if config[serialArgument].IsNull() || !sameSerial(is, was) || other {
 		return nil
 	}
-	diags.AddAttributeWarning(path.Root(serialArgument), "Serial Number Given Twice", fmt.Sprintf("The new certificate has the "+
-		"serial number %s of the one that it replaces. A CA gives each number once (RFC 5280, 4.1.2.2): programs that "+
-		"know one of the two may refuse the other, and a revocation is that of both.\n\nWhat to do: give another "+
-		"serial_number, or leave it out, so that each certificate has a random one.", is.text(serialArgument)))
+	diags.AddAttributeWarning(path.Root(serialArgument), "Serial Number Given Twice", fmt.Sprintf(
+		"The new certificate has the serial number %s of the one that it replaces. A CA gives each number once (RFC "+
+			"5280, 4.1.2.2): programs that know one of the two may refuse the other, and a revocation is that of "+
+			"both.\n\nWhat to do: give another serial_number, or leave it out, so that each certificate has a random "+
+			"one.", is.text(serialArgument)))
 	return diags
 }
 

@@ -29,7 +29,9 @@ type certificateIdentity struct {
 	Fingerprint types.String `tfsdk:"fingerprint_sha256"`
 }
 
-func (r *certificateResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
+func (r *certificateResource) IdentitySchema(
+	_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse,
+) {
 	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
 		"token_serial": identityOfToken,
 		"key_id": identityschema.StringAttribute{
@@ -44,7 +46,8 @@ func (r *certificateResource) IdentitySchema(_ context.Context, _ resource.Ident
 }
 
 // identifyCertificate sets a certificate's identity, in one form however the configuration writes key_id.
-func identifyCertificate(ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag.Diagnostics, token hsm.TokenInfo,
+func identifyCertificate(
+	ctx context.Context, identity *tfsdk.ResourceIdentity, diags *diag.Diagnostics, token hsm.TokenInfo,
 	m *certificateModel,
 ) {
 	diags.Append(identity.Set(ctx, certificateIdentity{
@@ -52,11 +55,14 @@ func identifyCertificate(ctx context.Context, identity *tfsdk.ResourceIdentity, 
 	})...)
 }
 
-func (r *certificateResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+func (r *certificateResource) ImportState(
+	ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse,
+) {
 	asked, err := askedCertificate(ctx, req)
 	if err != nil {
-		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf("%s\n\nImport a certificate by its key_id, or, where several "+
-			"have that, by KEY_ID@FINGERPRINT with the SHA-256 fingerprint.\n\n%s", diagnose.Sentence(err.Error()),
+		resp.Diagnostics.AddError("Invalid Import ID", fmt.Sprintf(
+			"%s\n\nImport a certificate by its key_id, or, where several have that, by KEY_ID@FINGERPRINT with the "+
+				"SHA-256 fingerprint.\n\n%s", diagnose.Sentence(err.Error()),
 			diagnose.HowToImport(certificateType, "6b65792d31")))
 		return
 	}
@@ -114,25 +120,30 @@ func findCertificate(ctx context.Context, token *hsm.Token, asked importID) (obj
 	var matches []object.Certificate
 	different := map[string]bool{}
 	for _, c := range found {
-		if (asked.fingerprint == "" || asked.fingerprint == c.SHA256()) && (asked.label == nil || *asked.label == c.Label) {
+		if (asked.fingerprint == "" || asked.fingerprint == c.SHA256()) &&
+			(asked.label == nil || *asked.label == c.Label) {
 			matches = append(matches, c)
 			different[c.Label+"\x00"+c.SHA256()] = true
 		}
 	}
 	if len(different) != 1 {
-		return object.Certificate{}, &diagnose.CertificateImportError{KeyID: object.FormatID(asked.id), Matches: len(different),
-			Found: found}
+		return object.Certificate{}, &diagnose.CertificateImportError{
+			KeyID: object.FormatID(asked.id), Matches: len(different), Found: found,
+		}
 	}
-	if _, err := matches[0].Parse(); err != nil {
-		return object.Certificate{}, &object.MalformedError{Object: matches[0].Name(), Handle: matches[0].Handle, Err: err}
+	one := matches[0]
+	if _, err := one.Parse(); err != nil {
+		return object.Certificate{}, &object.MalformedError{Object: one.Name(), Handle: one.Handle, Err: err}
 	}
-	return matches[0], nil
+	return one, nil
 }
 
-func (r *certificateResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+func (r *certificateResource) ListResourceConfigSchema(
+	_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse,
+) {
 	resp.Schema = listschema.Schema{
-		MarkdownDescription: "Lists the certificates on the token, ordered by ID, whether a state knows them or not. It changes " +
-			"nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.",
+		MarkdownDescription: "Lists the certificates on the token, ordered by ID, whether a state knows them or not. " +
+			"It changes nothing on the token. Terraform lists 100 unless the block's `limit` says otherwise.",
 		Attributes: map[string]listschema.Attribute{
 			"label_prefix": listschema.StringAttribute{
 				MarkdownDescription: "Lists only certificates whose label starts with this. Leave it out to list all.",
@@ -147,8 +158,8 @@ func (r *certificateResource) List(ctx context.Context, req list.ListRequest, st
 	stream.Results = listing(ctx, req, r.listed, r.result)
 }
 
-func (r *certificateResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (token *hsm.Token,
-	all []object.Certificate,
+func (r *certificateResource) listed(ctx context.Context, prefix string, diags *diag.Diagnostics) (
+	token *hsm.Token, all []object.Certificate,
 ) {
 	r.client.run(ctx, diags, certificateKind.Doing(diagnose.List), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
@@ -176,8 +187,9 @@ func (r *certificateResource) listed(ctx context.Context, prefix string, diags *
 			}
 		}
 		if len(left) > 0 {
-			diags.AddWarning("Left Out Of The List: "+certificateType, fmt.Sprintf("No resource can manage these certificates on "+
-				"the token:\n\n%s\n\nAll else is listed.\n\nWhat to do: look at them with another tool:\n\n  %s",
+			diags.AddWarning("Left Out Of The List: "+certificateType, fmt.Sprintf(
+				"No resource can manage these certificates on the token:\n\n%s\n\nAll else is listed.\n\nWhat to do: "+
+					"look at them with another tool:\n\n  %s",
 				strings.Join(left, "\n"), token.Command("--list-objects", "--type", "cert")))
 		}
 	})
@@ -185,7 +197,9 @@ func (r *certificateResource) listed(ctx context.Context, prefix string, diags *
 }
 
 // result is a certificate as an import brings it into the state.
-func (r *certificateResource) result(ctx context.Context, req list.ListRequest, token hsm.TokenInfo, c object.Certificate) list.ListResult {
+func (r *certificateResource) result(
+	ctx context.Context, req list.ListRequest, token hsm.TokenInfo, c object.Certificate,
+) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = fmt.Sprintf("%s (%s)", printable(c.Label), object.FormatID(c.ID))
 	m := certificateModel{KeyID: types.StringValue(object.FormatID(c.ID))}

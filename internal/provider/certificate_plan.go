@@ -166,8 +166,9 @@ func (l *certificateList) left(name, fingerprint string) diag.Diagnostic {
 		return nil
 	}
 	return diag.NewWarningDiagnostic("Certificates Of A Destroyed Key", fmt.Sprintf(
-		"The key %s is to be destroyed for ever. The token keeps these certificates, which have its ID and its public "+
-			"key:\n\n%s\n\nUnless there is a copy of the key, nothing can be signed or decrypted for them any more.\n\n"+
+		"The key %s is to be destroyed for ever. The token keeps these certificates, which have its ID and its "+
+			"public key:\n\n%s\n\nUnless there is a copy of the key, nothing can be signed or decrypted for them any "+
+			"more.\n\n"+
 			"What to do: leave a certificate that has a resource hsm_certificate to that. If you do not need another "+
 			"one, destroy it after the apply, by its label:\n\n  %s", name, certificateLines(own, fingerprint),
 		l.do(own, "--delete-object")))

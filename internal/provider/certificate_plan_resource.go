@@ -25,7 +25,9 @@ import (
 
 // ModifyPlan fills in what the certificate says of itself and the ID that it gets, and refuses what the apply would
 // refuse, as far as that is known.
-func (r *certificateResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+func (r *certificateResource) ModifyPlan(
+	ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse,
+) {
 	mark := markOf(ctx, req.Private)
 	var state *certificateModel
 	if !req.State.Raw.IsNull() {
@@ -85,8 +87,9 @@ func (r *certificateResource) planEnd(mark string, state *certificateModel, diag
 	case policyPrevent:
 		diags.Append(protectedCertificate(state))
 	case policyAbandon:
-		diags.AddWarning("Certificate Stays On The Token: "+state.name(), fmt.Sprintf("The certificate %s leaves the state. "+
-			"Terraform says that it is destroyed. But its deletion_policy is \"abandon\": it stays on the token.", state.name()))
+		diags.AddWarning("Certificate Stays On The Token: "+state.name(), fmt.Sprintf(
+			"The certificate %s leaves the state. Terraform says that it is destroyed. But its deletion_policy is "+
+				"\"abandon\": it stays on the token.", state.name()))
 	}
 	if r.client != nil {
 		r.client.certs.leave(mark)
@@ -94,8 +97,8 @@ func (r *certificateResource) planEnd(mark string, state *certificateModel, diag
 }
 
 // planPlace plans the ID, and what follows from it. It looks at the token as little as it can.
-func (r *certificateResource) planPlace(ctx context.Context, config, plan, state *certificateModel, parsed *x509.Certificate,
-	diags *diag.Diagnostics,
+func (r *certificateResource) planPlace(
+	ctx context.Context, config, plan, state *certificateModel, parsed *x509.Certificate, diags *diag.Diagnostics,
 ) {
 	same := state != nil && state.Fingerprint.Equal(plan.Fingerprint)
 	plan.URI = types.StringUnknown() // where nobody can look
@@ -155,8 +158,8 @@ func (r *certificateResource) planPlace(ctx context.Context, config, plan, state
 // planDefault plans the ID of the pair that has the certificate's public key. Where this run's plan gives the pair
 // another ID, it is not known: where nothing makes the certificate wait for the pair, the apply may come to the
 // certificate first, and meet the pair under its old ID. Such a certificate follows in the next apply.
-func (r *certificateResource) planDefault(ctx context.Context, token *hsm.Token, plan, state *certificateModel, same bool,
-	parsed *x509.Certificate,
+func (r *certificateResource) planDefault(
+	ctx context.Context, token *hsm.Token, plan, state *certificateModel, same bool, parsed *x509.Certificate,
 ) error {
 	ref, err := object.RefOfPublicKey(parsed.PublicKey)
 	if err == nil && r.client.view.moves(ref.Fingerprint) {
@@ -211,8 +214,8 @@ func (r *certificateResource) look(ctx context.Context, plan, state *certificate
 		}
 		failure := r.failure(diagnose.Plan, plan, token, err)
 		if unreached && !r.client.view.first(failure.Summary()) { // of a thousand, the first tells it
-			failure = diag.NewErrorDiagnostic(failure.Summary(), "This new certificate meets the same.\n\nWhat to do: see "+
-				"the other error of this run that has the same title.")
+			failure = diag.NewErrorDiagnostic(failure.Summary(), "This new certificate meets the same.\n\nWhat to "+
+				"do: see the other error of this run that has the same title.")
 		}
 		diags.Append(failure)
 	})
@@ -227,7 +230,9 @@ func (sameCertificate) Description(context.Context) string {
 
 func (m sameCertificate) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }
 
-func (sameCertificate) PlanModifyString(_ context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse) {
+func (sameCertificate) PlanModifyString(
+	_ context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse,
+) {
 	if req.StateValue.IsNull() || req.PlanValue.IsUnknown() || req.StateValue.Equal(req.PlanValue) {
 		return
 	}
@@ -286,10 +291,11 @@ func (c *certificateClaims) plan(mark string, plan, state *certificateModel) (di
 		c.held[name] = append(c.held[name], mark)
 		if rival {
 			diags.AddAttributeError(path.Root("certificate_pem"), "Certificate Has Another Resource", fmt.Sprintf(
-				"Two resources have the certificate %s, or are to get it. The end of one would destroy what the other one "+
-					"has.\n\nOn the token: nothing has been changed.\n\nWhat to do: leave one of them out of the configuration and, if "+
-					"it has been applied, take it out of the state with terraform state rm. If a resource has a new name or "+
-					"index, tell Terraform the old address with a moved block.", plan.name()))
+				"Two resources have the certificate %s, or are to get it. The end of one would destroy what the "+
+					"other one has.\n\nOn the token: nothing has been changed.\n\nWhat to do: leave one of them out "+
+					"of the configuration and, if it has been applied, take it out of the state with terraform state "+
+					"rm. If a resource has a new name or index, tell Terraform the old address with a moved "+
+					"block.", plan.name()))
 		}
 	}
 	return diags

@@ -72,15 +72,18 @@ var certificateTimes = times{
 
 func (r *certificateResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "A certificate as an object on the token (`CKO_CERTIFICATE`), where programs look for it beside its " +
-			"key. It says nothing of who made it: on many tokens anyone who can open a session can write, change and destroy " +
-			"certificates without a PIN. What is on the token is read back by its value.\n\n" +
-			"A certificate that takes the place of another one is written before the old one is destroyed, so that there is " +
-			"one at every moment. A certificate that is on the token already, with the same ID, label and value, is taken as it is.",
+		MarkdownDescription: "A certificate as an object on the token (`CKO_CERTIFICATE`), where programs look for " +
+			"it beside its key. It says nothing of who made it: on many tokens anyone who can open a session can " +
+			"write, change and destroy certificates without a PIN. What is on the token is read back by its " +
+			"value.\n\n" +
+			"A certificate that takes the place of another one is written before the old one is destroyed, so that " +
+			"there is one at every moment. A certificate that is on the token already, with the same ID, label and " +
+			"value, is taken as it is.",
 		Attributes: map[string]schema.Attribute{
 			"certificate_pem": schema.StringAttribute{
-				MarkdownDescription: "The certificate: one PEM block `CERTIFICATE` ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)). " +
-					"Another one takes its place in the same resource. Blanks and line endings make no difference.",
+				MarkdownDescription: "The certificate: one PEM block `CERTIFICATE` ([RFC " +
+					"7468](https://www.rfc-editor.org/rfc/rfc7468)). Another one takes its place in the same " +
+					"resource. Blanks and line endings make no difference.",
 				Required:      true,
 				PlanModifiers: []planmodifier.String{sameCertificate{}},
 				Validators:    []validator.String{certificatePEM},
@@ -91,23 +94,26 @@ func (r *certificateResource) Schema(ctx context.Context, _ resource.SchemaReque
 				Validators:          []validator.String{someText(), atMostBytes(255)},
 			},
 			"key_id": schema.StringAttribute{
-				MarkdownDescription: "ID (`CKA_ID`) in hexadecimal, 1 to 255 bytes. Programs take a certificate for that of the key with the " +
-					"same ID. Defaults to the ID of the key pair on the token that has the certificate's public key; if there is no such " +
-					"pair, as for the certificate of another CA, give one. It changes in place, and follows the pair if that gets another ID: in " +
-					"the same apply if `certificate_pem` or `depends_on` makes it wait for the pair, otherwise in the next one.",
+				MarkdownDescription: "ID (`CKA_ID`) in hexadecimal, 1 to 255 bytes. Programs take a certificate for " +
+					"that of the key with the same ID. Defaults to the ID of the key pair on the token that has the " +
+					"certificate's public key; if there is no such pair, as for the certificate of another CA, give " +
+					"one. It changes in place, and follows the pair if that gets another ID: in the same apply if " +
+					"`certificate_pem` or `depends_on` makes it wait for the pair, otherwise in the next one.",
 				Optional:      true,
 				Computed:      true,
 				PlanModifiers: []planmodifier.String{sameKeyID{}},
 				Validators:    []validator.String{keyID},
 			},
 			"deletion_policy": schema.StringAttribute{
-				MarkdownDescription: "What happens to the certificate on the token when the resource is destroyed, and when the " +
-					"certificate is not on the token any more. Defaults to `delete`, since it can be written again.\n" +
-					"  - `delete`: the certificate is destroyed. One that is not on the token leaves the state with a warning, and " +
-					"Terraform plans to write it again.\n" +
-					"  - `abandon`: the resource leaves the state, and the certificate stays on the token. One that is not on the " +
-					"token leaves the state as with `delete`.\n" +
-					"  - `prevent`: a plan that would destroy the certificate fails. One that is not on the token is an error.\n\n" +
+				MarkdownDescription: "What happens to the certificate on the token when the resource is destroyed, " +
+					"and when the certificate is not on the token any more. Defaults to `delete`, since it can be " +
+					"written again.\n" +
+					"  - `delete`: the certificate is destroyed. One that is not on the token leaves the state with " +
+					"a warning, and Terraform plans to write it again.\n" +
+					"  - `abandon`: the resource leaves the state, and the certificate stays on the token. One that " +
+					"is not on the token leaves the state as with `delete`.\n" +
+					"  - `prevent`: a plan that would destroy the certificate fails. One that is not on the token is " +
+					"an error.\n\n" +
 					"  The policy in the state counts: a change of the policy takes effect once it is applied.",
 				Optional:   true,
 				Computed:   true,
@@ -120,19 +126,22 @@ func (r *certificateResource) Schema(ctx context.Context, _ resource.SchemaReque
 				"`CN=web,O=Example,C=DE`: the last part of the name comes first."),
 			"issuer":        computed("The issuer, in the same form."),
 			"serial_number": computed("The serial number, in lower-case hexadecimal."),
-			"validity_start_time": computed("When the certificate begins ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)), " +
-				"in UTC."),
-			"validity_end_time":  computed("When it ends, in the same form."),
-			"fingerprint_sha256": computed("SHA-256 of the certificate in DER, in hexadecimal, as `openssl x509 -fingerprint -sha256` has it without colons."),
-			"uri": computed("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the certificate: the token's label " +
-				"and the ID, with `type=cert`."),
-			"token_serial": computed("Serial number of the token that the certificate is on. A change or destruction on another token " +
-				"is refused."),
+			"validity_start_time": computed("When the certificate begins ([RFC " +
+				"3339](https://www.rfc-editor.org/rfc/rfc3339)), in UTC."),
+			"validity_end_time": computed("When it ends, in the same form."),
+			"fingerprint_sha256": computed("SHA-256 of the certificate in DER, in hexadecimal, as `openssl x509 " +
+				"-fingerprint -sha256` has it without colons."),
+			"uri": computed("PKCS#11 URI ([RFC 7512](https://www.rfc-editor.org/rfc/rfc7512)) of the certificate: " +
+				"the token's label and the ID, with `type=cert`."),
+			"token_serial": computed("Serial number of the token that the certificate is on. A change or destruction " +
+				"on another token is refused."),
 		},
 	}
 }
 
-func (r *certificateResource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+func (r *certificateResource) Configure(
+	_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse,
+) {
 	if c, ok := req.ProviderData.(*client); ok {
 		r.client = c
 	}
@@ -161,7 +170,8 @@ func (m *certificateModel) ref() object.CertificateRef {
 	if c := m.parsed(); c != nil {
 		return object.NewCertificateRef(m.id(), m.Label.ValueString(), c.Raw)
 	}
-	return object.CertificateRef{ID: m.id(), Label: m.Label.ValueString(), SHA256: m.Fingerprint.ValueString()} // of an import
+	// Of an import, the fingerprint is all that is known of it.
+	return object.CertificateRef{ID: m.id(), Label: m.Label.ValueString(), SHA256: m.Fingerprint.ValueString()}
 }
 
 // place fills in what says where the certificate is.
@@ -255,26 +265,26 @@ func (r *certificateResource) Create(ctx context.Context, req resource.CreateReq
 	if resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...); resp.Diagnostics.HasError() {
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, diagnose.Create, &m, m.Timeouts.Create, certificateTimes.create, func(ctx context.Context,
-		token *hsm.Token) error {
-		if err := r.settled(ctx, token, &m); err != nil {
-			return err
-		}
-		release := r.client.certs.work(m.ref())
-		defer release()
-		made, err := token.WriteCertificate(ctx, m.template())
-		if err != nil {
-			return err
-		}
-		r.client.certs.made.add(m.ref())
-		if err := m.read(made, token.Info()); err != nil {
-			return err
-		}
-		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
-		resp.Diagnostics.Append(mark(ctx, resp.Private)...)
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
-		return nil
-	})
+	r.within(ctx, &resp.Diagnostics, diagnose.Create, &m, m.Timeouts.Create, certificateTimes.create,
+		func(ctx context.Context, token *hsm.Token) error {
+			if err := r.settled(ctx, token, &m); err != nil {
+				return err
+			}
+			release := r.client.certs.work(m.ref())
+			defer release()
+			made, err := token.WriteCertificate(ctx, m.template())
+			if err != nil {
+				return err
+			}
+			r.client.certs.made.add(m.ref())
+			if err := m.read(made, token.Info()); err != nil {
+				return err
+			}
+			identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
+			resp.Diagnostics.Append(mark(ctx, resp.Private)...)
+			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+			return nil
+		})
 }
 
 func (r *certificateResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -284,40 +294,43 @@ func (r *certificateResource) Read(ctx context.Context, req resource.ReadRequest
 	}
 	resp.Diagnostics.Append(markMissing(ctx, req.Private, resp.Private)...)
 	r.client.certs.read.add(m.ref())
-	r.within(ctx, &resp.Diagnostics, diagnose.Read, &m, m.Timeouts.Read, certificateTimes.read, func(ctx context.Context,
-		token *hsm.Token) error {
-		found, err := token.Certificate(ctx, m.ref())
-		// Even if it is gone: the framework wants an identity there too.
-		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
-		if errors.Is(err, object.ErrNoCertificate) && m.DeletionPolicy.ValueString() != policyPrevent {
-			r.gone(ctx, &m, token, resp)
+	r.within(ctx, &resp.Diagnostics, diagnose.Read, &m, m.Timeouts.Read, certificateTimes.read,
+		func(ctx context.Context, token *hsm.Token) error {
+			found, err := token.Certificate(ctx, m.ref())
+			// Even if it is gone: the framework wants an identity there too.
+			identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
+			if errors.Is(err, object.ErrNoCertificate) && m.DeletionPolicy.ValueString() != policyPrevent {
+				r.gone(ctx, &m, token, resp)
+				return nil
+			}
+			if unseen, ok := errors.AsType[*hsm.UnseenError](err); ok {
+				resp.Diagnostics.Append(keptUnseen("certificate "+m.name(), unseen))
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			before := m
+			if err := m.read(found, token.Info()); err != nil {
+				return err
+			}
+			identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
+			// Otherwise resp.State is right already, and writing it costs more than reading the certificate.
+			if !reflect.DeepEqual(m, before) {
+				resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+			}
 			return nil
-		}
-		if unseen, ok := errors.AsType[*hsm.UnseenError](err); ok {
-			resp.Diagnostics.Append(keptUnseen("certificate "+m.name(), unseen))
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		before := m
-		if err := m.read(found, token.Info()); err != nil {
-			return err
-		}
-		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
-		// Otherwise resp.State is right already, and writing it costs more than reading the certificate.
-		if !reflect.DeepEqual(m, before) {
-			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
-		}
-		return nil
-	})
+		})
 	if resp.Identity.Raw.IsNull() && !resp.Diagnostics.HasError() { // the token was not looked at
-		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{Serial: m.TokenSerial.ValueString()}, &m)
+		token := hsm.TokenInfo{Serial: m.TokenSerial.ValueString()}
+		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token, &m)
 	}
 }
 
 // gone takes out of the state what is proven not to be on the token.
-func (r *certificateResource) gone(ctx context.Context, m *certificateModel, token *hsm.Token, resp *resource.ReadResponse) {
+func (r *certificateResource) gone(
+	ctx context.Context, m *certificateModel, token *hsm.Token, resp *resource.ReadResponse,
+) {
 	besides := ""
 	if others, err := token.Certificates(ctx, m.id()); err == nil && len(others) > 0 { // it only helps the message
 		var lines []string
@@ -327,13 +340,15 @@ func (r *certificateResource) gone(ctx context.Context, m *certificateModel, tok
 		besides = "Other certificates have its ID, and stay as they are:\n\n" + strings.Join(lines, "\n") + "\n\n"
 	}
 	if was := m.TokenSerial.ValueString(); was != "" && was != token.Info().Serial {
-		besides = fmt.Sprintf("This is another token than the one that it was on, which has the serial number %q.\n\n%s",
+		besides = fmt.Sprintf("This is another token than the one that it was on, which has the serial number %q.\n\n"+
+			"%s",
 			was, besides)
 	}
 	resp.Diagnostics.AddWarning("Certificate Not On The Token: "+m.name(), fmt.Sprintf(
-		"The certificate %s with the SHA-256 fingerprint %s is not on the token in %s. Its deletion_policy is %q, so it "+
-			"leaves the state, and Terraform plans to write it again.\n\n%sWhat to do: if this is the wrong token, do not apply, and correct "+
-			"the provider's configuration. If you did not destroy it, find out who did: on many tokens that takes no PIN.",
+		"The certificate %s with the SHA-256 fingerprint %s is not on the token in %s. Its deletion_policy is %q, so "+
+			"it leaves the state, and Terraform plans to write it again.\n\n%sWhat to do: if this is the wrong "+
+			"token, do not apply, and correct the provider's configuration. If you did not destroy it, find out who "+
+			"did: on many tokens that takes no PIN.",
 		m.name(), m.Fingerprint.ValueString(), token.Info(), m.DeletionPolicy.ValueString(), besides))
 	resp.State.RemoveResource(ctx)
 }
@@ -346,34 +361,35 @@ func (r *certificateResource) Update(ctx context.Context, req resource.UpdateReq
 		return
 	}
 	if resp.Identity.Raw.IsFullyNull() {
-		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, hsm.TokenInfo{Serial: state.TokenSerial.ValueString()}, &state)
+		token := hsm.TokenInfo{Serial: state.TokenSerial.ValueString()}
+		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token, &state)
 	}
 	if !m.writes(&state) && !m.URI.IsUnknown() && !m.TokenSerial.IsUnknown() {
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, diagnose.Update, &state, m.Timeouts.Update, certificateTimes.update, func(ctx context.Context,
-		token *hsm.Token) error {
-		if r.anotherToken(&state, token, &resp.Diagnostics) {
+	r.within(ctx, &resp.Diagnostics, diagnose.Update, &state, m.Timeouts.Update, certificateTimes.update,
+		func(ctx context.Context, token *hsm.Token) error {
+			if r.anotherToken(&state, token, &resp.Diagnostics) {
+				return nil
+			}
+			if err := r.settled(ctx, token, &m); err != nil {
+				return err
+			}
+			release := r.client.certs.work(state.ref(), m.ref())
+			defer release()
+			changed, err := token.ChangeCertificate(ctx, state.ref(), m.template())
+			if err != nil {
+				return err
+			}
+			r.client.certs.made.add(m.ref())
+			if err := m.read(changed, token.Info()); err != nil {
+				return err
+			}
+			identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
+			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 			return nil
-		}
-		if err := r.settled(ctx, token, &m); err != nil {
-			return err
-		}
-		release := r.client.certs.work(state.ref(), m.ref())
-		defer release()
-		changed, err := token.ChangeCertificate(ctx, state.ref(), m.template())
-		if err != nil {
-			return err
-		}
-		r.client.certs.made.add(m.ref())
-		if err := m.read(changed, token.Info()); err != nil {
-			return err
-		}
-		identifyCertificate(ctx, resp.Identity, &resp.Diagnostics, token.Info(), &m)
-		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
-		return nil
-	})
+		})
 }
 
 // writes says that an apply of the plan writes to the token: deletion_policy and timeouts are not on it.
@@ -395,26 +411,28 @@ func (r *certificateResource) Delete(ctx context.Context, req resource.DeleteReq
 		resp.Diagnostics.Append(protectedCertificate(&m))
 		return
 	}
-	r.within(ctx, &resp.Diagnostics, diagnose.Delete, &m, m.Timeouts.Delete, certificateTimes.delete, func(ctx context.Context,
-		token *hsm.Token) error {
-		if r.anotherToken(&m, token, &resp.Diagnostics) {
-			return nil
-		}
-		release := r.client.certs.work(m.ref())
-		defer release()
-		if r.client.certs.made.has(m.ref()) { // by create_before_destroy: the new one is this one
-			return nil
-		}
-		return token.DestroyCertificate(ctx, m.ref())
-	})
+	r.within(ctx, &resp.Diagnostics, diagnose.Delete, &m, m.Timeouts.Delete, certificateTimes.delete,
+		func(ctx context.Context, token *hsm.Token) error {
+			if r.anotherToken(&m, token, &resp.Diagnostics) {
+				return nil
+			}
+			release := r.client.certs.work(m.ref())
+			defer release()
+			if r.client.certs.made.has(m.ref()) { // by create_before_destroy: the new one is this one
+				return nil
+			}
+			return token.DestroyCertificate(ctx, m.ref())
+		})
 }
 
 // protectedCertificate is the error for a destruction that deletion_policy forbids.
 func protectedCertificate(m *certificateModel) diag.Diagnostic {
-	return diag.NewErrorDiagnostic("Certificate Is Protected From Destruction", fmt.Sprintf("Terraform would destroy the "+
-		"certificate %s, whose deletion_policy is \"prevent\".\n\nOn the token: the certificate has not been touched.\n\n"+
-		"What to do: put its resource block back. Or set deletion_policy = \"delete\" to destroy the certificate, or \"abandon\" to leave it on the "+
-		"token, run terraform apply, then destroy the resource. If the resource is tainted, run terraform untaint with its address.", m.name()))
+	return diag.NewErrorDiagnostic("Certificate Is Protected From Destruction", fmt.Sprintf(
+		"Terraform would destroy the certificate %s, whose deletion_policy is \"prevent\".\n\nOn the token: the "+
+			"certificate has not been touched.\n\n"+
+			"What to do: put its resource block back. Or set deletion_policy = \"delete\" to destroy the "+
+			"certificate, or \"abandon\" to leave it on the token, run terraform apply, then destroy the resource. "+
+			"If the resource is tainted, run terraform untaint with its address.", m.name()))
 }
 
 // anotherToken refuses to touch a certificate on another token than the one that it was last read on.
@@ -423,10 +441,11 @@ func (r *certificateResource) anotherToken(state *certificateModel, token *hsm.T
 	if was.IsNull() || was.IsUnknown() || was.Equal(serialOf(token.Info())) {
 		return false
 	}
-	diags.AddError("Another Token Than Planned", fmt.Sprintf("The plan is about the certificate %s on the token with the "+
-		"serial number %q. This apply has found another token, in %s.\n\nOn the token: no certificate has been touched.\n\n"+
-		"What to do: plan again in the environment in which you apply. If this token has taken the other one's place, plan "+
-		"without -refresh=false.", state.name(), was.ValueString(), token.Info()))
+	diags.AddError("Another Token Than Planned", fmt.Sprintf(
+		"The plan is about the certificate %s on the token with the serial number %q. This apply has found another "+
+			"token, in %s.\n\nOn the token: no certificate has been touched.\n\n"+
+			"What to do: plan again in the environment in which you apply. If this token has taken the other one's "+
+			"place, plan without -refresh=false.", state.name(), was.ValueString(), token.Info()))
 	return true
 }
 

@@ -42,17 +42,21 @@ type certificateObjectModel struct {
 	Problem        types.String `tfsdk:"problem"`
 }
 
-func (d *certificatesDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+func (d *certificatesDataSource) Metadata(
+	_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse,
+) {
 	resp.TypeName = "hsm_certificates"
 }
 
-func (d *certificatesDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+func (d *certificatesDataSource) Schema(
+	_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse,
+) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The certificates on the token, whoever wrote them: on many tokens anyone who can open a session can do that, " +
-			"without a PIN. So none is to be trusted because it is there. A certificate must match all of `key_id`, `label` and " +
-			"`subject` that are given.\n\n" +
-			"Terraform reads a data source whose arguments are known while it plans, which is before new certificates are written. " +
-			"If the list should have those too, add `depends_on`.",
+		MarkdownDescription: "The certificates on the token, whoever wrote them: on many tokens anyone who can open " +
+			"a session can do that, without a PIN. So none is to be trusted because it is there. A certificate must " +
+			"match all of `key_id`, `label` and `subject` that are given.\n\n" +
+			"Terraform reads a data source whose arguments are known while it plans, which is before new " +
+			"certificates are written. If the list should have those too, add `depends_on`.",
 		Attributes: map[string]schema.Attribute{
 			"key_id": schema.StringAttribute{
 				MarkdownDescription: "Lists only certificates with this ID (`CKA_ID`), in hexadecimal.",
@@ -70,24 +74,28 @@ func (d *certificatesDataSource) Schema(_ context.Context, _ datasource.SchemaRe
 				Validators:          []validator.String{someText()},
 			},
 			"certificates": schema.ListNestedAttribute{
-				MarkdownDescription: "The certificates, ordered by ID, label and value, so that the list is the same from run to run.",
-				Computed:            true,
+				MarkdownDescription: "The certificates, ordered by ID, label and value, so that the list is the same " +
+					"from run to run.",
+				Computed: true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"certificate_pem": computedString("The certificate as a PEM block `CERTIFICATE`; null if the token does not show its value."),
-					"label":           computedString("Label of the certificate."),
-					"key_id":          computedString("ID (`CKA_ID`) in hexadecimal; null if it has none."),
-					"subject": computedString("The subject as a text ([RFC 4514](https://www.rfc-editor.org/rfc/rfc4514)), such as " +
-						"`CN=web,O=Example,C=DE`: the last part of the name comes first."),
-					"issuer":              computedString("The issuer, in the same form."),
-					"serial_number":       computedString("The serial number, in lower-case hexadecimal."),
-					"validity_start_time": computedString("When the certificate begins ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)), in UTC."),
-					"validity_end_time":   computedString("When it ends, in the same form."),
-					"fingerprint_sha256":  computedString("SHA-256 of the certificate in DER, in hexadecimal."),
-					"is_ca":               computedBool("Whether it is the certificate of a CA, as it says itself."),
-					"has_private_key": computedBool("Whether the token has a key pair with its public key, under whatever ID. It is not proven " +
-						"that the private half belongs to it."),
-					"problem": computedString("Why the certificate cannot be read, so that the attributes from `subject` on are null; null " +
-						"for most certificates."),
+					"certificate_pem": computedString("The certificate as a PEM block `CERTIFICATE`; null if the " +
+						"token does not show its value."),
+					"label":  computedString("Label of the certificate."),
+					"key_id": computedString("ID (`CKA_ID`) in hexadecimal; null if it has none."),
+					"subject": computedString("The subject as a text ([RFC " +
+						"4514](https://www.rfc-editor.org/rfc/rfc4514)), such as `CN=web,O=Example,C=DE`: the last " +
+						"part of the name comes first."),
+					"issuer":        computedString("The issuer, in the same form."),
+					"serial_number": computedString("The serial number, in lower-case hexadecimal."),
+					"validity_start_time": computedString("When the certificate begins ([RFC " +
+						"3339](https://www.rfc-editor.org/rfc/rfc3339)), in UTC."),
+					"validity_end_time":  computedString("When it ends, in the same form."),
+					"fingerprint_sha256": computedString("SHA-256 of the certificate in DER, in hexadecimal."),
+					"is_ca":              computedBool("Whether it is the certificate of a CA, as it says itself."),
+					"has_private_key": computedBool("Whether the token has a key pair with its public key, under " +
+						"whatever ID. It is not proven that the private half belongs to it."),
+					"problem": computedString("Why the certificate cannot be read, so that the attributes from " +
+						"`subject` on are null; null for most certificates."),
 				}},
 			},
 		},
@@ -177,7 +185,8 @@ func certificateObjectOf(c object.Certificate, pairs map[string]bool) certificat
 
 // notListed warns of certificates that may have the subject that is asked for.
 func notListed(unread []string, token *hsm.Token) diag.Diagnostic {
-	return diag.NewWarningDiagnostic("Certificates That Cannot Be Read", fmt.Sprintf("The list leaves out certificates of which nobody can tell "+
-		"the subject:\n\n%s\n\nWhat to do: look at them with another tool, and destroy what nobody needs:\n\n  %s",
+	return diag.NewWarningDiagnostic("Certificates That Cannot Be Read", fmt.Sprintf(
+		"The list leaves out certificates of which nobody can tell the subject:\n\n%s\n\nWhat to do: look at them "+
+			"with another tool, and destroy what nobody needs:\n\n  %s",
 		strings.Join(unread, "\n"), token.Command("--list-objects", "--type", "cert")))
 }

@@ -42,7 +42,9 @@ type opening struct {
 
 // use calls a function that uses the open token, within the time limit. Its error becomes a diagnostic, with what the
 // function has put into the Failure.
-func (u *tokenUser) use(ctx context.Context, o opening, use func(context.Context, *hsm.Token, *diagnose.Failure) error) {
+func (u *tokenUser) use(
+	ctx context.Context, o opening, use func(context.Context, *hsm.Token, *diagnose.Failure) error,
+) {
 	diags := &o.resp.Diagnostics
 	u.client.run(ctx, diags, o.doing, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, readTime)
@@ -87,9 +89,9 @@ func (u *tokenUser) useSigner(ctx context.Context, o opening, pub crypto.PublicK
 // signingKey is the argument public_key_pem.
 func signingKey() schema.StringAttribute {
 	return schema.StringAttribute{
-		MarkdownDescription: "Public key of the pair that signs, as PEM: the attribute `public_key_pem` of a key pair's " +
-			"resource, or a `CERTIFICATE` of the key. The pair is found by its key material, whatever its label and ID are. It " +
-			"must be protected by the PIN (`CKA_PRIVATE`).",
+		MarkdownDescription: "Public key of the pair that signs, as PEM: the attribute `public_key_pem` of a key " +
+			"pair's resource, or a `CERTIFICATE` of the key. The pair is found by its key material, whatever its " +
+			"label and ID are. It must be protected by the PIN (`CKA_PRIVATE`).",
 		Required: true, Validators: []validator.String{keyAsPEM},
 	}
 }
@@ -114,20 +116,22 @@ func knownKey(pem types.String) crypto.PublicKey {
 
 // unfitAlgorithm is a diagnostic of an algorithm that does not fit the key.
 func unfitAlgorithm(err error) diag.Diagnostic {
-	return diag.NewAttributeErrorDiagnostic(path.Root("algorithm"), "Algorithm Does Not Fit", fmt.Sprintf("%s\n\nWhat to do: "+
-		"choose an algorithm that fits the key, or leave algorithm out to get one.", diagnose.Sentence(err.Error())))
+	return diag.NewAttributeErrorDiagnostic(path.Root("algorithm"), "Algorithm Does Not Fit", fmt.Sprintf(
+		"%s\n\nWhat to do: choose an algorithm that fits the key, or leave algorithm out to get "+
+			"one.", diagnose.Sentence(err.Error())))
 }
 
 // forbiddenAlgorithm is a diagnostic of an algorithm that the key's allowed mechanisms forbid; "" for any that fits.
 func forbiddenAlgorithm(key object.Key, algorithm string) diag.Diagnostic {
 	if algorithm == "" {
-		return diag.NewAttributeErrorDiagnostic(path.Root("public_key_pem"), "No Algorithm Allowed", fmt.Sprintf("The token "+
-			"lets the key %s sign by no algorithm that is known here: its CKA_ALLOWED_MECHANISMS are %s.\n\nWhat to do: choose "+
-			"another key.", nameOf(key.Label, key.ID), object.List(key.Mechanisms)))
+		return diag.NewAttributeErrorDiagnostic(path.Root("public_key_pem"), "No Algorithm Allowed", fmt.Sprintf(
+			"The token lets the key %s sign by no algorithm that is known here: its CKA_ALLOWED_MECHANISMS are "+
+				"%s.\n\nWhat to do: choose another key.", nameOf(key.Label, key.ID), object.List(key.Mechanisms)))
 	}
-	return diag.NewAttributeErrorDiagnostic(path.Root("algorithm"), "Algorithm Not Allowed", fmt.Sprintf("The token does not "+
-		"let the key %s be used for %s: its CKA_ALLOWED_MECHANISMS have no mechanism for that.\n\nWhat to do: choose an "+
-		"algorithm that the key allows, or leave algorithm out to get one.", nameOf(key.Label, key.ID), algorithm))
+	return diag.NewAttributeErrorDiagnostic(path.Root("algorithm"), "Algorithm Not Allowed", fmt.Sprintf(
+		"The token does not let the key %s be used for %s: its CKA_ALLOWED_MECHANISMS have no mechanism for that.\n\n"+
+			"What to do: choose an algorithm that the key allows, or leave algorithm out to get "+
+			"one.", nameOf(key.Label, key.ID), algorithm))
 }
 
 // joseAlgorithm is the alg that a key signs by where none is asked for, as hsm_jwks has it.

@@ -148,25 +148,30 @@ func (d *jwksDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 					oneOf(profileHydra),
 					without("The profile says itself which use, kid and alg each key has. Leave out use, kid_format and algorithms, or "+
 						"leave out profile.", "use", "kid_format", "algorithms"),
-					without("Ory Hydra publishes no certificates. Leave out x5c and x5c_leaves, or leave out profile.", "x5c",
+					without("Ory Hydra publishes no certificates. Leave out x5c and x5c_leaves, or leave out "+
+						"profile.", "x5c",
 						"x5c_leaves"),
 				},
 			},
 			"x5c": schema.BoolAttribute{
-				MarkdownDescription: "Whether each key has its certificates out of those on the token: `x5c`, the chain, leaf first, " +
-					"and `x5t#S256` ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517), 4.7 and 4.9). The leaf is a certificate with the key's " +
-					"own public key, whatever its ID, that is valid now. After it come its issuers as far as the token has them, up to " +
-					"one that signs itself, each valid and verified against the signature before it. A key without a valid certificate is an error.\n\n" +
-					"  On many tokens anyone can write and destroy certificates without a PIN, and certify your key in another name. So " +
-					"of several certificates of a key the latest is taken only if all, those that are over too, have one subject, and one " +
-					"issuer on the token has signed them; otherwise it is an error that lists them. `x5c_leaves` says which are meant, and " +
-					"should be set where others can reach the token. Of several certificates of one issuer, one that signs itself is " +
-					"taken, otherwise the same is true of them.",
+				MarkdownDescription: "Whether each key has its certificates out of those on the token: `x5c`, the " +
+					"chain, leaf first, and `x5t#S256` ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517), 4.7 and " +
+					"4.9). The leaf is a certificate with the key's own public key, whatever its ID, that is valid " +
+					"now. After it come its issuers as far as the token has them, up to one that signs itself, each " +
+					"valid and verified against the signature before it. A key without a valid certificate is an " +
+					"error.\n\n" +
+					"  On many tokens anyone can write and destroy certificates without a PIN, and certify your key " +
+					"in another name. So of several certificates of a key the latest is taken only if all, those " +
+					"that are over too, have one subject, and one issuer on the token has signed them; otherwise it " +
+					"is an error that lists them. `x5c_leaves` says which are meant, and should be set where others " +
+					"can reach the token. Of several certificates of one issuer, one that signs itself is taken, " +
+					"otherwise the same is true of them.",
 				Optional: true,
 			},
-			"x5c_leaves": selection("SHA-256 fingerprints, in hexadecimal, of the certificates that may be leaves of `x5c`, such as the "+
-				"attribute `fingerprint_sha256` of `hsm_certificate`. No other certificate is taken for a key's own. Of several "+
-				"certificates of one issuer, it names the one that is meant.", sha256Hex),
+			"x5c_leaves": selection("SHA-256 fingerprints, in hexadecimal, of the certificates that may be leaves of "+
+				"`x5c`, such as the attribute `fingerprint_sha256` of `hsm_certificate`. No other certificate is "+
+				"taken for a key's own. Of several certificates of one issuer, it names the one that is "+
+				"meant.", sha256Hex),
 			"allow_empty": schema.BoolAttribute{
 				MarkdownDescription: "Whether the set may be empty. By default that is an error: an empty set that is published by accident stops every verifier.",
 				Optional:            true,
@@ -200,8 +205,8 @@ func (d *jwksDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	var m jwksModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
 	if m.X5CLeaves != nil && !m.X5C.ValueBool() && !m.X5C.IsUnknown() {
-		resp.Diagnostics.AddAttributeError(path.Root("x5c_leaves"), combinationTitle, "The set has no certificates, so that "+
-			"x5c_leaves does nothing. Set x5c = true, or leave x5c_leaves out.")
+		resp.Diagnostics.AddAttributeError(path.Root("x5c_leaves"), combinationTitle, "The set has no certificates, "+
+			"so that x5c_leaves does nothing. Set x5c = true, or leave x5c_leaves out.")
 	}
 	algorithms := map[string]string{}
 	if !m.Algorithms.IsNull() {
@@ -341,10 +346,11 @@ func (m *jwksModel) chains(ctx context.Context, token *hsm.Token, pairs []object
 		chain, err := pool.Chain(pair.Fingerprint(), leaves, at)
 		if err != nil {
 			diags.AddAttributeError(path.Root("x5c"), "No Chain Of Certificates", fmt.Sprintf(
-				"%s\n\nThis was about the key %s, on the token in %s.\n\nWhat to do: write the certificate that is missing, "+
-					"such as by hsm_certificate; if the same configuration writes it, add depends_on. Of several, say in "+
-					"x5c_leaves which one is meant, by its SHA-256 fingerprint, find out who wrote those that you do not know, "+
-					"and destroy what nobody needs. Or leave the key out of the set.", diagnose.Sentence(err.Error()), nameOf(pair.Label, pair.ID), token.Info()))
+				"%s\n\nThis was about the key %s, on the token in %s.\n\nWhat to do: write the certificate that is "+
+					"missing, such as by hsm_certificate; if the same configuration writes it, add depends_on. Of "+
+					"several, say in x5c_leaves which one is meant, by its SHA-256 fingerprint, find out who wrote "+
+					"those that you do not know, and destroy what nobody needs. Or leave the key out of the set.",
+				diagnose.Sentence(err.Error()), nameOf(pair.Label, pair.ID), token.Info()))
 			continue
 		}
 		for _, c := range chain {

@@ -44,7 +44,8 @@ func caAttributes() map[string]schema.Attribute {
 }
 
 func locallySignedCertSchema() schema.Schema {
-	all := with(certAttributes(" Defaults to those of the request; an empty list leaves them out.", "the key of the CA"),
+	const note = " Defaults to those of the request; an empty list leaves them out."
+	all := with(certAttributes(note, "the key of the CA"),
 		map[string]schema.Attribute{
 			"cert_request_pem": requiredText("The certificate request as PEM, whose key and names the certificate " +
 				"is for, and whose signature is checked. What it asks for besides those is not granted for that."),

@@ -85,10 +85,11 @@ func (p *hsmProvider) Metadata(_ context.Context, _ provider.MetadataRequest, re
 
 func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through PKCS#11, " +
-			"publishes their public halves as JSON Web Key Sets ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), and signs " +
-			"with them: certificate requests, certificates, revocation lists and JSON Web Tokens. Private keys are generated on " +
-			"the token. They never leave it unless they are `extractable` and another key wraps them.",
+		MarkdownDescription: "Makes and keeps the keys of an HSM (hardware security module) or smart card through " +
+			"PKCS#11, publishes their public halves as JSON Web Key Sets ([RFC " +
+			"7517](https://www.rfc-editor.org/rfc/rfc7517)), and signs with them: certificate requests, " +
+			"certificates, revocation lists and JSON Web Tokens. Private keys are generated on the token. They never " +
+			"leave it unless they are `extractable` and another key wraps them.",
 		Attributes: map[string]schema.Attribute{
 			"library": schema.StringAttribute{
 				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`). Defaults to the environment variable `HSM_LIBRARY`.",

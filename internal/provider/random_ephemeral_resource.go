@@ -27,7 +27,9 @@ type randomModel struct {
 	Hex    types.String `tfsdk:"hex"`
 }
 
-func (*randomEphemeralResource) Metadata(_ context.Context, _ ephemeral.MetadataRequest, resp *ephemeral.MetadataResponse) {
+func (*randomEphemeralResource) Metadata(
+	_ context.Context, _ ephemeral.MetadataRequest, resp *ephemeral.MetadataResponse,
+) {
 	resp.TypeName = "hsm_random"
 }
 
@@ -36,12 +38,13 @@ func (*randomEphemeralResource) Schema(_ context.Context, _ ephemeral.SchemaRequ
 		return schema.StringAttribute{MarkdownDescription: description, Computed: true, Sensitive: true}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Random bytes of the token's own generator (`C_GenerateRandom`), for passwords and keys of others. " +
-			"They are stored nowhere: not in the state, not in a plan. They are other bytes in each plan and in each apply: hand " +
-			"them to a write-only argument, which has a version beside it that says when it is to change.\n\n" +
+		MarkdownDescription: "Random bytes of the token's own generator (`C_GenerateRandom`), for passwords and keys " +
+			"of others. They are stored nowhere: not in the state, not in a plan. They are other bytes in each plan " +
+			"and in each apply: hand them to a write-only argument, which has a version beside it that says when it " +
+			"is to change.\n\n" +
 			"The bytes are as good as the token's generator. This provider does not judge them.\n\n" +
-			"Terraform opens it while it plans. If the plan makes the token (`hsm_token`), write `depends_on`: then what it gives " +
-			"is not known in the plan.",
+			"Terraform opens it while it plans. If the plan makes the token (`hsm_token`), write `depends_on`: then " +
+			"what it gives is not known in the plan.",
 		Attributes: map[string]schema.Attribute{
 			"bytes": schema.Int64Attribute{
 				MarkdownDescription: "How many bytes, 1 to 4096.",

@@ -127,8 +127,9 @@ func defaultAlgorithm(key object.Key) messageAlgorithm {
 }
 
 var base64Text = parsed{
-	is: "base64 with padding, on one line", title: "Invalid Base64", parse: func(s string) error { _, err := parseBase64(s); return err },
-	hint: " It must be the base64 of RFC 4648, 4, such as base64encode(\"text\") or filebase64(\"FILE\").",
+	is: "base64 with padding, on one line", title: "Invalid Base64",
+	parse: func(s string) error { _, err := parseBase64(s); return err },
+	hint:  " It must be the base64 of RFC 4648, 4, such as base64encode(\"text\") or filebase64(\"FILE\").",
 }
 
 // parseBase64 reads the base64 that Terraform writes. Its error repeats nothing of the text.
@@ -153,38 +154,43 @@ func (*signatureEphemeralResource) Metadata(_ context.Context, _ ephemeral.Metad
 	resp.TypeName = "hsm_signature"
 }
 
-func (*signatureEphemeralResource) Schema(_ context.Context, _ ephemeral.SchemaRequest, resp *ephemeral.SchemaResponse) {
+func (*signatureEphemeralResource) Schema(
+	_ context.Context, _ ephemeral.SchemaRequest, resp *ephemeral.SchemaResponse,
+) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "A signature that a key on the token makes. It is stored nowhere: not in the state, not in a plan. " +
-			"It is made anew in each plan and in each apply, and all but those of `SHA256-RSA` and its like, and of `Ed25519`, " +
-			"differ each time.\n\n" +
-			"Every signature is verified with the public key before it is given out. When it is made, and what that means for " +
-			"a key or a token of the same configuration, is the same as with [`hsm_jwt`](jwt.md).",
+		MarkdownDescription: "A signature that a key on the token makes. It is stored nowhere: not in the state, not " +
+			"in a plan. It is made anew in each plan and in each apply, and all but those of `SHA256-RSA` and its " +
+			"like, and of `Ed25519`, differ each time.\n\n" +
+			"Every signature is verified with the public key before it is given out. When it is made, and what that " +
+			"means for a key or a token of the same configuration, is the same as with [`hsm_jwt`](jwt.md).",
 		Attributes: map[string]schema.Attribute{
 			"public_key_pem": signingKey(),
 			"message_base64": schema.StringAttribute{
-				MarkdownDescription: "What is signed, in base64, such as `base64encode(\"text\")`. It is hashed as `algorithm` says.",
-				Optional:            true,
+				MarkdownDescription: "What is signed, in base64, such as `base64encode(\"text\")`. It is hashed as " +
+					"`algorithm` says.",
+				Optional: true,
 				Validators: []validator.String{base64Text, exactlyOne("message_base64 and digest_base64",
-					"Give the message, or its digest where you have no more than that.", "message_base64", "digest_base64")},
+					"Give the message, or its digest where you have no more than that.",
+					"message_base64", "digest_base64")},
 			},
 			"digest_base64": schema.StringAttribute{
-				MarkdownDescription: "The digest of what is signed, in base64, such as `filebase64sha256(\"FILE\")`. It must be " +
-					"that of the hash that `algorithm` names. Ed25519 and ML-DSA sign no digests.",
+				MarkdownDescription: "The digest of what is signed, in base64, such as `filebase64sha256(\"FILE\")`. " +
+					"It must be that of the hash that `algorithm` names. Ed25519 and ML-DSA sign no digests.",
 				Optional: true, Validators: []validator.String{base64Text},
 			},
 			"algorithm": schema.StringAttribute{
-				MarkdownDescription: "How it is signed, in the words of certificates: `SHA256-RSA`, `SHA384-RSA`, `SHA512-RSA` " +
-					"(RSASSA-PKCS1-v1_5), `SHA256-RSAPSS`, `SHA384-RSAPSS`, `SHA512-RSAPSS` (salt as long as the digest), " +
-					"`ECDSA-SHA256`, `ECDSA-SHA384`, `ECDSA-SHA512`, `Ed25519`, `ML-DSA-44`, `ML-DSA-65` or `ML-DSA-87`. " +
-					"Defaults to `SHA256-RSA` for RSA (the first that the key's `CKA_ALLOWED_MECHANISMS` allow), ECDSA with the " +
-					"hash of the curve's size, `Ed25519`, and the parameter set for ML-DSA.",
+				MarkdownDescription: "How it is signed, in the words of certificates: `SHA256-RSA`, `SHA384-RSA`, " +
+					"`SHA512-RSA` (RSASSA-PKCS1-v1_5), `SHA256-RSAPSS`, `SHA384-RSAPSS`, `SHA512-RSAPSS` (salt as " +
+					"long as the digest), `ECDSA-SHA256`, `ECDSA-SHA384`, `ECDSA-SHA512`, `Ed25519`, `ML-DSA-44`, " +
+					"`ML-DSA-65` or `ML-DSA-87`. Defaults to `SHA256-RSA` for RSA (the first that the key's " +
+					"`CKA_ALLOWED_MECHANISMS` allow), ECDSA with the hash of the curve's size, `Ed25519`, and the " +
+					"parameter set for ML-DSA.",
 				Optional: true, Computed: true, Validators: []validator.String{oneOf(namesOf(signatureAlgorithms)...)},
 			},
 			"encoding": schema.StringAttribute{
-				MarkdownDescription: "How an ECDSA signature is written: `asn1` (the default), as X.509, TLS and openssl have it; " +
-					"`raw`, r and s one after the other, each as wide as the curve, as JOSE and PKCS#11 have it. Other signatures " +
-					"have only one form, and take no encoding.",
+				MarkdownDescription: "How an ECDSA signature is written: `asn1` (the default), as X.509, TLS and " +
+					"openssl have it; `raw`, r and s one after the other, each as wide as the curve, as JOSE and " +
+					"PKCS#11 have it. Other signatures have only one form, and take no encoding.",
 				Optional: true, Validators: []validator.String{oneOf("asn1", "raw")},
 			},
 			"signature_base64": schema.StringAttribute{
@@ -207,13 +213,13 @@ func (*signatureEphemeralResource) ValidateConfig(ctx context.Context, req ephem
 	}
 	algorithm := algorithmNamed(m.Algorithm.ValueString())
 	if pub != nil && algorithm.name != "" && !algorithm.fits(pub) {
-		resp.Diagnostics.Append(unfitAlgorithm(fmt.Errorf("the algorithm %s does not fit the key; these do: %s", algorithm.name,
-			strings.Join(namesOf(fittingAlgorithms(pub)), ", "))))
+		resp.Diagnostics.Append(unfitAlgorithm(fmt.Errorf("the algorithm %s does not fit the key; these do: %s",
+			algorithm.name, strings.Join(namesOf(fittingAlgorithms(pub)), ", "))))
 		return
 	}
 	if pub != nil && !m.Encoding.IsNull() && jwk.Kty(pub) != "EC" {
-		resp.Diagnostics.AddAttributeError(path.Root("encoding"), "Encoding Does Not Fit", "Only signatures of ECDSA have more "+
-			"than one form, and the key signs by another algorithm.\n\nWhat to do: leave encoding out.")
+		resp.Diagnostics.AddAttributeError(path.Root("encoding"), "Encoding Does Not Fit", "Only signatures of ECDSA "+
+			"have more than one form, and the key signs by another algorithm.\n\nWhat to do: leave encoding out.")
 	}
 	switch fitting := fittingAlgorithms(pub); {
 	case algorithm.name != "":
@@ -233,18 +239,22 @@ func (m signatureModel) unfitDigest(a messageAlgorithm) (diags diag.Diagnostics)
 	hash := a.opts.HashFunc()
 	switch {
 	case hash == 0:
-		diags.AddAttributeError(path.Root("digest_base64"), title, fmt.Sprintf("%s signs whole messages, and no digests.\n\n"+
-			"What to do: give the message in message_base64.", a.name))
+		diags.AddAttributeError(path.Root("digest_base64"), title, fmt.Sprintf(
+			"%s signs whole messages, and no digests.\n\n"+
+				"What to do: give the message in message_base64.", a.name))
 	case len(digest) != hash.Size():
-		diags.AddAttributeError(path.Root("digest_base64"), title, fmt.Sprintf("%s signs digests of %s, which have %d bytes. "+
-			"This one has %d bytes.\n\nWhat to do: give a digest of that hash, or choose the algorithm of the digest's.", a.name,
+		diags.AddAttributeError(path.Root("digest_base64"), title, fmt.Sprintf(
+			"%s signs digests of %s, which have %d bytes. This one has %d bytes.\n\nWhat to do: give a digest of "+
+				"that hash, or choose the algorithm of the digest's.", a.name,
 			hash, hash.Size(), len(digest)))
 	}
 	return diags
 }
 
 // Open signs.
-func (e *signatureEphemeralResource) Open(ctx context.Context, req ephemeral.OpenRequest, resp *ephemeral.OpenResponse) {
+func (e *signatureEphemeralResource) Open(
+	ctx context.Context, req ephemeral.OpenRequest, resp *ephemeral.OpenResponse,
+) {
 	var m signatureModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
 	pub := knownKey(m.PublicKeyPEM)

@@ -26,13 +26,15 @@ func SignatureDER(pub crypto.PublicKey, signature []byte) (der []byte, ok bool) 
 }
 
 // SignatureRaw is an ECDSA signature as PKCS#11 and JOSE have it: r and s at the curve's full width, one after the
-// other (RFC 7518, 3.4). It is given in DER. ok is false for a key that does not sign by ECDSA, and for no such signature.
+// other (RFC 7518, 3.4). It is given in DER. ok is false for a key that does not sign by ECDSA, and for no such
+// signature.
 func SignatureRaw(pub crypto.PublicKey, der []byte) (signature []byte, ok bool) {
 	c := curveOf(pub)
 	var pair cryptobyte.String
 	var r, s []byte // without a sign
 	in := cryptobyte.String(der)
-	if c == nil || c.domain == nil || !in.ReadASN1(&pair, cbasn1.SEQUENCE) || !in.Empty() || !pair.ReadASN1Integer(&r) ||
+	if c == nil || c.domain == nil ||
+		!in.ReadASN1(&pair, cbasn1.SEQUENCE) || !in.Empty() || !pair.ReadASN1Integer(&r) ||
 		!pair.ReadASN1Integer(&s) || !pair.Empty() || len(r) > c.size || len(s) > c.size {
 		return nil, false
 	}

@@ -46,7 +46,8 @@ func (p Profile) CheckAlone() []Problem {
 	checkUses(&report, p.AllowedUses)
 	checkAuthority(&report, p.AllowedUses, p.IsCA, false)
 	if p.IsCA && p.MaxPathLength != nil && *p.MaxPathLength < -1 {
-		report.add("max_path_length", "The length of a path is 0 or more, or -1 for no bound, and not %d. Give such a one.",
+		report.add("max_path_length", "The length of a path is 0 or more, or -1 for no bound, and not %d. Give such "+
+			"a one.",
 			*p.MaxPathLength)
 	}
 	p.NameConstraints.check(&report, p.IsCA)
@@ -224,8 +225,8 @@ func Advice(allowed []string, pub crypto.PublicKey) []Problem {
 	if k, _ := kindOf(pub); i < 0 || k != kindEC {
 		return nil
 	}
-	return []Problem{{"allowed_uses", i, "The key is on a curve, and encrypts no other key, so that key_encipherment means " +
-		"nothing; RFC 8813, 3 forbids it. TLS needs digital_signature alone. Leave key_encipherment out."}}
+	return []Problem{{"allowed_uses", i, "The key is on a curve, and encrypts no other key, so that key_encipherment " +
+		"means nothing; RFC 8813, 3 forbids it. TLS needs digital_signature alone. Leave key_encipherment out."}}
 }
 
 // unfit says of a kind of key what it does not do.

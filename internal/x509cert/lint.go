@@ -97,7 +97,8 @@ var lintSources = []lint.LintSource{lint.RFC3279, lint.RFC5280, lint.RFC5480, li
 var lintsLeftOut = map[string]string{
 	"e_key_usage_and_extended_key_usage_inconsistent": "RFC 5280 says which key usages may go with an extended one, " +
 		"not which must; client_auth with key_encipherment is usual",
-	"e_ecdsa_allowed_ku":                  "Check looks at the uses of a key on a curve, and Advice at the one that is usual all the same",
+	"e_ecdsa_allowed_ku": "Check looks at the uses of a key on a curve, and Advice at the one that " +
+		"is usual all the same",
 	"e_rsa_allowed_ku_no_encipherment_ca": "RFC 3279 says SHOULD NOT; a CA that serves TLS itself is usual in tests",
 	"e_subj_email_not_in_san": "the tls provider has subject.email_address, and no alternative name for it; who " +
 		"wants both gives both",

@@ -304,8 +304,8 @@ func TestAHookChangesWhatIsGiven(t *testing.T) {
 	}
 }
 
-// TestWhatStopsAnOperationIsNotABusyToken: what is done between the two calls fails with a code by which the token asks for
-// patience. The operation is active then, so that it is not begun anew, and the session is used no more.
+// TestWhatStopsAnOperationIsNotABusyToken: what is done between the two calls fails with a code by which the token asks
+// for patience. The operation is active then, so that it is not begun anew, and the session is used no more.
 func TestWhatStopsAnOperationIsNotABusyToken(t *testing.T) {
 	calls := &hsmtest.Faults{}
 	s := pacedSession(t, cryptoki.Busy{"": {cryptoki.CKR_DEVICE_MEMORY}}, calls.Hook)

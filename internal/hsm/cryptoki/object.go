@@ -143,7 +143,9 @@ func (s *Session) Sign(ctx context.Context, m Mechanism, key Object, data []byte
 
 // SignAfter is Sign with something to do between its two calls, such as the login that a key wants for each use. nil:
 // nothing. Where that fails, nothing is signed.
-func (s *Session) SignAfter(ctx context.Context, m Mechanism, key Object, data []byte, between func() error) ([]byte, error) {
+func (s *Session) SignAfter(
+	ctx context.Context, m Mechanism, key Object, data []byte, between func() error,
+) ([]byte, error) {
 	init := func(c *Call) error { return s.module.ck.SignInit(s.handle, m.of(c), uint(key)) }
 	return s.transform(ctx, "C_Sign", m, key, data, init, between, func(c *Call) ([]byte, error) {
 		return s.module.ck.Sign(s.handle, c.Data, m.OutputLength)

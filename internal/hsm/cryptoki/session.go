@@ -121,7 +121,9 @@ const MaxRandom = 4096
 // GenerateRandom gives random bytes of the token's generator, 1 to MaxRandom of them.
 func (s *Session) GenerateRandom(ctx context.Context, size int) ([]byte, error) {
 	call := &Call{Function: "C_GenerateRandom", Session: s.handle}
-	random, err := invoke(ctx, s.module, call, func() ([]byte, error) { return s.module.ck.GenerateRandom(s.handle, size) })
+	random, err := invoke(ctx, s.module, call, func() ([]byte, error) {
+		return s.module.ck.GenerateRandom(s.handle, size)
+	})
 	if err == nil && len(random) != size {
 		err = &AnswerError{Function: call.Function, Problem: fmt.Sprintf("it gave %d bytes, not %d", len(random), size)}
 	}

@@ -27,7 +27,9 @@ const (
 
 // KeySteps are the steps of each key, and TokenSteps are the token's.
 var (
-	KeySteps   = []Step{ToMake, ToRead, ToPublish, ToSign, ToImport, ToRelabel, ToRenumber, ToReuse, ToRotate, ToDestroy}
+	KeySteps = []Step{
+		ToMake, ToRead, ToPublish, ToSign, ToImport, ToRelabel, ToRenumber, ToReuse, ToRotate, ToDestroy,
+	}
 	TokenSteps = []Step{WrongPIN, Throttled}
 )
 
@@ -61,8 +63,8 @@ type Exception struct {
 	Guess bool
 }
 
-// Every life: a pair on Ed25519 only signs, so that its usage does not change, and a secret key has nothing to publish, and signs
-// nothing here.
+// Every life: a pair on Ed25519 only signs, so that its usage does not change, and a secret key has nothing to publish,
+// and signs nothing here.
 var everyLife = []Exception{
 	{Kinds: []string{"Ed25519"}, Steps: []Step{ToReuse}},
 	{Kinds: []string{"AES", "HMAC"}, Steps: []Step{ToPublish, ToSign}},

@@ -208,7 +208,9 @@ const CertificateForms = 3
 // none: the security officer alone decides on that.
 func (t CertificateTemplate) Attributes(form int, d quirk.Differences) (all []cryptoki.Attribute, err error) {
 	defer func() {
-		all = slices.DeleteFunc(all, func(a cryptoki.Attribute) bool { return slices.Contains(d.CertificateOmits, a.Type) })
+		all = slices.DeleteFunc(all, func(a cryptoki.Attribute) bool {
+			return slices.Contains(d.CertificateOmits, a.Type)
+		})
 	}()
 	parsed, err := x509.ParseCertificate(t.DER)
 	if err != nil {

@@ -28,14 +28,14 @@ type ChainError struct {
 func (e *ChainError) Error() string {
 	switch {
 	case e.Issuer:
-		return "the token has several valid certificates of one issuer, and nothing shows that one is the renewal of the " +
-			"others:" + certificateList(e.Several)
+		return "the token has several valid certificates of one issuer, and nothing shows that one is the renewal of " +
+			"the others:" + certificateList(e.Several)
 	case len(e.Several) > 0 && len(e.Invalid) > 0:
 		return "the token has several certificates for the key, and nothing shows that those which are valid now are " +
 			"renewals of the others:" + certificateList(slices.Concat(e.Several, e.Invalid))
 	case len(e.Several) > 0:
-		return "the token has several valid certificates for the key, and nothing shows that one is the renewal of the " +
-			"others:" + certificateList(e.Several)
+		return "the token has several valid certificates for the key, and nothing shows that one is the renewal of " +
+			"the others:" + certificateList(e.Several)
 	}
 	which := "no certificate for the key"
 	if e.Chosen {
@@ -86,8 +86,8 @@ func NewCertificatePool(all []Certificate) *CertificatePool {
 // has signed the one before it. All are valid at the time.
 //
 // The key's certificate is the one that begins last among renewals: certificates whose signatures the same issuer's key
-// verifies, which is in the pool, or the key's own. Where there are others, be they over, it is a *ChainError: anyone may
-// have put one there. leaves, if it is not nil, says by fingerprints which certificates may be taken. Of several
+// verifies, which is in the pool, or the key's own. Where there are others, be they over, it is a *ChainError: anyone
+// may have put one there. leaves, if it is not nil, says by fingerprints which certificates may be taken. Of several
 // certificates of an issuer, one that signs itself is taken, which nobody else can make. Else the same goes for them as
 // for the key's own: leaves decides, if it names one.
 func (p *CertificatePool) Chain(fingerprint string, leaves []string, at time.Time) ([]*x509.Certificate, error) {

@@ -324,8 +324,9 @@ func (v *Inventory) Fingerprinted(keyType KeyType, value string, compute func([]
 // which belong together. Anyone may have put some of them there.
 func (v *Inventory) Doubtful(keyType KeyType, value string) (ids [][]byte) {
 	for _, b := range v.indexed().broken {
-		if _, ambiguous := errors.AsType[*AmbiguousError](b.Err); ambiguous && len(b.Objects[0].ID) > 0 && b.mayBe(keyType, value) {
-			ids = append(ids, b.Objects[0].ID)
+		_, ambiguous := errors.AsType[*AmbiguousError](b.Err)
+		if id := b.Objects[0].ID; ambiguous && len(id) > 0 && b.mayBe(keyType, value) {
+			ids = append(ids, id)
 		}
 	}
 	return ids

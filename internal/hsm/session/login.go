@@ -403,8 +403,8 @@ func (c credential) remember(user cryptoki.User, digest [sha256.Size]byte, err e
 	return f.err
 }
 
-// called says that a failed call was made: the module has answered, or may still do so. Else the context has ended before,
-// and no PIN was sent.
+// called says that a failed call was made: the module has answered, or may still do so. Else the context has ended
+// before, and no PIN was sent.
 func called(err error) bool {
 	var failed *cryptoki.Error
 	var lies *cryptoki.AnswerError

@@ -272,7 +272,8 @@ type NoPairError struct {
 
 func (e *NoPairError) Error() string {
 	if e.Label != nil {
-		return fmt.Sprintf("the key pair %q on the token has the certificate's public key, but has no ID (CKA_ID) itself", *e.Label)
+		return fmt.Sprintf("the key pair %q on the token has the certificate's public key, but has no ID (CKA_ID) "+
+			"itself", *e.Label)
 	}
 	return "no key pair on the token has the certificate's public key"
 }

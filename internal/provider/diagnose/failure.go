@@ -137,10 +137,11 @@ func (f Failure) Diagnostic() diag.Diagnostic {
 	if refused, ok := errors.AsType[*object.RefusedError](f.Err); ok {
 		attribute = refused.Attribute
 	}
-	if attribute != "" && f.certificate() && attribute != "key_id" {
+	if f.certificate() && attribute != "key_id" {
 		attribute = ""
 	}
-	if attribute != "" && f.Kind != nil && (f.certificate() || f.Kind.Type != "" || slices.Contains(ringAttributes, attribute)) {
+	if attribute != "" && f.Kind != nil &&
+		(f.certificate() || f.Kind.Type != "" || slices.Contains(ringAttributes, attribute)) {
 		return diag.NewAttributeErrorDiagnostic(path.Root(attribute), f.Summary(), text)
 	}
 	return diag.NewErrorDiagnostic(f.Summary(), text)

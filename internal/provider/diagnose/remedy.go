@@ -179,21 +179,24 @@ var remedies = []remedy{
 	{is: is(hsm.ErrTurnedElsewhere), name: "Ring Turned By Another Run", next: say("wait until the other run has ended, " +
 		"then run terraform plan, and look at the generation that it is to have. This run has stopped before it took a " +
 		"label from a pair. Let only one state have the ring.")},
-	{is: as[*NoPairError], name: "No Key For The Certificate", attribute: "key_id", next: say("give key_id: any ID will do for the " +
-		"certificate of a key that is not on this token, and programs find it by that. If the key is to be on the token, make " +
-		"it first, or see to it that the certificate is the key's.")},
+	{is: as[*NoPairError], name: "No Key For The Certificate", attribute: "key_id", next: say("give key_id: any ID " +
+		"will do for the certificate of a key that is not on this token, and programs find it by that. If the key is " +
+		"to be on the token, make it first, or see to it that the certificate is the key's.")},
 	{is: as[*hsm.CertificateExistsError], name: "Certificate Already On The Token", next: func(f Failure) string {
 		e, _ := errors.AsType[*hsm.CertificateExistsError](f.Err)
-		return "import it, which lets the next apply change the label:\n\n" + HowToImport(f.resourceType(), ImportID(e.Found.ID,
-			e.Found.SHA256())) + "\n\nOr give this one another key_id. If create_before_destroy replaces the resource that has it, change " +
-			"the label in an apply that does not replace it."
+		how := HowToImport(f.resourceType(), ImportID(e.Found.ID, e.Found.SHA256()))
+		return "import it, which lets the next apply change the label:\n\n" + how + "\n\nOr give this one another " +
+			"key_id. If create_before_destroy replaces the resource that has it, change the label in an apply that " +
+			"does not replace it."
 	}},
-	{is: as[*CertificateImportError], name: "Not One Certificate", next: say("nothing was imported. Give the ID and the " +
-		"SHA-256 fingerprint of one certificate (KEY_ID@FINGERPRINT), in hexadecimal. The data source hsm_certificates lists " +
-		"them all. Where two of one fingerprint have different labels, put the label in front: LABEL/KEY_ID@FINGERPRINT.")},
-	{is: is(object.ErrNoCertificate), name: "Certificate Not On The Token", next: say("check that this is the right token. If the " +
-		"certificate is lost, set deletion_policy = \"delete\", which lets Terraform write it again: that takes effect in the " +
-		"state once it is applied with -refresh=false. Or take it out of the state: terraform state rm with its address.")},
+	{is: as[*CertificateImportError], name: "Not One Certificate", next: say("nothing was imported. Give the ID and " +
+		"the SHA-256 fingerprint of one certificate (KEY_ID@FINGERPRINT), in hexadecimal. The data source " +
+		"hsm_certificates lists them all. Where two of one fingerprint have different labels, put the label in " +
+		"front: LABEL/KEY_ID@FINGERPRINT.")},
+	{is: is(object.ErrNoCertificate), name: "Certificate Not On The Token", next: say("check that this is the right " +
+		"token. If the certificate is lost, set deletion_policy = \"delete\", which lets Terraform write it again: " +
+		"that takes effect in the state once it is applied with -refresh=false. Or take it out of the state: " +
+		"terraform state rm with its address.")},
 	{is: is(hsm.ErrRenamed), name: "Certificate Renamed Meanwhile", next: say("find out which program did that: on " +
 		"many tokens it takes no PIN. Then run terraform plan, which finds the certificate under its new label, and " +
 		"under a new ID if that is the ID of its key.")},
@@ -218,8 +221,8 @@ var remedies = []remedy{
 	{is: as[*hsm.CannotSignError], name: "Key Does Not Sign This", next: nextCannotSign},
 	{is: as[*hsm.UnprotectedSignerError], name: "Signing Key Not Protected By The PIN", next: nextUnprotectedSigner},
 	{is: as[*hsm.SignatureError], name: "Signature Does Not Verify", next: nextWrongSignature},
-	{is: as[*hsm.NoGeneratorError], name: "No Random Numbers", next: say("use another token. Or take random values from " +
-		"elsewhere, such as from the ephemeral resource random_password of the provider hashicorp/random.")},
+	{is: as[*hsm.NoGeneratorError], name: "No Random Numbers", next: say("use another token. Or take random values " +
+		"from elsewhere, such as from the ephemeral resource random_password of the provider hashicorp/random.")},
 	{is: as[*hsm.DisprovedError], name: "Halves Of Different Keys", next: nextDisproved},
 	{is: as[*hsm.UnprovenError], name: "Halves Not Proven To Be One Pair", next: nextUnproven},
 	{is: is(object.ErrMalformed), name: "Malformed Object On The Token", next: nextMalformed},

@@ -215,9 +215,9 @@ func nextDisproved(f Failure) string {
 			"from the token's backup, or write it anew from the public key in the state:\n\n  " +
 			f.command("--delete-object", "--type", "pubkey", "--id", f.id()) + "\n" + f.writeAnew(f.id(), f.Label)
 	}
-	return who + "Nothing is published, imported or signed. Find out who did, then restore the public half from the token's " +
-		"backup, or from the state of the configuration that manages the key. To see what the token holds:\n\n  " +
-		f.command("--list-objects")
+	return who + "Nothing is published, imported or signed. Find out who did, then restore the public half from the " +
+		"token's backup, or from the state of the configuration that manages the key. To see what the token holds:" +
+		"\n\n  " + f.command("--list-objects")
 }
 
 func nextUnproven(Failure) string {
@@ -231,31 +231,32 @@ func nextNoSigner(f Failure) string {
 	e, ok := errors.AsType[*hsm.NoSignerError](f.Err)
 	see := " To see what the token holds:\n\n  " + f.command("--list-objects")
 	if ok && len(e.Public) > 0 {
-		return "restore the private half from the token's backup, or with the tool that made the key: nobody can sign without " +
-			"it. If it is on another token, name that one in the provider block." + see
+		return "restore the private half from the token's backup, or with the tool that made the key: nobody can " +
+			"sign without it. If it is on another token, name that one in the provider block." + see
 	}
-	return "check that this is the public key that you mean, and that this is the right token" + f.where() + ". A key is found by " +
-		"its public key alone, whatever its label and its ID. If the same configuration makes the pair, refer to the " +
-		"resource's public_key_pem, so that it is made first." + see
+	return "check that this is the public key that you mean, and that this is the right token" + f.where() + ". A " +
+		"key is found by its public key alone, whatever its label and its ID. If the same configuration makes the " +
+		"pair, refer to the resource's public_key_pem, so that it is made first." + see
 }
 
 func nextCannotSign(Failure) string {
-	return "if its usage has no sign, add that in the resource that manages the key, which changes the usage in place, or " +
-		"sign with another key. Otherwise choose another algorithm: a key keeps the allowed mechanisms of its creation. The data source " +
-		"hsm_keys shows the usage and the allowed mechanisms of each key, and hsm_token the mechanisms of the token."
+	return "if its usage has no sign, add that in the resource that manages the key, which changes the usage in " +
+		"place, or sign with another key. Otherwise choose another algorithm: a key keeps the allowed mechanisms of " +
+		"its creation. The data source hsm_keys shows the usage and the allowed mechanisms of each key, and " +
+		"hsm_token the mechanisms of the token."
 }
 
 func nextUnprotectedSigner(f Failure) string {
-	return "sign with another key, and give everyone who trusts this one the new public key: whoever can open a session on the " +
-		"token may have signed with it, or made it. Nothing allows such a key here. A token never protects a key afterwards. " +
-		"To see what the token holds:\n\n  " + f.command("--list-objects")
+	return "sign with another key, and give everyone who trusts this one the new public key: whoever can open a " +
+		"session on the token may have signed with it, or made it. Nothing allows such a key here. A token never " +
+		"protects a key afterwards. To see what the token holds:\n\n  " + f.command("--list-objects")
 }
 
 func nextWrongSignature(f Failure) string {
-	return "nobody got the signature. Somebody may have written over the public half, which on many tokens needs no PIN: compare " +
-		"the key's fingerprint with what the backup or the certificate says. If it is the right one, the token or its module " +
-		"computes wrong signatures: look in its own log for this time, and tell its maker. To see what the token " +
-		"holds:\n\n  " + f.command("--list-objects")
+	return "nobody got the signature. Somebody may have written over the public half, which on many tokens needs no " +
+		"PIN: compare the key's fingerprint with what the backup or the certificate says. If it is the right one, " +
+		"the token or its module computes wrong signatures: look in its own log for this time, and tell its maker. " +
+		"To see what the token holds:\n\n  " + f.command("--list-objects")
 }
 
 func nextNoID(f Failure) string {
@@ -410,9 +411,10 @@ func nextNoMatch(f Failure) string {
 
 func nextUnchangeable(f Failure) string {
 	if f.certificate() && (f.Doing == Update || f.Doing == Delete) {
-		return "the token lets nobody do that to this certificate. Without the PIN, anyone can write one of which that is so " +
-			"(CKA_DESTROYABLE or CKA_MODIFIABLE is false). A certificate is no secret, so it may stay where it is: take any " +
-			"change to it back, set deletion_policy = \"abandon\" and run terraform apply, then remove the resource."
+		return "the token lets nobody do that to this certificate. Without the PIN, anyone can write one of which " +
+			"that is so (CKA_DESTROYABLE or CKA_MODIFIABLE is false). A certificate is no secret, so it may stay " +
+			"where it is: take any change to it back, set deletion_policy = \"abandon\" and run terraform apply, " +
+			"then remove the resource."
 	}
 	if f.Doing != Update {
 		return otherwise.next(f)
