@@ -84,7 +84,9 @@ func (t *Token) searchCertificates(
 const listings = 4
 
 // readCertificate reads a certificate in a session. What is none by now has no ID.
-func (t *Token) readCertificate(ctx context.Context, s *cryptoki.Session, handle cryptoki.Object) (object.Certificate, error) {
+func (t *Token) readCertificate(
+	ctx context.Context, s *cryptoki.Session, handle cryptoki.Object,
+) (object.Certificate, error) {
 	c, _, err := t.decodeCertificate(ctx, s, handle)
 	return c, err
 }

@@ -92,9 +92,12 @@ func certificateSteps(t testing.TB) (steps []certificateStep, strangers object.C
 	list := func(all ...object.CertificateTemplate) []object.CertificateTemplate { return all }
 	return []certificateStep{
 		{"write", nil, certificateOrder{Template: old}, list(old), nil},
-		{"relabel", list(old), certificateOrder{ref, relabelled}, list(relabelled), [][]object.CertificateTemplate{list(old, relabelled)}},
-		{"move", list(old), certificateOrder{ref, moved}, list(moved), [][]object.CertificateTemplate{list(old, moved)}},
-		{"renew", list(old), certificateOrder{ref, renewed}, list(renewed), [][]object.CertificateTemplate{list(old, renewed)}},
+		{"relabel", list(old), certificateOrder{ref, relabelled}, list(relabelled),
+			[][]object.CertificateTemplate{list(old, relabelled)}},
+		{"move", list(old), certificateOrder{ref, moved}, list(moved),
+			[][]object.CertificateTemplate{list(old, moved)}},
+		{"renew", list(old), certificateOrder{ref, renewed}, list(renewed),
+			[][]object.CertificateTemplate{list(old, renewed)}},
 		{"destroy", list(old), certificateOrder{Ref: ref}, nil, nil},
 	}, strangers
 }
@@ -141,7 +144,8 @@ func holdCertificates(t testing.TB, k *hsmtest.Token, all ...object.CertificateT
 		return
 	}
 	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
-		objects, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass)})
+		objects, err := s.FindObjects(ctx,
+			[]cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass)})
 		for _, o := range objects {
 			err = errors.Join(err, s.DestroyObject(ctx, o))
 		}
@@ -256,11 +260,13 @@ func TestACertificatesEveryCallFails(t *testing.T) {
 			for _, function := range slices.Sorted(maps.Keys(counts)) {
 				for nth := 1; nth <= counts[function]; nth++ {
 					for _, code := range codes {
-						for _, way := range []hsmtest.Fault{{}, {After: true}, {Onwards: true}, {After: true, Onwards: true}} {
+						for _, way := range []hsmtest.Fault{{}, {After: true}, {Onwards: true},
+							{After: true, Onwards: true}} {
 							if !picker.Takes() {
 								continue
 							}
-							fault := hsmtest.Fault{Function: function, Nth: nth, Code: code, After: way.After, Onwards: way.Onwards}
+							fault := hsmtest.Fault{Function: function, Nth: nth, Code: code, After: way.After,
+								Onwards: way.Onwards}
 							holdCertificates(t, k, before...)
 							faults.Clear()
 							faults.Inject(fault)
@@ -273,7 +279,8 @@ func TestACertificatesEveryCallFails(t *testing.T) {
 							}
 							step.heldAfter(t, k, strangers, nil)
 							if t.Failed() {
-								t.Fatalf("%s number %d answers %s (after the call: %t, and so from then on: %t), which gave: %v",
+								t.Fatalf("%s number %d answers %s (after the call: %t, and so from then on: %t), "+
+									"which gave: %v",
 									function, nth, code, way.After, way.Onwards, err)
 							}
 						}
@@ -330,10 +337,12 @@ func TestALabelIsForOneSubject(t *testing.T) {
 	k := hsmtest.New(t)
 	token := open(t, k)
 	id := []byte("the ID")
-	if _, err := token.WriteCertificate(t.Context(), object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, "a")}); err != nil {
+	if _, err := token.WriteCertificate(t.Context(),
+		object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, "a")}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := token.WriteCertificate(t.Context(), object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, "b")})
+	_, err := token.WriteCertificate(t.Context(),
+		object.CertificateTemplate{ID: id, Label: "web", DER: certificateOf(t, "b")})
 	refused, is := errors.AsType[*object.RefusedError](err)
 	if is != oneSubjectALabel() || is && refused.Attribute != "label" || !is && err != nil {
 		t.Errorf("got %v", err)
@@ -353,7 +362,8 @@ func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
 			before := append(slices.Clone(step.before), strangers)
 			run := func(crash hsmtest.Crash) ([]byte, error) {
 				holdCertificates(t, k, before...)
-				return command(order{Token: *k, Kind: kinds[0].name, Certificate: &step.order, Crash: crash}).CombinedOutput()
+				return command(order{Token: *k, Kind: kinds[0].name, Certificate: &step.order,
+					Crash: crash}).CombinedOutput()
 			}
 			out, err := run(hsmtest.Crash{})
 			calls, parsed := strconv.Atoi(strings.TrimSpace(string(out)))
@@ -370,7 +380,8 @@ func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
 					out, err := run(crash)
 					// A process that sees the token at its first look makes fewer calls than one that has to look
 					// again.
-					if made, parsed := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && parsed == nil && made < nth {
+					if made, parsed := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && parsed == nil &&
+						made < nth {
 						step.heldAfter(t, k, strangers, nil)
 						continue
 					}
@@ -380,9 +391,10 @@ func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
 					}
 					crashes++
 					have := heldCertificates(t, k)
-					if !slices.ContainsFunc(append(slices.Clone(step.between), step.before, step.after), func(all []object.CertificateTemplate) bool {
-						return slices.Equal(have, linesOf(append(slices.Clone(all), strangers)...))
-					}) {
+					if !slices.ContainsFunc(append(slices.Clone(step.between), step.before, step.after),
+						func(all []object.CertificateTemplate) bool {
+							return slices.Equal(have, linesOf(append(slices.Clone(all), strangers)...))
+						}) {
 						t.Errorf("the token holds %v", have)
 					}
 					if err := step.order.run(t.Context(), open(t, k)); err != nil {

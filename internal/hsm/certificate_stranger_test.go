@@ -27,7 +27,8 @@ func certificatesLike(t testing.TB, k *hsmtest.Token, c object.CertificateTempla
 }
 
 // eachOfOurs does something to each certificate of a label that anyone can destroy, as those are that we write.
-func eachOfOurs(t testing.TB, k *hsmtest.Token, label string, do func(context.Context, *cryptoki.Session, object.Certificate) error) {
+func eachOfOurs(t testing.TB, k *hsmtest.Token, label string,
+	do func(context.Context, *cryptoki.Session, object.Certificate) error) {
 	t.Helper()
 	err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
 		found, err := s.FindObjects(ctx, []cryptoki.Attribute{
@@ -102,7 +103,8 @@ func TestAStrangerKeepsNoCertificateFromItsEnd(t *testing.T) {
 		for _, step := range []string{"relabel", "move", "renew", "destroy"} {
 			t.Run(name+", "+step, func(t *testing.T) {
 				n++
-				at := place{fmt.Sprint("web ", n), hex.EncodeToString([]byte{n, 1}), fmt.Sprint("www ", n), hex.EncodeToString([]byte{n, 2})}
+				at := place{fmt.Sprint("web ", n), hex.EncodeToString([]byte{n, 1}), fmt.Sprint("www ", n),
+					hex.EncodeToString([]byte{n, 2})}
 				old := object.CertificateTemplate{ID: []byte{n, 1}, Label: at.label, DER: certificateOf(t, at.label)}
 				order := certificateOrder{object.NewCertificateRef(old.ID, old.Label, old.DER), old}
 				switch step {
@@ -127,7 +129,8 @@ func TestAStrangerKeepsNoCertificateFromItsEnd(t *testing.T) {
 					t.Fatal("nothing is there")
 				}
 				err := order.run(t.Context(), token)
-				if stays := name == gone && step == "destroy"; stays != (err != nil) || stays != errors.Is(err, cryptoki.CKR_ACTION_PROHIBITED) {
+				if stays := name == gone && step == "destroy"; stays != (err != nil) ||
+					stays != errors.Is(err, cryptoki.CKR_ACTION_PROHIBITED) {
 					t.Errorf("got %v", err)
 				}
 				if step != "destroy" && certificatesLike(t, k, order.Template) == 0 {
@@ -160,7 +163,8 @@ func TestACopyThatNobodyCanChangeKeepsNoCertificateOut(t *testing.T) {
 	}
 	copied := object.CertificateTemplate{ID: []byte{1}, Label: "copy", DER: other.DER}
 	var exists *hsm.CertificateExistsError
-	if _, err := open(t, k).WriteCertificate(t.Context(), copied); !errors.As(err, &exists) || exists.Found.Label != "other" {
+	if _, err := open(t, k).WriteCertificate(t.Context(), copied); !errors.As(err, &exists) ||
+		exists.Found.Label != "other" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -183,13 +187,17 @@ func TestAWrongHandleDestroysNothing(t *testing.T) {
 		return []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, class), cryptoki.Bytes(cryptoki.CKA_ID, id)}
 	}
 	for name, wrong := range hsmtest.InOrder(map[string][]cryptoki.Attribute{
-		"a private key of the ID":                   key(cryptoki.CKO_PRIVATE_KEY),
-		"a public key of the ID":                    key(cryptoki.CKO_PUBLIC_KEY),
-		"another certificate of the ID":             certificate(object.CertificateTemplate{ID: id, Label: "theirs", DER: theirs}),
-		"another one with the label":                certificate(object.CertificateTemplate{ID: id, Label: "ours", DER: theirs}),
-		"the certificate under another ID":          certificate(object.CertificateTemplate{ID: []byte("other"), Label: "ours", DER: der}),
-		"the certificate without an ID":             certificate(object.CertificateTemplate{Label: "ours", DER: der}),
-		"a certificate that shares nothing with it": certificate(object.CertificateTemplate{ID: []byte("other"), Label: "theirs", DER: theirs}),
+		"a private key of the ID": key(cryptoki.CKO_PRIVATE_KEY),
+		"a public key of the ID":  key(cryptoki.CKO_PUBLIC_KEY),
+		"another certificate of the ID": certificate(object.CertificateTemplate{ID: id, Label: "theirs",
+			DER: theirs}),
+		"another one with the label": certificate(object.CertificateTemplate{ID: id, Label: "ours",
+			DER: theirs}),
+		"the certificate under another ID": certificate(object.CertificateTemplate{ID: []byte("other"),
+			Label: "ours", DER: der}),
+		"the certificate without an ID": certificate(object.CertificateTemplate{Label: "ours", DER: der}),
+		"a certificate that shares nothing with it": certificate(object.CertificateTemplate{ID: []byte("other"),
+			Label: "theirs", DER: theirs}),
 	}) {
 		for _, makes := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, and the certificate is made: %t", name, makes), func(t *testing.T) {
@@ -207,18 +215,19 @@ func TestAWrongHandleDestroysNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				token := openHooked(t, k, faults.Hook)
-				faults.Inject(hsmtest.Fault{Function: "C_CreateObject", Nth: 1, Do: func(ctx context.Context, c *cryptoki.Call, next func() error) error {
-					found, err := c.Behind().FindObjects(ctx, wrong)
-					if err != nil || len(found) != 1 {
-						return fmt.Errorf("%d objects: %w", len(found), err)
-					}
-					held = found[0]
-					if makes {
-						err = next()
-					}
-					*c.Result.(*cryptoki.Object) = held
-					return err
-				}})
+				faults.Inject(hsmtest.Fault{Function: "C_CreateObject", Nth: 1,
+					Do: func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+						found, err := c.Behind().FindObjects(ctx, wrong)
+						if err != nil || len(found) != 1 {
+							return fmt.Errorf("%d objects: %w", len(found), err)
+						}
+						held = found[0]
+						if makes {
+							err = next()
+						}
+						*c.Result.(*cryptoki.Object) = held
+						return err
+					}})
 				_, err = token.WriteCertificate(t.Context(), tmpl)
 				failed, is := errors.AsType[*hsm.OperationError](err)
 				if makes != (err == nil) || is && failed.Holds != hsm.HoldsCertificatePerhaps {
@@ -240,7 +249,8 @@ func TestAWrongHandleDestroysNothing(t *testing.T) {
 func TestADestructionSeesThatTheCertificateWasRenamed(t *testing.T) {
 	onSoftHSM(t)
 	for name, to := range map[string]cryptoki.Attribute{
-		"label": cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("renamed")), "ID": cryptoki.Bytes(cryptoki.CKA_ID, []byte{2}),
+		"label": cryptoki.Bytes(cryptoki.CKA_LABEL, []byte("renamed")),
+		"ID":    cryptoki.Bytes(cryptoki.CKA_ID, []byte{2}),
 	} {
 		k, faults := hsmtest.New(t), &hsmtest.Faults{}
 		tmpl := object.CertificateTemplate{ID: []byte{1}, Label: "ours", DER: certificateOf(t, "ours")}
@@ -250,12 +260,14 @@ func TestADestructionSeesThatTheCertificateWasRenamed(t *testing.T) {
 		}
 		ref := object.NewCertificateRef(tmpl.ID, tmpl.Label, tmpl.DER)
 		faults.Clear()
-		faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Nth: 1, Do: func(ctx context.Context, c *cryptoki.Call, next func() error) error {
-			err := next() // the search has read it
-			return errors.Join(err, c.Behind().SetAttributeValue(ctx, c.Object, []cryptoki.Attribute{to}))
-		}})
+		faults.Inject(hsmtest.Fault{Function: "C_GetAttributeValue", Nth: 1,
+			Do: func(ctx context.Context, c *cryptoki.Call, next func() error) error {
+				err := next() // the search has read it
+				return errors.Join(err, c.Behind().SetAttributeValue(ctx, c.Object, []cryptoki.Attribute{to}))
+			}})
 		err := token.DestroyCertificate(t.Context(), ref)
-		if failed, is := errors.AsType[*hsm.OperationError](err); !is || failed.Holds != hsm.HoldsRenamedCertificate || len(heldCertificates(t, k)) != 1 {
+		if failed, is := errors.AsType[*hsm.OperationError](err); !is || failed.Holds != hsm.HoldsRenamedCertificate ||
+			len(heldCertificates(t, k)) != 1 {
 			t.Errorf("%s: %v, and the token holds %v", name, err, heldCertificates(t, k))
 		}
 		if to.Type == cryptoki.CKA_ID {

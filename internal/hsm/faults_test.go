@@ -324,26 +324,27 @@ func look(ref func(*world) object.Ref) func(context.Context, *world, *hsm.Token)
 }
 
 // signing signs with the pair that has the public key. What is signed verifies, whatever fails.
-var signing = operation{name: "sign", reads: true, prepare: withKey, converge: unchanged, run: func(ctx context.Context, w *world, token *hsm.Token) error {
-	signer, err := token.Signer(ctx, w.key.PublicKey)
-	if _, none := errors.AsType[*hsm.NoSignerError](err); none {
-		w.t.Errorf("a pair that is there was taken for gone: %v", err)
-	}
-	if err != nil {
-		return err
-	}
-	for _, s := range signaturesOf(w.key.PublicKey)[:1] {
-		message := []byte("what is signed")
-		sig, err := signer.SignMessage(nil, message, s.opts)
+var signing = operation{name: "sign", reads: true, prepare: withKey, converge: unchanged,
+	run: func(ctx context.Context, w *world, token *hsm.Token) error {
+		signer, err := token.Signer(ctx, w.key.PublicKey)
+		if _, none := errors.AsType[*hsm.NoSignerError](err); none {
+			w.t.Errorf("a pair that is there was taken for gone: %v", err)
+		}
 		if err != nil {
 			return err
 		}
-		if !verifies(w.key.PublicKey, s.opts, message, sig) {
-			w.t.Error("a signature was given that does not verify")
+		for _, s := range signaturesOf(w.key.PublicKey)[:1] {
+			message := []byte("what is signed")
+			sig, err := signer.SignMessage(nil, message, s.opts)
+			if err != nil {
+				return err
+			}
+			if !verifies(w.key.PublicKey, s.opts, message, sig) {
+				w.t.Error("a signature was given that does not verify")
+			}
 		}
-	}
-	return nil
-}}
+		return nil
+	}}
 
 var operations = []operation{
 	{name: "refresh", reads: true, prepare: withKey, run: look((*world).ref), converge: unchanged},

@@ -85,11 +85,13 @@ func TestALyingTokensSignatureIsNeverGiven(t *testing.T) {
 				}
 				faults.Clear()
 				faults.Inject(gives(func(sig []byte) []byte { sig[0] ^= 1; was = bytes.Clone(sig); return sig }))
-				if _, err := signer.SignMessage(nil, message, s.opts); err == nil || strings.Contains(err.Error(), hex.EncodeToString(was)) {
+				if _, err := signer.SignMessage(nil, message, s.opts); err == nil ||
+					strings.Contains(err.Error(), hex.EncodeToString(was)) {
 					t.Errorf("%s: the error has the signature: %v", s.name, err)
 				}
 				faults.Clear()
-				if sig, err := signer.SignMessage(nil, message, s.opts); err != nil || !verifies(made.PublicKey, s.opts, message, sig) {
+				if sig, err := signer.SignMessage(nil, message, s.opts); err != nil ||
+					!verifies(made.PublicKey, s.opts, message, sig) {
 					t.Errorf("%s, after the lies: %v", s.name, err)
 				}
 			}
@@ -100,7 +102,8 @@ func TestALyingTokensSignatureIsNeverGiven(t *testing.T) {
 // TestALiarBehindTheModule lies about C_Sign in C: of lengths that are none, and buffers that are not written.
 func TestALiarBehindTheModule(t *testing.T) {
 	onSoftHSM(t)
-	for name, kind := range map[string]kind{"RSA": kindNamed("RSA"), "Ed25519": kindNamed("Ed25519"), "P-256": kindNamed("P-256")} {
+	for name, kind := range map[string]kind{"RSA": kindNamed("RSA"), "Ed25519": kindNamed("Ed25519"),
+		"P-256": kindNamed("P-256")} {
 		k := hsmtest.New(t)
 		liar := cryptokitest.NewLiar(t, k.Library, false)
 		made := generate(t, open(t, k), kind.template("a", "a"))
@@ -109,9 +112,12 @@ func TestALiarBehindTheModule(t *testing.T) {
 		signer, message := signerOf(t, openConfig(t, c), made.PublicKey), []byte("m")
 		opts := signaturesOf(made.PublicKey)[0].opts
 		for _, l := range []cryptokitest.Lie{
-			{Kind: cryptokitest.Nothing}, {Kind: cryptokitest.Length, Number: 0}, {Kind: cryptokitest.Length, Number: 1 << 31},
-			{Kind: cryptokitest.Length, Number: 63}, {Kind: cryptokitest.Length, Number: 144}, {Kind: cryptokitest.Length, Number: ^uint(0)},
-			{Kind: cryptokitest.Write, Number: 64}, {Kind: cryptokitest.Write, Number: 128}, {Kind: cryptokitest.Write, Number: 1 << 13},
+			{Kind: cryptokitest.Nothing}, {Kind: cryptokitest.Length, Number: 0},
+			{Kind: cryptokitest.Length, Number: 1 << 31},
+			{Kind: cryptokitest.Length, Number: 63}, {Kind: cryptokitest.Length, Number: 144},
+			{Kind: cryptokitest.Length, Number: ^uint(0)},
+			{Kind: cryptokitest.Write, Number: 64}, {Kind: cryptokitest.Write, Number: 128},
+			{Kind: cryptokitest.Write, Number: 1 << 13},
 			{Kind: cryptokitest.Small, Number: 64}, {Kind: cryptokitest.Small, Number: 1 << 40},
 			{Kind: cryptokitest.Code, Number: uint(cryptoki.CKR_GENERAL_ERROR)},
 		} {
@@ -121,7 +127,8 @@ func TestALiarBehindTheModule(t *testing.T) {
 				t.Errorf("%s: %s %d: %x, %v", name, l.Kind, l.Number, sig, err)
 			}
 			liar.Repent(t)
-			if sig, err := signer.SignMessage(nil, message, opts); err != nil || !verifies(made.PublicKey, opts, message, sig) {
+			if sig, err := signer.SignMessage(nil, message, opts); err != nil ||
+				!verifies(made.PublicKey, opts, message, sig) {
 				t.Errorf("%s: after %s %d: %v", name, l.Kind, l.Number, err)
 			}
 		}
@@ -147,7 +154,8 @@ func TestSessionsAreLostBehindASigner(t *testing.T) {
 				lose(nth, after)
 				sig, err := signer.SignMessage(nil, message, opts)
 				if err != nil || !verifies(made.PublicKey, opts, message, sig) || faults.Injected() != 1 {
-					t.Errorf("%s: lost at call %d, after it: %t: %v, by the calls %v", name, nth, after, err, faults.Calls())
+					t.Errorf("%s: lost at call %d, after it: %t: %v, by the calls %v", name, nth, after, err,
+						faults.Calls())
 				}
 			}
 		}
@@ -215,7 +223,8 @@ func TestASignatureThatFailsIsMadeOnceMore(t *testing.T) {
 			}
 			faults.Inject(fault)
 			sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256)
-			if n := faults.Count(function); n != c.tries || c.always != errors.Is(err, c.code) || !c.always && err != nil {
+			if n := faults.Count(function); n != c.tries || c.always != errors.Is(err, c.code) ||
+				!c.always && err != nil {
 				t.Errorf("%s, %s: %d tries, %x, %v", function, c.code, n, sig, err)
 			}
 		}
@@ -239,7 +248,8 @@ func TestASignerEndsWithItsContext(t *testing.T) {
 	}
 	cancel()
 	faults.Clear()
-	if sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, context.Canceled) || sig != nil || faults.Count("C_Sign") > 0 {
+	if sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, context.Canceled) ||
+		sig != nil || faults.Count("C_Sign") > 0 {
 		t.Errorf("signed after its end: %v", err)
 	}
 }
@@ -314,7 +324,8 @@ func TestSoftHSMWantsThePINForEachUse(t *testing.T) {
 		}
 		return next()
 	})
-	if sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, cryptoki.CKR_USER_NOT_LOGGED_IN) || sig != nil {
+	sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256)
+	if !errors.Is(err, cryptoki.CKR_USER_NOT_LOGGED_IN) || sig != nil {
 		t.Errorf("signed: %v", err)
 	}
 }
@@ -330,7 +341,7 @@ func TestARefusedPINForEachUseIsNeverSentAgain(t *testing.T) {
 		"refused":   {cryptoki.CKR_PIN_INCORRECT, hsm.ErrPINIncorrect, 1},
 		"locked":    {cryptoki.CKR_PIN_LOCKED, hsm.ErrPINLocked, 1},
 		"failing":   {cryptoki.CKR_GENERAL_ERROR, cryptoki.CKR_GENERAL_ERROR, 2},
-		"no login":  {cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_FUNCTION_NOT_SUPPORTED, 2}, // it says nothing of the mechanism
+		"no login":  {cryptoki.CKR_FUNCTION_NOT_SUPPORTED, cryptoki.CKR_FUNCTION_NOT_SUPPORTED, 2}, // of no mechanism
 		"unfit":     {cryptoki.CKR_ARGUMENTS_BAD, cryptoki.CKR_ARGUMENTS_BAD, 2},
 		"no user":   {cryptoki.CKR_USER_TYPE_INVALID, nil, 3},
 		"not begun": {cryptoki.CKR_OPERATION_NOT_INITIALIZED, nil, 3},
@@ -391,7 +402,8 @@ func TestAPINThatWasNotSentIsNotRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		end.Store(&cancel)
-		if sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, context.Canceled) || sig != nil {
+		if sig, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, context.Canceled) ||
+			sig != nil {
 			t.Errorf("signed without the PIN: %v", err)
 		}
 		end.Store(nil)
@@ -413,12 +425,14 @@ func TestWhatIsNotSaidOfAWayIsNotKept(t *testing.T) {
 		first []byte
 		signs bool // the first message too
 	}{
-		"the private half is not read": {"P-256", always("C_GetAttributeValue", cryptoki.CKR_FUNCTION_NOT_SUPPORTED, any), short, false},
+		"the private half is not read": {"P-256",
+			always("C_GetAttributeValue", cryptoki.CKR_FUNCTION_NOT_SUPPORTED, any), short, false},
 		"the message is too long for the token": {"Ed25519", always("C_Sign", cryptoki.CKR_DATA_LEN_RANGE,
 			func(c *cryptoki.Call) bool { return len(c.Data) > 1000 }), long, false},
 		"the session has lost its login": {"P-256", hsmtest.Fault{Function: "C_SignInit", Nth: 1,
 			Do: func(ctx context.Context, c *cryptoki.Call, _ func() error) error {
-				return cmp.Or(c.Behind().Logout(ctx), error(&cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_KEY_FUNCTION_NOT_PERMITTED}))
+				return cmp.Or(c.Behind().Logout(ctx),
+					error(&cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_KEY_FUNCTION_NOT_PERMITTED}))
 			}}, short, true},
 	}) {
 		t.Run(name, func(t *testing.T) {
@@ -429,12 +443,13 @@ func TestWhatIsNotSaidOfAWayIsNotKept(t *testing.T) {
 				opts, by = crypto.Hash(0), cryptoki.CKM_EDDSA
 			}
 			var last atomic.Int64
-			signer := signerOf(t, openHooked(t, k, faults.Hook, func(_ context.Context, call *cryptoki.Call, next func() error) error {
-				if call.Function == "C_SignInit" {
-					last.Store(int64(call.Mechanism))
-				}
-				return next()
-			}), made.PublicKey)
+			signer := signerOf(t,
+				openHooked(t, k, faults.Hook, func(_ context.Context, call *cryptoki.Call, next func() error) error {
+					if call.Function == "C_SignInit" {
+						last.Store(int64(call.Mechanism))
+					}
+					return next()
+				}), made.PublicKey)
 			faults.Inject(c.fault)
 			if sig, err := signer.SignMessage(nil, c.first, opts); (err == nil) != c.signs || (sig != nil) != c.signs {
 				t.Errorf("the first signature: %x, %v", sig, err)
@@ -471,7 +486,8 @@ func TestNoPINForEachUseWhereOneMoreWouldLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	final.Store(true)
-	if _, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, hsm.ErrPINFinalTry) || logins.n.Load() != 1 {
+	if _, err := signer.SignMessage(nil, []byte("m"), crypto.SHA256); !errors.Is(err, hsm.ErrPINFinalTry) ||
+		logins.n.Load() != 1 {
 		t.Errorf("%d logins, %v", logins.n.Load(), err)
 	}
 	final.Store(false)
@@ -489,7 +505,8 @@ func TestAPairThatNothingProvesSigns(t *testing.T) {
 	signs(t, alwaysAuth(t, k))
 	stranger.SwapsPublicHalf(t, hsmtest.StrangerP256, "always", "01")
 	var wrong *hsm.SignatureError
-	if sig, err := alwaysAuth(t, k).SignMessage(nil, []byte("m"), crypto.SHA256); !errors.As(err, &wrong) || sig != nil {
+	if sig, err := alwaysAuth(t, k).SignMessage(nil, []byte("m"), crypto.SHA256); !errors.As(err, &wrong) ||
+		sig != nil {
 		t.Errorf("with the stranger's public half: %v", err)
 	}
 }
@@ -529,7 +546,8 @@ func TestRandom(t *testing.T) {
 		faults.Inject(fault)
 		random, err := token.Random(t.Context(), 32)
 		var none *hsm.NoGeneratorError
-		if c.always == (err == nil) || c.always != errors.Is(err, c.code) || c.none != errors.As(err, &none) || (random == nil) != c.always ||
+		if c.always == (err == nil) || c.always != errors.Is(err, c.code) || c.none != errors.As(err, &none) ||
+			(random == nil) != c.always ||
 			faults.Count("C_GenerateRandom") != c.tries {
 			t.Errorf("%s: %x, %v, %d calls", c.code, random, err, faults.Count("C_GenerateRandom"))
 		}
@@ -555,7 +573,8 @@ func TestATokenWithoutAGenerator(t *testing.T) {
 		return err
 	})
 	var none *hsm.NoGeneratorError
-	if random, err := token.Random(t.Context(), 32); !errors.As(err, &none) || random != nil || faults.Count("C_GenerateRandom") > 0 {
+	if random, err := token.Random(t.Context(), 32); !errors.As(err, &none) || random != nil ||
+		faults.Count("C_GenerateRandom") > 0 {
 		t.Errorf("%x, %v", random, err)
 	}
 }
@@ -564,17 +583,18 @@ func TestATokenWithoutAGenerator(t *testing.T) {
 func TestVendorsEdDSASigns(t *testing.T) {
 	onSoftHSM(t)
 	const vendors cryptoki.MechanismType = 0x8001001C
-	token := openMadeUp(t, hsmtest.New(t), quirk.Differences{EdDSA: vendors}, func(_ context.Context, c *cryptoki.Call, next func() error) error {
-		if c.Function != "C_SignInit" && c.Function != "C_GetMechanismInfo" {
+	token := openMadeUp(t, hsmtest.New(t), quirk.Differences{EdDSA: vendors},
+		func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			if c.Function != "C_SignInit" && c.Function != "C_GetMechanismInfo" {
+				return next()
+			}
+			switch c.Mechanism {
+			case cryptoki.CKM_EDDSA:
+				return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_MECHANISM_INVALID}
+			case vendors:
+				c.Mechanism = cryptoki.CKM_EDDSA
+			}
 			return next()
-		}
-		switch c.Mechanism {
-		case cryptoki.CKM_EDDSA:
-			return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_MECHANISM_INVALID}
-		case vendors:
-			c.Mechanism = cryptoki.CKM_EDDSA
-		}
-		return next()
-	})
+		})
 	signs(t, signerOf(t, token, generate(t, token, kindNamed("Ed25519").template("a", "a")).PublicKey))
 }

@@ -46,7 +46,8 @@ func signaturesOf(pub crypto.PublicKey) (all []signature) {
 	for _, h := range hashes {
 		all = append(all, signature{h.String(), h})
 		if isRSA {
-			all = append(all, signature{"PSS " + h.String(), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}})
+			all = append(all,
+				signature{"PSS " + h.String(), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}})
 		}
 	}
 	return all
@@ -102,7 +103,8 @@ func signs(t *testing.T, signer *hsm.Signer) {
 	for _, s := range signaturesOf(signer.Public()) {
 		sig, err := signer.Sign(nil, digestOf(s.opts.HashFunc(), message), s.opts)
 		var cannot *hsm.CannotSignError
-		if errors.As(err, &cannot) && strings.Contains(err.Error(), "hashes the message by itself") && !hsmtest.Has(t, hsmtest.RawPSS) {
+		if errors.As(err, &cannot) && strings.Contains(err.Error(), "hashes the message by itself") &&
+			!hsmtest.Has(t, hsmtest.RawPSS) {
 			t.Logf("%s: %v", s.name, err)
 		} else if err != nil || !verifies(signer.Public(), s.opts, message, sig) {
 			t.Errorf("%s of a digest: %x, %v", s.name, sig, err)
@@ -187,7 +189,8 @@ func TestOpenSSLVerifies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				args := []string{"pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", text, "-sigfile", file("sig", sig)}
+				args := []string{"pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", text, "-sigfile",
+					file("sig", sig)}
 				if h := s.opts.HashFunc(); h != 0 {
 					args = append(args, "-digest", strings.ReplaceAll(h.String(), "SHA-", "sha"))
 				}
@@ -238,26 +241,49 @@ func TestTheWayToSign(t *testing.T) {
 		by    cryptoki.MechanismType // that signs a message
 		says  string                 // of a digest; "": it is signed too
 	}{
-		"digests are signed":                       {rsaKey, nil, crypto.SHA256, cryptoki.CKM_RSA_PKCS, ""},
-		"digests are signed by PSS":                {rsaKey, nil, pss, cryptoki.CKM_RSA_PKCS_PSS, ""},
-		"the token hashes":                         {rsaKey, []cryptoki.Hook{offering(digests...)}, crypto.SHA256, cryptoki.CKM_SHA256_RSA_PKCS, "hashes the message by itself"},
-		"the token hashes by PSS":                  {rsaKey, []cryptoki.Hook{offering(digests...)}, pss, cryptoki.CKM_SHA256_RSA_PKCS_PSS, "hashes the message by itself"},
-		"the mechanism is not for signing":         {rsaKey, []cryptoki.Hook{flagless}, crypto.SHA256, cryptoki.CKM_SHA256_RSA_PKCS, "hashes the message by itself"},
-		"the token refuses what it offers":         {rsaKey, []cryptoki.Hook{refusing(cryptoki.CKR_MECHANISM_INVALID, digests...)}, crypto.SHA256, cryptoki.CKM_SHA256_RSA_PKCS, "hashes the message by itself"},
-		"the key may not do what the token offers": {rsaKey, []cryptoki.Hook{refusing(cryptoki.CKR_KEY_FUNCTION_NOT_PERMITTED, digests...)}, pss, cryptoki.CKM_SHA256_RSA_PKCS_PSS, "hashes the message by itself"},
-		"nothing is offered":                       {rsaKey, []cryptoki.Hook{offering(append(digests, hashing...)...)}, crypto.SHA256, 0, "which the token does not offer for signing"},
-		"everything is refused":                    {rsaKey, []cryptoki.Hook{refusing(cryptoki.CKR_MECHANISM_INVALID, append(digests, hashing...)...)}, crypto.SHA256, 0, "the token refuses RSASSA-PKCS1-v1_5 with SHA-256 with it: CKM_RSA_PKCS: "},
-		"a long hash on a small curve":             {p256, []cryptoki.Hook{refuses("C_Sign", cryptoki.CKR_DATA_LEN_RANGE, func(c *cryptoki.Call) bool { return len(c.Data) != 32 })}, crypto.SHA512, cryptoki.CKM_ECDSA, ""},
-		"a token that gives DER":                   {p256, []cryptoki.Hook{signsInDER}, crypto.SHA256, cryptoki.CKM_ECDSA, ""},
-		"SHA-1":                                    {p256, nil, crypto.SHA1, 0, "SHA-256, SHA-384 and SHA-512, not with SHA-1"},
-		"no hash":                                  {p256, nil, crypto.Hash(0), 0, "signs a digest, and no hash is given"},
-		"PSS by a curve":                           {p256, nil, pss, 0, "RSASSA-PSS is for RSA keys"},
-		"a salt of the option's length":            {rsaKey, nil, &rsa.PSSOptions{SaltLength: 20, Hash: crypto.SHA256}, cryptoki.CKM_RSA_PKCS_PSS, ""},
-		"a salt of no given length":                {rsaKey, nil, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto, Hash: crypto.SHA384}, cryptoki.CKM_RSA_PKCS_PSS, ""},
-		"a salt of no length":                      {rsaKey, nil, &rsa.PSSOptions{SaltLength: -2, Hash: crypto.SHA384}, 0, "no salt has -2 bytes"},
-		"a salt and hash longer than the modulus":  {kinds[0].tmpl, nil, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA512}, 0, "needs a longer modulus than its 1024 bits"},
-		"a digest by Ed25519":                      {kindNamed("Ed25519").tmpl, nil, crypto.SHA512, 0, "signs the message itself, and no digest"},
-		"Ed25519 with a context":                   {kindNamed("Ed25519").tmpl, nil, &ed25519.Options{Context: "c"}, 0, "with a context"},
+		"digests are signed":        {rsaKey, nil, crypto.SHA256, cryptoki.CKM_RSA_PKCS, ""},
+		"digests are signed by PSS": {rsaKey, nil, pss, cryptoki.CKM_RSA_PKCS_PSS, ""},
+		"the token hashes": {rsaKey, []cryptoki.Hook{offering(digests...)}, crypto.SHA256,
+			cryptoki.CKM_SHA256_RSA_PKCS, "hashes the message by itself"},
+		"the token hashes by PSS": {rsaKey, []cryptoki.Hook{offering(digests...)}, pss,
+			cryptoki.CKM_SHA256_RSA_PKCS_PSS, "hashes the message by itself"},
+		"the mechanism is not for signing": {rsaKey, []cryptoki.Hook{flagless}, crypto.SHA256,
+			cryptoki.CKM_SHA256_RSA_PKCS, "hashes the message by itself"},
+		"the token refuses what it offers": {rsaKey,
+			[]cryptoki.Hook{refusing(cryptoki.CKR_MECHANISM_INVALID, digests...)}, crypto.SHA256,
+			cryptoki.CKM_SHA256_RSA_PKCS, "hashes the message by itself"},
+		"the key may not do what the token offers": {rsaKey,
+			[]cryptoki.Hook{refusing(cryptoki.CKR_KEY_FUNCTION_NOT_PERMITTED, digests...)}, pss,
+			cryptoki.CKM_SHA256_RSA_PKCS_PSS, "hashes the message by itself"},
+		"nothing is offered": {rsaKey, []cryptoki.Hook{offering(append(digests, hashing...)...)},
+			crypto.SHA256, 0, "which the token does not offer for signing"},
+		"everything is refused": {rsaKey,
+			[]cryptoki.Hook{refusing(cryptoki.CKR_MECHANISM_INVALID, append(digests, hashing...)...)}, crypto.SHA256, 0,
+			"the token refuses RSASSA-PKCS1-v1_5 with SHA-256 with it: CKM_RSA_PKCS: "},
+		"a long hash on a small curve": {p256,
+			[]cryptoki.Hook{refuses("C_Sign", cryptoki.CKR_DATA_LEN_RANGE, func(c *cryptoki.Call) bool {
+				return len(c.Data) != 32
+			})}, crypto.SHA512, cryptoki.CKM_ECDSA, ""},
+		"a token that gives DER": {p256, []cryptoki.Hook{signsInDER}, crypto.SHA256,
+			cryptoki.CKM_ECDSA, ""},
+		"SHA-1": {p256, nil, crypto.SHA1, 0,
+			"SHA-256, SHA-384 and SHA-512, not with SHA-1"},
+		"no hash": {p256, nil, crypto.Hash(0), 0,
+			"signs a digest, and no hash is given"},
+		"PSS by a curve": {p256, nil, pss, 0, "RSASSA-PSS is for RSA keys"},
+		"a salt of the option's length": {rsaKey, nil, &rsa.PSSOptions{SaltLength: 20, Hash: crypto.SHA256},
+			cryptoki.CKM_RSA_PKCS_PSS, ""},
+		"a salt of no given length": {rsaKey, nil,
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto, Hash: crypto.SHA384}, cryptoki.CKM_RSA_PKCS_PSS, ""},
+		"a salt of no length": {rsaKey, nil, &rsa.PSSOptions{SaltLength: -2, Hash: crypto.SHA384},
+			0, "no salt has -2 bytes"},
+		"a salt and hash longer than the modulus": {kinds[0].tmpl, nil,
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA512}, 0,
+			"needs a longer modulus than its 1024 bits"},
+		"a digest by Ed25519": {kindNamed("Ed25519").tmpl, nil, crypto.SHA512, 0,
+			"signs the message itself, and no digest"},
+		"Ed25519 with a context": {kindNamed("Ed25519").tmpl, nil, &ed25519.Options{Context: "c"}, 0,
+			"with a context"},
 	}) {
 		t.Run(name, func(t *testing.T) {
 			var by []cryptoki.MechanismType
@@ -282,10 +308,12 @@ func TestTheWayToSign(t *testing.T) {
 				sig, err := signer.SignMessage(nil, message, c.opts)
 				switch {
 				case c.by == 0:
-					if !errors.As(err, &cannot) || !strings.Contains(err.Error(), c.says) || sig != nil || !strings.Contains(err.Error(), `private key "a" (ID 61)`) {
+					if !errors.As(err, &cannot) || !strings.Contains(err.Error(), c.says) || sig != nil ||
+						!strings.Contains(err.Error(), `private key "a" (ID 61)`) {
 						t.Errorf("a message: %v", err)
 					}
-				case err != nil || !verifies(made.PublicKey, c.opts, message, sig) || !slices.Equal(by, []cryptoki.MechanismType{c.by}):
+				case err != nil || !verifies(made.PublicKey, c.opts, message, sig) ||
+					!slices.Equal(by, []cryptoki.MechanismType{c.by}):
 					t.Errorf("a message: by %v: %v", by, err)
 				}
 				if c.opts.HashFunc() == crypto.SHA1 || c.opts.HashFunc() == 0 {
@@ -331,7 +359,8 @@ func TestWhatATokenRefusesIsAskedOnce(t *testing.T) {
 			t.Errorf("a digest: %v", err)
 		}
 	}
-	if _, err := signer.Sign(nil, make([]byte, 31), crypto.SHA256); err == nil || !strings.Contains(err.Error(), "31 bytes") {
+	if _, err := signer.Sign(nil, make([]byte, 31), crypto.SHA256); err == nil ||
+		!strings.Contains(err.Error(), "31 bytes") {
 		t.Errorf("half a digest: %v", err)
 	}
 }
@@ -396,9 +425,11 @@ func TestWhoSignsIsFoundByItsKey(t *testing.T) {
 		if _, err := c.by.Change(t.Context(), object.Ref{Type: object.EC, ID: []byte(c.ref)}, c.to); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range []*hsm.Signer{signer, signerOf(t, token, made.PublicKey), signerOf(t, open(t, k), made.PublicKey)} {
+		for _, s := range []*hsm.Signer{signer, signerOf(t, token, made.PublicKey),
+			signerOf(t, open(t, k), made.PublicKey)} {
 			signs(t, s)
-			if got := s.Key(); c.to.Label != nil && got.Label != *c.to.Label || c.to.ID != nil && string(got.ID) != string(c.to.ID) {
+			if got := s.Key(); c.to.Label != nil && got.Label != *c.to.Label ||
+				c.to.ID != nil && string(got.ID) != string(c.to.ID) {
 				t.Errorf("change %d: the pair is %s", i, describe(got))
 			}
 		}
@@ -469,12 +500,14 @@ func TestWhoDoesNotSign(t *testing.T) {
 	}
 	is := func(name string, pub crypto.PublicKey, want any, says string) {
 		t.Helper()
-		if _, err := fresh.Signer(t.Context(), pub); err == nil || !errors.As(err, want) || !strings.Contains(err.Error(), says) {
+		if _, err := fresh.Signer(t.Context(), pub); err == nil || !errors.As(err, want) ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	is("a pair that derives", deriving.PublicKey, new(*hsm.CannotSignError), "its usage is derive")
-	is("a public half alone", lone.PublicKey, new(*hsm.NoSignerError), `without the private half that would sign:`+"\n  - "+`EC public key "lone"`)
+	is("a public half alone", lone.PublicKey, new(*hsm.NoSignerError),
+		`without the private half that would sign:`+"\n  - "+`EC public key "lone"`)
 	is("a pair without the PIN", byLabel["theirs"].PublicKey, new(*hsm.UnprotectedSignerError), "CKA_PRIVATE is false")
 	is("the stranger's public half", byLabel["swapped"].PublicKey, new(*hsm.DisprovedError), "swapped")
 	is("a pair whose public half was exchanged", swapped.PublicKey, new(*hsm.NoSignerError), `EC private key "swapped"`)
@@ -517,7 +550,8 @@ func TestOfSeveralPairsTheOneThatSigns(t *testing.T) {
 			k.Tool(t, "--write-object", filepath.Join(dir, half), "--type", word, "--id", hex.EncodeToString(id),
 				"--label", hex.EncodeToString(id))
 		}
-		if _, err := open(t, k).Change(t.Context(), object.Ref{Type: object.RSA, ID: id}, object.Change{Usage: &usage}); err != nil {
+		if _, err := open(t, k).Change(t.Context(), object.Ref{Type: object.RSA, ID: id},
+			object.Change{Usage: &usage}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -552,8 +586,9 @@ func TestASmallRSAKeySignsNothing(t *testing.T) {
 // BenchmarkSign is what a signature takes through a signer, beside the token's two calls alone.
 func BenchmarkSign(b *testing.B) {
 	for name, tmpl := range hsmtest.InOrder(map[string]object.Template{
-		"P-256":    {Type: object.EC, Curve: publickey.P256, Usage: object.Sign, ID: []byte("a"), Label: "a"},
-		"RSA-2048": {Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign, ID: []byte("a"), Label: "a"},
+		"P-256": {Type: object.EC, Curve: publickey.P256, Usage: object.Sign, ID: []byte("a"), Label: "a"},
+		"RSA-2048": {Type: object.RSA, ModulusBits: 2048, PublicExponent: 65537, Usage: object.Sign, ID: []byte("a"),
+			Label: "a"},
 	}) {
 		k := hsmtest.New(b)
 		made := generate(b, open(b, k), tmpl)
@@ -571,7 +606,8 @@ func BenchmarkSign(b *testing.B) {
 		})
 		b.Run(name+"/C_Sign", func(b *testing.B) {
 			err := k.Session(func(ctx context.Context, s *cryptoki.Session) error {
-				found, err := s.FindObjects(ctx, []cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_PRIVATE_KEY)})
+				found, err := s.FindObjects(ctx,
+					[]cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_CLASS, cryptoki.CKO_PRIVATE_KEY)})
 				if err != nil {
 					return err
 				}

@@ -16,13 +16,23 @@ func TestAStrangerKeepsNobodyFromSigning(t *testing.T) {
 	onSoftHSM(t)
 	message := []byte("what is signed")
 	for name, act := range hsmtest.InOrder(map[string]func(s *hsmtest.Stranger, id string){
-		"a public half beside ours":         func(s *hsmtest.Stranger, id string) { s.MakesPublicHalf(t, hsmtest.StrangerP256, "ours", id) },
-		"a public half of another type":     func(s *hsmtest.Stranger, id string) { s.MakesPublicHalf(t, hsmtest.StrangerRSA, "ours", id) },
-		"a pair of our ID":                  func(s *hsmtest.Stranger, id string) { s.MakesPair(t, hsmtest.StrangerP256, "ours", id) },
-		"a pair of our ID, of another type": func(s *hsmtest.Stranger, id string) { s.MakesPair(t, hsmtest.StrangerRSA, "ours", id) },
+		"a public half beside ours": func(s *hsmtest.Stranger, id string) {
+			s.MakesPublicHalf(t, hsmtest.StrangerP256, "ours", id)
+		},
+		"a public half of another type": func(s *hsmtest.Stranger, id string) {
+			s.MakesPublicHalf(t, hsmtest.StrangerRSA, "ours", id)
+		},
+		"a pair of our ID": func(s *hsmtest.Stranger, id string) {
+			s.MakesPair(t, hsmtest.StrangerP256, "ours", id)
+		},
+		"a pair of our ID, of another type": func(s *hsmtest.Stranger, id string) {
+			s.MakesPair(t, hsmtest.StrangerRSA, "ours", id)
+		},
 		"a public half that makes no sense": func(s *hsmtest.Stranger, id string) { s.PlantsMalformed(t, "ours", id) },
-		"a public half with a long label":   func(s *hsmtest.Stranger, id string) { s.PlantsLong(t, hsmtest.StrangerP256, id) },
-		"a secret key of our ID":            func(s *hsmtest.Stranger, id string) { s.MakesSecret(t, "ours", id) },
+		"a public half with a long label": func(s *hsmtest.Stranger, id string) {
+			s.PlantsLong(t, hsmtest.StrangerP256, id)
+		},
+		"a secret key of our ID": func(s *hsmtest.Stranger, id string) { s.MakesSecret(t, "ours", id) },
 		"all of it": func(s *hsmtest.Stranger, id string) {
 			s.MakesPublicHalf(t, hsmtest.StrangerP256, "ours", id)
 			s.MakesPair(t, hsmtest.StrangerP256, "ours", id)
@@ -42,7 +52,8 @@ func TestAStrangerKeepsNobodyFromSigning(t *testing.T) {
 					eachUse(t, k, "EC:prime256v1")
 					before = alwaysAuth(t, k)
 				} else {
-					before = signerOf(t, open(t, k), generate(t, open(t, k), onCurve("P-256", "ours", "ours")).PublicKey)
+					before = signerOf(t, open(t, k),
+						generate(t, open(t, k), onCurve("P-256", "ours", "ours")).PublicKey)
 				}
 				pub := before.Public()
 				act(stranger, id)
@@ -52,13 +63,15 @@ func TestAStrangerKeepsNobodyFromSigning(t *testing.T) {
 				}
 				for _, signer := range []*hsm.Signer{before, after} {
 					sig, err := signer.SignMessage(nil, message, crypto.SHA256)
-					if err != nil || !verifies(pub, crypto.SHA256, message, sig) || hex.EncodeToString(signer.Key().ID) != id ||
+					if err != nil || !verifies(pub, crypto.SHA256, message, sig) ||
+						hex.EncodeToString(signer.Key().ID) != id ||
 						signer.Key().Unprotected() {
 						t.Errorf("%x, %v", sig, err)
 					}
 				}
 				// A certificate finds its key too, where a proof takes no PIN.
-				if pair, found, err := open(t, k).PairOf(t.Context(), pub); !always && (!found || hex.EncodeToString(pair.ID) != id) {
+				if pair, found, err := open(t, k).PairOf(t.Context(), pub); !always &&
+					(!found || hex.EncodeToString(pair.ID) != id) {
 					t.Errorf("the pair is not found: %v", err)
 				}
 			})

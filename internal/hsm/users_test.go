@@ -347,7 +347,8 @@ func share(t *testing.T, program string) (path string) {
 		t.Fatal(err)
 	}
 	defer from.Close()
-	syscall.ForkLock.RLock() // a process that another test starts would hold the file open: nobody runs what is written to
+	// A process that another test starts would hold the file open: nobody runs what is written to.
+	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o755)
 	if err == nil {

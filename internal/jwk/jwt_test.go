@@ -104,7 +104,8 @@ func TestAJWTOfEveryAlgorithmVerifies(t *testing.T) {
 	keys := signers(t)
 	signed := 0
 	for _, name := range []string{
-		"RSA", publickey.P256, publickey.P384, publickey.P521, publickey.Secp256k1, publickey.Ed25519, publickey.MLDSA44,
+		"RSA", publickey.P256, publickey.P384, publickey.P521, publickey.Secp256k1, publickey.Ed25519,
+		publickey.MLDSA44,
 		publickey.MLDSA65, publickey.MLDSA87,
 	} {
 		signer := keys[name]
@@ -129,7 +130,8 @@ func TestAJWTOfEveryAlgorithmVerifies(t *testing.T) {
 				}
 				parts := strings.Split(token, ".")
 				forged := base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"nobody"}`))
-				if err := VerifyJWT(parts[0]+"."+forged+"."+parts[2], alg, signer.public, []byte(`{"sub":"nobody"}`)); err == nil {
+				if err := VerifyJWT(parts[0]+"."+forged+"."+parts[2], alg, signer.public,
+					[]byte(`{"sub":"nobody"}`)); err == nil {
 					t.Error("a forged one verifies")
 				}
 				if slices.Contains(unknownToGoJose, alg) {
@@ -163,12 +165,15 @@ func TestAJWTSaysWhatItWasGiven(t *testing.T) {
 		{"dates alone", JWT{Claims: " {\n } ", From: from, Until: until}, `{"alg":"ES256"}`,
 			`{"iat":1700000000,"nbf":1700000000,"exp":1700000600}`},
 		{"dates behind claims, whose numbers and order stay",
-			JWT{Claims: `{ "z": 12345678901234567890123, "a": [1.50, 1e400, "<&>"] }`, From: from, Until: until}, `{"alg":"ES256"}`,
+			JWT{Claims: `{ "z": 12345678901234567890123, "a": [1.50, 1e400, "<&>"] }`, From: from, Until: until},
+			`{"alg":"ES256"}`,
 			`{"z":12345678901234567890123,"a":[1.50,1e400,"<&>"],"iat":1700000000,"nbf":1700000000,"exp":1700000600}`},
-		{"dates of its own", JWT{Claims: `{"exp":1700000600,"iat":1.5}`}, `{"alg":"ES256"}`, `{"exp":1700000600,"iat":1.5}`},
+		{"dates of its own", JWT{Claims: `{"exp":1700000600,"iat":1.5}`}, `{"alg":"ES256"}`,
+			`{"exp":1700000600,"iat":1.5}`},
 		{"further members of the header", JWT{Claims: `{"aud":["a","b"]}`, Type: "at+jwt", KID: "ключ",
 			Header: `{"x5t#S256":"abc","cty":"json","n":123456789012345678901}`},
-			`{"alg":"ES256","cty":"json","kid":"ключ","n":123456789012345678901,"typ":"at+jwt","x5t#S256":"abc"}`, `{"aud":["a","b"]}`},
+			`{"alg":"ES256","cty":"json","kid":"ключ","n":123456789012345678901,"typ":"at+jwt","x5t#S256":"abc"}`,
+			`{"aud":["a","b"]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.jwt.Alg = "ES256"
@@ -216,22 +221,26 @@ func TestClaimsAndHeadersThatAreRefused(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"sub":"a"}`: "", `{"iat":1}`: "iat", `{"nbf":1}`: "nbf", `{"exp":1}`: "exp", `{"EXP":1}`: "exp", `{"expires":1}`: "",
+		`{"sub":"a"}`: "", `{"iat":1}`: "iat", `{"nbf":1}`: "nbf", `{"exp":1}`: "exp", `{"EXP":1}`: "exp",
+		`{"expires":1}`: "",
 	} {
 		err := CheckClaims(text, true)
-		if (err == nil) != (want == "") || err != nil && err.Error() != "it has the claim "+want+", which the JWT's lifetime gives already" {
+		if (err == nil) != (want == "") ||
+			err != nil && err.Error() != "it has the claim "+want+", which the JWT's lifetime gives already" {
 			t.Errorf("the claims %q beside dates: %v", text, err)
 		}
 	}
 	for name := range ownHeader {
 		for _, written := range []string{name, strings.ToUpper(name)} {
 			err := CheckHeader(`{"` + written + `":"SECRET"}`)
-			if err == nil || !strings.HasPrefix(err.Error(), "it has the member "+name+": ") || strings.Contains(err.Error(), "SECRET") {
+			if err == nil || !strings.HasPrefix(err.Error(), "it has the member "+name+": ") ||
+				strings.Contains(err.Error(), "SECRET") {
 				t.Errorf("the header %s: %v", written, err)
 			}
 		}
 	}
-	for _, text := range []string{"", "[]", "{", `{"a":1,"a":2}`, `{"x5c":["AA=="]}`, `{"x5c":"AA=="}`, `{"nonce":1}`, `{"n":1e400}`} {
+	for _, text := range []string{"", "[]", "{", `{"a":1,"a":2}`, `{"x5c":["AA=="]}`, `{"x5c":"AA=="}`, `{"nonce":1}`,
+		`{"n":1e400}`} {
 		if CheckHeader(text) == nil {
 			t.Errorf("the header %q is taken", text)
 		}
@@ -245,8 +254,9 @@ func TestNoWrongJWTComesOut(t *testing.T) {
 	for name, change := range map[string]func(*JWT){
 		"an alg of another curve": func(j *JWT) { j.Alg = "ES384" }, "none": func(j *JWT) { j.Alg = "none" },
 		"HS256": func(j *JWT) { j.Alg = "HS256" }, "ECDH-ES": func(j *JWT) { j.Alg = "ECDH-ES" },
-		"no claims": func(j *JWT) { j.Claims = "" }, "a header that says alg": func(j *JWT) { j.Header = `{"alg":"none"}` },
-		"two dates": func(j *JWT) { j.Claims, j.Until = `{"exp":1}`, time.Unix(9, 0) },
+		"no claims":              func(j *JWT) { j.Claims = "" },
+		"a header that says alg": func(j *JWT) { j.Header = `{"alg":"none"}` },
+		"two dates":              func(j *JWT) { j.Claims, j.Until = `{"exp":1}`, time.Unix(9, 0) },
 	} {
 		asked := false
 		signer := testSigner{keys[publickey.P256].public, func([]byte, crypto.SignerOpts) ([]byte, error) {
@@ -266,14 +276,18 @@ func TestNoWrongJWTComesOut(t *testing.T) {
 		"a flip":   func(s testSigner, d []byte, o crypto.SignerOpts) ([]byte, error) { return flipped(s.sign(d, o)) },
 		"an error": func(testSigner, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errors.New("no") },
 	} {
-		for _, kind := range []string{"RSA", publickey.P256, publickey.Secp256k1, publickey.Ed25519, publickey.MLDSA44} {
+		for _, kind := range []string{"RSA", publickey.P256, publickey.Secp256k1, publickey.Ed25519,
+			publickey.MLDSA44} {
 			real := keys[kind]
-			signer := testSigner{real.public, func(d []byte, o crypto.SignerOpts) ([]byte, error) { return lie(real, d, o) }}
-			if token, err := (JWT{Alg: DefaultAlg(real.public, Sig, nil), Claims: "{}"}).Sign(signer); err == nil || token != "" {
+			signer := testSigner{real.public,
+				func(d []byte, o crypto.SignerOpts) ([]byte, error) { return lie(real, d, o) }}
+			if token, err := (JWT{Alg: DefaultAlg(real.public, Sig, nil), Claims: "{}"}).Sign(signer); err == nil ||
+				token != "" {
 				t.Errorf("%s of %s: %q, %v", name, kind, token, err)
 			}
 			signer.sign = other[kind].sign
-			if token, err := (JWT{Alg: DefaultAlg(real.public, Sig, nil), Claims: "{}"}).Sign(signer); err == nil || token != "" {
+			if token, err := (JWT{Alg: DefaultAlg(real.public, Sig, nil), Claims: "{}"}).Sign(signer); err == nil ||
+				token != "" {
 				t.Errorf("another key's of %s: %q, %v", kind, token, err)
 			}
 		}

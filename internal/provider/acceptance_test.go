@@ -376,13 +376,15 @@ func (l listener) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSou
 	return resp, err
 }
 
-func (l listener) ValidateEphemeralResourceConfig(ctx context.Context, req *tfprotov6.ValidateEphemeralResourceConfigRequest) (*tfprotov6.ValidateEphemeralResourceConfigResponse, error) {
+func (l listener) ValidateEphemeralResourceConfig(ctx context.Context,
+	req *tfprotov6.ValidateEphemeralResourceConfigRequest) (*tfprotov6.ValidateEphemeralResourceConfigResponse, error) {
 	resp, err := l.ProviderServer.ValidateEphemeralResourceConfig(ctx, req)
 	l.hear(resp.Diagnostics)
 	return resp, err
 }
 
-func (l listener) OpenEphemeralResource(ctx context.Context, req *tfprotov6.OpenEphemeralResourceRequest) (*tfprotov6.OpenEphemeralResourceResponse, error) {
+func (l listener) OpenEphemeralResource(ctx context.Context,
+	req *tfprotov6.OpenEphemeralResourceRequest) (*tfprotov6.OpenEphemeralResourceResponse, error) {
 	resp, err := l.ProviderServer.OpenEphemeralResource(ctx, req)
 	l.hear(resp.Diagnostics)
 	return resp, err

@@ -62,23 +62,28 @@ func TestACertificateOutlivesFaults(t *testing.T) {
 		return []string{is(config["key_id"].(string), config["label"].(string), sum)}
 	}
 	kept := is("6b31", "web", sumOf(stranger))
-	injected, picker := 0, hsmtest.Pick(t, map[hsmtest.Extent]int{hsmtest.Sample: 4, hsmtest.Matrix: 1, hsmtest.All: 1}[hsmtest.ThisExtent(t)])
+	injected, picker := 0, hsmtest.Pick(t,
+		map[hsmtest.Extent]int{hsmtest.Sample: 4, hsmtest.Matrix: 1, hsmtest.All: 1}[hsmtest.ThisExtent(t)])
 	for name, c := range hsmtest.InOrder(map[string]struct {
 		from, to       words
 		fromSum, toSum string
 		functions      []string
 	}{
-		"write":   {nil, old, "", sumOf(first), []string{"C_CreateObject", "C_GetAttributeValue", "C_FindObjects"}},
-		"relabel": {old, with("label", "www"), sumOf(first), sumOf(first), []string{"C_SetAttributeValue", "C_FindObjectsInit"}},
-		"move":    {old, with("key_id", "6b32"), sumOf(first), sumOf(first), []string{"C_SetAttributeValue"}},
-		"renew":   {old, with("certificate_pem", pemOf(second)), sumOf(first), sumOf(second), []string{"C_CreateObject", "C_DestroyObject", "C_FindObjects"}},
+		"write": {nil, old, "", sumOf(first), []string{"C_CreateObject", "C_GetAttributeValue", "C_FindObjects"}},
+		"relabel": {old, with("label", "www"), sumOf(first), sumOf(first),
+			[]string{"C_SetAttributeValue", "C_FindObjectsInit"}},
+		"move": {old, with("key_id", "6b32"), sumOf(first), sumOf(first), []string{"C_SetAttributeValue"}},
+		"renew": {old, with("certificate_pem", pemOf(second)), sumOf(first), sumOf(second),
+			[]string{"C_CreateObject", "C_DestroyObject", "C_FindObjects"}},
 		"destroy": {old, nil, sumOf(first), "", []string{"C_DestroyObject", "C_GetAttributeValue"}},
 	}) {
 		for _, function := range c.functions {
 			for _, fault := range []hsmtest.Fault{
-				{Nth: 1}, {Nth: 1, After: true}, {Nth: 1, Onwards: true}, {Nth: 1, After: true, Onwards: true}, {Nth: 2, Onwards: true},
+				{Nth: 1}, {Nth: 1, After: true}, {Nth: 1, Onwards: true}, {Nth: 1, After: true, Onwards: true},
+				{Nth: 2, Onwards: true},
 			} {
-				for _, code := range []cryptoki.RV{cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_SESSION_HANDLE_INVALID, cryptoki.CKR_ATTRIBUTE_READ_ONLY} {
+				for _, code := range []cryptoki.RV{cryptoki.CKR_DEVICE_ERROR, cryptoki.CKR_SESSION_HANDLE_INVALID,
+					cryptoki.CKR_ATTRIBUTE_READ_ONLY} {
 					if !picker.Takes() {
 						continue
 					}
@@ -100,7 +105,8 @@ func TestACertificateOutlivesFaults(t *testing.T) {
 						slices.Sort(all)
 					}
 					have := b.certificatesHeld()
-					if !slices.Equal(have, before) && !slices.Equal(have, after) && (!slices.Equal(have, both) || c.from == nil || c.to == nil) {
+					if !slices.Equal(have, before) && !slices.Equal(have, after) &&
+						(!slices.Equal(have, both) || c.from == nil || c.to == nil) {
 						t.Errorf("the token holds %v", have)
 					}
 					for range 2 { // a refresh may find first that the state is behind
@@ -118,7 +124,8 @@ func TestACertificateOutlivesFaults(t *testing.T) {
 						t.Fatalf("%s: %+v", name, fault)
 					}
 					r.config = nil
-					if said, _ := w.applied(nil, r); said.failed() || !slices.Equal(b.certificatesHeld(), []string{kept}) {
+					if said, _ := w.applied(nil, r); said.failed() ||
+						!slices.Equal(b.certificatesHeld(), []string{kept}) {
 						t.Fatalf("%s: the end: %s, %v", name, said, b.certificatesHeld())
 					}
 					r.state = tftypes.Value{}

@@ -66,8 +66,9 @@ func (b *bench) keytool(args ...string) string {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.Command(b.t, append(append([]string{"keytool"}, args...), "-keystore", "NONE", "-storetype", "PKCS11", "-providerClass",
-		"sun.security.pkcs11.SunPKCS11", "-providerArg", file, "-storepass:env", "HSMTEST_TOOL_PIN")...)
+	return b.Command(b.t,
+		append(append([]string{"keytool"}, args...), "-keystore", "NONE", "-storetype", "PKCS11", "-providerClass",
+			"sun.security.pkcs11.SunPKCS11", "-providerArg", file, "-storepass:env", "HSMTEST_TOOL_PIN")...)
 }
 
 // TestCertificatesFollowAKeyWhereTheConfigurationSaysSo changes the ID of a key that has a certificate, and destroys

@@ -93,7 +93,9 @@ func TestWhatCannotBeSignedIsAnErrorOfThePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strange := anybody.requestOf(x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: otherName}}})
+	strange := anybody.requestOf(x509.CertificateRequest{ExtraExtensions: []pkix.Extension{
+		{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: otherName},
+	}})
 	req := quotedPEM("CERTIFICATE REQUEST", good)
 	secp256k1 := fmt.Sprintf("%q", b.Command(t, "openssl", "ec", "-in", secp256k1Key(b), "-pubout"))
 	const (
@@ -375,7 +377,8 @@ func TestAnotherCertificateOfTheCA(t *testing.T) {
 			plancheck.ResourceActionUpdate, same),
 		// Another key than the CA's is an error, though nothing was to be signed.
 		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again, "ca_public_key_pem = "+requester.publicPEM()),
-			plancheck.ResourceActionUpdate, same).expecting(fails("Not The Key Of The CA").pointing("ca_public_key_pem")),
+			plancheck.ResourceActionUpdate,
+			same).expecting(fails("Not The Key Of The CA").pointing("ca_public_key_pem")),
 		// What is empty and was left out says the same, but for the names of the request.
 		step(leafOf("leaf", "hsm_self_signed_cert.again.cert_pem", again, "ocsp_servers = []"),
 			plancheck.ResourceActionUpdate, same),

@@ -55,11 +55,13 @@ func newAuthority(t testing.TB, name string) *authority {
 }
 
 // sign makes a certificate of a day and an hour. issuer nil: it signs itself.
-func (a *authority) sign(name string, pub crypto.PublicKey, isCA bool, from time.Time, issuer *x509.Certificate) *x509.Certificate {
+func (a *authority) sign(name string, pub crypto.PublicKey, isCA bool, from time.Time,
+	issuer *x509.Certificate) *x509.Certificate {
 	a.t.Helper()
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano() + serials.Add(1)), Subject: pkix.Name{CommonName: name, Organization: []string{"Example"}},
-		NotBefore: from, NotAfter: from.Add(25 * time.Hour), BasicConstraintsValid: true, IsCA: isCA,
+		SerialNumber: big.NewInt(time.Now().UnixNano() + serials.Add(1)),
+		Subject:      pkix.Name{CommonName: name, Organization: []string{"Example"}},
+		NotBefore:    from, NotAfter: from.Add(25 * time.Hour), BasicConstraintsValid: true, IsCA: isCA,
 	}
 	if isCA {
 		tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
@@ -139,7 +141,8 @@ func (b *bench) hasCertificate(id, label string, want *x509.Certificate) {
 	b.t.Helper()
 	have := b.readCertificate(id, label)
 	if want == nil && have != nil || want != nil && !bytes.Equal(have, want.Raw) {
-		b.t.Errorf("the token has another certificate with the ID %s and the label %q, or none: %d bytes", id, label, len(have))
+		b.t.Errorf("the token has another certificate with the ID %s and the label %q, or none: %d bytes", id, label,
+			len(have))
 	}
 }
 
@@ -151,7 +154,8 @@ func certificateHas(attribute, value string) statecheck.StateCheck {
 
 // actsOn expects an action for the certificate.
 func actsOn(action plancheck.ResourceActionType, more ...plancheck.PlanCheck) resource.ConfigPlanChecks {
-	return resource.ConfigPlanChecks{PreApply: append([]plancheck.PlanCheck{plancheck.ExpectResourceAction(certificateAddress, action)}, more...)}
+	acts := plancheck.ExpectResourceAction(certificateAddress, action)
+	return resource.ConfigPlanChecks{PreApply: append([]plancheck.PlanCheck{acts}, more...)}
 }
 
 func step(s resource.TestStep, says ...remark) turn { return turn{s, says} }
@@ -168,39 +172,57 @@ func TestACertificateLives(t *testing.T) {
 	after := func(check func()) func() { return check }
 	b.test(
 		step(resource.TestStep{
-			Config: b.config(certified("c", pemOf(first), `label = "web"`)), ConfigPlanChecks: actsOn(plancheck.ResourceActionCreate,
-				plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("key_id"), knownvalue.StringExact("6b31")),
-				plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(sumOf(first)))),
+			Config: b.config(certified("c", pemOf(first), `label = "web"`)),
+			ConfigPlanChecks: actsOn(plancheck.ResourceActionCreate,
+				plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("key_id"),
+					knownvalue.StringExact("6b31")),
+				plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("fingerprint_sha256"),
+					knownvalue.StringExact(sumOf(first)))),
 			ConfigStateChecks: []statecheck.StateCheck{
-				certificateHas("key_id", "6b31"), certificateHas("subject", "CN=web,O=Example"), certificateHas("issuer", "CN=CA,O=Example"),
-				certificateHas("serial_number", fmt.Sprintf("%x", first.SerialNumber)), certificateHas("deletion_policy", "delete"),
+				certificateHas("key_id", "6b31"), certificateHas("subject", "CN=web,O=Example"),
+				certificateHas("issuer", "CN=CA,O=Example"),
+				certificateHas("serial_number", fmt.Sprintf("%x", first.SerialNumber)),
+				certificateHas("deletion_policy", "delete"),
 				certificateHas("validity_start_time", first.NotBefore.UTC().Format(time.RFC3339)),
-				certificateHas("validity_end_time", first.NotAfter.UTC().Format(time.RFC3339)), certificateHas("fingerprint_sha256", sumOf(first)),
+				certificateHas("validity_end_time", first.NotAfter.UTC().Format(time.RFC3339)),
+				certificateHas("fingerprint_sha256", sumOf(first)),
 				certificateHas("uri", "pkcs11:token="+b.Label+";id=%6B%31;type=cert"),
 			},
 		}),
 		step(resource.TestStep{
-			PreConfig: after(func() { b.hasCertificate("6b31", "web", first) }),
-			Config:    b.config(certified("c", loose, `label = "web"`)), ConfigPlanChecks: actsOn(plancheck.ResourceActionNoop),
+			PreConfig:        after(func() { b.hasCertificate("6b31", "web", first) }),
+			Config:           b.config(certified("c", loose, `label = "web"`)),
+			ConfigPlanChecks: actsOn(plancheck.ResourceActionNoop),
 		}),
 		step(resource.TestStep{
-			Config: b.config(certified("c", pemOf(first), `label = "www"`)), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate,
-				plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("uri"), knownvalue.StringExact("pkcs11:token="+b.Label+";id=%6B%31;type=cert"))),
+			Config: b.config(certified("c", pemOf(first), `label = "www"`)),
+			ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate,
+				plancheck.ExpectKnownValue(certificateAddress, tfjsonpath.New("uri"),
+					knownvalue.StringExact("pkcs11:token="+b.Label+";id=%6B%31;type=cert"))),
 		}),
 		step(resource.TestStep{
-			PreConfig: after(func() { b.hasCertificate("6b31", "www", first); b.hasCertificate("6b31", "web", nil) }),
-			Config:    b.config(certified("c", pemOf(first), `label = "www"`, `key_id = "6B39"`)), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6B39"), certificateHas("uri", "pkcs11:token="+b.Label+";id=%6B%39;type=cert")},
+			PreConfig: after(func() {
+				b.hasCertificate("6b31", "www", first)
+				b.hasCertificate("6b31", "web", nil)
+			}),
+			Config:           b.config(certified("c", pemOf(first), `label = "www"`, `key_id = "6B39"`)),
+			ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6B39"),
+				certificateHas("uri", "pkcs11:token="+b.Label+";id=%6B%39;type=cert")},
 		}),
 		step(resource.TestStep{
-			PreConfig: after(func() { b.hasCertificate("6b39", "www", first) }),
-			Config:    b.config(certified("c", pemOf(second), `label = "www"`)), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6b31"), certificateHas("fingerprint_sha256", sumOf(second))},
+			PreConfig:        after(func() { b.hasCertificate("6b39", "www", first) }),
+			Config:           b.config(certified("c", pemOf(second), `label = "www"`)),
+			ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6b31"),
+				certificateHas("fingerprint_sha256", sumOf(second))},
 		}),
 		step(resource.TestStep{
 			PreConfig:    after(func() { b.hasCertificate("6b31", "www", second) }),
-			ResourceName: certificateAddress, ImportState: true, ImportStateId: "6b31@" + sumOf(second), ImportStateVerify: true,
-			ImportStateVerifyIdentifierAttribute: "fingerprint_sha256", ImportStateVerifyIgnore: []string{"deletion_policy"},
+			ResourceName: certificateAddress, ImportState: true, ImportStateId: "6b31@" + sumOf(second),
+			ImportStateVerify:                    true,
+			ImportStateVerifyIdentifierAttribute: "fingerprint_sha256",
+			ImportStateVerifyIgnore:              []string{"deletion_policy"},
 		}),
 		step(resource.TestStep{Config: b.config()}),
 	)
@@ -216,7 +238,8 @@ func TestACertificateIsRenewedInTheApplyThatSignsIt(t *testing.T) {
 	key := b.keyPEM("EC:prime256v1", "6b31")
 	config := func(name string) string {
 		return b.config(root("root", key, fmt.Sprintf("subject {\n common_name = %q\n }", name)),
-			"resource \"hsm_certificate\" \"c\" {\n  certificate_pem = hsm_self_signed_cert.root.cert_pem\n  label = \"root\"\n}\n")
+			"resource \"hsm_certificate\" \"c\" {\n  certificate_pem = hsm_self_signed_cert.root.cert_pem\n"+
+				"  label = \"root\"\n}\n")
 	}
 	at := tfjsonpath.New[string]
 	b.test(
@@ -230,7 +253,8 @@ func TestACertificateIsRenewedInTheApplyThatSignsIt(t *testing.T) {
 				plancheck.ExpectUnknownValue(certificateAddress, at("uri"))),
 			ConfigStateChecks: []statecheck.StateCheck{
 				certificateHas("subject", "CN=second"), certificateHas("key_id", "6b31"),
-				statecheck.CompareValuePairs(certificateAddress, at("certificate_pem"), rootCert, at("cert_pem"), compare.ValuesSame()),
+				statecheck.CompareValuePairs(certificateAddress, at("certificate_pem"), rootCert, at("cert_pem"),
+					compare.ValuesSame()),
 			},
 		}),
 		step(resource.TestStep{
@@ -283,7 +307,8 @@ func TestACertificateFollowsItsKey(t *testing.T) {
 			b.make("web", "6b31")
 			own := newAuthority(t, "CA").leaf("web", b.publicKey(), time.Hour)
 			config := func(id string, more ...string) string {
-				return b.config(append(more, pair("k", `label = "web"`, fmt.Sprintf("key_id = %q", id), fmt.Sprintf("move_certificates = %t", moves)),
+				return b.config(append(more, pair("k", `label = "web"`, fmt.Sprintf("key_id = %q", id),
+					fmt.Sprintf("move_certificates = %t", moves)),
 					certified("c", pemOf(own), `label = "web"`, "depends_on = [hsm_rsa_keypair.k]"))...)
 			}
 			stays := warns("Certificates Keep The Old Key ID").pointing("key_id")
@@ -291,12 +316,14 @@ func TestACertificateFollowsItsKey(t *testing.T) {
 				stays = stays.maybe()
 			}
 			b.test(
-				step(resource.TestStep{Config: config("6b31", "import {\n  to = hsm_rsa_keypair.k\n  id = \"6b31\"\n}\n")}),
+				step(resource.TestStep{Config: config("6b31",
+					"import {\n  to = hsm_rsa_keypair.k\n  id = \"6b31\"\n}\n")}),
 				step(resource.TestStep{
 					Config: config("6b32"), ConfigPlanChecks: actsOn(plancheck.ResourceActionUpdate,
 						// An apply may come to the certificate first, where nothing makes it wait for the pair.
 						plancheck.ExpectUnknownValue(certificateAddress, tfjsonpath.New("key_id"))),
-					ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6b32"), certificateHas("uri", "pkcs11:token="+b.Label+";id=%6B%32;type=cert")},
+					ConfigStateChecks: []statecheck.StateCheck{certificateHas("key_id", "6b32"),
+						certificateHas("uri", "pkcs11:token="+b.Label+";id=%6B%32;type=cert")},
 				}, warns("Key ID Changes").pointing("key_id"), stays),
 				step(resource.TestStep{
 					PreConfig: func() { b.hasCertificate("6b32", "web", own) },
@@ -335,7 +362,8 @@ func TestACertificateWithoutAKeyNeedsAnID(t *testing.T) {
 		step(resource.TestStep{Config: b.config(certified("c", pemOf(ca.cert), `label = "CA"`, `key_id = "6361"`),
 			certified("d", pemOf(ca.cert), `label = "copy"`, `key_id = "6361"`)), PlanOnly: true},
 			fails("Certificate Has Another Resource").pointing("certificate_pem").maybe(),
-			fails("Unable to Plan Certificate: Certificate Already On The Token", "terraform import hsm_certificate.NAME 6361@"+sumOf(ca.cert))),
+			fails("Unable to Plan Certificate: Certificate Already On The Token",
+				"terraform import hsm_certificate.NAME 6361@"+sumOf(ca.cert))),
 	)
 }
 
@@ -345,7 +373,8 @@ func TestACertificateIsProtected(t *testing.T) {
 	b := newBench(t)
 	ca := newAuthority(t, "CA")
 	config := func(policy string) string {
-		return b.config(certified("c", pemOf(ca.cert), `label = "CA"`, `key_id = "6361"`, fmt.Sprintf("deletion_policy = %q", policy)))
+		return b.config(certified("c", pemOf(ca.cert), `label = "CA"`, `key_id = "6361"`,
+			fmt.Sprintf("deletion_policy = %q", policy)))
 	}
 	b.test(
 		step(resource.TestStep{Config: config("prevent")}),
@@ -388,7 +417,9 @@ func exampleCertificate(t *testing.T) *x509.Certificate {
 func TestTheImportExamplesAdoptACertificate(t *testing.T) {
 	folder := filepath.Join("resources", "hsm_certificate")
 	c := exampleCertificate(t)
-	for name, needs := range map[string][]tfversion.TerraformVersionCheck{"import-by-identity.tf": knowsIdentity, "import-by-string-id.tf": nil} {
+	for name, needs := range map[string][]tfversion.TerraformVersionCheck{
+		"import-by-identity.tf": knowsIdentity, "import-by-string-id.tf": nil,
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			nameInEnvironment(t, b.Token)
@@ -403,14 +434,18 @@ func TestTheImportExamplesAdoptACertificate(t *testing.T) {
 			steps := []resource.TestStep{{
 				ConfigDirectory: config.StaticDirectory(with), PlanOnly: true, ExpectNonEmptyPlan: true,
 				ConfigPlanChecks: resource.ConfigPlanChecks{PostApplyPreRefresh: []plancheck.PlanCheck{
-					plancheck.ExpectResourceAction("hsm_certificate.root", plancheck.ResourceActionUpdate), // of deletion_policy
+					// Of deletion_policy.
+					plancheck.ExpectResourceAction("hsm_certificate.root", plancheck.ResourceActionUpdate),
 				}},
 			}}
 			if needs == nil {
-				for _, id := range importCommands(t, filepath.Join(examples, folder, "import.sh"), "hsm_certificate.root") {
+				for _, id := range importCommands(t, filepath.Join(examples, folder, "import.sh"),
+					"hsm_certificate.root") {
 					steps = append(steps, resource.TestStep{
-						ConfigDirectory: config.StaticDirectory(layOut(t, files...)), ResourceName: "hsm_certificate.root",
-						ImportState: true, ImportStateId: id, ImportStateCheck: func(states []*terraform.InstanceState) error {
+						ConfigDirectory: config.StaticDirectory(layOut(t, files...)),
+						ResourceName:    "hsm_certificate.root",
+						ImportState:     true, ImportStateId: id,
+						ImportStateCheck: func(states []*terraform.InstanceState) error {
 							if len(states) != 1 || states[0].Attributes["fingerprint_sha256"] != sumOf(c) {
 								return fmt.Errorf("%s imported %v", id, states)
 							}
@@ -426,16 +461,19 @@ func TestTheImportExamplesAdoptACertificate(t *testing.T) {
 		b := newBench(t)
 		nameInEnvironment(t, b.Token)
 		b.writeCertificate(c, "726f6f742d31", "example-root")
-		text, err := os.ReadFile(filepath.Join(examples, "list-resources", "hsm_certificate", "list-resource.tfquery.hcl"))
+		text, err := os.ReadFile(filepath.Join(examples, "list-resources", "hsm_certificate",
+			"list-resource.tfquery.hcl"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		testExampleOn(t, knowsQueries,
-			resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t, filepath.Join(examples, "provider", "provider.tf")))},
+			resource.TestStep{ConfigDirectory: config.StaticDirectory(layOut(t,
+				filepath.Join(examples, "provider", "provider.tf")))},
 			resource.TestStep{Query: true, Config: string(text), QueryResultChecks: []querycheck.QueryResultCheck{
 				querycheck.ExpectLength("hsm_certificate.example", 1),
 				querycheck.ExpectIdentity("hsm_certificate.example", map[string]knownvalue.Check{
-					"token_serial": knownvalue.StringExact(b.serial()), "key_id": knownvalue.StringExact("726f6f742d31"),
+					"token_serial":       knownvalue.StringExact(b.serial()),
+					"key_id":             knownvalue.StringExact("726f6f742d31"),
 					"fingerprint_sha256": knownvalue.StringExact(sumOf(c)),
 				}),
 			}})

@@ -303,7 +303,8 @@ func (s shell) sClient(well bool, port string, args ...string) string {
 	s.t.Helper()
 	// Without an end of its input, it would wait for something to send.
 	return s.does(well, "sh", append([]string{"-c", `exec openssl s_client "$@" </dev/null`, "s_client", "-brief",
-		"-connect", "127.0.0.1:" + port, "-servername", site, "-verify_hostname", site, "-verify_return_error"}, args...)...)
+		"-connect", "127.0.0.1:" + port, "-servername", site, "-verify_hostname", site, "-verify_return_error"},
+		args...)...)
 }
 
 // curl is a visit by curl.

@@ -29,23 +29,25 @@ func TestOtherProgramsUseTheCertificate(t *testing.T) {
 	b.make("web", "6b31")
 	ca := newAuthority(t, "CA")
 	web := ca.leaf("web", b.publicKey(), time.Hour)
-	b.test(step(resource.TestStep{Config: b.config(certified("c", pemOf(web), `label = "web"`)), ConfigStateChecks: []statecheck.StateCheck{holds(func() error {
-		b.hasCertificate("6b31", "web", web)
-		list := b.keytool()
-		if list == "" {
-			t.Skip("there is no Java here")
-		}
-		if !strings.Contains(list, "web, PrivateKeyEntry") {
-			t.Errorf("keytool lists\n%s", list)
-		}
-		request := filepath.Join(t.TempDir(), "request.pem")
-		b.keytool("-certreq", "-alias", "web", "-file", request)
-		if said := b.Command(t, "sh", "-c", "openssl req -in "+request+" -verify -noout 2>&1"); !strings.Contains(said, "verify OK") {
-			t.Errorf("openssl says %s", said)
-		}
-		b.curls(ca.cert, web)
-		return nil
-	})}}))
+	b.test(step(resource.TestStep{Config: b.config(certified("c", pemOf(web), `label = "web"`)),
+		ConfigStateChecks: []statecheck.StateCheck{holds(func() error {
+			b.hasCertificate("6b31", "web", web)
+			list := b.keytool()
+			if list == "" {
+				t.Skip("there is no Java here")
+			}
+			if !strings.Contains(list, "web, PrivateKeyEntry") {
+				t.Errorf("keytool lists\n%s", list)
+			}
+			request := filepath.Join(t.TempDir(), "request.pem")
+			b.keytool("-certreq", "-alias", "web", "-file", request)
+			said := b.Command(t, "sh", "-c", "openssl req -in "+request+" -verify -noout 2>&1")
+			if !strings.Contains(said, "verify OK") {
+				t.Errorf("openssl says %s", said)
+			}
+			b.curls(ca.cert, web)
+			return nil
+		})}}))
 }
 
 // curls has curl prove to a server who it is, by the certificate and the key on the token.
@@ -63,7 +65,8 @@ func (b *bench) curls(ca, web *x509.Certificate) {
 	folder := b.t.TempDir()
 	uri := fmt.Sprintf("pkcs11:token=%s;id=%%6b%%31", b.Label)
 	file := filepath.Join(folder, "curlrc")
-	lines := fmt.Sprintf("engine = pkcs11\ncert-type = ENG\nkey-type = ENG\ncert = %q\nkey = %q\nurl = %q\ninsecure\nsilent\nshow-error\n",
+	lines := fmt.Sprintf("engine = pkcs11\ncert-type = ENG\nkey-type = ENG\ncert = %q\nkey = %q\nurl = %q\n"+
+		"insecure\nsilent\nshow-error\n",
 		uri+";type=cert", uri+";type=private;pin-value="+b.PIN, server.URL)
 	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
 		b.t.Fatal(err)

@@ -28,10 +28,12 @@ func (b *bench) nonsense(id, label string) {
 	b.t.Helper()
 	err := b.Session(func(ctx context.Context, s *cryptoki.Session) error {
 		_, err := s.CreateObject(ctx, []cryptoki.Attribute{
-			cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass), cryptoki.ULong(cryptoki.CKA_CERTIFICATE_TYPE, 0),
+			cryptoki.ULong(cryptoki.CKA_CLASS, object.CertificateClass),
+			cryptoki.ULong(cryptoki.CKA_CERTIFICATE_TYPE, 0),
 			cryptoki.Bool(cryptoki.CKA_TOKEN, true), cryptoki.Bool(cryptoki.CKA_PRIVATE, false),
 			cryptoki.Bytes(cryptoki.CKA_ID, []byte(id)), cryptoki.Bytes(cryptoki.CKA_LABEL, []byte(label)),
-			cryptoki.Bytes(cryptoki.CKA_SUBJECT, []byte{0x30, 0}), cryptoki.Bytes(cryptoki.CKA_VALUE, []byte("nonsense")),
+			cryptoki.Bytes(cryptoki.CKA_SUBJECT, []byte{0x30, 0}),
+			cryptoki.Bytes(cryptoki.CKA_VALUE, []byte("nonsense")),
 		})
 		return err
 	})
@@ -55,26 +57,33 @@ func TestCertificatesAreListed(t *testing.T) {
 		for _, row := range want {
 			rows = append(rows, knownvalue.ObjectPartial(row))
 		}
-		return statecheck.ExpectKnownValue("data.hsm_certificates."+name, tfjsonpath.New("certificates"), knownvalue.ListExact(rows))
+		return statecheck.ExpectKnownValue("data.hsm_certificates."+name, tfjsonpath.New("certificates"),
+			knownvalue.ListExact(rows))
 	}
 	text := knownvalue.StringExact
 	caRow := map[string]knownvalue.Check{
 		"key_id": text("6361"), "label": text("CA"), "subject": text("CN=CA,O=Example"), "is_ca": knownvalue.Bool(true),
-		"has_private_key": knownvalue.Bool(false), "certificate_pem": text(pemOf(ca.cert)), "fingerprint_sha256": text(sumOf(ca.cert)),
-		"problem": knownvalue.Null(),
+		"has_private_key": knownvalue.Bool(false), "certificate_pem": text(pemOf(ca.cert)),
+		"fingerprint_sha256": text(sumOf(ca.cert)),
+		"problem":            knownvalue.Null(),
 	}
 	webRow := map[string]knownvalue.Check{
-		"key_id": text("6b31"), "label": text("web"), "subject": text("CN=web,O=Example"), "issuer": text("CN=CA,O=Example"),
-		"is_ca": knownvalue.Bool(false), "has_private_key": knownvalue.Bool(true), "certificate_pem": text(pemOf(web)),
-		"serial_number": text(fmt.Sprintf("%x", web.SerialNumber)), "validity_end_time": text(web.NotAfter.UTC().Format(time.RFC3339)),
+		"key_id": text("6b31"), "label": text("web"), "subject": text("CN=web,O=Example"),
+		"issuer": text("CN=CA,O=Example"),
+		"is_ca":  knownvalue.Bool(false), "has_private_key": knownvalue.Bool(true), "certificate_pem": text(pemOf(web)),
+		"serial_number":     text(fmt.Sprintf("%x", web.SerialNumber)),
+		"validity_end_time": text(web.NotAfter.UTC().Format(time.RFC3339)),
 	}
-	oddRow := map[string]knownvalue.Check{"label": text("odd"), "subject": knownvalue.Null(), "has_private_key": knownvalue.Null(),
-		"problem": knownvalue.NotNull()}
+	oddRow := map[string]knownvalue.Check{"label": text("odd"), "subject": knownvalue.Null(),
+		"has_private_key": knownvalue.Null(),
+		"problem":         knownvalue.NotNull()}
 	b.test(
 		step(resource.TestStep{
-			Config: b.config(certificates("all"), certificates("id", `key_id = "6B31"`), certificates("label", `label = "CA"`),
+			Config: b.config(certificates("all"), certificates("id", `key_id = "6B31"`),
+				certificates("label", `label = "CA"`),
 				certificates("none", `label = "nobody"`)),
-			ConfigStateChecks: []statecheck.StateCheck{has("all", caRow, webRow, oddRow), has("id", webRow), has("label", caRow), has("none")},
+			ConfigStateChecks: []statecheck.StateCheck{has("all", caRow, webRow, oddRow), has("id", webRow),
+				has("label", caRow), has("none")},
 		}),
 		step(resource.TestStep{
 			Config:            b.config(certificates("subject", `subject = "CN=web,O=Example"`)),
@@ -120,7 +129,8 @@ func TestASetHasItsCertificates(t *testing.T) {
 	config := b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true"))
 	b.test(
 		step(resource.TestStep{Config: b.config(jwks("s", `key_ids = ["6b31"]`)), ConfigStateChecks: chain()}),
-		step(resource.TestStep{Config: config}, fails("No Chain Of Certificates", `"web" (key_id 6b31)`, "no certificate for the key").pointing("x5c")),
+		step(resource.TestStep{Config: config},
+			fails("No Chain Of Certificates", `"web" (key_id 6b31)`, "no certificate for the key").pointing("x5c")),
 		step(resource.TestStep{
 			PreConfig: func() { b.writeCertificate(web, "6b31", "web") },
 			Config:    config, ConfigStateChecks: chain(sumOf(web), sumOf(ca.cert)),
@@ -132,16 +142,19 @@ func TestASetHasItsCertificates(t *testing.T) {
 		step(resource.TestStep{
 			PreConfig: func() { b.writeCertificate(strangers, "6b31", "strange") },
 			Config:    config,
-		}, fails("No Chain Of Certificates", "several valid certificates", sumOf(strangers), sumOf(web)).pointing("x5c")),
+		}, fails("No Chain Of Certificates", "several valid certificates", sumOf(strangers),
+			sumOf(web)).pointing("x5c")),
 		step(resource.TestStep{
-			Config:            b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true", fmt.Sprintf("x5c_leaves = [%q]", strings.ToUpper(sumOf(web))))),
+			Config: b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true",
+				fmt.Sprintf("x5c_leaves = [%q]", strings.ToUpper(sumOf(web))))),
 			ConfigStateChecks: chain(sumOf(web), sumOf(ca.cert)),
 		}),
 		step(resource.TestStep{ // as a list comes out whose resources are not there
 			Config: b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true", "x5c_leaves = []")),
 		}, fails("No Chain Of Certificates", "none of the certificates that x5c_leaves names").pointing("x5c")),
 		step(resource.TestStep{
-			Config: b.config(jwks("s", `key_ids = ["6b31"]`, fmt.Sprintf("x5c_leaves = [%q]", sumOf(web)))), PlanOnly: true,
+			Config:   b.config(jwks("s", `key_ids = ["6b31"]`, fmt.Sprintf("x5c_leaves = [%q]", sumOf(web)))),
+			PlanOnly: true,
 		}, fails("Invalid Combination Of Arguments", "x5c_leaves").pointing("x5c_leaves")),
 		step(resource.TestStep{
 			Config: b.config(jwks("s", `key_ids = ["6b31"]`, "x5c = true", `profile = "hydra"`)), PlanOnly: true,

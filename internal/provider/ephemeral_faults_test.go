@@ -95,11 +95,13 @@ func (b *bench) everyOpened() (all []opened) {
 			b.t.Fatal(err)
 		}
 		all = append(all,
-			opened{key.alg, "hsm_jwt", words{"public_key_pem": pem, "claims": claims, "algorithm": key.alg}, "token", func(value string) error {
-				return jwk.VerifyJWT(value, key.alg, pub, []byte(claims))
-			}},
+			opened{key.alg, "hsm_jwt", words{"public_key_pem": pem, "claims": claims, "algorithm": key.alg}, "token",
+				func(value string) error {
+					return jwk.VerifyJWT(value, key.alg, pub, []byte(claims))
+				}},
 			opened{key.algorithm, "hsm_signature", words{
-				"public_key_pem": pem, "message_base64": base64.StdEncoding.EncodeToString([]byte(message)), "algorithm": key.algorithm,
+				"public_key_pem": pem, "message_base64": base64.StdEncoding.EncodeToString([]byte(message)),
+				"algorithm": key.algorithm,
 			}, "signature_base64", func(value string) error {
 				signature, err := base64.StdEncoding.DecodeString(value)
 				if err != nil {
@@ -174,7 +176,8 @@ func TestACallThatFailsGivesNoWrongSignature(t *testing.T) {
 					switch {
 					case said.failed():
 						failed++
-						if value != "" || !strings.HasPrefix(said.titles()[0], "Unable to ") || !strings.Contains(said.String(), "What to do: ") {
+						if value != "" || !strings.HasPrefix(said.titles()[0], "Unable to ") ||
+							!strings.Contains(said.String(), "What to do: ") {
 							t.Errorf("%s: it gives %q, and says\n%s", at, value, said)
 						}
 					case o.wrong(value) != nil:
@@ -197,7 +200,10 @@ func TestALyingTokensSignatureIsNeverGivenOut(t *testing.T) {
 	w := b.newTokenWire()
 	signing := slices.DeleteFunc(b.everyOpened(), func(o opened) bool { return o.typeName == "hsm_random" })
 	for name, lie := range hsmtest.InOrder(map[string]func(real []byte) []byte{
-		"another bit":  func(real []byte) []byte { return append(slices.Clone(real[:len(real)-1]), real[len(real)-1]^1) },
+		"another bit": func(real []byte) []byte {
+			return append(slices.Clone(real[:len(real)-1]),
+				real[len(real)-1]^1)
+		},
 		"half of it":   func(real []byte) []byte { return real[:len(real)/2] },
 		"nothing":      func([]byte) []byte { return nil },
 		"zeros":        func(real []byte) []byte { return make([]byte, len(real)) },
@@ -227,14 +233,17 @@ func TestALyingTokensSignatureIsNeverGivenOut(t *testing.T) {
 				lies++
 				value := textOf(values, o.secret)
 				verdicts := []string{": Signature Does Not Verify", ": Halves Of Different Keys"}[:2-honest]
-				if value != "" || len(said) != 1 || !said.failed() || !slices.ContainsFunc(verdicts, func(end string) bool {
-					return strings.HasSuffix(said.titles()[0], end)
-				}) {
-					t.Errorf("%s for %s %s: it gives %q after %d lies, and says\n%s", name, o.typeName, o.name, value, len(told), said)
+				if value != "" || len(said) != 1 || !said.failed() ||
+					!slices.ContainsFunc(verdicts, func(end string) bool {
+						return strings.HasSuffix(said.titles()[0], end)
+					}) {
+					t.Errorf("%s for %s %s: it gives %q after %d lies, and says\n%s", name, o.typeName, o.name, value,
+						len(told), said)
 				}
 				for _, lie := range told {
 					encoded := base64.StdEncoding.EncodeToString(lie)
-					if len(lie) > 8 && (strings.Contains(said.String(), encoded) || strings.Contains(said.String(), fmt.Sprintf("%x", lie))) {
+					if len(lie) > 8 && (strings.Contains(said.String(), encoded) ||
+						strings.Contains(said.String(), fmt.Sprintf("%x", lie))) {
 						t.Errorf("%s for %s %s: the error has the signature:\n%s", name, o.typeName, o.name, said)
 					}
 				}
@@ -258,9 +267,10 @@ func TestWhatMakesTheTokenLeavesTheRestForTheApply(t *testing.T) {
 			config  words
 			unknown []string
 		}{
-			"hsm_jwt":       {words{"public_key_pem": pem, "claims": "{}"}, []string{"algorithm", "kid", "token"}},
-			"hsm_signature": {words{"public_key_pem": pem, "message_base64": "AA==", "algorithm": "ECDSA-SHA256"}, []string{"signature_base64"}},
-			"hsm_random":    {words{"bytes": 16}, []string{"base64", "hex"}},
+			"hsm_jwt": {words{"public_key_pem": pem, "claims": "{}"}, []string{"algorithm", "kid", "token"}},
+			"hsm_signature": {words{"public_key_pem": pem, "message_base64": "AA==", "algorithm": "ECDSA-SHA256"},
+				[]string{"signature_base64"}},
+			"hsm_random": {words{"bytes": 16}, []string{"base64", "hex"}},
 		}
 		later := func(when string) {
 			t.Helper()
@@ -316,7 +326,8 @@ func TestAKeyThatDoesNotSign(t *testing.T) {
 	hsmtest.NeedsCurves(t, "P-256")
 	b := newBench(t)
 	for id, how := range map[string][]string{
-		"01": {"EC:prime256v1", "--usage-sign"}, "02": {"EC:prime256v1", "--usage-sign"}, "03": {"EC:prime256v1", "--usage-sign"},
+		"01": {"EC:prime256v1", "--usage-sign"}, "02": {"EC:prime256v1", "--usage-sign"},
+		"03": {"EC:prime256v1", "--usage-sign"},
 	} {
 		b.Tool(t, append([]string{"--keypairgen", "--label", "web", "--id", id, "--key-type"}, how...)...)
 	}
@@ -331,10 +342,13 @@ func TestAKeyThatDoesNotSign(t *testing.T) {
 		pem  string
 		says []string // the end of the title first
 	}{
-		"a key of somebody else":          {somebodysPEM(t), []string{": No Key Pair With This Public Key", "no key pair with the public key"}},
-		"a public half alone":             {alone, []string{": No Key Pair With This Public Key", "public key alone", "(ID 03)"}},
-		"a key for another use":           {b.pemOf("02"), []string{": Key Does Not Sign This", "(ID 02)", "derive"}},
-		"a key that anyone may have made": {b.pemOf("04"), []string{": Signing Key Not Protected By The PIN", "(ID 04)", "CKA_PRIVATE", "PIN"}},
+		"a key of somebody else": {somebodysPEM(t),
+			[]string{": No Key Pair With This Public Key", "no key pair with the public key"}},
+		"a public half alone": {alone,
+			[]string{": No Key Pair With This Public Key", "public key alone", "(ID 03)"}},
+		"a key for another use": {b.pemOf("02"), []string{": Key Does Not Sign This", "(ID 02)", "derive"}},
+		"a key that anyone may have made": {b.pemOf("04"),
+			[]string{": Signing Key Not Protected By The PIN", "(ID 04)", "CKA_PRIVATE", "PIN"}},
 	}) {
 		for typeName, config := range hsmtest.InOrder(map[string]words{
 			"hsm_jwt": {"claims": "{}"}, "hsm_signature": {"message_base64": "AA=="},

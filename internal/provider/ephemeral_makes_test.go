@@ -50,10 +50,13 @@ func TestEveryMakeSignsJWTs(t *testing.T) {
 			}
 			return nil
 		}, block, jwks("k", "uris = ["+address+".uri]"),
-			ephemeralBlock("hsm_jwt", "k", "public_key_pem = "+address+".public_key_pem", `claims = jsonencode({ sub = "somebody" })`, `expires_in = "5m"`),
-			ephemeralBlock("hsm_signature", "k", "public_key_pem = "+address+".public_key_pem", `message_base64 = base64encode("text")`),
+			ephemeralBlock("hsm_jwt", "k", "public_key_pem = "+address+".public_key_pem",
+				`claims = jsonencode({ sub = "somebody" })`, `expires_in = "5m"`),
+			ephemeralBlock("hsm_signature", "k", "public_key_pem = "+address+".public_key_pem",
+				`message_base64 = base64encode("text")`),
 			ephemeralBlock("hsm_random", "k", "bytes = 40"),
-			echoed("{ alg = ephemeral.hsm_jwt.k.algorithm, kid = ephemeral.hsm_jwt.k.kid, token = ephemeral.hsm_jwt.k.token, "+
+			echoed("{ alg = ephemeral.hsm_jwt.k.algorithm, kid = ephemeral.hsm_jwt.k.kid, "+
+				"token = ephemeral.hsm_jwt.k.token, "+
 				"set = data.hsm_jwks.k.json, pem = "+address+".public_key_pem, random = ephemeral.hsm_random.k.hex, "+
 				"signature = ephemeral.hsm_signature.k.signature_base64 }")))
 	}
@@ -86,11 +89,13 @@ func TestABlankSlotSignsInTheApplyThatMakesItsToken(t *testing.T) {
 		factories["echo"] = echoprovider.NewProviderServer()
 		b.needs = knowsEphemeral
 		config := b.config(
-			"resource \"hsm_token\" \"hydra\" {\n  label = \"hydra\"\n  pin_wo_version = 1\n  deletion_policy = \"erase\"\n}\n",
+			"resource \"hsm_token\" \"hydra\" {\n  label = \"hydra\"\n  pin_wo_version = 1\n"+
+				"  deletion_policy = \"erase\"\n}\n",
 			ecPair(`label = "web"`, `key_id = "6b31"`, waits),
 			ephemeralBlock("hsm_jwt", "k", "public_key_pem = hsm_ec_keypair.k.public_key_pem", `claims = "{}"`),
 			ephemeralBlock("hsm_random", "k", "bytes = 8", waits),
-			echoed("{ token = ephemeral.hsm_jwt.k.token, kid = ephemeral.hsm_jwt.k.kid, hex = ephemeral.hsm_random.k.hex }"))
+			echoed("{ token = ephemeral.hsm_jwt.k.token, kid = ephemeral.hsm_jwt.k.kid, "+
+				"hex = ephemeral.hsm_random.k.hex }"))
 		at := func(name string) tfjsonpath.Path { return tfjsonpath.New("data").AtMapKey(name) }
 		b.testWith(factories, turn{resource.TestStep{Config: config, ConfigStateChecks: []statecheck.StateCheck{
 			statecheck.ExpectKnownValue("echo.seen", at("kid"), knownvalue.StringExact("k1")),

@@ -35,7 +35,8 @@ func handed(t *testing.T, folder, name string) string {
 func needsEphemeral(t *testing.T, s shell) {
 	t.Helper()
 	printed, _ := s.terraform(false, "version")
-	for _, old := range []string{"Terraform v1.8.", "Terraform v1.9.", "OpenTofu v1.8.", "OpenTofu v1.9.", "OpenTofu v1.10."} {
+	for _, old := range []string{"Terraform v1.8.", "Terraform v1.9.", "OpenTofu v1.8.", "OpenTofu v1.9.",
+		"OpenTofu v1.10."} {
 		if strings.HasPrefix(printed, old) {
 			t.Skipf("%shas no ephemeral resources", printed)
 		}
@@ -54,14 +55,17 @@ func TestWhatIsNeverStoredIsNowhere(t *testing.T) {
 		"base64": "ephemeral.hsm_random.k.base64", "hex": "ephemeral.hsm_random.k.hex",
 	}
 	s := newShell(t, b, ephemeralPIN+pair("k", `label = "web"`, `key_id = "6b31"`)+
-		ephemeralBlock("hsm_jwt", "k", "public_key_pem = hsm_rsa_keypair.k.public_key_pem", `claims = jsonencode({ sub = "somebody" })`)+
-		ephemeralBlock("hsm_signature", "k", "public_key_pem = hsm_rsa_keypair.k.public_key_pem", `message_base64 = base64encode("text")`)+
+		ephemeralBlock("hsm_jwt", "k", "public_key_pem = hsm_rsa_keypair.k.public_key_pem",
+			`claims = jsonencode({ sub = "somebody" })`)+
+		ephemeralBlock("hsm_signature", "k", "public_key_pem = hsm_rsa_keypair.k.public_key_pem",
+			`message_base64 = base64encode("text")`)+
 		ephemeralBlock("hsm_random", "k", "bytes = 24")+hands(folder, values)).with("HSM_PIN=" + b.PIN)
 	needsEphemeral(t, s)
 	s.terraform(false, "plan", "-out=first.plan")
 	_, log := s.terraform(false, "apply", "first.plan")
 	if calls(log, "C_Sign") < 2 || calls(log, "C_GenerateRandom") != 1 {
-		t.Errorf("the apply signed %d times, and asked for random bytes %d times", calls(log, "C_Sign"), calls(log, "C_GenerateRandom"))
+		t.Errorf("the apply signed %d times, and asked for random bytes %d times", calls(log, "C_Sign"),
+			calls(log, "C_GenerateRandom"))
 	}
 	first := map[string]string{}
 	var secrets []string

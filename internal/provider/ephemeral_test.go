@@ -31,7 +31,8 @@ func echoed(expression string) string {
 
 // seen checks what echo.seen has.
 func seen(check func(data any) error) []statecheck.StateCheck {
-	return []statecheck.StateCheck{attributes{"echo.seen", func(state map[string]any) error { return check(state["data"]) }}}
+	return []statecheck.StateCheck{attributes{"echo.seen",
+		func(state map[string]any) error { return check(state["data"]) }}}
 }
 
 // testEphemeral is test with the provider whose resource shows ephemeral values.

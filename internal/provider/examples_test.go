@@ -312,7 +312,8 @@ func examplesOf(t *testing.T, folder, name string) map[string]string {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if resourceType := filepath.Base(filepath.Dir(file)); found[resourceType] == "" && resourceType != "hsm_token" && resourceType != "hsm_certificate" {
+		if resourceType := filepath.Base(filepath.Dir(file)); found[resourceType] == "" &&
+			resourceType != "hsm_token" && resourceType != "hsm_certificate" {
 			t.Errorf("there is no recipe for the key of %s", file)
 		}
 	}

@@ -71,13 +71,16 @@ func TestTheGuideACertificateAuthority(t *testing.T) {
 	if fingerprint == nil || !strings.Contains(looked, fingerprint[1]) {
 		t.Errorf("the apply shows the fingerprint %q, and look.sh\n%s", fingerprint, looked)
 	}
-	s.says(root.on(true, "terraform apply; terraform output -raw issuing >issuing.pem"), "1 added, 0 changed, 0 destroyed")
+	s.says(root.on(true, "terraform apply; terraform output -raw issuing >issuing.pem"),
+		"1 added, 0 changed, 0 destroyed")
 
 	carry(root, issuing, "root.pem", "root.crl", "issuing.pem")
 	issuing.take("certificate-authority/chain")
-	s.says(issuing.on(true, "terraform apply; terraform output -raw crl >issuing.crl"), "3 added, 0 changed, 0 destroyed")
+	s.says(issuing.on(true, "terraform apply; terraform output -raw crl >issuing.crl"),
+		"3 added, 0 changed, 0 destroyed")
 	listed := issuing.on(true, `pkcs11-tool --module "$HSM_LIBRARY" --token-label issuing --list-objects --type cert`)
-	for _, line := range []string{`label:\s+issuing`, `ID:\s+69737375696e672d31`, `label:\s+root`, `ID:\s+726f6f742d31`} {
+	for _, line := range []string{`label:\s+issuing`, `ID:\s+69737375696e672d31`, `label:\s+root`,
+		`ID:\s+726f6f742d31`} {
 		if !regexp.MustCompile(line).MatchString(listed) {
 			t.Errorf("%q is not among the token's certificates:\n%s", line, listed)
 		}
@@ -158,10 +161,12 @@ func TestTheGuideACertificateAuthority(t *testing.T) {
 	}
 
 	// The issuing CA's certificate is renewed: what it has issued stays valid.
-	s.says(root.on(true, "terraform apply; terraform output -raw issuing >issuing.pem"), "1 added, 0 changed, 1 destroyed")
+	s.says(root.on(true, "terraform apply; terraform output -raw issuing >issuing.pem"),
+		"1 added, 0 changed, 1 destroyed")
 	carry(root, issuing, "issuing.pem")
 	s.says(issuing.does(true, "sh", "-ec", ". ./verify.sh"), "web.pem: OK")
-	s.says(issuing.on(true, publish), "0 added, 3 changed, 0 destroyed") // the object, the list's CA and the server's CA
+	s.says(issuing.on(true, publish),
+		"0 added, 3 changed, 0 destroyed") // the object, the list's CA and the server's CA
 	s.says(issuing.does(true, "sh", "-ec", ". ./verify.sh"), "web.pem: OK")
 
 	// The root's state is lost. Its key comes back, and its list has a higher number.

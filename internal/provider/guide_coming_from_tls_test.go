@@ -46,7 +46,8 @@ func TestTheGuideComingFromTLS(t *testing.T) {
 	}
 	s.says(s.does(true, "openssl", "req", "-in", "request.pem", "-verify", "-noout", "-subject", "-nameopt", "RFC2253"),
 		"verify OK", "CN=example.com,O=Example")
-	s.says(s.does(true, "openssl", "verify", "-purpose", "sslserver", "-verify_hostname", "example.com", "-CAfile", "ca.pem",
+	s.says(s.does(true, "openssl", "verify", "-purpose", "sslserver", "-verify_hostname", "example.com", "-CAfile",
+		"ca.pem",
 		"issued.pem"), "issued.pem: OK")
 	s.says(s.does(true, "openssl", "verify", "-purpose", "sslserver", "-verify_hostname", "example.com",
 		"-CAfile", "self_signed.pem", "self_signed.pem"), "self_signed.pem: OK")
@@ -84,8 +85,10 @@ func TestTheGuideComingFromTLS(t *testing.T) {
 		issuedHere("other_key", `ca_public_key_pem = hsm_rsa_keypair.server.public_key_pem`)+
 		issuedHere("forged", `cert_request_pem = file("forged.pem")`))
 	planned := s.does(false, "terraform", "plan")
-	s.says(planned, "A CA needs the use cert_signing", "Only a CA has the use cert_signing", "The RSA key has 1024 bits",
-		"secp256k1", "An EC key cannot have the use data_encipherment", "A certificate for server_auth names its server",
+	s.says(planned, "A CA needs the use cert_signing", "Only a CA has the use cert_signing",
+		"The RSA key has 1024 bits",
+		"secp256k1", "An EC key cannot have the use data_encipherment",
+		"A certificate for server_auth names its server",
 		"after its CA's certificate", "The certificate is not one of a CA")
 	for _, name := range []string{"ca_without", "signing_without", "small", "unknown", "encrypts", "nowhere", "longer",
 		"no_ca", "other_key", "forged"} {
@@ -136,5 +139,6 @@ func TestTheGuideComingFromTLSCrossSigns(t *testing.T) {
 		echo basicConstraints=critical,CA:TRUE >ca.ext
 		openssl x509 -req -in ca.csr -CA old.pem -CAkey old.key -CAcreateserial -days 60 -extfile ca.ext -out cross.pem`)
 	s.says(s.does(false, "openssl", "verify", "-CAfile", "old.pem", "issued.pem"), "unable to get local issuer")
-	s.says(s.does(true, "openssl", "verify", "-CAfile", "old.pem", "-untrusted", "cross.pem", "issued.pem"), "issued.pem: OK")
+	s.says(s.does(true, "openssl", "verify", "-CAfile", "old.pem", "-untrusted", "cross.pem", "issued.pem"),
+		"issued.pem: OK")
 }

@@ -94,14 +94,17 @@ func TestTheGuideJWTsWithoutAStoredKey(t *testing.T) {
 		jti      bool
 		thumb    string // x5t#S256
 	}{
-		"github": {times: 2, key: key("github"), alg: jose.RS256, kid: "github-1", claims: jwt.Claims{Issuer: "123456"}, lifetime: 10 * time.Minute},
+		"github": {times: 2, key: key("github"), alg: jose.RS256, kid: "github-1", claims: jwt.Claims{Issuer: "123456"},
+			lifetime: 10 * time.Minute},
 		"oauth": {
 			times: 2, key: &set, alg: jose.ES256, kid: "client-1", lifetime: 5 * time.Minute, jti: true,
-			claims: jwt.Claims{Issuer: "my-client", Subject: "my-client", Audience: jwt.Audience{server.URL + "/token"}},
+			claims: jwt.Claims{Issuer: "my-client", Subject: "my-client",
+				Audience: jwt.Audience{server.URL + "/token"}},
 		},
 		"vault": {
 			times: 1, key: key("pem"), alg: jose.ES256, kid: "client-1", lifetime: 5 * time.Minute,
-			claims: jwt.Claims{Issuer: "terraform", Subject: "deployer", Audience: jwt.Audience{"https://vault.example.com"}},
+			claims: jwt.Claims{Issuer: "terraform", Subject: "deployer",
+				Audience: jwt.Audience{"https://vault.example.com"}},
 		},
 		"google": {
 			times: 1, key: &set, alg: jose.ES256, kid: "client-1", lifetime: time.Hour,
@@ -127,7 +130,8 @@ func TestTheGuideJWTsWithoutAStoredKey(t *testing.T) {
 			if err := parsed.Claims(want.key, &claims); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			err = claims.Validate(jwt.Expected{Issuer: want.claims.Issuer, Subject: want.claims.Subject, AnyAudience: want.claims.Audience})
+			err = claims.Validate(jwt.Expected{Issuer: want.claims.Issuer, Subject: want.claims.Subject,
+				AnyAudience: want.claims.Audience})
 			if err != nil || claims.Expiry.Time().Sub(claims.IssuedAt.Time()) != want.lifetime {
 				t.Errorf("%s: the claims are %+v: %v", name, claims, err)
 			}

@@ -141,7 +141,8 @@ func TestJWTsOfEveryAlgorithmVerifyByTheSet(t *testing.T) {
 			if err := json.Unmarshal([]byte(claims), &said); err != nil || said.Sub != "somebody" {
 				return fmt.Errorf("the claims are %s", claims)
 			}
-			if after := time.Now().Add(-time.Minute).Unix(); said.Iat < before || said.Iat > after || said.Nbf != said.Iat ||
+			if after := time.Now().Add(-time.Minute).Unix(); said.Iat < before || said.Iat > after ||
+				said.Nbf != said.Iat ||
 				said.Exp != said.Iat+600 {
 				return fmt.Errorf("the claims are %s, between %d and %d", claims, before, after)
 			}
@@ -171,14 +172,17 @@ func TestJWTsOfEveryAlgorithmVerifyByTheSet(t *testing.T) {
 	const claims, lasts = `claims = jsonencode({ sub = "somebody" })`, `expires_in = "10m"`
 	b.testEphemeral(b.applied(check, pair("k", `label = "rsa"`, `key_id = "06"`), onEveryCurve(`label = "web"`),
 		`locals { rsa = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] }`,
-		jwks("rsa", "count = length(local.rsa)", "uris = [hsm_rsa_keypair.k.uri]", "algorithms = { RSA = local.rsa[count.index] }"),
+		jwks("rsa", "count = length(local.rsa)", "uris = [hsm_rsa_keypair.k.uri]",
+			"algorithms = { RSA = local.rsa[count.index] }"),
 		jwks("ec", "count = length(local.curves)", "uris = [hsm_ec_keypair.k[count.index].uri]"),
 		jwks("named", "count = 1", "uris = [hsm_ec_keypair.k[4].uri]", `algorithms = { OKP = "Ed25519" }`),
-		ephemeralBlock("hsm_jwt", "rsa", "count = length(local.rsa)", "public_key_pem = hsm_rsa_keypair.k.public_key_pem",
+		ephemeralBlock("hsm_jwt", "rsa", "count = length(local.rsa)",
+			"public_key_pem = hsm_rsa_keypair.k.public_key_pem",
 			"algorithm = local.rsa[count.index]", claims, lasts),
 		ephemeralBlock("hsm_jwt", "ec", "count = length(local.curves)",
 			"public_key_pem = hsm_ec_keypair.k[count.index].public_key_pem", claims, lasts),
-		ephemeralBlock("hsm_jwt", "named", "count = 1", "public_key_pem = hsm_ec_keypair.k[4].public_key_pem", `algorithm = "Ed25519"`, claims, lasts),
+		ephemeralBlock("hsm_jwt", "named", "count = 1", "public_key_pem = hsm_ec_keypair.k[4].public_key_pem",
+			`algorithm = "Ed25519"`, claims, lasts),
 		echoed("concat("+jwtRows("rsa")+", "+jwtRows("ec")+", "+jwtRows("named")+")"),
 	))
 }
@@ -204,7 +208,8 @@ func TestJWTsOfMLDSAVerify(t *testing.T) {
 					return errors.New("it does not verify, or a forged one does")
 				}
 				return nil
-			}, mlDSAPair(set, "web"), ephemeralBlock("hsm_jwt", "k", "public_key_pem = "+mlDSA+".public_key_pem", `claims = "{}"`),
+			}, mlDSAPair(set, "web"),
+				ephemeralBlock("hsm_jwt", "k", "public_key_pem = "+mlDSA+".public_key_pem", `claims = "{}"`),
 				echoed(`[{ alg = ephemeral.hsm_jwt.k.algorithm, kid = ephemeral.hsm_jwt.k.kid, token = ephemeral.hsm_jwt.k.token, set = `+
 					mlDSA+`.public_key_pem }]`)))
 		})
@@ -224,20 +229,25 @@ func TestAJWTSaysWhatItsArgumentsSay(t *testing.T) {
 		header, claims string
 	}{
 		{[]string{`claims = "{}"`}, `{"alg":"ES256","kid":"k1","typ":"JWT"}`, "{}"},
-		{[]string{`claims = "{}"`, `kid = "other"`, `type = "at+jwt"`}, `{"alg":"ES256","kid":"other","typ":"at+jwt"}`, "{}"},
+		{[]string{`claims = "{}"`, `kid = "other"`, `type = "at+jwt"`},
+			`{"alg":"ES256","kid":"other","typ":"at+jwt"}`, "{}"},
 		{[]string{`claims = "{}"`, `kid = ""`, `type = ""`}, `{"alg":"ES256"}`, "{}"},
-		{[]string{`claims = "{ \"n\": 12345678901234567890123, \"exp\": 4102444800 }"`, `header = jsonencode({ "x5t#S256" = "abc" })`},
-			`{"alg":"ES256","kid":"k1","typ":"JWT","x5t#S256":"abc"}`, `{"n":12345678901234567890123,"exp":4102444800}`},
+		{[]string{`claims = "{ \"n\": 12345678901234567890123, \"exp\": 4102444800 }"`,
+			`header = jsonencode({ "x5t#S256" = "abc" })`},
+			`{"alg":"ES256","kid":"k1","typ":"JWT","x5t#S256":"abc"}`,
+			`{"n":12345678901234567890123,"exp":4102444800}`},
 	} {
 		name := fmt.Sprintf("j%d", i)
 		turns = append(turns, b.applied(func(data any) error {
-			if header, claims := (signedJWT{token: data.(string)}).parts(); header != row.header || claims != row.claims {
+			if header, claims := (signedJWT{token: data.(string)}).parts(); header != row.header ||
+				claims != row.claims {
 				return fmt.Errorf("%q makes\n%s\n%s", row.lines, header, claims)
 			}
 			return nil
 		}, ephemeralBlock("hsm_jwt", name, append(row.lines, pem)...),
 			strings.ReplaceAll(echoed("ephemeral.hsm_jwt."+name+".token"), `"seen"`, fmt.Sprintf(`"seen%d"`, i))))
-		turns[i].ConfigStateChecks[0] = attributes{fmt.Sprintf("echo.seen%d", i), turns[i].ConfigStateChecks[0].(attributes).check}
+		turns[i].ConfigStateChecks[0] = attributes{fmt.Sprintf("echo.seen%d", i),
+			turns[i].ConfigStateChecks[0].(attributes).check}
 	}
 	b.testEphemeral(turns...)
 }
@@ -252,24 +262,34 @@ func TestAJWTThatMakesNoSenseIsRefusedInThePlan(t *testing.T) {
 		says  remark
 		lines []string
 	}{
-		{fails("Invalid Public Key", "no PEM block").pointing("public_key_pem"), []string{`public_key_pem = "key"`, `claims = "{}"`}},
+		{fails("Invalid Public Key", "no PEM block").pointing("public_key_pem"),
+			[]string{`public_key_pem = "key"`, `claims = "{}"`}},
 		{fails("Invalid Public Key", "private key").pointing("public_key_pem"),
-			[]string{`public_key_pem = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----"`, `claims = "{}"`}},
+			[]string{`public_key_pem = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----"`,
+				`claims = "{}"`}},
 		{fails("Invalid Claims", "not an object").pointing("claims"), []string{pem, `claims = "[]"`}},
-		{fails("Invalid Claims", "names a member twice").pointing("claims"), []string{pem, `claims = "{\"a\":1,\"a\":2}"`}},
-		{fails("Invalid Claims", "exp is not a number").pointing("claims"), []string{pem, `claims = "{\"exp\":\"soon\"}"`}},
-		{fails("Invalid Claims", "It has the claim iat", "leave expires_in out").without("Correct the JSON").pointing("claims"),
+		{fails("Invalid Claims", "names a member twice").pointing("claims"),
+			[]string{pem, `claims = "{\"a\":1,\"a\":2}"`}},
+		{fails("Invalid Claims", "exp is not a number").pointing("claims"),
+			[]string{pem, `claims = "{\"exp\":\"soon\"}"`}},
+		{fails("Invalid Claims", "It has the claim iat",
+			"leave expires_in out").without("Correct the JSON").pointing("claims"),
 			[]string{pem, `claims = "{\"iat\":1}"`, `expires_in = "10m"`}},
-		{fails("Invalid Header", "alg", "argument of its own").pointing("header"), []string{pem, `claims = "{}"`, `header = "{\"alg\":\"none\"}"`}},
+		{fails("Invalid Header", "alg", "argument of its own").pointing("header"),
+			[]string{pem, `claims = "{}"`, `header = "{\"alg\":\"none\"}"`}},
 		{fails("Invalid Header", "jwk").pointing("header"), []string{pem, `claims = "{}"`, `header = "{\"JWK\":{}}"`}},
-		{fails("Algorithm Does Not Fit", `"RS256" does not fit an EC P-256 key of use sig; these do: ES256`).pointing("algorithm"),
+		{fails("Algorithm Does Not Fit",
+			`"RS256" does not fit an EC P-256 key of use sig; these do: ES256`).pointing("algorithm"),
 			[]string{pem, `claims = "{}"`, `algorithm = "RS256"`}},
 		{fails("Unknown Word", "none").pointing("algorithm"), []string{pem, `claims = "{}"`, `algorithm = "none"`}},
-		{fails("Invalid Length Of Time", `is "1m"`, "more than 1m").pointing("expires_in"), []string{pem, `claims = "{}"`, `expires_in = "1m"`}},
+		{fails("Invalid Length Of Time", `is "1m"`, "more than 1m").pointing("expires_in"),
+			[]string{pem, `claims = "{}"`, `expires_in = "1m"`}},
 		{fails("Invalid Length Of Time", `is "60500ms"`, "whole seconds").pointing("expires_in"),
 			[]string{pem, `claims = "{}"`, `expires_in = "60500ms"`}},
-		{fails("Invalid Claims", "milliseconds").pointing("claims"), []string{pem, `claims = jsonencode({ exp = 1795993349000 })`}},
-		{fails("Invalid Length Of Time", `is "600"`).pointing("expires_in"), []string{pem, `claims = "{}"`, `expires_in = "600"`}},
+		{fails("Invalid Claims", "milliseconds").pointing("claims"),
+			[]string{pem, `claims = jsonencode({ exp = 1795993349000 })`}},
+		{fails("Invalid Length Of Time", `is "600"`).pointing("expires_in"),
+			[]string{pem, `claims = "{}"`, `expires_in = "600"`}},
 	} {
 		turns = append(turns, b.refused(row.says, ephemeralBlock("hsm_jwt", "k", row.lines...)))
 	}

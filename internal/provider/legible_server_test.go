@@ -85,7 +85,8 @@ func TestEveryAnswerWithDiagnosticsIsMadeLegible(t *testing.T) {
 	}
 	inner := reflect.TypeFor[wholeServer]()
 	none := []string{
-		"Action", "RenewEphemeral", "CloseEphemeral", "State", "Identity", "Schema", "Schemas", "Metadata", "Functions", "GenerateResourceConfig",
+		"Action", "RenewEphemeral", "CloseEphemeral", "State", "Identity", "Schema", "Schemas", "Metadata", "Functions",
+		"GenerateResourceConfig",
 	}
 	ours := 0
 	for method := range inner.Methods() {

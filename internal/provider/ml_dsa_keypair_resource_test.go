@@ -34,7 +34,8 @@ const mlDSA = "hsm_ml_dsa_keypair.k"
 // mlDSAPair is the block of the key pair hsm_ml_dsa_keypair.k.
 func mlDSAPair(set, label string) string {
 	return keyPairBlock("hsm_ml_dsa_keypair", "k", nil, []string{
-		fmt.Sprintf("parameter_set = %q", set), fmt.Sprintf("label = %q", label), `key_id = "6b31"`, `deletion_policy = "delete"`,
+		fmt.Sprintf("parameter_set = %q", set), fmt.Sprintf("label = %q", label), `key_id = "6b31"`,
+		`deletion_policy = "delete"`,
 	})
 }
 

@@ -56,9 +56,11 @@ func (b *bench) verifiedBy(pem string, s signedText, signature []byte) error {
 	}
 	key, signed := file("key.pem", pem), file("signature", string(signature))
 	for text, want := range map[string]bool{message: true, "another one": false} {
-		args := slices.Concat([]string{"openssl"}, s.verify, []string{"-verify", key, "-signature", signed, file("text", text)})
+		args := slices.Concat([]string{"openssl"}, s.verify,
+			[]string{"-verify", key, "-signature", signed, file("text", text)})
 		if s.verify[0] == "pkeyutl" {
-			args = []string{"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", file("text", text), "-sigfile", signed}
+			args = []string{"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in",
+				file("text", text), "-sigfile", signed}
 		}
 		if err := run(args...); (err == nil) != want {
 			return fmt.Errorf("%s of %s: openssl says of %q: %w", s.says, s.key, text, err)
@@ -96,8 +98,10 @@ func TestSignaturesOfEveryAlgorithmVerifyByOpenSSL(t *testing.T) {
 	for _, bits := range []string{"256", "384", "512"} {
 		for _, digest := range []bool{false, true} {
 			all = append(all,
-				signedText{key: rsa, algorithm: "SHA" + bits + "-RSA", digest: digest, verify: dgst("sha" + bits), says: "SHA" + bits + "-RSA"},
-				signedText{key: rsa, algorithm: "SHA" + bits + "-RSAPSS", digest: digest, verify: pss("sha" + bits), says: "SHA" + bits + "-RSAPSS"})
+				signedText{key: rsa, algorithm: "SHA" + bits + "-RSA", digest: digest, verify: dgst("sha" + bits),
+					says: "SHA" + bits + "-RSA"},
+				signedText{key: rsa, algorithm: "SHA" + bits + "-RSAPSS", digest: digest, verify: pss("sha" + bits),
+					says: "SHA" + bits + "-RSAPSS"})
 			for i := range 4 {
 				for _, raw := range []bool{false, true} {
 					all = append(all, signedText{key: curve(i), algorithm: "ECDSA-SHA" + bits, digest: digest, raw: raw,
@@ -114,7 +118,8 @@ func TestSignaturesOfEveryAlgorithmVerifyByOpenSSL(t *testing.T) {
 			lines = append(lines, line("algorithm", s.algorithm))
 		}
 		if s.digest {
-			h := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[hashIn(s.says)].New()
+			h := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384,
+				"512": crypto.SHA512}[hashIn(s.says)].New()
 			h.Write([]byte(message))
 			lines = append(lines, line("digest_base64", base64.StdEncoding.EncodeToString(h.Sum(nil))))
 		} else {
@@ -168,7 +173,8 @@ func TestSignaturesOfMLDSAVerify(t *testing.T) {
 			return err
 		}
 		signature, err := base64.StdEncoding.DecodeString(row["signature"].(string))
-		if err != nil || !publickey.Verify(pub, []byte(message), signature) || publickey.Verify(pub, []byte("another one"), signature) {
+		if err != nil || !publickey.Verify(pub, []byte(message), signature) ||
+			publickey.Verify(pub, []byte("another one"), signature) {
 			return errors.New("the signature does not verify, or verifies for another text")
 		}
 		return nil
@@ -182,23 +188,29 @@ func TestASignatureThatMakesNoSenseIsRefusedInThePlan(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ec := pemLine(somebodysPEM(t))
-	ed := pemLine("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n")
+	ed := pemLine("-----BEGIN PUBLIC KEY-----\n" +
+		"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n")
 	text, sha256 := `message_base64 = base64encode("text")`, `digest_base64 = base64sha256("text")`
 	var turns []turn
 	for _, row := range []struct {
 		says  remark
 		lines []string
 	}{
-		{fails("Invalid Combination Of Arguments", "Exactly one of message_base64 and digest_base64").pointing("message_base64"), []string{ec}},
-		{fails("Invalid Combination Of Arguments", "Exactly one of").pointing("message_base64"), []string{ec, text, sha256}},
+		{fails("Invalid Combination Of Arguments",
+			"Exactly one of message_base64 and digest_base64").pointing("message_base64"), []string{ec}},
+		{fails("Invalid Combination Of Arguments", "Exactly one of").pointing("message_base64"),
+			[]string{ec, text, sha256}},
 		{fails("Invalid Base64", "no base64").pointing("message_base64"), []string{ec, `message_base64 = "text!"`}},
 		{fails("Invalid Base64", "lacks the =").pointing("message_base64"), []string{ec, `message_base64 = "AA"`}},
 		{fails("Invalid Base64", "base64url").pointing("digest_base64"), []string{ec, `digest_base64 = "-_-_"`}},
-		{fails("Invalid Base64", "line breaks").pointing("message_base64"), []string{ec, `message_base64 = "AAAA\nAAAA"`}},
+		{fails("Invalid Base64", "line breaks").pointing("message_base64"),
+			[]string{ec, `message_base64 = "AAAA\nAAAA"`}},
 		{fails("Unknown Word", "SHA1-RSA").pointing("algorithm"), []string{ec, text, `algorithm = "SHA1-RSA"`}},
-		{fails("Algorithm Does Not Fit", "SHA256-RSA", "ECDSA-SHA256, ECDSA-SHA384, ECDSA-SHA512").pointing("algorithm"),
+		{fails("Algorithm Does Not Fit", "SHA256-RSA",
+			"ECDSA-SHA256, ECDSA-SHA384, ECDSA-SHA512").pointing("algorithm"),
 			[]string{ec, text, `algorithm = "SHA256-RSA"`}},
-		{fails("Digest Does Not Fit", "ECDSA-SHA384 signs digests of SHA-384, which have 48 bytes. This one has 32").pointing("digest_base64"),
+		{fails("Digest Does Not Fit",
+			"ECDSA-SHA384 signs digests of SHA-384, which have 48 bytes. This one has 32").pointing("digest_base64"),
 			[]string{ec, sha256, `algorithm = "ECDSA-SHA384"`}},
 		{fails("Digest Does Not Fit", "Ed25519 signs whole messages").pointing("digest_base64"), []string{ed, sha256}},
 		{fails("Encoding Does Not Fit", "ECDSA").pointing("encoding"), []string{ed, text, `encoding = "raw"`}},
@@ -226,7 +238,8 @@ func TestRandomBytesAreTheTokens(t *testing.T) {
 		for i, row := range data.([]any) {
 			row := row.(map[string]any)
 			octets, err := hex.DecodeString(row["hex"].(string))
-			if err != nil || base64.StdEncoding.EncodeToString(octets) != row["base64"] || len(octets) != []int{32, 32, 1, 4096}[i] {
+			if err != nil || base64.StdEncoding.EncodeToString(octets) != row["base64"] ||
+				len(octets) != []int{32, 32, 1, 4096}[i] {
 				return fmt.Errorf("%d bytes, or hex and base64 differ: %w", len(octets), err)
 			}
 			all = append(all, octets)
@@ -238,7 +251,8 @@ func TestRandomBytesAreTheTokens(t *testing.T) {
 	},
 		ephemeralBlock("hsm_random", "a", "bytes = 32"), ephemeralBlock("hsm_random", "b", "bytes = 32"),
 		ephemeralBlock("hsm_random", "one", "bytes = 1"), ephemeralBlock("hsm_random", "most", "bytes = 4096"),
-		echoed("[ephemeral.hsm_random.a, ephemeral.hsm_random.b, ephemeral.hsm_random.one, ephemeral.hsm_random.most]")),
+		echoed("[ephemeral.hsm_random.a, ephemeral.hsm_random.b, ephemeral.hsm_random.one, "+
+			"ephemeral.hsm_random.most]")),
 	)
 	if b.faults.Count("C_GenerateRandom") < 8 { // in the plan and in the apply
 		t.Errorf("the token was asked %d times", b.faults.Count("C_GenerateRandom"))

@@ -39,7 +39,8 @@ func TestSignatureDER(t *testing.T) {
 			}
 		}
 		for what, bad := range map[string][]byte{
-			"nothing": nil, "an odd number of bytes": raw[:len(raw)-1], "too many bytes": append(bytes.Clone(raw), 0, 0),
+			"nothing": nil, "an odd number of bytes": raw[:len(raw)-1],
+			"too many bytes": append(bytes.Clone(raw), 0, 0),
 		} {
 			if der, ok := SignatureDER(h.public, bad); ok || der != nil {
 				t.Errorf("%s: %s is written as %x", name, what, der)

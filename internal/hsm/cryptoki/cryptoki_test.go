@@ -313,8 +313,10 @@ func TestWhatStopsAnOperationIsNotABusyToken(t *testing.T) {
 	busy := &cryptoki.Error{Function: "C_GetTokenInfo", Code: cryptoki.CKR_DEVICE_MEMORY}
 	short, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	out, err := s.SignAfter(short, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, key, []byte("m"), func() error { return busy })
-	if !errors.Is(err, busy) || out != nil || !s.Lost() || calls.Count("C_SignInit") != 1 || calls.Count("C_Sign") != 0 {
+	out, err := s.SignAfter(short, cryptoki.Mechanism{Type: cryptoki.CKM_RSA_PKCS}, key, []byte("m"),
+		func() error { return busy })
+	if !errors.Is(err, busy) || out != nil || !s.Lost() || calls.Count("C_SignInit") != 1 ||
+		calls.Count("C_Sign") != 0 {
 		t.Errorf("%x, %v, by %v; the session is lost: %t", out, err, calls.Calls(), s.Lost())
 	}
 }

@@ -46,8 +46,9 @@ func (w *wall) put(as string, of, by party, isCA bool, ago, ahead time.Duration)
 		w.t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: of.name}, NotBefore: w.now.Add(-ago), NotAfter: w.now.Add(ahead),
-		IsCA: isCA, BasicConstraintsValid: true,
+		SerialNumber: serial, Subject: pkix.Name{CommonName: of.name}, NotBefore: w.now.Add(-ago),
+		NotAfter: w.now.Add(ahead),
+		IsCA:     isCA, BasicConstraintsValid: true,
 	}
 	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: by.name}}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, issuer, &of.key.PublicKey, by.key)
@@ -55,7 +56,8 @@ func (w *wall) put(as string, of, by party, isCA bool, ago, ahead time.Duration)
 		w.t.Fatal(err)
 	}
 	one, _ := DecodeCertificate(cryptoki.Object(len(w.all)+1), cryptoki.Attributes{
-		cryptoki.CKA_CLASS: ulong(CertificateClass), cryptoki.CKA_ID: []byte(as), cryptoki.CKA_LABEL: []byte(as), cryptoki.CKA_VALUE: der,
+		cryptoki.CKA_CLASS: ulong(CertificateClass), cryptoki.CKA_ID: []byte(as), cryptoki.CKA_LABEL: []byte(as),
+		cryptoki.CKA_VALUE: der,
 	})
 	w.all[as] = one
 }
@@ -76,7 +78,8 @@ func TestAChainIsBuiltOfWhatIsSigned(t *testing.T) {
 			w.put("ca", ca, root, true, h, h)
 			w.put("web", web, ca, false, h, h)
 		}, nil, names{"web", "ca", "root"}, 0, 0},
-		"a leaf alone": {func(w *wall, web, ca, _, _ party) { w.put("web", web, ca, false, h, h) }, nil, names{"web"}, 0, 0},
+		"a leaf alone": {func(w *wall, web, ca, _, _ party) { w.put("web", web, ca, false, h, h) }, nil,
+			names{"web"}, 0, 0},
 		"one that signs itself": {func(w *wall, web, _, _, _ party) { w.put("web", web, web, false, h, h) }, nil,
 			names{"web"}, 0, 0},
 		"the latest renewal": {func(w *wall, web, ca, _, _ party) {
