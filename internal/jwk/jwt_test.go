@@ -267,6 +267,8 @@ func TestNoWrongJWTComesOut(t *testing.T) {
 		change(&wrong)
 		if token, err := wrong.Sign(signer); err == nil || token != "" || asked {
 			t.Errorf("%s: %q, %v; the signer was asked: %v", name, token, err, asked)
+		} else if wrong.Alg != good.Alg && !strings.Contains(err.Error(), "; these do: ES256") {
+			t.Errorf("%s: the error does not say which alg fits: %v", name, err)
 		}
 	}
 	other := signers(t)

@@ -163,8 +163,13 @@ func TestEachDifferenceIsSeen(t *testing.T) {
 		Subject: Subject{CommonName: "ca"}, Names: Names{DNS: []string{"a.example"}},
 		AllowedUses: []string{"cert_signing"}, IsCA: true,
 		MaxPathLength: &length, NotBefore: start, NotAfter: start.Add(time.Hour), Serial: big.NewInt(1),
-		Policies:              []string{"2.5.29.32.0"},
-		NameConstraints:       NameConstraints{PermittedDNS: []string{"example"}},
+		Policies: []string{"2.5.29.32.0"},
+		NameConstraints: NameConstraints{
+			PermittedDNS: []string{"example"}, ExcludedDNS: []string{"b.example"},
+			PermittedIPs: []string{"10.0.0.0/8"}, ExcludedIPs: []string{"10.1.0.0/16"},
+			PermittedEmails: []string{"example"}, ExcludedEmails: []string{"b.example"},
+			PermittedURIs: []string{"example"}, ExcludedURIs: []string{"b.example"},
+		},
 		CRLDistributionPoints: []string{"http://a.example"}, OCSPServers: []string{"http://a.example"},
 		IssuerURLs: []string{"http://a.example"},
 	}
@@ -188,8 +193,16 @@ func TestEachDifferenceIsSeen(t *testing.T) {
 		{"policies", func(p *Profile) { p.Policies = nil }, nil, "its policies"},
 		{"constraints", func(p *Profile) { p.NameConstraints.PermittedDNS = []string{"example.com"} }, nil,
 			"its name constraints"},
-		{"no constraints", func(p *Profile) { p.NameConstraints.PermittedDNS = nil }, nil,
+		{"no constraints", func(p *Profile) { p.NameConstraints = NameConstraints{} }, nil,
 			"its name constraints, its critical extensions"},
+		{"excluded domains", func(p *Profile) { p.NameConstraints.ExcludedDNS = nil }, nil, "its name constraints"},
+		{"permitted addresses", func(p *Profile) { p.NameConstraints.PermittedIPs = []string{"10.0.0.0/9"} }, nil,
+			"its name constraints"},
+		{"excluded addresses", func(p *Profile) { p.NameConstraints.ExcludedIPs = nil }, nil, "its name constraints"},
+		{"permitted mail", func(p *Profile) { p.NameConstraints.PermittedEmails = nil }, nil, "its name constraints"},
+		{"excluded mail", func(p *Profile) { p.NameConstraints.ExcludedEmails = nil }, nil, "its name constraints"},
+		{"permitted URIs", func(p *Profile) { p.NameConstraints.PermittedURIs = nil }, nil, "its name constraints"},
+		{"excluded URIs", func(p *Profile) { p.NameConstraints.ExcludedURIs = nil }, nil, "its name constraints"},
 		{"lists", func(p *Profile) { p.CRLDistributionPoints = nil }, nil, "its crl distribution points"},
 		{"responders", func(p *Profile) { p.OCSPServers = nil }, nil, "its ocsp servers"},
 		{"issuers", func(p *Profile) { p.IssuerURLs = nil }, nil, "its issuing certificate urls"},
@@ -227,7 +240,18 @@ func TestEachDifferenceIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	more := *template // than was asked for
+	more.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}}
+	more.PublicKey = key.Public()
+	der, err := x509.CreateCertificate(rand.Reader, &more, &more, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verifyCertificate(der, template, template); err == nil ||
+		!strings.HasSuffix(err.Error(), ": its extended key usage") {
+		t.Errorf("the error is %v", err)
+	}
+	der, err = x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,6 +300,16 @@ func TestEachDifferenceOfAListIsSeen(t *testing.T) {
 		if test.says == "" && err != nil || test.says != "" && (err == nil || err.Error() != begins+test.says) {
 			t.Errorf("%s: the error is %v, want %s", test.name, err, test.says)
 		}
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, asked.template(key.Public()), issuer, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *issuer
+	other.SubjectKeyId = []byte{2}
+	if err := verifyList(der, asked.template(key.Public()), &other); err == nil ||
+		!strings.HasSuffix(err.Error(), ": its authority key identifier") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -125,14 +125,26 @@ func TestNothingIsSignedThatHasProblems(t *testing.T) {
 	}}
 	bad := leafProfile("a..example")
 	dateless := x509cert.Profile{Subject: x509cert.Subject{CommonName: "a"}}
+	endless, beginless := dateless, dateless
+	endless.NotBefore, beginless.NotAfter = start, start.Add(time.Hour)
 	ca := create(t, caProfile("ca"), key.Public(), nil, key)
+	listWith := func(entry x509cert.Revocation) error {
+		return second(x509cert.List{
+			Number: big.NewInt(1), ThisUpdate: start, NextUpdate: start.Add(time.Hour),
+			Revoked: []x509cert.Revocation{entry},
+		}.Create(ca, asked))
+	}
 	for name, err := range map[string]error{
 		"a certificate": second(bad.Create(key.Public(), nil, asked)),
 		"a request":     second(x509cert.Request{Names: bad.Names}.Create(asked)),
 		"a list": second(x509cert.List{
 			Number: big.NewInt(-1), ThisUpdate: start, NextUpdate: start.Add(time.Hour),
 		}.Create(ca, asked)),
-		"a certificate without dates": second(dateless.Create(key.Public(), nil, asked)),
+		"a certificate without dates":     second(dateless.Create(key.Public(), nil, asked)),
+		"a certificate without an end":    second(endless.Create(key.Public(), nil, asked)),
+		"a certificate without a start":   second(beginless.Create(key.Public(), nil, asked)),
+		"an entry of a list, but no time": listWith(x509cert.Revocation{Serial: big.NewInt(1)}),
+		"an entry without a number":       listWith(x509cert.Revocation{Time: start}),
 		"a list without a number": second(x509cert.List{ThisUpdate: start,
 			NextUpdate: start.Add(time.Hour)}.Create(ca, asked)),
 		"a list without dates": second(x509cert.List{Number: big.NewInt(1)}.Create(ca, asked)),
