@@ -411,3 +411,96 @@ func TestACertificatesProcessIsKilledAtEveryCall(t *testing.T) {
 		})
 	}
 }
+
+// TestADestructionOfACertificateThatDoesNothingIsSeen, though the token says that it was done.
+func TestADestructionOfACertificateThatDoesNothingIsSeen(t *testing.T) {
+	onSoftHSM(t)
+	k, faults := hsmtest.New(t), &hsmtest.Faults{}
+	token := openHooked(t, k, faults.Hook)
+	tmpl := object.CertificateTemplate{ID: []byte{1}, Label: "web", DER: certificateOf(t, "web")}
+	if _, err := token.WriteCertificate(t.Context(), tmpl); err != nil {
+		t.Fatal(err)
+	}
+	nothing := func(context.Context, *cryptoki.Call, func() error) error { return nil }
+	faults.Inject(hsmtest.Fault{Function: "C_DestroyObject", Do: nothing})
+	ref := object.NewCertificateRef(tmpl.ID, tmpl.Label, tmpl.DER)
+	err := token.DestroyCertificate(t.Context(), ref)
+	if failed, is := errors.AsType[*hsm.OperationError](err); !is || failed.Holds != hsm.HoldsCertificate {
+		t.Errorf("got %v", err)
+	}
+	faults.Clear()
+	if err := token.DestroyCertificate(t.Context(), ref); err != nil || len(heldCertificates(t, k)) != 0 {
+		t.Errorf("the next run: %v", err)
+	}
+}
+
+// TestACertificateIsSoughtWithItsKey, under whose ID it may be by now. What is not found is not said to be absent where
+// the token shows late what others do.
+func TestACertificateIsSoughtWithItsKey(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	token := open(t, k)
+	pair := generate(t, token, onCurve("P-256", "new", "web"))
+	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "web"}}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, pair.PublicKey, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := object.NewCertificateRef([]byte("old"), "web", der)
+	var unseen *hsm.UnseenError
+	if _, err := openHooked(t, k, makeLate).Certificate(t.Context(), ref); !errors.As(err, &unseen) {
+		t.Errorf("on a token that shows late what others do: %v", err)
+	}
+	if _, err := token.Certificate(t.Context(), ref); !errors.Is(err, object.ErrNoCertificate) {
+		t.Errorf("before it is there: %v", err)
+	}
+	holdCertificates(t, k, object.CertificateTemplate{ID: []byte("new"), Label: "web", DER: der})
+	if found, err := open(t, k).Certificate(t.Context(), ref); err != nil || string(found.ID) != "new" {
+		t.Errorf("it is %v, %v", found.Name(), err)
+	}
+}
+
+// TestNoCertificateIsWrittenToATokenThatIsReadOnly: nothing is tried.
+func TestNoCertificateIsWrittenToATokenThatIsReadOnly(t *testing.T) {
+	onSoftHSM(t)
+	faults := &hsmtest.Faults{}
+	readOnly := func(_ context.Context, c *cryptoki.Call, next func() error) error {
+		err := next()
+		if info, ok := c.Result.(*cryptoki.TokenInfo); ok {
+			info.Flags |= cryptoki.CKF_WRITE_PROTECTED
+		}
+		return err
+	}
+	token := openHooked(t, hsmtest.New(t), faults.Hook, readOnly)
+	tmpl := object.CertificateTemplate{ID: []byte{1}, Label: "web", DER: certificateOf(t, "web")}
+	if _, err := token.WriteCertificate(t.Context(), tmpl); !errors.Is(err, hsm.ErrReadOnly) {
+		t.Errorf("written: %v", err)
+	}
+	ref := object.NewCertificateRef(tmpl.ID, tmpl.Label, tmpl.DER)
+	if err := token.DestroyCertificate(t.Context(), ref); !errors.Is(err, hsm.ErrReadOnly) {
+		t.Errorf("destroyed: %v", err)
+	}
+	if faults.Count("C_CreateObject")+faults.Count("C_DestroyObject") > 0 {
+		t.Errorf("the calls are %v", faults.Calls())
+	}
+}
+
+// TestAChangeGoesOnWhereTheCertificateHasItsIDAlready, as after a run that ended in between, whatever its label.
+func TestAChangeGoesOnWhereTheCertificateHasItsIDAlready(t *testing.T) {
+	onSoftHSM(t)
+	k := hsmtest.New(t)
+	first, second := certificateOf(t, "web"), certificateOf(t, "web")
+	ref := object.NewCertificateRef([]byte("old"), "web", first)
+	for _, der := range [][]byte{first, second} {
+		holdCertificates(t, k, object.CertificateTemplate{ID: []byte("new"), Label: "web", DER: first})
+		tmpl := object.CertificateTemplate{ID: []byte("new"), Label: "www", DER: der}
+		changed, err := open(t, k).ChangeCertificate(t.Context(), ref, tmpl)
+		if have := heldCertificates(t, k); err != nil || !tmpl.Made(changed) || !slices.Equal(have, linesOf(tmpl)) {
+			t.Errorf("%v, and the token holds %v", err, have)
+		}
+	}
+}
