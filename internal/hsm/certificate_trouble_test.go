@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
 )
@@ -49,13 +48,10 @@ func TestAModuleHangsBehindACertificate(t *testing.T) {
 			nth[function]++
 			prepare()
 			faults, entered := &hsmtest.Faults{}, make(chan string, 100)
-			token, err := hsm.Open(t.Context(), k.Config(faults.Hook)) // for the test's end: a call hangs in it
-			if err != nil {
-				t.Fatal(err)
-			}
+			token := openHooked(t, k, faults.Hook) // closed once the test has ended, and the call that hangs with it
 			faults.Inject(hang(t, function, nth[function], entered))
 			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error)
+			ended, err := make(chan error), error(nil)
 			go func() { ended <- step.order.run(ctx, token) }()
 			select {
 			case <-entered:
