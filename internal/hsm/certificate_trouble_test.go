@@ -51,8 +51,9 @@ func TestAModuleHangsBehindACertificate(t *testing.T) {
 			token := openHooked(t, k, faults.Hook) // closed once the test has ended, and the call that hangs with it
 			faults.Inject(hang(t, function, nth[function], entered))
 			ctx, cancel := context.WithCancel(t.Context())
-			ended, err := make(chan error), error(nil)
+			ended := make(chan error)
 			go func() { ended <- step.order.run(ctx, token) }()
+			var err error
 			select {
 			case <-entered:
 				cancel()
