@@ -128,14 +128,20 @@ func (t *Token) searched(start time.Time, reads int, reading time.Duration) {
 }
 
 // PairOf finds the pair on the token that has a public key, under whatever ID. Where several show it, it is the first
-// one that an operation proves, since anyone can make halves without a PIN. found is false where there is none. Errors:
-// those of KeyByFingerprint.
-func (t *Token) PairOf(ctx context.Context, pub crypto.PublicKey) (pair object.Key, found bool, err error) {
+// one that an operation proves, since anyone can make halves without a PIN. found is false where there was none at the
+// moment that since says: what was read before serves where it has one. Errors: those of KeyByFingerprint.
+func (t *Token) PairOf(
+	ctx context.Context, pub crypto.PublicKey, since time.Time,
+) (pair object.Key, found bool, err error) {
 	ref, err := object.RefOfPublicKey(pub)
 	if err != nil {
 		return object.Key{}, false, nil //nolint:nilerr // such as one on a curve that no pair here has
 	}
 	all, err := t.keysByFingerprint(ctx, ref)
+	if err == nil && len(all) == 0 {
+		t.snapshot.dropBefore(since)
+		all, err = t.keysByFingerprint(ctx, ref)
+	}
 	switch {
 	case errors.Is(err, object.ErrAmbiguous): // others have put halves beside those of the pair, which takes no PIN
 		return t.provenBeside(ctx, ref, err)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/cryptoki"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/object"
@@ -59,9 +60,10 @@ func (t *Token) signingPair(ctx context.Context, pub crypto.PublicKey) (object.K
 	var inventory *object.Inventory
 	var keys []object.Key
 	var doubtful [][]byte
+	asked := time.Now()
 	for try := 1; len(keys)+len(doubtful) == 0 && try <= 2; try++ {
 		if try == 2 {
-			t.snapshot.dropOlder(0) // others may have made it
+			t.snapshot.dropBefore(asked) // others may have made it, such as the provider of an alias
 		}
 		if inventory, err = t.snapshot.all(ctx); err != nil {
 			return object.Key{}, err

@@ -449,23 +449,41 @@ func TestWhoSignsIsFoundByItsKey(t *testing.T) {
 	}
 }
 
-// TestWhoeverMadeThePairItSigns: the token was read before another process made it.
-func TestWhoeverMadeThePairItSigns(t *testing.T) {
+// TestWhoeverMadeThePairItIsFound: reading the token takes long, and another process makes a pair right after.
+func TestWhoeverMadeThePairItIsFound(t *testing.T) {
 	onSoftHSM(t)
 	k := hsmtest.New(t)
-	token, other := open(t, k), open(t, k)
-	first := generate(t, token, onCurve("P-256", "a", "a"))
-	signs(t, signerOf(t, token, first.PublicKey))
-	late := generate(t, other, onCurve("P-256", "b", "b"))
-	// What was read serves for four times as long as its reading took.
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		signer, err := token.Signer(t.Context(), late.PublicKey)
-		if err == nil {
-			signs(t, signer)
-			return
-		}
-		if time.Now().After(end) {
+	slow := hsmtest.Fault{Function: "C_FindObjectsInit", Nth: 1, Onwards: true,
+		Do: func(_ context.Context, _ *cryptoki.Call, next func() error) error {
+			time.Sleep(200 * time.Millisecond)
+			return next()
+		}}
+	for name, finds := range map[string]func(*hsm.Token, crypto.PublicKey) error{
+		"to sign": func(token *hsm.Token, pub crypto.PublicKey) error {
+			signer, err := token.Signer(t.Context(), pub)
+			if err == nil {
+				signs(t, signer)
+			}
+			return err
+		},
+		"for its certificate": func(token *hsm.Token, pub crypto.PublicKey) error {
+			pair, found, err := token.PairOf(t.Context(), pub, time.Now())
+			if err == nil && (!found || !publickey.Equal(pair.PublicKey, pub)) {
+				err = fmt.Errorf("found %t: %s", found, describe(pair))
+			}
+			return err
+		},
+	} {
+		faults := &hsmtest.Faults{}
+		token, other := openHooked(t, k, faults.Hook), open(t, k)
+		faults.Inject(slow)
+		first := generate(t, other, onCurve("P-256", "a "+name, "a"))
+		if err := finds(token, first.PublicKey); err != nil {
 			t.Fatal(err)
+		}
+		late := generate(t, other, onCurve("P-256", "b "+name, "b"))
+		if err := finds(token, late.PublicKey); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -199,7 +199,15 @@ func (s *snapshot) drop() {
 // again takes no more than a part of the time.
 func (s *snapshot) dropOlder(age time.Duration) {
 	s.mu.Lock()
-	old := time.Since(s.began) > max(age, 5*s.took)
+	age = max(age, 5*s.took)
+	s.mu.Unlock()
+	s.dropBefore(time.Now().Add(-age))
+}
+
+// dropBefore forgets a snapshot whose taking began before that moment.
+func (s *snapshot) dropBefore(moment time.Time) {
+	s.mu.Lock()
+	old := s.began.Before(moment)
 	s.mu.Unlock()
 	if old {
 		s.drop()

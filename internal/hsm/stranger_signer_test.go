@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm/hsmtest"
@@ -70,7 +71,7 @@ func TestAStrangerKeepsNobodyFromSigning(t *testing.T) {
 					}
 				}
 				// A certificate finds its key too, where a proof takes no PIN.
-				if pair, found, err := open(t, k).PairOf(t.Context(), pub); !always &&
+				if pair, found, err := open(t, k).PairOf(t.Context(), pub, time.Time{}); !always &&
 					(!found || hex.EncodeToString(pair.ID) != id) {
 					t.Errorf("the pair is not found: %v", err)
 				}

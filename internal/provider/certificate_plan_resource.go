@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -173,7 +174,7 @@ func (r *certificateResource) planDefault(
 			return nil
 		}
 	}
-	pair, found, err := token.PairOf(ctx, parsed.PublicKey)
+	pair, found, err := token.PairOf(ctx, parsed.PublicKey, time.Time{})
 	switch {
 	case err != nil:
 		return err

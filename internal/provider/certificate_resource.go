@@ -242,7 +242,7 @@ func (r *certificateResource) settled(ctx context.Context, token *hsm.Token, m *
 	if !m.KeyID.IsUnknown() {
 		return nil
 	}
-	pair, found, err := token.PairOf(ctx, m.parsed().PublicKey)
+	pair, found, err := token.PairOf(ctx, m.parsed().PublicKey, time.Now()) // an alias may have made it
 	if err == nil && !found {
 		err = &diagnose.NoPairError{}
 	}
