@@ -37,7 +37,7 @@ var proofBy = map[cryptoki.MechanismType][]prover{
 func proofsOf(m cryptoki.MechanismType, d quirk.Differences) (cryptoki.MechanismType, []prover) {
 	var proofs []prover
 	for _, w := range ways {
-		if w.mechanism == m {
+		if w.mechanism == m && w.usable(d) {
 			w = w.on(d)
 			proofs, m = append(proofs, w.prove), w.mechanism
 		}

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -576,6 +578,39 @@ func TestATokenWithoutAGenerator(t *testing.T) {
 	if random, err := token.Random(t.Context(), 32); !errors.As(err, &none) || random != nil ||
 		faults.Count("C_GenerateRandom") > 0 {
 		t.Errorf("%x, %v", random, err)
+	}
+}
+
+// TestWhatCrashesTheModuleIsNotCalled: neither a signature nor a proof tries it, and PSS is made in the other way.
+func TestWhatCrashesTheModuleIsNotCalled(t *testing.T) {
+	onSoftHSM(t)
+	calls := map[cryptoki.MechanismType]int{}
+	refuse := []cryptoki.MechanismType{cryptoki.CKM_RSA_PKCS, cryptoki.CKM_SHA256_RSA_PKCS}
+	token := openMadeUp(t, hsmtest.New(t), quirk.Differences{Unusable: []cryptoki.MechanismType{cryptoki.CKM_RSA_PKCS_PSS}},
+		func(_ context.Context, c *cryptoki.Call, next func() error) error {
+			if c.Function == "C_SignInit" {
+				if calls[c.Mechanism]++; slices.Contains(refuse, c.Mechanism) { // so that the proof comes to PSS
+					return &cryptoki.Error{Function: c.Function, Code: cryptoki.CKR_MECHANISM_INVALID}
+				}
+			}
+			return next()
+		})
+	signer := signerOf(t, token, generate(t, token, small("a", "a")).PublicKey)
+	if calls[cryptoki.CKM_RSA_PKCS] == 0 {
+		t.Error("nothing was proven")
+	}
+	options, message := &rsa.PSSOptions{Hash: crypto.SHA256}, []byte("what is signed")
+	digest := sha256.Sum256(message)
+	sig, err := signer.SignMessage(nil, message, options)
+	if err != nil || !verifies(signer.Public(), options, message, sig) || calls[cryptoki.CKM_SHA256_RSA_PKCS_PSS] == 0 {
+		t.Errorf("a message: %v", err)
+	}
+	var cannot *hsm.CannotSignError
+	if _, err := signer.Sign(nil, digest[:], options); !errors.As(err, &cannot) {
+		t.Errorf("a digest: %v", err)
+	}
+	if calls[cryptoki.CKM_RSA_PKCS_PSS] > 0 {
+		t.Errorf("it was called: %v", calls)
 	}
 }
 

@@ -245,10 +245,13 @@ func (w way) prove(ctx context.Context, s *cryptoki.Session, pair object.Key) er
 	return err
 }
 
+// usable says that the way may be tried on tokens with these differences.
+func (w way) usable(d quirk.Differences) bool { return !slices.Contains(d.Unusable, w.mechanism) }
+
 // waysTo are the ways to a signature, in the order of choice.
 func waysTo(of *scheme, hash crypto.Hash, salt int, d quirk.Differences) (to []way) {
 	for _, w := range ways {
-		if w.scheme == of && w.hash == hash {
+		if w.scheme == of && w.hash == hash && w.usable(d) {
 			w.salt = salt
 			to = append(to, w.on(d))
 		}

@@ -104,6 +104,8 @@ type Differences struct {
 	NoSessionObjects bool
 	// EdDSA is the mechanism that signs by Ed25519; 0: CKM_EDDSA.
 	EdDSA cryptoki.MechanismType
+	// Unusable are mechanisms that are listed, and must not sign: the module crashes, and the process with it.
+	Unusable []cryptoki.MechanismType
 
 	// Reading
 

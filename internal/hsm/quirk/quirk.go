@@ -185,6 +185,15 @@ var Rows = []Row{
 		set:  func(d *Differences) { d.SpareToken = true },
 	},
 	{
+		Make: "tpm2-pkcs11", Versions: "1.9, 1.9.1", Module: tpm2,
+		Seen: "C_Sign by CKM_RSA_PKCS_PSS, which is listed, answers CKR_MECHANISM_INVALID, or jumps to address 0, which " +
+			"ends the process.",
+		Done: "The mechanism is not used. RSASSA-PSS is made by the mechanisms that hash by themselves, of a message and " +
+			"not of a digest.",
+		Test: "TestEveryMakeSigns",
+		set:  func(d *Differences) { d.Unusable = []cryptoki.MechanismType{cryptoki.CKM_RSA_PKCS_PSS} },
+	},
+	{
 		Make: "tpm2-pkcs11", Versions: "1.9", Module: tpm2,
 		Seen: "C_InitToken answers CKR_ARGUMENTS_BAD for a token that is initialised.",
 		Done: "Such a token is not erased: the error says so, and no PIN is sent.",
