@@ -45,6 +45,7 @@ type hydraServer struct {
 	client        string // the ID of an OAuth 2.0 client
 	process       *exec.Cmd
 	ended         chan struct{}
+	log           string // the path of what it says
 }
 
 const (
@@ -113,7 +114,7 @@ func (b *bench) startHydra(sets []string) (*hydraServer, error) {
 		return nil, err
 	}
 	h := &hydraServer{
-		b: b, ended: make(chan struct{}),
+		b: b, ended: make(chan struct{}), log: log.Name(),
 		process: exec.Command(os.Getenv(hydraProgram), "serve", "all", "--sqa-opt-out", "-c", file),
 		public:  fmt.Sprintf("http://127.0.0.1:%d", ports[0]), admin: fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
 	}
