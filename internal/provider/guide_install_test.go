@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestTheGuideInstall(t *testing.T) {
 	// Another archive of the same version does not.
 	host.remove(".terraform")
 	host.write(filepath.Join(host.dir, ".terraform.lock.hcl"), locked)
-	host.write(archive, zipped(t, "terraform-provider-hsm_v0.1.0", "another program"))
+	host.write(archive, zipped(t, "another program"))
 	host.says(host.does(false, "terraform", "init"), "doesn't match any of the checksums previously recorded")
 }
 
@@ -74,10 +75,10 @@ func TestTheGuideInstallRefusesOtherArchives(t *testing.T) {
 		says  string
 	}{
 		"an archive that was exchanged": {func(s shell) {
-			s.write(filepath.Join(s.dir, archiveOf("linux_arm64")), zipped(s.t, "terraform-provider-hsm_v0.1.0", "another program"))
+			s.write(filepath.Join(s.dir, archiveOf("linux_arm64")), zipped(s.t, "another program"))
 		}, archiveOf("linux_arm64") + ": FAILED"},
 		"an archive and its sum": {func(s shell) {
-			text := zipped(s.t, "terraform-provider-hsm_v0.1.0", "another program")
+			text := zipped(s.t, "another program")
 			s.write(filepath.Join(s.dir, archiveOf("linux_arm64")), text)
 			s.write(filepath.Join(s.dir, sums), fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(text)), archiveOf("linux_arm64")))
 		}, "BAD signature"},
@@ -105,12 +106,10 @@ const platform = runtime.GOOS + "_" + runtime.GOARCH
 // releasePlatforms are those of lock.sh, and the one that the test runs on.
 func releasePlatforms() []string {
 	platforms := []string{"linux_amd64", "linux_arm64", "windows_amd64", "darwin_arm64"}
-	for _, p := range platforms {
-		if p == platform {
-			return platforms
-		}
+	if !slices.Contains(platforms, platform) {
+		platforms = append(platforms, platform)
 	}
-	return append(platforms, platform)
+	return platforms
 }
 
 func archiveOf(platform string) string {
@@ -131,7 +130,7 @@ func (s shell) release(key releaseKey) {
 		if p == platform {
 			program = s.read(filepath.Join(bin, "terraform-provider-hsm"))
 		}
-		archive := zipped(s.t, "terraform-provider-hsm_v0.1.0", program)
+		archive := zipped(s.t, program)
 		s.write(filepath.Join(s.dir, archiveOf(p)), archive)
 		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256([]byte(archive)), archiveOf(p))
 	}
@@ -142,12 +141,12 @@ func (s shell) release(key releaseKey) {
 	s.write(filepath.Join(s.dir, "hsm.asc"), key.public)
 }
 
-// zipped is an archive with one program in it.
-func zipped(t *testing.T, name, program string) string {
+// zipped is an archive with a program in it.
+func zipped(t *testing.T, program string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	header := &zip.FileHeader{Name: name}
+	header := &zip.FileHeader{Name: "terraform-provider-hsm_v0.1.0"}
 	header.SetMode(0o755)
 	file, err := w.CreateHeader(header)
 	if err == nil {
