@@ -12,7 +12,7 @@ package ck
 // words, which the caller frees. dlsym also finds what a library links with: another module's C_GetInterface must
 // not pass for one that the library lacks.
 static char *ck_open(const char *path, CK_C_GetInterface *getInterface, CK_C_GetFunctionList *getList) {
-	void *library = dlopen(path, RTLD_LAZY);
+	void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
 	if (library == NULL)
 		return strdup(dlerror());
 	*getInterface = (CK_C_GetInterface)dlsym(library, "C_GetInterface");
