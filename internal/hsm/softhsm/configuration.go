@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -35,7 +36,21 @@ func ConfigurationPath() (path, variable string) {
 			return own, ""
 		}
 	}
-	return usualConfiguration, ""
+	return built(usualConfiguration, homebrew[runtime.GOOS]), ""
+}
+
+// homebrew are its folders on Apple's processors and on Intel's, before the paths with which it builds SoftHSM. It keeps
+// tokens where its configuration says.
+var homebrew = map[string][]string{"darwin": {"/opt/homebrew", "/usr/local"}}
+
+// built is a path as distributions build it in, or what is there of it in one of the folders.
+func built(path string, folders []string) string {
+	for _, folder := range folders {
+		if _, err := os.Stat(folder + path); err == nil {
+			return folder + path
+		}
+	}
+	return path
 }
 
 // usualTokens is where SoftHSM 2 keeps tokens unless its configuration says otherwise, as distributions build it.

@@ -3,6 +3,7 @@ package softhsm
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -19,7 +20,7 @@ func TestTheConfigurationIsTheOneThatSoftHSMReads(t *testing.T) {
 			t.Errorf("it is %q, which %q names", path, variable)
 		}
 	}
-	check(usualConfiguration, "")
+	check(built(usualConfiguration, homebrew[runtime.GOOS]), "")
 	own := filepath.Join(home, ownConfiguration)
 	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
 		t.Fatal(err)
@@ -36,6 +37,34 @@ func TestTheConfigurationIsTheOneThatSoftHSMReads(t *testing.T) {
 		if err == nil && says != "" || err != nil && err.Error() != says {
 			t.Errorf("%q: %v", path, err)
 		}
+	}
+}
+
+func TestTheUsualConfigurationIsHomebrewsWhereThatHasOne(t *testing.T) {
+	none, first, second := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, folder := range []string{first, second} {
+		if err := os.MkdirAll(filepath.Join(folder, filepath.Dir(usualConfiguration)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(folder+usualConfiguration, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		folders []string
+		want    string
+	}{
+		{nil, usualConfiguration},
+		{[]string{none}, usualConfiguration},
+		{[]string{none, second}, second + usualConfiguration},
+		{[]string{first, second}, first + usualConfiguration},
+	} {
+		if path := built(usualConfiguration, c.folders); path != c.want {
+			t.Errorf("with %q it is %s", c.folders, path)
+		}
+	}
+	if len(homebrew["linux"]) != 0 || len(homebrew["darwin"]) != 2 {
+		t.Errorf("Homebrew's folders are %q", homebrew)
 	}
 }
 
