@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,7 +82,7 @@ func TestAnotherModulesInterface(t *testing.T) {
 	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	link := exec.Command("cc", "-fPIC", "-shared", "-Wl,--no-as-needed", "-o", path, source, other.Path)
+	link := cryptokitest.CC("-fPIC", "-shared", "-Wl,--no-as-needed", "-o", path, source, other.Path)
 	if out, err := link.CombinedOutput(); err != nil {
 		t.Skipf("the linker has its own ways: %v: %s", err, out)
 	}
