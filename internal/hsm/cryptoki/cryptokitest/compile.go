@@ -10,7 +10,9 @@ import (
 
 // CC is the C compiler for what the tests load or run: the one that the environment variable CC names, as it does to Go,
 // where they are of another processor than the compiler.
-func CC(arguments ...string) *exec.Cmd { return exec.Command(cmp.Or(os.Getenv("CC"), "cc"), arguments...) }
+func CC(arguments ...string) *exec.Cmd {
+	return exec.Command(cmp.Or(os.Getenv("CC"), "cc"), arguments...)
+}
 
 // Compile builds a C source with [CC], in a folder of the test's, and gives the path of the result. The arguments are
 // the compiler's, but for the files.
