@@ -3,6 +3,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"log"
 	"runtime"
 
@@ -17,7 +18,12 @@ var version = "dev"
 
 func main() {
 	debug := flag.Bool("debug", false, "serve under a debugger such as delve: others may read the PIN in the memory")
+	about := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
+	if *about {
+		fmt.Printf("terraform-provider-hsm %s %s/%s\n", version, runtime.GOOS, runtime.GOARCH)
+		return
+	}
 	var options []tf6server.ServeOpt
 	if *debug { // a debugger has to read the memory
 		options = append(options, tf6server.WithManagedDebug())
