@@ -29,7 +29,7 @@ const (
 type release struct {
 	folder, version string
 	platforms       []string  // such as linux/amd64
-	key             string    // a file with the public key that signs
+	key             string    // a file with the public key that signs, as text
 	date            time.Time // of the commit
 }
 
@@ -270,7 +270,12 @@ func checkSignature(t *testing.T, r release) (problems []string) {
 	if len(signature) == 0 || signature[0]&0x80 == 0 {
 		problems = append(problems, "the signature is not in OpenPGP's binary form, which the registry asks for")
 	}
-	if said, err := exec.Command("gpgv", "--keyring", r.key, sums+".sig", sums).CombinedOutput(); err != nil {
+	keyring := filepath.Join(t.TempDir(), "key.gpg")
+	said, err := exec.Command("gpg", "--homedir", t.TempDir(), "--output", keyring, "--dearmor", r.key).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", r.key, err, said)
+	}
+	if said, err := exec.Command("gpgv", "--keyring", keyring, sums+".sig", sums).CombinedOutput(); err != nil {
 		problems = append(problems, fmt.Sprintf("the signature does not verify with the release's key: %v\n%s", err, said))
 	}
 	return problems
