@@ -45,6 +45,7 @@ const (
 	Secp256k1   Ability = "keys on secp256k1 (CKM_EC_KEY_PAIR_GEN)"
 	ECDH        Ability = "agreement on secrets (CKM_ECDH1_DERIVE)"
 	Ed25519     Ability = "keys on Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN)"
+	Tools       Ability = "programs that know PKCS#11 (pkcs11-tool)"
 	MLDSA       Ability = "ML-DSA keys (CKM_ML_DSA_KEY_PAIR_GEN)"
 )
 
@@ -111,7 +112,7 @@ func ThisMake(t testing.TB) Make {
 	if name == "" {
 		return Makes[0]
 	}
-	for _, m := range Makes {
+	for _, m := range append(ownMakes, Makes...) {
 		if m.Name == name {
 			return m
 		}

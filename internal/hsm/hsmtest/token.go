@@ -294,6 +294,7 @@ var errNotShown = errors.New("the module does not show this process the token")
 // without its warnings. No look at a token is beside one that has the module, since it may log in.
 func (k *Token) Command(t testing.TB, command ...string) string {
 	t.Helper()
+	Needs(t, Tools)
 	for try := 1; ; try++ {
 		cmd := exec.Command(command[0], command[1:]...)
 		cmd.Env = append(os.Environ(), "HSMTEST_TOOL_PIN="+k.PIN)

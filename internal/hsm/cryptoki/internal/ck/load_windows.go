@@ -18,9 +18,20 @@ static unsigned long ck_open(void *path, CK_C_GetInterface *getInterface, CK_C_G
 import "C"
 
 import (
+	"errors"
+	"runtime"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/windows"
 )
+
+// words say what some of the system's errors mean, whose own texts mislead, or have a %1 for the file's name.
+var words = map[error]string{
+	windows.ERROR_BAD_EXE_FORMAT: "it is not a DLL for 64-bit programs on " + runtime.GOARCH,
+	windows.ERROR_MOD_NOT_FOUND: "a DLL that it needs is missing: it is neither in the module's folder, nor in Windows' own, " +
+		"nor in one of the PATH",
+}
 
 // open loads the library of that path. None is ever unloaded: many crash when they are.
 func open(path string) (entries, error) {
@@ -30,7 +41,11 @@ func open(path string) (entries, error) {
 	}
 	var e entries
 	if code := C.ck_open(unsafe.Pointer(wide), &e.getInterface, &e.getFunctionList); code != 0 {
-		return entries{}, syscall.Errno(code)
+		err := syscall.Errno(code)
+		if text, ok := words[err]; ok {
+			return entries{}, errors.New(text)
+		}
+		return entries{}, err
 	}
 	return e, nil
 }

@@ -1,0 +1,5 @@
+//go:build !windows
+
+package hsmtest
+
+var ownMakes []Make // none here
