@@ -218,7 +218,7 @@ func TestEveryFieldIsReadWhereItIs(t *testing.T) {
 	for _, want := range []cryptoki.TokenInfo{
 		{
 			Slot: witnessSlot, Label: "witness", Serial: "W1", Model: "witness", Manufacturer: "a maker of tokens",
-			Flags: flags | cryptoki.CKF_CLOCK_ON_TOKEN, MaxSessions: 61, Sessions: 2, MaxRWSessions: 59, RWSessions: 1,
+			Flags: flags | cryptoki.CKF_CLOCK_ON_TOKEN, MaxSessions: 1001, Sessions: 2, MaxRWSessions: 999, RWSessions: 1,
 			MinPINLength: 4, MaxPINLength: 32, TotalPublicMemory: 0xFFFFFFFE, FreePublicMemory: 0x80000000,
 			TotalPrivateMemory: 0x01020304, FreePrivateMemory: 0x01020300,
 			HardwareVersionMajor: 5, HardwareVersionMinor: 6, FirmwareVersionMajor: 7, FirmwareVersionMinor: 8,

@@ -29,4 +29,6 @@ var UsualModules = []string{
 	"/usr/lib/*/pkcs11/yubihsm_pkcs11.so", "/usr/lib/*/libykcs11.so*", "/opt/nfast/toolkits/pkcs11/libcknfast.so",
 	"/usr/safenet/lunaclient/lib/libCryptoki2_64.so", "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so",
 	"/opt/utimaco/lib/libcs_pkcs11_R3.so",
+	`C:\SoftHSM2\lib\softhsm2-x64.dll`, `C:\Program Files\OpenSC Project\OpenSC\pkcs11\opensc-pkcs11.dll`,
+	`C:\Program Files\Yubico\YubiHSM Shell\bin\pkcs11\yubihsm_pkcs11.dll`, `C:\Program Files\SafeNet\LunaClient\cryptoki.dll`,
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -18,6 +19,9 @@ func CC(arguments ...string) *exec.Cmd {
 // the compiler's, but for the files.
 func Compile(t testing.TB, name string, source []byte, arguments ...string) (path string) {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("what is built with cc is for Unix")
+	}
 	folder := t.TempDir()
 	path, file := filepath.Join(folder, name), filepath.Join(folder, "source.c")
 	if err := os.WriteFile(file, source, 0o600); err != nil {

@@ -150,7 +150,7 @@ struct value { CK_ULONG type, length; CK_BYTE *bytes; };
 struct object { CK_OBJECT_HANDLE handle; CK_SESSION_HANDLE owner; CK_ULONG count; struct value values[48]; };
 struct pin { CK_ULONG length; CK_BYTE bytes[32]; };
 
-enum { OBJECTS = 4096, SESSIONS = 64, EMPTY_SLOT = 0x11, OTHER_SLOT = 0x33, FIRST_HANDLE = 0x70000001 };
+enum { OBJECTS = 4096, SESSIONS = 1001, EMPTY_SLOT = 0x11, OTHER_SLOT = 0x33, FIRST_HANDLE = 0x70000001 };
 static const CK_SLOT_ID token_slot = 0x80000022; // the highest bit is set, so that a sign would show
 
 static SRWLOCK lock = SRWLOCK_INIT;
@@ -469,9 +469,9 @@ static CK_RV GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
 	PAD(info->serialNumber, "W1");
 	PAD(info->model, "witness");
 	info->flags = 0x1 | 0x4 | 0x40 | (token.initialised ? 0x400 : 0) | (token.user.length ? 0x8 : 0) | token.wrong;
-	info->ulMaxSessionCount = 61;
+	info->ulMaxSessionCount = SESSIONS;
 	info->ulSessionCount = 2;
-	info->ulMaxRwSessionCount = 59;
+	info->ulMaxRwSessionCount = 999;
 	info->ulRwSessionCount = 1;
 	info->ulMaxPinLen = 32;
 	info->ulMinPinLen = 4;
@@ -754,7 +754,9 @@ static CK_RV SetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object
 	for (CK_ULONG i = 0; i < count && rv == OK; i++) {
 		CK_ULONG type = template[i].type;
 		int usage = type >= ENCRYPT && type <= DERIVE;
-		if (type != LABEL && type != ID && !usage)
+		CK_BYTE flag = template[i].ulValueLen == 1 ? *(CK_BYTE *)template[i].pValue : 2;
+		int final = type == SENSITIVE && flag == 1 || type == EXTRACTABLE && flag == 0;
+		if (type != LABEL && type != ID && !usage && !final && is_number(o, CLASS, PRIVATE_KEY))
 			rv = ATTRIBUTE_READ_ONLY;
 	}
 	if (rv == OK)
