@@ -51,6 +51,7 @@ func TestAKeyIsProvenByWhatItMay(t *testing.T) {
 
 // TestADateHidesNoKey has a secret key with dates beside another one.
 func TestADateHidesNoKey(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
 	token := open(t, k)
 	made := generate(t, token, object.Template{Type: object.Secret, Kind: object.AES, Bits: 256, Label: "a", ID: []byte("a"), Usage: object.Encrypt | object.Decrypt})

@@ -59,6 +59,9 @@ func TestTheExample(t *testing.T) {
 	os.Stdout = printed
 	ExampleOpen()
 	os.Stdout = stdout
+	if err := printed.Close(); err != nil {
+		t.Error(err)
+	}
 	text, err := os.ReadFile(printed.Name())
 	if want := "web sign true <nil>\ntrue\n"; err != nil || string(text) != want {
 		t.Errorf("it prints %q, not %q (%v)", text, want, err)

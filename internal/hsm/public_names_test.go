@@ -46,6 +46,7 @@ func TestALookUpByAPublicHalfsLabelSaysThatPairsGoByTheOther(t *testing.T) {
 
 // TestALookUpOfASecretKeySaysWhatItIs by its ID and by its label.
 func TestALookUpOfASecretKeySaysWhatItIs(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k := hsmtest.New(t)
 	token := open(t, k)
 	generate(t, token, object.Template{

@@ -241,6 +241,7 @@ func TestWhatNoSearchFindsIsNotDestroyed(t *testing.T) {
 
 // TestAnAESKeyThatMayNotUseECBIsNotAskedTo has a key without a check value, and with one mechanism that computes none.
 func TestAnAESKeyThatMayNotUseECBIsNotAskedTo(t *testing.T) {
+	hsmtest.Needs(t, hsmtest.SecretKeys)
 	k, faults := hsmtest.New(t), &hsmtest.Faults{}
 	made := generate(t, open(t, k), object.Template{Type: object.Secret, Kind: object.AES, Bits: 256, Label: "a",
 		ID: []byte("a"), Usage: object.Encrypt | object.Decrypt})

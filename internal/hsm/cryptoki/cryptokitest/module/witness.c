@@ -891,7 +891,7 @@ static struct object *new_half(const struct session *s, CK_ULONG class, CK_ULONG
 	if (class == PRIVATE_KEY) {
 		put_flag(o, ALWAYS_SENSITIVE, is(o, SENSITIVE));
 		put_flag(o, NEVER_EXTRACTABLE, !is(o, EXTRACTABLE));
-		const CK_ULONG rsa[] = {0x1, 0xD, 0x40, 0x43}, ec[] = {0x1041};
+		const CK_ULONG rsa[] = {0x1, 0xD, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45}, ec[] = {0x1041};
 		put(o, ALLOWED_MECHANISMS, type == RSA ? rsa : ec, type == RSA ? sizeof rsa : sizeof ec);
 	}
 	return o;
