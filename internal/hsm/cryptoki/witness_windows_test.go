@@ -93,7 +93,7 @@ func witnessSession(t *testing.T) (s *cryptoki.Session, journal func() []string)
 // folderOfModules is a folder for modules that are loaded. Windows removes none of them before the process has ended.
 func folderOfModules(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "hsmtest-")
+	folder, err := os.MkdirTemp("", "hsmtest-") //nolint:usetesting // that folder is to be removed at the end
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestAPairsAttributes(t *testing.T) {
 		"RSA": {
 			cryptoki.CKM_RSA_PKCS_KEY_PAIR_GEN,
 			[]cryptoki.Attribute{cryptoki.ULong(cryptoki.CKA_MODULUS_BITS, 1024), cryptoki.Bytes(cryptoki.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1})},
-			" 0x121=00040000 0x122=010001", []uint{0x1, 0xD, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45}, 0x123 /* CKA_PRIVATE_EXPONENT */,
+			" 0x121=00040000 0x122=010001", []uint{0x1, 0xD, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45}, 0x123, /* CKA_PRIVATE_EXPONENT */
 		},
 		"EC": {
 			cryptoki.CKM_EC_KEY_PAIR_GEN, []cryptoki.Attribute{cryptoki.Bytes(cryptoki.CKA_EC_PARAMS, p256)},
