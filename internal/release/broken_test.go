@@ -83,7 +83,7 @@ func TestABrokenArchiveIsRefused(t *testing.T) {
 		{"the version is another", "", "version", func(_ *testing.T, a *archive) { a.version = "99.98.97" }, "99.98.97"},
 		{"the binary of another platform", "linux/arm64", "build", exchange(r, "linux/amd64"), "is for linux/amd64"},
 		{"the binary of another processor", "linux/arm64", "protection", exchange(r, "linux/amd64"), "is for EM_X86_64"},
-		{"the place of the build", "", "build", func(t *testing.T, a *archive) {
+		{"the place of the build", "", "build", func(_ *testing.T, a *archive) {
 			root, _ := filepath.Abs("../..")
 			f := a.file(a.binaryName())
 			f.data = append(slices.Clone(f.data), root+"/main.go"...)
@@ -199,7 +199,7 @@ func without(name string) func([]byte) []byte {
 // signedByAnother gives a good signature by a key that is not the release's.
 func signedByAnother(t *testing.T, path string) func([]byte) []byte {
 	t.Helper()
-	home, err := os.MkdirTemp("", "hsm") // the path of a socket in it must be short
+	home, err := os.MkdirTemp("", "hsm") //nolint:usetesting // the path of a socket in it must be short
 	if err != nil {
 		t.Fatal(err)
 	}

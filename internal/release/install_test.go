@@ -183,7 +183,6 @@ func mirrorOnly(folder string) string {
 type registry struct {
 	release             release
 	host, configuration string
-	certificate         string // of its authority, a file
 }
 
 var authority string // trusted by every user of the tests
