@@ -1,5 +1,5 @@
-// Runs a command as a kernel as old as RHEL 8's would: old-kernel COMMAND... For the command and all that it starts, there
-// is no system call that came after Linux 4.18. scripts/check-linux builds it.
+// Runs a command as a kernel as old as RHEL 8's would: old-kernel COMMAND... For the command and all that it starts,
+// there is no system call that came after Linux 4.18. scripts/check-linux builds it.
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
