@@ -72,3 +72,29 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		t.Errorf("only %d links were found", links)
 	}
 }
+
+// Every target that a page names is one of the makefile's, with a line of its own in what make lists.
+func TestEveryTargetThatPagesNameIsThere(t *testing.T) {
+	const root = "../.."
+	listed, _ := place{t, root, nil}.run("make", "-s", "help")
+	named := regexp.MustCompile("(?:`|(?m:^))make\\s+([a-z]+(?:-[a-z]+)*)")
+	code := regexp.MustCompile("(?ms)^ *```.*?^ *```|`[^`]+`")
+	found := 0
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "DESIGN.md", "docs/guides/install.md", "docs/guides/upgrade.md"} {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range code.FindAllString(string(text), -1) {
+			for _, m := range named.FindAllStringSubmatch(part, -1) {
+				found++
+				if !strings.Contains(listed, "  make "+m[1]+" ") {
+					t.Errorf("%s names make %s, which the makefile lacks", page, m[1])
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("the pages name %d targets", found)
+	}
+}
