@@ -19,7 +19,11 @@ func releasable(t *testing.T, check string) place {
 			t.Fatal(err)
 		}
 		if name == "GNUmakefile" {
-			text = append(text, "\nrelease-check:\n\t@"+check+"\n"...)
+			rule := regexp.MustCompile(`(?m)^release-check:.*\n(\t.*\n)+`)
+			if len(rule.FindAll(text, -1)) != 1 {
+				t.Fatal("the makefile has not one rule for release-check")
+			}
+			text = rule.ReplaceAllLiteral(text, []byte("release-check:\n\t@"+check+"\n"))
 		}
 		p.write(name, string(text))
 		if err := os.Chmod(filepath.Join(p.dir, name), 0o700); err != nil {
@@ -63,7 +67,7 @@ func TestMakeReleaseTagsOnlyWhatIsReady(t *testing.T) {
 		{"a work tree with a file that no commit has", "0.3.0", passes, func(p place) { p.write("new/file", "") },
 			"?? new/file"},
 		{"another branch", "0.3.0", passes, func(p place) { p.must("git", "switch", "-qc", "topic") },
-			"this is topic, and releases are made of main. Run: git switch main"},
+			"this is topic, and releases are made from main. Run: git switch main"},
 		{"no branch", "0.3.0", passes, func(p place) { p.must("git", "switch", "-q", "--detach") },
 			"this is no branch, and"},
 		{"checks that fail", "0.3.0", "false", nil, "make release-check has failed"},
@@ -128,7 +132,7 @@ func TestOnlyATagOfMainIsPublished(t *testing.T) {
 	check("v0.4.0", "CHANGELOG.md does not describe it")
 	check("next", `the tag "next" is not a v and a version`)
 	check("", `the tag "" is not a v and a version`)
-	check("v0.3", "0.3 is no version")
+	check("v0.3", `"0.3" is no version`)
 	p.must("git", "commit", "-q", "--allow-empty", "-m", "Not in main there")
 	check("v0.3.0", "the tag v0.3.0 is not on the commit that is checked out")
 	p.must("git", "tag", "-f", "v0.3.0")
