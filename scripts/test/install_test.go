@@ -91,7 +91,8 @@ func TestWhatMakeInstallSaysWorks(t *testing.T) {
 		install, init []string
 		says          string
 	}{
-		"where Terraform looks": {nil, nil, "Then run: terraform init (or tofu init)"},
+		"where Terraform looks": {nil, nil, "Then run: terraform init (or tofu init)\n\n" +
+			"As long as the provider is in these folders, neither asks a registry for any version of it."},
 		"in another folder": {[]string{"PLUGINS_DIR=" + other}, []string{"-plugin-dir=" + other},
 			`Then run: terraform init -plugin-dir="` + other + `" (or tofu)`},
 	} {

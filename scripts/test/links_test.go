@@ -80,7 +80,9 @@ func TestEveryTargetThatPagesNameIsThere(t *testing.T) {
 	named := regexp.MustCompile("(?:`|(?m:^))make\\s+([a-z]+(?:-[a-z]+)*)")
 	code := regexp.MustCompile("(?ms)^ *```.*?^ *```|`[^`]+`")
 	found := 0
-	for _, page := range []string{"README.md", "CONTRIBUTING.md", "DESIGN.md", "docs/guides/install.md", "docs/guides/upgrade.md"} {
+	for _, page := range []string{
+		"README.md", "CONTRIBUTING.md", "DESIGN.md", "docs/guides/install.md", "docs/guides/upgrade.md",
+	} {
 		text, err := os.ReadFile(filepath.Join(root, page))
 		if err != nil {
 			t.Fatal(err)
