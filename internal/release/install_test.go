@@ -42,12 +42,16 @@ func TestTerraformInstallsARelease(t *testing.T) {
 				archives = append(archives, "-platform="+strings.ReplaceAll(platform, "/", "_"))
 			}
 
+			// What init writes by itself of the archive's files.
+			local := []string{hash(t, r.path(native, ".zip"))}
+
 			t.Run("from a mirror", func(t *testing.T) {
 				user := newUser(t, terraform, "", mirrorOnly(mirror), r.version)
 				user.run("init")
 				if said := user.run("version", "-json"); !strings.Contains(said, `/terraform-provider-hsm/hsm": "`+r.version+`"`) {
 					t.Errorf("it has not selected %s: %s", r.version, said)
 				}
+				user.wantLocked(slices.Clone(local))
 				user.run(append([]string{"providers", "lock", "-fs-mirror=" + mirror}, archives...)...)
 				user.wantLocked(hashes)
 				user.run("init", "-lockfile=readonly")
@@ -58,6 +62,7 @@ func TestTerraformInstallsARelease(t *testing.T) {
 				if said := user.run("init"); !strings.Contains(said, "signed, key ID") {
 					t.Errorf("it does not say that it has verified the signature: %s", said)
 				}
+				user.wantLocked(slices.Concat(local, zipHashes))
 				user.run(append([]string{"providers", "lock"}, archives...)...)
 				user.wantLocked(slices.Concat(hashes, zipHashes))
 
