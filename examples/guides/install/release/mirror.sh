@@ -2,7 +2,7 @@
 # Puts the archives in this folder into a mirror: ./mirror.sh /srv/terraform/providers
 set -eu
 
-mirror=${1:?is the folder of the mirror}
+mirror=${1:?must be the folder of the mirror}
 for host in registry.terraform.io registry.opentofu.org; do
   folder=$mirror/$host/terraform-provider-hsm/hsm
   mkdir -p "$folder"

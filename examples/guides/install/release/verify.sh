@@ -3,7 +3,7 @@
 # Only the key in hsm.asc counts, whatever other keys gpg knows.
 set -eu
 
-sums=terraform-provider-hsm_${1:?is the version}_SHA256SUMS
+sums=terraform-provider-hsm_${1:?must be the version, such as 0.1.0}_SHA256SUMS
 gpg --yes --output hsm.gpg --dearmor hsm.asc
 gpgv --keyring ./hsm.gpg "$sums.sig" "$sums"
 sha256sum --check --ignore-missing "$sums"
