@@ -123,6 +123,11 @@ func TestABrokenArchiveIsRefused(t *testing.T) {
 		{"a bill of another version", "", "bill of materials", bill(`"version": "v`+r.version+`"`, `"version": "v0.0.0-2026"`), "v0.0.0-2026"},
 		{"a bill without Go's library", "", "bill of materials", bill(`"name": "std"`, `"name": "xyz"`), "lacks std go1."},
 		{"a bill with an unknown licence", "", "bill of materials", bill(`"licenses"`, `"unknown"`), "no licence of github.com/"},
+		{"a bill with another licence", "", "bill of materials", bill(`"id": "ISC"`, `"id": "0BSD"`), "secp256k1/v4 under 0BSD"},
+		{"a bill with a licence that the texts lack", "", "bill of materials", bill(`"id": "ISC"`, `"id": "MIT"`),
+			"secp256k1/v4 under MIT"},
+		{"a bill with half of the licences", "", "bill of materials", bill(`"id": "MIT"`, `"id": "Apache-2.0"`),
+			"does not have github.com/pelletier/go-toml under MIT"},
 		{"a bill of today", "", "bill of materials", bill(`"timestamp": "2`, `"timestamp": "3`), "has the time 3"},
 		{"a bill that is none", "", "bill of materials", bill("{", ""), "no JSON"},
 
