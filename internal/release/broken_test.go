@@ -94,6 +94,10 @@ func TestABrokenArchiveIsRefused(t *testing.T) {
 		{"functions bound late", "linux/amd64", "protection", tag(elf.DT_FLAGS, 0), "no BIND_NOW"},
 		{"a path of libraries", "linux/amd64", "protection", retag(elf.DT_DEBUG, elf.DT_RUNPATH), "DT_RUNPATH"},
 		{"an older path of libraries", "linux/arm64", "protection", retag(elf.DT_DEBUG, elf.DT_RPATH), "DT_RPATH"},
+		{"code that is written to", "linux/amd64", "protection", retag(elf.DT_DEBUG, elf.DT_TEXTREL), "DT_TEXTREL"},
+		{"another loader", "linux/amd64", "protection", program(func(f *file) {
+			f.data = replace("/lib64/ld-linux-x86-64.so.2\x00", "/lib64/ld-musl-x86_64.so.1\x00\x00")(f.data)
+		}), "is started by \"/lib64/ld-musl"},
 		{"another library", "linux/amd64", "protection", program(func(f *file) {
 			f.data = replace("libresolv.so.2\x00", "libcrypto.so.3\x00")(f.data)
 		}), "wants the library libcrypto.so.3"},
@@ -123,7 +127,8 @@ func TestABrokenArchiveIsRefused(t *testing.T) {
 		{"a bill of another version", "", "bill of materials", bill(`"version": "v`+r.version+`"`, `"version": "v0.0.0-2026"`), "v0.0.0-2026"},
 		{"a bill without Go's library", "", "bill of materials", bill(`"name": "std"`, `"name": "xyz"`), "lacks std go1."},
 		{"a bill with an unknown licence", "", "bill of materials", bill(`"licenses"`, `"unknown"`), "no licence of github.com/"},
-		{"a bill with another licence", "", "bill of materials", bill(`"id": "ISC"`, `"id": "0BSD"`), "secp256k1/v4 under 0BSD"},
+		{"a bill with another licence", "", "bill of materials", bill(`"id": "ISC"`, `"id": "0BSD"`),
+			"secp256k1/v4 under 0BSD"},
 		{"a bill with a licence that the texts lack", "", "bill of materials", bill(`"id": "ISC"`, `"id": "MIT"`),
 			"secp256k1/v4 under MIT"},
 		{"a bill with half of the licences", "", "bill of materials", bill(`"id": "MIT"`, `"id": "Apache-2.0"`),

@@ -6,6 +6,7 @@ import (
 	"debug/macho"
 	"debug/pe"
 	"fmt"
+	"io"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -33,6 +34,10 @@ func checkELF(_ *testing.T, a *archive) (problems []string) {
 		return []string{err.Error()}
 	}
 	machine := map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}[a.platform]
+	loader := map[string]string{
+		"linux/amd64": "/lib64/ld-linux-x86-64.so.2",
+		"linux/arm64": "/lib/ld-linux-aarch64.so.1",
+	}[a.platform]
 	if binary.Machine != machine {
 		problems = append(problems, "the binary is for "+binary.Machine.String())
 	}
@@ -45,13 +50,23 @@ func checkELF(_ *testing.T, a *archive) (problems []string) {
 	if !has(flags, uint64(elf.DF_BIND_NOW)) || !has(flags1, uint64(elf.DF_1_NOW)) {
 		problems = append(problems, "the binary has functions bound late (no BIND_NOW)")
 	}
-	relro, stack := false, false
+	relro, stack, started := false, false, ""
 	for _, part := range binary.Progs {
+		if part.Type == elf.PT_INTERP {
+			path, _ := io.ReadAll(part.Open())
+			started = string(bytes.TrimRight(path, "\x00"))
+		}
 		relro = relro || part.Type == elf.PT_GNU_RELRO
 		stack = stack || part.Type == elf.PT_GNU_STACK && part.Flags&elf.PF_X == 0
 		if part.Type == elf.PT_LOAD && part.Flags&elf.PF_W != 0 && part.Flags&elf.PF_X != 0 {
 			problems = append(problems, "the binary has memory that can be written and executed")
 		}
+	}
+	if started != loader {
+		problems = append(problems, fmt.Sprintf("the binary is started by %q, not by %s", started, loader))
+	}
+	if values, _ := binary.DynValue(elf.DT_TEXTREL); len(values) != 0 || has(flags, uint64(elf.DF_TEXTREL)) {
+		problems = append(problems, "the binary has code that the loader writes to (DT_TEXTREL)")
 	}
 	if !relro {
 		problems = append(problems, "the binary has a table of functions that can be written over (no RELRO)")

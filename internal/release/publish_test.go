@@ -43,7 +43,8 @@ func (f *forge) serve(t *testing.T) *httptest.Server {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v3/rate_limit", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, object{"resources": object{"core": object{"limit": 5000, "remaining": 5000, "reset": 1 << 40}}})
+		core := object{"limit": 5000, "remaining": 5000, "reset": 1 << 40}
+		answer(w, http.StatusOK, object{"resources": object{"core": core}})
 	})
 	mux.HandleFunc("GET /api/v3"+releases+"/tags/{tag}", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, object{"message": "Not Found"})
@@ -81,7 +82,8 @@ func TestAReleaseGoesOutAsAWhole(t *testing.T) {
 	}
 	r := built(t)
 	f := &forge{assets: map[string][]byte{}}
-	command := exec.CommandContext(t.Context(), filepath.Join(clone, "scripts/release"), append([]string{"--rehearse"}, r.platforms...)...)
+	arguments := append([]string{"--rehearse"}, r.platforms...)
+	command := exec.CommandContext(t.Context(), filepath.Join(clone, "scripts/release"), arguments...)
 	command.Env = append(os.Environ(), "FORGE="+f.serve(t).URL, "GITHUB_TOKEN=none", "VERSION="+r.version)
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
