@@ -190,6 +190,39 @@ func TestAFileThatIsNoModuleIsToldFromOneThatLacksSomething(t *testing.T) {
 	}
 }
 
+// needing is a module that needs a DLL of that name, which has as many letters as absent. The process keeps what it has
+// loaded, and so each test has a name of its own.
+func needing(t *testing.T, name string) (path string) {
+	t.Helper()
+	module, err := os.ReadFile(witness(t, "lonely.dll"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(folderOfModules(t), "needs.dll")
+	if err := os.WriteFile(path, bytes.ReplaceAll(module, []byte("absent.dll"), []byte(name)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestWhatAModuleNeedsIsNotTakenFromTheCurrentFolder(t *testing.T) {
+	path, current := needing(t, "strays.dll"), folderOfModules(t)
+	copyFile(t, witness(t, "other.dll"), filepath.Join(current, "strays.dll"))
+	t.Chdir(current)
+	if _, err := cryptoki.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "a DLL that it needs is missing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatAModuleNeedsIsTakenFromThePath(t *testing.T) {
+	path, folder := needing(t, "onpath.dll"), folderOfModules(t)
+	copyFile(t, witness(t, "other.dll"), filepath.Join(folder, "onpath.dll"))
+	t.Setenv("PATH", os.Getenv("PATH")+";"+folder)
+	if _, err := cryptoki.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "answers CKR_DEVICE_ERROR") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEveryFieldIsReadWhereItIs(t *testing.T) {
 	ctx := context.Background()
 	m, journal := openWitness(t)
