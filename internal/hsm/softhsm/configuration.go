@@ -10,11 +10,7 @@ import (
 )
 
 // SoftHSM reads a configuration file when it is initialised, and answers CKR_GENERAL_ERROR where it cannot.
-const (
-	configurationVariable = "SOFTHSM2_CONF"
-	ownConfiguration      = ".config/softhsm2/softhsm2.conf" // in the home folder, where that has one
-	usualConfiguration    = "/etc/softhsm/softhsm2.conf"     // as distributions build it
-)
+const configurationVariable = "SOFTHSM2_CONF"
 
 // IsModule says whether a module is SoftHSM, by its file's name: before the initialisation it tells nothing of itself.
 func IsModule(library string) bool {
@@ -30,8 +26,7 @@ func ConfigurationPath() (path, variable string) {
 	if path, ok := os.LookupEnv(configurationVariable); ok {
 		return path, configurationVariable
 	}
-	if home, err := os.UserHomeDir(); err == nil {
-		own := filepath.Join(home, ownConfiguration)
+	if own := ownConfiguration(); own != "" {
 		if _, err := os.Stat(own); err == nil {
 			return own, ""
 		}
@@ -52,9 +47,6 @@ func built(path string, folders []string) string {
 	}
 	return path
 }
-
-// usualTokens is where SoftHSM 2 keeps tokens unless its configuration says otherwise, as distributions build it.
-const usualTokens = "/var/lib/softhsm/tokens"
 
 // TokensIn is the folder of tokens that a configuration file names, as it is written there, or the usual one where
 // named is false. It reads the file as SoftHSM does (SimpleConfigLoader.cpp): what follows a # is a comment, a value

@@ -21,7 +21,7 @@ func TestTheConfigurationIsTheOneThatSoftHSMReads(t *testing.T) {
 		}
 	}
 	check(built(usualConfiguration, homebrew[runtime.GOOS]), "")
-	own := filepath.Join(home, ownConfiguration)
+	own := ownConfiguration()
 	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
 		t.Fatal(err)
 	}
