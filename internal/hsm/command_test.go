@@ -68,3 +68,51 @@ func TestACommandIsOneThatCanBeSeenAndRuns(t *testing.T) {
 		t.Errorf("a command that needs no quotes is %q", line)
 	}
 }
+
+func TestACommandForWindowsIsOneForItsShells(t *testing.T) {
+	const none = "(no command can be given here that every shell of Windows understands: a name in it holds special letters)"
+	for word, want := range map[string]string{
+		`C:\SoftHSM2\lib\softhsm2-x64.dll`: `C:\SoftHSM2\lib\softhsm2-x64.dll`,
+		`C:\Program Files\a (x86)\m.dll`:   `"C:\Program Files\a (x86)\m.dll"`,
+		"C:/tokens/":                       "C:/tokens/",
+		"C:\\a folder\\":                   none, // the backslash would take the quote for a letter
+		"C:\\folder\\":                     `C:\folder\`,
+		"it's":                             `"it's"`,
+		"a,b":                              `"a,b"`, // two words to PowerShell
+		"@a":                               `"@a"`,
+		"a & b":                            `"a & b"`,
+		"Schlüssel ключ":                   `"Schlüssel ключ"`,
+		"":                                 `""`,
+		"%PATH%":                           none,
+		"$env:HSM_PIN":                     none,
+		"a`b":                              none,
+		`a"b`:                              none,
+		"a”b":                              none, // a quote to PowerShell
+		"a\nb":                             none,
+		"a\x00b":                           none,
+		"a\x1b[2Jb":                        none,
+		"a\u202eb":                         none,
+		"a\xffb":                           none,
+	} {
+		if want != none {
+			want = "pkcs11-tool " + want
+		}
+		if line := windowsCommand("pkcs11-tool", word); line != want {
+			t.Errorf("for %q it is %s", word, line)
+		}
+	}
+}
+
+func TestAPathReadsAsItIs(t *testing.T) {
+	for _, c := range []struct{ system, path, want string }{
+		{"linux", "/usr/lib/a module.so", `"/usr/lib/a module.so"`},
+		{"linux", "/a\\b\x1b[8m", `"/a\\b\x1b[8m"`},
+		{"windows", `C:\Program Files\a.dll`, `"C:\Program Files\a.dll"`},
+		{"windows", `\\server\share\ü.dll`, `"\\server\share\ü.dll"`},
+		{"windows", "C:\\a\x1b[8m", `"C:\a\x1b[8m"`},
+	} {
+		if got := quotedPathOn(c.system, c.path); got != c.want {
+			t.Errorf("on %s %q is %s", c.system, c.path, got)
+		}
+	}
+}

@@ -93,7 +93,7 @@ func (e *LibraryError) Error() string {
 	if loading, ok := errors.AsType[*cryptoki.LoadError](reason); ok {
 		reason = loading.Err
 	}
-	return fmt.Sprintf("the PKCS#11 module %q cannot be loaded: %v", e.Path, reason)
+	return fmt.Sprintf("the PKCS#11 module %s cannot be loaded: %v", quotedPath(e.Path), reason)
 }
 
 // Unwrap gives the loader's error.

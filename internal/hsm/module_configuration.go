@@ -21,7 +21,8 @@ func (e *ModuleConfigurationError) Error() string {
 	if e.Variable != "" {
 		named = fmt.Sprintf(", which the environment variable %s names", e.Variable)
 	}
-	return fmt.Sprintf("the module cannot read its configuration file %q%s: %v (%v)", e.Path, named, e.Problem, e.Err)
+	return fmt.Sprintf("the module cannot read its configuration file %s%s: %v (%v)", quotedPath(e.Path), named, e.Problem,
+		e.Err)
 }
 
 // Unwrap gives the module's error.
@@ -41,9 +42,8 @@ func (e *TokenFolderError) Error() string {
 	if e.Named {
 		names = "has the directories.tokendir"
 	}
-	return fmt.Sprintf("the module cannot list its folder of tokens: its configuration file %q %s %q: %v (%v)", e.Path,
-		names,
-		e.Folder, e.Problem, e.Err)
+	return fmt.Sprintf("the module cannot list its folder of tokens: its configuration file %s %s %s: %v (%v)",
+		quotedPath(e.Path), names, quotedPath(e.Folder), e.Problem, e.Err)
 }
 
 // Unwrap gives the module's error.

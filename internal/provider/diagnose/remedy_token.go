@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/terraform-provider-hsm/terraform-provider-hsm/internal/hsm"
@@ -70,11 +71,19 @@ func nextTokenFolder(f Failure) string {
 			folder)
 	}
 	if errors.Is(e.Problem, fs.ErrNotExist) {
-		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command("mkdir", "-p", folder) +
+		return correct + "Make the folder, if it is not there:\n\n  " + hsm.Command(makeFolder(folder)...) +
 			"\n\nIf you have made a token already, it is in another folder: name that one instead."
 	}
 	return correct + "Let directories.tokendir name a folder that the user who runs Terraform can read and write. If " +
 		"the file is not yours, write one of your own, and let the environment variable " + hsm.ConfigurationVariable + " name it."
+}
+
+// makeFolder makes the folders above as well, which on Windows needs no word.
+func makeFolder(folder string) (command []string) {
+	if runtime.GOOS == "windows" {
+		return []string{"mkdir", filepath.Clean(folder)}
+	}
+	return []string{"mkdir", "-p", folder}
 }
 
 func foundModules() string {
