@@ -92,9 +92,10 @@ func (p *hsmProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 			"leave it unless they are `extractable` and another key wraps them.",
 		Attributes: map[string]schema.Attribute{
 			"library": schema.StringAttribute{
-				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`). Defaults to the environment variable `HSM_LIBRARY`.",
-				Optional:            true,
-				Validators:          []validator.String{notEmpty{envLibrary}},
+				MarkdownDescription: "Path of the token's PKCS#11 module, a shared library (`.so`, on Windows `.dll`). A text of HCL has " +
+					"`\\\\` for each backslash of a path; a slash does as well. Defaults to the environment variable `HSM_LIBRARY`.",
+				Optional:   true,
+				Validators: []validator.String{notEmpty{envLibrary}},
 			},
 			"library_parameters": schema.StringAttribute{
 				MarkdownDescription: "Text that the module is given when it is initialised, for the few modules that want one, " +
