@@ -32,9 +32,10 @@ func Command(words ...string) string {
 func windowsCommand(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		special := strings.IndexFunc(w, func(r rune) bool { return !Visible(r) || strings.ContainsRune("\"$`%!“”„", r) })
-		if special >= 0 || !utf8.ValidString(w) || strings.HasSuffix(w, `\`) && !isPlain(w) {
-			return "(no command can be given here that every shell of Windows understands: a name in it holds special letters)"
+		special := func(r rune) bool { return !Visible(r) || strings.ContainsRune("\"$`%!“”„", r) }
+		if strings.ContainsFunc(w, special) || !utf8.ValidString(w) || strings.HasSuffix(w, `\`) && !isPlain(w) {
+			return "(no command can be given here that every shell of Windows understands: a name in it holds special " +
+				"letters)"
 		}
 		if quoted[i] = w; !isPlain(w) {
 			quoted[i] = `"` + w + `"`
@@ -45,7 +46,8 @@ func windowsCommand(words ...string) string {
 
 // isPlain says that no shell of Windows wants quotes for a word.
 func isPlain(w string) bool {
-	return w != "" && strings.IndexFunc(w, func(r rune) bool { return !isPlainRune(r) && r != '\\' || r == ',' || r == '@' }) < 0
+	special := func(r rune) bool { return !isPlainRune(r) && r != '\\' || r == ',' || r == '@' }
+	return w != "" && !strings.ContainsFunc(w, special)
 }
 
 func isPlainRune(r rune) bool {

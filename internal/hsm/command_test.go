@@ -70,7 +70,8 @@ func TestACommandIsOneThatCanBeSeenAndRuns(t *testing.T) {
 }
 
 func TestACommandForWindowsIsOneForItsShells(t *testing.T) {
-	const none = "(no command can be given here that every shell of Windows understands: a name in it holds special letters)"
+	const none = "(no command can be given here that every shell of Windows understands: a name in it holds special " +
+		"letters)"
 	for word, want := range map[string]string{
 		`C:\SoftHSM2\lib\softhsm2-x64.dll`: `C:\SoftHSM2\lib\softhsm2-x64.dll`,
 		`C:\Program Files\a (x86)\m.dll`:   `"C:\Program Files\a (x86)\m.dll"`,

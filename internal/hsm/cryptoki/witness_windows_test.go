@@ -161,8 +161,8 @@ func TestAFileThatIsNoModuleIsToldFromOneThatLacksSomething(t *testing.T) {
 	if err := os.WriteFile(at("bits32.dll"), bits32, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	copyFile(t, witness(t, "needs.dll"), at(`whole\needs.dll`))
-	copyFile(t, witness(t, "other.dll"), at(`whole\other.dll`))
+	whole := needing(t, "beside.dll")
+	copyFile(t, witness(t, "other.dll"), filepath.Join(filepath.Dir(whole), "beside.dll"))
 	for name, c := range map[string]struct {
 		path, want string
 		missing    bool
@@ -175,7 +175,7 @@ func TestAFileThatIsNoModuleIsToldFromOneThatLacksSomething(t *testing.T) {
 		"a DLL that is no module":         {path: witness(t, "other.dll"), want: "it has no C_GetFunctionList"},
 		"a module that lacks another DLL": {path: witness(t, "lonely.dll"), want: "a DLL that it needs is missing"},
 		"a module that finds it beside": {
-			path: at(`whole\needs.dll`), want: "its C_GetFunctionList answers CKR_DEVICE_ERROR (0x30)",
+			path: whole, want: "its C_GetFunctionList answers CKR_DEVICE_ERROR (0x30)",
 		},
 		"a name with a zero byte in it": {path: at("a\x00b.dll"), want: "invalid argument"},
 	} {
@@ -209,7 +209,8 @@ func TestWhatAModuleNeedsIsNotTakenFromTheCurrentFolder(t *testing.T) {
 	path, current := needing(t, "strays.dll"), folderOfModules(t)
 	copyFile(t, witness(t, "other.dll"), filepath.Join(current, "strays.dll"))
 	t.Chdir(current)
-	if _, err := cryptoki.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "a DLL that it needs is missing") {
+	_, err := cryptoki.Open(context.Background(), path)
+	if err == nil || !strings.Contains(err.Error(), "a DLL that it needs is missing") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -218,7 +219,8 @@ func TestWhatAModuleNeedsIsTakenFromThePath(t *testing.T) {
 	path, folder := needing(t, "onpath.dll"), folderOfModules(t)
 	copyFile(t, witness(t, "other.dll"), filepath.Join(folder, "onpath.dll"))
 	t.Setenv("PATH", os.Getenv("PATH")+";"+folder)
-	if _, err := cryptoki.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "answers CKR_DEVICE_ERROR") {
+	_, err := cryptoki.Open(context.Background(), path)
+	if err == nil || !strings.Contains(err.Error(), "answers CKR_DEVICE_ERROR") {
 		t.Errorf("got %v", err)
 	}
 }

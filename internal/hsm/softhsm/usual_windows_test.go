@@ -29,7 +29,8 @@ func TestOnWindowsSoftHSMLooksInTheHomeFolderThenInTheCurrentOne(t *testing.T) {
 		t.Errorf("the tokens are in %s, %t, %v", folder, named, err)
 	}
 	// As the installer for Windows writes it.
-	if err := os.WriteFile(own, []byte("directories.tokendir = C:\\SoftHSM2\\var\\softhsm2\\tokens\\\r\n"), 0o600); err != nil {
+	const text = `directories.tokendir = C:\SoftHSM2\var\softhsm2\tokens\` + "\r\n"
+	if err := os.WriteFile(own, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if folder, named, err := TokensIn(own); folder != `C:\SoftHSM2\var\softhsm2\tokens\` || !named || err != nil {

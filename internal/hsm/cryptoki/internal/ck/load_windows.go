@@ -5,8 +5,8 @@ package ck
 #include <windows.h>
 
 // ck_open loads a library and looks its two ways to the list of functions up. It gives the system's error, 0 for none.
-// What the library needs is looked for beside it first, and not in the current folder, whose files may be anyone's: it is
-// where Terraform runs. Another folder takes that one's place, and the system's is searched anyway.
+// What the library needs is looked for beside it first, and not in the current folder, whose files may be anyone's: it
+// is where Terraform runs. Another folder takes that one's place, and the system's is searched anyway.
 static unsigned long ck_open(void *path, CK_C_GetInterface *getInterface, CK_C_GetFunctionList *getList) {
 	wchar_t system[MAX_PATH];
 	if (GetSystemDirectoryW(system, MAX_PATH) == 0 || !SetDllDirectoryW(system))
