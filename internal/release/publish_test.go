@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -118,8 +119,15 @@ func TestAReleaseGoesOutAsAWhole(t *testing.T) {
 	// A version to come may have nothing there yet.
 	if notes, err := exec.CommandContext(t.Context(), "../../scripts/changelog", r.version).Output(); err == nil {
 		body, _ := made["body"].(string)
-		if text := strings.TrimSpace(string(notes)); text == "" || !strings.Contains(body, text) {
-			t.Errorf("its notes are %q, and not what CHANGELOG.md says of it", body)
+		text := strings.TrimSpace(string(notes))
+		text = strings.ReplaceAll(text, "](docs/", "](https://github.com/"+project+"/"+project+"/blob/v"+r.version+"/docs/")
+		if text == "" || strings.TrimSpace(body) != text {
+			t.Errorf("its notes are not what CHANGELOG.md says of it, but: %s", body)
+		}
+		for _, link := range regexp.MustCompile(`\]\([^)]*\)`).FindAllString(body, -1) {
+			if !strings.HasPrefix(link, "](https://") {
+				t.Errorf("its notes have a link that leads nowhere there: %s", link)
+			}
 		}
 	}
 }
