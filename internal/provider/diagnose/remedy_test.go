@@ -354,7 +354,7 @@ func TestWhatIsSaidOfATokenThatIsMade(t *testing.T) {
 			Failure{Err: &hsm.LabelTakenError{Tokens: []hsm.TokenInfo{one}}},
 			"Token Label Taken", []string{"terraform import hsm_token.NAME 1f\n", "NAME is", "keys need none"}, nil},
 		{"or by its label", Failure{Err: &hsm.LabelTakenError{Tokens: mine}}, "Token Label Taken",
-			[]string{"terraform import hsm_token.NAME 'my web'\n"}, nil},
+			[]string{"terraform import hsm_token.NAME " + hsm.Command("my web") + "\n"}, nil},
 		{"of two tokens of a label none is imported",
 			Failure{Err: &hsm.LabelTakenError{Label: "web", Tokens: []hsm.TokenInfo{one, two}}},
 			"Token Label Taken", []string{`2 tokens have the label "web"`, "choose a label"}, []string{"import"}},
