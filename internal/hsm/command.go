@@ -34,8 +34,8 @@ func windowsCommand(words ...string) string {
 	for i, w := range words {
 		special := func(r rune) bool { return !Visible(r) || strings.ContainsRune("\"$`%!“”„", r) }
 		if strings.ContainsFunc(w, special) || !utf8.ValidString(w) || strings.HasSuffix(w, `\`) && !isPlain(w) {
-			return "(no command can be given here that every shell of Windows understands: a name in it holds special " +
-				"letters)"
+			return "(no command can be given here that every shell of Windows understands: a name in it holds " +
+				"special letters)"
 		}
 		if quoted[i] = w; !isPlain(w) {
 			quoted[i] = `"` + w + `"`

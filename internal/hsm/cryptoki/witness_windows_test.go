@@ -114,6 +114,10 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
+func replaced(part, by string) func(path string) string {
+	return func(path string) string { return strings.ReplaceAll(path, part, by) }
+}
+
 func TestAModuleIsLoadedByAnyPath(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("d", 60)+`\`, 5) // with it, the path has more than 260 characters
 	for name, c := range map[string]struct {
@@ -123,8 +127,8 @@ func TestAModuleIsLoadedByAnyPath(t *testing.T) {
 		"with blanks in it":         {`Program Files (x86)\a module.dll`, nil},
 		"with other letters in it":  {`Schlüssel 鍵 ключ\mödül.dll`, nil},
 		"with slashes":              {`slashes\module.dll`, filepath.ToSlash},
-		"with slashes of both ways": {`both\ways\module.dll`, func(p string) string { return strings.ReplaceAll(p, `\both\`, "/both/") }},
-		"with dots in it":           {`dots\module.dll`, func(p string) string { return strings.ReplaceAll(p, `\dots\`, `\dots\..\dots\`) }},
+		"with slashes of both ways": {`both\ways\module.dll`, replaced(`\both\`, "/both/")},
+		"with dots in it":           {`dots\module.dll`, replaced(`\dots\`, `\dots\..\dots\`)},
 		"in other case":             {`case\module.dll`, strings.ToUpper},
 		"of another ending":         {`ending\module.p11`, nil},
 		"of more than 260 letters":  {long + "module.dll", nil},

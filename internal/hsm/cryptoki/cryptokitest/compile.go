@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// CC is the C compiler for what the tests load or run: the one that the environment variable CC names, as it does to Go,
-// where they are of another processor than the compiler.
+// CC is the C compiler for what the tests load or run: the one that the environment variable CC names, as it does to
+// Go, where they are of another processor than the compiler.
 func CC(arguments ...string) *exec.Cmd {
 	return exec.Command(cmp.Or(os.Getenv("CC"), "cc"), arguments...)
 }

@@ -33,8 +33,8 @@ import (
 // words say what some of the system's errors mean, whose own texts mislead, or have a %1 for the file's name.
 var words = map[error]string{
 	windows.ERROR_BAD_EXE_FORMAT: "it is not a DLL for 64-bit programs on " + runtime.GOARCH,
-	windows.ERROR_MOD_NOT_FOUND: "a DLL that it needs is missing: it is neither in the module's folder, nor in Windows' own, " +
-		"nor in one of the PATH",
+	windows.ERROR_MOD_NOT_FOUND: "a DLL that it needs is missing: it is neither in the module's folder, nor in " +
+		"Windows' own, nor in one of the PATH",
 }
 
 // open loads the library of that path. None is ever unloaded: many crash when they are.
